@@ -1,0 +1,16 @@
+#include "core/backoff.h"
+
+#include <algorithm>
+
+namespace tidegate {
+
+Duration Backoff::next() {
+  Duration bound = first_;
+  for (std::uint32_t i = 0; i < attempts_ && bound < most_; ++i) bound *= 2;
+  bound = std::min(bound, most_);
+  ++attempts_;
+  std::uniform_int_distribution<std::int64_t> jitter(bound.count() / 10, bound.count());
+  return Duration(jitter(random_));
+}
+
+}  // namespace tidegate

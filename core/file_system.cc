@@ -1,0 +1,162 @@
+#include "core/file_system.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <utility>
+
+namespace tidegate {
+namespace {
+
+ErrorCode code_of(int error_number) {
+  switch (error_number) {
+    case ENOSPC:
+    case EDQUOT:
+      return ErrorCode::full;
+    case ENOENT:
+    case EEXIST:
+    case EACCES:
+    case EPERM:
+    case ELOOP:
+    case ENOTDIR:
+    case EISDIR:
+    case EROFS:
+    case ENAMETOOLONG:
+      return ErrorCode::invalid;
+    default:
+      return ErrorCode::retry;
+  }
+}
+
+tl::unexpected<Error> fail_errno(const std::string& action) {
+  const int error_number = errno;
+  return fail(code_of(error_number), describe_errno(action, error_number));
+}
+
+class PosixFile final : public File {
+ public:
+  PosixFile(std::string path, int fd) : path_(std::move(path)), fd_(fd) {}
+  PosixFile(const PosixFile&) = delete;
+  PosixFile& operator=(const PosixFile&) = delete;
+  ~PosixFile() override { ::close(fd_); }
+
+  Result<std::size_t> read_at(std::uint64_t offset, std::span<std::byte> into) const override {
+    std::size_t done = 0;
+    while (done < into.size()) {
+      const ssize_t count = ::pread(fd_, into.data() + done, into.size() - done, static_cast<off_t>(offset + done));
+      if (count == 0) break;
+      if (count < 0 && errno == EINTR) continue;
+      if (count < 0) return fail_errno("read " + path_);
+      done += static_cast<std::size_t>(count);
+    }
+    return done;
+  }
+
+  Result<void> write_at(std::uint64_t offset, std::span<const std::byte> data) override {
+    std::size_t done = 0;
+    while (done < data.size()) {
+      const ssize_t count = ::pwrite(fd_, data.data() + done, data.size() - done, static_cast<off_t>(offset + done));
+      if (count < 0 && errno == EINTR) continue;
+      if (count < 0) return fail_errno("write " + path_);
+      done += static_cast<std::size_t>(count);
+    }
+    return {};
+  }
+
+  Result<void> sync() override {
+    if (::fdatasync(fd_) != 0) return fail_errno("fdatasync " + path_);
+    return {};
+  }
+
+  Result<void> reserve(std::uint64_t bytes) override {
+    const auto present = size();
+    if (!present) return tl::unexpected(present.error());
+    const std::vector<std::byte> zeros(std::size_t{256} * 1024);
+    for (std::uint64_t at = *present; at < bytes;) {
+      const auto part = std::min<std::uint64_t>(zeros.size(), bytes - at);
+      if (auto written = write_at(at, std::span(zeros).first(static_cast<std::size_t>(part))); !written) return written;
+      at += part;
+    }
+    return {};
+  }
+
+  Result<std::uint64_t> size() const override {
+    struct stat status {};
+    if (::fstat(fd_, &status) != 0) return fail_errno("stat " + path_);
+    return static_cast<std::uint64_t>(status.st_size);
+  }
+
+ private:
+  std::string path_;
+  int fd_;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<File>> PosixFileSystem::open(const std::string& path, OpenMode mode) {
+  int flags = O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK;  // O_NONBLOCK: a FIFO of that name does not hold us up
+  if (mode == OpenMode::read) flags |= O_RDONLY;
+  if (mode == OpenMode::write) flags |= O_RDWR;
+  if (mode == OpenMode::create) flags |= O_RDWR | O_CREAT | O_EXCL;
+  int fd = -1;
+  do {
+    fd = ::open(path.c_str(), flags, 0600);
+  } while (fd < 0 && errno == EINTR);
+  if (fd < 0) return fail_errno("open " + path);
+  auto file = std::make_unique<PosixFile>(path, fd);
+  struct stat status {};
+  if (::fstat(fd, &status) != 0) return fail_errno("stat " + path);
+  if (!S_ISREG(status.st_mode)) return fail(ErrorCode::invalid, "open " + path + ": not a regular file");
+  return file;
+}
+
+Result<void> PosixFileSystem::rename(const std::string& from, const std::string& to) {
+  if (::rename(from.c_str(), to.c_str()) != 0) return fail_errno("rename " + from + " to " + to);
+  return {};
+}
+
+Result<void> PosixFileSystem::remove(const std::string& path) {
+  if (::unlink(path.c_str()) != 0) return fail_errno("remove " + path);
+  return {};
+}
+
+Result<std::vector<std::string>> PosixFileSystem::list(const std::string& directory) {
+  const std::unique_ptr<DIR, int (*)(DIR*)> handle(::opendir(directory.c_str()), ::closedir);
+  if (!handle) return fail_errno("list " + directory);
+  std::vector<std::string> names;
+  errno = 0;
+  while (const dirent* entry = ::readdir(handle.get())) {
+    struct stat status {};
+    const bool known = ::fstatat(::dirfd(handle.get()), entry->d_name, &status, AT_SYMLINK_NOFOLLOW) == 0;
+    if (known && S_ISREG(status.st_mode)) names.emplace_back(entry->d_name);
+    errno = 0;
+  }
+  if (errno != 0) return fail_errno("list " + directory);
+  return names;
+}
+
+Result<void> PosixFileSystem::make_directory(const std::string& path) {
+  if (::mkdir(path.c_str(), 0700) == 0) return {};
+  if (errno != EEXIST) return fail_errno("make directory " + path);
+  struct stat status {};
+  if (::lstat(path.c_str(), &status) != 0) return fail_errno("stat " + path);
+  if (!S_ISDIR(status.st_mode)) return fail(ErrorCode::invalid, path + " is not a directory");
+  return {};
+}
+
+Result<void> PosixFileSystem::sync_directory(const std::string& path) {
+  const int fd = ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (fd < 0) return fail_errno("open " + path);
+  const int result = ::fsync(fd);
+  const int error_number = errno;
+  ::close(fd);
+  errno = error_number;
+  if (result != 0) return fail_errno("fsync " + path);
+  return {};
+}
+
+}  // namespace tidegate

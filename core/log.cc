@@ -1,0 +1,109 @@
+#include "core/log.h"
+
+#include <spdlog/sinks/stdout_sinks.h>
+#include <spdlog/spdlog.h>
+
+#include <array>
+#include <cstdlib>
+#include <memory>
+
+#include "core/text.h"
+
+namespace tidegate {
+namespace {
+
+constexpr std::size_t kKindsMax = 1000;  // of complaints remembered; a hostile peer cannot make them more
+constexpr Duration kRepeatPause = std::chrono::minutes(1);
+constexpr std::size_t kLineBytesMax = 2000;
+
+spdlog::level::level_enum to_spdlog(LogLevel level) {
+  switch (level) {
+    case LogLevel::debug:
+      return spdlog::level::debug;
+    case LogLevel::info:
+      return spdlog::level::info;
+    case LogLevel::warning:
+      return spdlog::level::warn;
+    case LogLevel::error:
+      return spdlog::level::err;
+  }
+  return spdlog::level::info;
+}
+
+// syslog(3) priorities, which the journal reads from "<N>" at the beginning of a line.
+char journal_priority(LogLevel level) {
+  switch (level) {
+    case LogLevel::debug:
+      return '7';
+    case LogLevel::info:
+      return '6';
+    case LogLevel::warning:
+      return '4';
+    case LogLevel::error:
+      return '3';
+  }
+  return '6';
+}
+
+bool under_journal() { return std::getenv("JOURNAL_STREAM") != nullptr; }
+
+bool& priorities_wanted() {
+  static bool wanted = false;
+  return wanted;
+}
+
+}  // namespace
+
+void set_up_logging(LogLevel least) {
+  priorities_wanted() = under_journal();
+  auto logger = std::make_shared<spdlog::logger>("tidegate", std::make_shared<spdlog::sinks::stderr_sink_mt>());
+  logger->set_level(to_spdlog(least));
+  logger->set_pattern(priorities_wanted() ? "%v" : "%Y-%m-%dT%H:%M:%S.%eZ %-7l %v", spdlog::pattern_time_type::utc);
+  logger->flush_on(spdlog::level::debug);
+  spdlog::set_default_logger(std::move(logger));
+}
+
+Result<LogLevel> parse_log_level(std::string_view name) {
+  constexpr std::array<std::pair<std::string_view, LogLevel>, 4> kLevels{{{"debug", LogLevel::debug},
+                                                                          {"info", LogLevel::info},
+                                                                          {"warning", LogLevel::warning},
+                                                                          {"error", LogLevel::error}}};
+  for (const auto& [word, level] : kLevels) {
+    if (word == name) return level;
+  }
+  return fail(ErrorCode::invalid, "log level \"" + clip(name) + "\": allowed are debug, info, warning, error");
+}
+
+void log_line(LogLevel level, std::string_view part, std::string_view text) {
+  auto* logger = spdlog::default_logger_raw();
+  if (!logger->should_log(to_spdlog(level))) return;
+  std::string line;
+  if (priorities_wanted()) {
+    line += '<';
+    line += journal_priority(level);
+    line += '>';
+  }
+  line += part;
+  line += ": ";
+  line += clip(text, kLineBytesMax);
+  logger->log(to_spdlog(level), std::string_view(line));
+}
+
+std::optional<std::uint64_t> ComplaintFilter::admit(std::string_view kind, BootTime now) {
+  const auto found = kinds_.find(std::string(kind));
+  if (found == kinds_.end()) {
+    if (kinds_.size() >= kKindsMax) kinds_.clear();
+    kinds_.emplace(kind, Kind{now, 0});
+    return 0;
+  }
+  Kind& known = found->second;
+  if (now - known.last < kRepeatPause) {
+    ++known.left_out;
+    return std::nullopt;
+  }
+  const std::uint64_t left_out = known.left_out;
+  known = Kind{now, 0};
+  return left_out;
+}
+
+}  // namespace tidegate

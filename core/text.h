@@ -1,0 +1,44 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/error.h"
+#include "core/time.h"
+
+namespace tidegate {
+
+/// `*` matches any run of characters, '/' too; `?` matches one byte; the rest matches itself.
+bool glob_matches(std::string_view pattern, std::string_view text);
+
+/// "256MiB", "64KiB", "1GiB", "512B" to bytes. Error `invalid` says what is allowed.
+Result<std::uint64_t> parse_size(std::string_view text);
+std::string format_size(std::uint64_t bytes);
+
+/// "250ms", "10s", "5m", "2h", "30d", also "us" and "ns". Error `invalid` says what is allowed.
+Result<Duration> parse_duration(std::string_view text);
+std::string format_duration(Duration duration);
+
+/// The candidate nearest to `word` by edit distance, or "" when none is near enough to be meant.
+std::string nearest_word(std::string_view word, std::span<const std::string_view> candidates);
+
+bool is_valid_utf8(std::string_view text);
+
+/// The first `bytes_max` bytes, cut at a character, non-printing bytes as \xNN, with "..." when cut. For log lines.
+std::string clip(std::string_view text, std::size_t bytes_max = 80);
+
+/// Appends `text` as a JSON string, quotes included.
+void append_json_string(std::string& out, std::string_view text);
+/// Appends the decimal digits.
+void append_number(std::string& out, std::uint64_t number);
+void append_number(std::string& out, std::int64_t number);
+/// Appends the shortest decimal form that reads back the same double, always recognisable as a non-integer
+/// ("2.0", "1e300"). The double must be finite.
+void append_number(std::string& out, double number);
+
+std::vector<std::string_view> split(std::string_view text, char separator);
+
+}  // namespace tidegate

@@ -1,0 +1,100 @@
+#include "core/text.h"
+
+#include <gtest/gtest.h>
+
+#include <charconv>
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <random>
+
+namespace tidegate {
+namespace {
+
+TEST(Glob, StarCrossesSlashesAndQuestionMarkIsOneByte) {
+  EXPECT_TRUE(glob_matches("*", ""));
+  EXPECT_TRUE(glob_matches("pump-*/vibration", "pump-3/vibration"));
+  EXPECT_TRUE(glob_matches("*vibration", "pump-3/axis/vibration"));
+  EXPECT_TRUE(glob_matches("a?c", "abc"));
+  EXPECT_TRUE(glob_matches("a*b*c", "a-b-b-c"));
+  EXPECT_FALSE(glob_matches("a*b*c", "a-b-b-"));
+  EXPECT_FALSE(glob_matches("boiler", "boiler/temp"));
+  EXPECT_FALSE(glob_matches("", "x"));
+}
+
+TEST(Glob, ManyStarsDoNotTakeExponentialTime) {
+  EXPECT_FALSE(glob_matches("*a*a*a*a*a*a*a*a*a*a*a*b", std::string(2000, 'a')));
+}
+
+TEST(Sizes, AreReadAndWrittenWithTheirUnits) {
+  EXPECT_EQ(parse_size("256MiB").value(), 256ULL << 20);
+  EXPECT_EQ(parse_size("1GiB").value(), 1ULL << 30);
+  EXPECT_EQ(parse_size("0B").value(), 0U);
+  for (const char* wrong : {"", "256", "MiB", "256 MiB", "-1MiB", "1.5MiB", "256MB", "99999999999999999999B",
+                            "99999999999GiB", "256MiBx"}) {
+    EXPECT_FALSE(parse_size(wrong)) << wrong;
+  }
+  EXPECT_EQ(format_size(256ULL << 20), "256MiB");
+  EXPECT_EQ(format_size(1000), "1000B");
+}
+
+TEST(Durations, AreReadAndWrittenWithTheirUnits) {
+  EXPECT_EQ(parse_duration("250ms").value(), std::chrono::milliseconds(250));
+  EXPECT_EQ(parse_duration("30d").value(), std::chrono::hours(30 * 24));
+  EXPECT_EQ(parse_duration("5m").value(), std::chrono::minutes(5));
+  for (const char* wrong : {"", "10", "s", "-5s", "1.5s", "10sec", "300000d"})
+    EXPECT_FALSE(parse_duration(wrong)) << wrong;
+  EXPECT_EQ(format_duration(std::chrono::milliseconds(1500)), "1500ms");
+  EXPECT_EQ(format_duration(std::chrono::hours(48)), "2d");
+  EXPECT_EQ(format_duration(Duration::zero()), "0s");
+}
+
+TEST(NearestWord, FindsAMisspelledKeyButGuessesNoStranger) {
+  constexpr std::string_view kKeys[] = {"sync_interval", "size", "when_full"};
+  EXPECT_EQ(nearest_word("sync_intervall", kKeys), "sync_interval");
+  EXPECT_EQ(nearest_word("sise", kKeys), "size");
+  EXPECT_EQ(nearest_word("broker", kKeys), "");
+}
+
+TEST(Utf8, RefusesOverlongFormsSurrogatesAndCutSequences) {
+  EXPECT_TRUE(is_valid_utf8("Grüße °C 漢 😀"));
+  for (const char* wrong : {"\xc0\xaf", "\xed\xa0\x80", "\xf4\x90\x80\x80", "\xe2\x82", "\x80", "\xff"}) {
+    EXPECT_FALSE(is_valid_utf8(wrong));
+  }
+}
+
+TEST(Clip, ShowsControlCharactersAndCutsAtACharacter) {
+  EXPECT_EQ(clip("a\nb\x01"), "a\\x0ab\\x01");
+  EXPECT_EQ(clip("ab\xff", 80), "ab\\xff");
+  EXPECT_EQ(clip("°°°°", 5), "°°...");
+}
+
+TEST(JsonText, EscapesWhatMustBeEscaped) {
+  std::string out;
+  append_json_string(out, "a\"b\\c\n\x02°");
+  EXPECT_EQ(out, "\"a\\\"b\\\\c\\n\\u0002°\"");
+}
+
+TEST(Numbers, KeepTheirKindAndReadBackTheSame) {
+  std::string out;
+  append_number(out, 2.0);
+  EXPECT_EQ(out, "2.0");
+  std::mt19937_64 random(11);
+  for (int i = 0; i < 20'000; ++i) {
+    const auto bits = random();
+    double number = 0;
+    static_assert(sizeof number == sizeof bits);
+    std::memcpy(&number, &bits, sizeof number);
+    if (!std::isfinite(number)) continue;
+    out.clear();
+    append_number(out, number);
+    ASSERT_NE(out.find_first_of(".e"), std::string::npos) << out;
+    double back = 0;
+    std::from_chars(out.data(), out.data() + out.size(), back);
+    ASSERT_EQ(std::signbit(back), std::signbit(number));
+    ASSERT_EQ(back, number) << out;
+  }
+}
+
+}  // namespace
+}  // namespace tidegate

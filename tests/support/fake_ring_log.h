@@ -1,0 +1,77 @@
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "buffer/ring_log.h"
+
+namespace tidegate::testing {
+
+/// A ring log in plain memory that can be told to refuse. Knows one epoch; evicts nothing.
+class FakeRingLog final : public buffer::RingLog {
+ public:
+  void refuse_with(ErrorCode code) { refusal_ = Error{code, "pwrite: No space left on device"}; }
+  void accept_again() { refusal_.reset(); }
+  /// Every append that contains this value is invalid.
+  void refuse_value(std::int64_t value) { refused_value_ = value; }
+  std::size_t largest_append() const { return largest_append_; }
+  const std::vector<Reading>& readings() const { return readings_; }
+  const std::vector<std::string>& documents(Stream stream) const {
+    return documents_[static_cast<std::size_t>(stream)];
+  }
+  const std::vector<QueueMark>& marks() const { return marks_; }
+
+  const buffer::RecoveryReport& recovery() const override { return recovery_; }
+  buffer::LogState state() const override { return {}; }
+  std::vector<QueueMark> queue_marks() const override { return marks_; }
+
+  Result<Position> append(std::span<const Reading> readings, const FrameTimes&,
+                          std::span<const QueueMark> marks) override {
+    if (refusal_) return tl::unexpected(*refusal_);
+    for (const auto& reading : readings) {
+      if (refused_value_ && reading.value == Value(*refused_value_)) return fail(ErrorCode::invalid, "never");
+    }
+    largest_append_ = std::max(largest_append_, readings.size());
+    const Position first = end(Stream::readings);
+    readings_.insert(readings_.end(), readings.begin(), readings.end());
+    marks_.assign(marks.begin(), marks.end());
+    return first;
+  }
+  Result<Position> append(Stream stream, std::span<const std::string> documents, const FrameTimes&) override {
+    if (refusal_) return tl::unexpected(*refusal_);
+    const Position first = end(stream);
+    auto& kept = documents_[static_cast<std::size_t>(stream)];
+    kept.insert(kept.end(), documents.begin(), documents.end());
+    return first;
+  }
+
+  Position oldest(Stream) const override { return {1, 1}; }
+  Position end(Stream stream) const override { return {1, 1 + stored(stream)}; }
+  Position durable(Stream stream) const override { return end(stream); }
+  std::uint64_t stored(Stream stream) const override {
+    return stream == Stream::readings ? readings_.size() : documents(stream).size();
+  }
+  std::uint64_t bytes(Stream) const override { return 0; }
+  buffer::ReadOutcome read(Stream, Position) override { return {}; }
+  std::unique_ptr<buffer::DiskReader> disk_reader(Stream) const override { return nullptr; }
+  std::uint64_t distance(Stream, Position from, Position to) const override { return to.sequence - from.sequence; }
+  void set_passed(Stream, Position) override {}
+  std::unique_ptr<buffer::LogJob> next_job(BootTime, bool) override { return nullptr; }
+  bool finish(std::unique_ptr<buffer::LogJob>) override { return false; }
+  std::optional<BootTime> next_deadline() const override { return std::nullopt; }
+  buffer::LogCounters counters() const override { return {}; }
+
+ private:
+  buffer::RecoveryReport recovery_;
+  std::optional<Error> refusal_;
+  std::optional<std::int64_t> refused_value_;
+  std::size_t largest_append_ = 0;
+  std::vector<Reading> readings_;
+  std::array<std::vector<std::string>, kStreamCount> documents_;
+  std::vector<QueueMark> marks_;
+};
+
+}  // namespace tidegate::testing

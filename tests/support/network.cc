@@ -1,0 +1,92 @@
+#include "tests/support/network.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+#include <array>
+#include <charconv>
+#include <random>
+#include <stdexcept>
+
+namespace tidegate::testing {
+namespace {
+
+constexpr std::uint16_t kFirstPort = 20'000;
+constexpr std::uint16_t kLastPort = 32'000;
+
+sockaddr_in loopback(std::uint16_t port) {
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(port);
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  return address;
+}
+
+class Socket {
+ public:
+  Socket() : fd_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {}
+  Socket(const Socket&) = delete;
+  Socket& operator=(const Socket&) = delete;
+  ~Socket() { ::close(fd_); }
+  int fd() const { return fd_; }
+
+ private:
+  int fd_;
+};
+
+void limit_waiting(int fd, std::chrono::milliseconds patience) {
+  timeval limit{};
+  limit.tv_sec = static_cast<decltype(limit.tv_sec)>(patience.count() / 1000);
+  limit.tv_usec = static_cast<decltype(limit.tv_usec)>(patience.count() % 1000 * 1000);
+  ::setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
+  ::setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
+}
+
+std::string receive_all(int fd) {
+  std::string all;
+  std::array<char, 16384> piece{};
+  for (;;) {
+    const auto got = ::recv(fd, piece.data(), piece.size(), 0);
+    if (got <= 0) return all;
+    all.append(piece.data(), static_cast<std::size_t>(got));
+  }
+}
+
+HttpReply parse(const std::string& reply) {
+  HttpReply parsed;
+  const auto space = reply.find(' ');
+  const auto body = reply.find("\r\n\r\n");
+  if (!reply.starts_with("HTTP/1.") || space == std::string::npos || body == std::string::npos) return parsed;
+  std::from_chars(reply.data() + space + 1, reply.data() + reply.size(), parsed.status);
+  parsed.body = reply.substr(body + 4);
+  return parsed;
+}
+
+}  // namespace
+
+std::uint16_t free_port() {
+  std::random_device random;
+  for (int attempt = 0; attempt < 200; ++attempt) {
+    const auto port = static_cast<std::uint16_t>(kFirstPort + random() % (kLastPort - kFirstPort));
+    const Socket socket;
+    const sockaddr_in address = loopback(port);
+    if (::bind(socket.fd(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0) return port;
+  }
+  throw std::runtime_error("no free port");
+}
+
+HttpReply http_get(std::uint16_t port, const std::string& path, std::chrono::milliseconds patience) {
+  const Socket socket;
+  limit_waiting(socket.fd(), patience);
+  const sockaddr_in address = loopback(port);
+  if (::connect(socket.fd(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) return {};
+  const std::string request = "GET " + path + " HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n";
+  if (::send(socket.fd(), request.data(), request.size(), MSG_NOSIGNAL) != static_cast<ssize_t>(request.size()))
+    return {};
+  return parse(receive_all(socket.fd()));
+}
+
+}  // namespace tidegate::testing

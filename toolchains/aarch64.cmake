@@ -1,0 +1,5 @@
+set(CMAKE_SYSTEM_PROCESSOR aarch64)
+set(TIDEGATE_DEBIAN_ARCH arm64)
+set(TIDEGATE_TRIPLET aarch64-linux-gnu)
+set(TIDEGATE_QEMU qemu-aarch64-static)
+include(${CMAKE_CURRENT_LIST_DIR}/debian_cross.cmake)
