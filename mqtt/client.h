@@ -1,0 +1,68 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/error.h"
+#include "mqtt/broker_options.h"
+
+namespace tidegate::mqtt {
+
+struct Subscription {
+  std::string filter;
+  int qos = 1;
+};
+
+/// Why a connection is down, by what to do about it.
+enum class LinkProblem : std::uint8_t {
+  none,
+  unreachable,      // name, route, port: retried with back-off
+  refused_login,    // user name, password, client id or certificate refused: retried slowly
+  bad_certificate,  // the broker's certificate was not accepted: retried slowly
+  lost,             // was up, went down
+};
+
+struct LinkState {
+  bool up = false;
+  LinkProblem problem = LinkProblem::none;
+  std::string detail;  // in words, with what to check
+};
+
+/// What a client tells its owner. Called on Paho's thread (or on the client's own): copy and post, never block, never
+/// throw, never call back into the client.
+struct ClientHandlers {
+  /// A message for one of the subscriptions. PUBACK leaves when this returns, so it returns only when the message
+  /// survives SIGKILL. `duplicate` is the DUP flag, `retained` the RETAIN flag.
+  std::function<void(std::string_view topic, std::string_view payload, bool retained, bool duplicate)> message;
+  /// The broker acknowledged (ok) the publish with this ticket, or it failed: then whether the broker has it is
+  /// unknown.
+  std::function<void(std::uint64_t ticket, bool ok)> published;
+  std::function<void(const LinkState&)> link;
+};
+
+/// One connection to a broker over Paho's asynchronous client: connects, subscribes, reconnects with full jitter, for
+/// as long as it lives. Persistent session (clean_session = false), MQTT 3.1.1, QoS 1; Paho's own persistence is off.
+///
+/// Every call into Paho happens on one thread shared by all clients ("MQTT calls"), because a publish on one client
+/// waits while another client's callback runs: none of these functions blocks on the network, and any thread may call
+/// them. Handlers run on Paho's thread.
+class Client {
+ public:
+  virtual ~Client() = default;
+  virtual void start() = 0;
+  /// Gives open publishes half of `grace` to be acknowledged, disconnects, and waits for the handlers to be done, at
+  /// most `grace`; may be called again to wait longer. After it `published` and `link` are not called any more. A
+  /// `message` that still waits for something then goes on when it can, so that handler owns what it uses.
+  virtual void stop(Duration grace) = 0;
+  /// Queues a QoS 1 publish; `published` reports `ticket` exactly once, with ok = false when the link goes down before.
+  virtual void publish(std::uint64_t ticket, std::string topic, std::string payload) = 0;
+};
+
+std::unique_ptr<Client> make_paho_client(BrokerOptions options, std::vector<Subscription> subscriptions,
+                                         ClientHandlers handlers);
+
+}  // namespace tidegate::mqtt

@@ -1,0 +1,81 @@
+#include "mqtt/connect_failure.h"
+
+#include <unistd.h>
+
+#include "core/error.h"
+#include "core/text.h"
+
+#include <cerrno>
+
+namespace tidegate::mqtt {
+namespace {
+
+// MQTT 3.1.1, table 3.1.
+enum ConnackCode : int {
+  kBadProtocol = 1,
+  kBadClientId = 2,
+  kServerUnavailable = 3,
+  kBadLogin = 4,
+  kNotAuthorized = 5
+};
+
+LinkState down(LinkProblem problem, std::string detail) { return LinkState{false, problem, std::move(detail)}; }
+
+std::string login_words(const BrokerOptions& broker) {
+  if (broker.username.empty()) return "no user name was given: check whether the broker wants username and password";
+  return "user name \"" + clip(broker.username) + "\": check username and password, and the broker's own list";
+}
+
+LinkState explain_tls(const std::string& complaint, const BrokerOptions& broker) {
+  const bool about_certificates = complaint.find("certificate") != std::string::npos ||
+                                  complaint.find("unknown CA") != std::string::npos ||
+                                  complaint.find("host name") != std::string::npos;
+  if (!about_certificates) {
+    return down(LinkProblem::unreachable,
+                "the TLS handshake failed (" + complaint + "): check whether that port speaks TLS");
+  }
+  if (complaint.rfind("broker: ", 0) == 0) {
+    return down(LinkProblem::refused_login,
+                "the broker does not accept our certificate (" + complaint.substr(8) + "): check cert and key");
+  }
+  return down(LinkProblem::bad_certificate,
+              "the broker's certificate is not accepted (" + complaint + "): check ca" +
+                  (broker.tls.ca_file.empty() ? " (none is set, the system's is used)" : " " + broker.tls.ca_file) +
+                  ", the host name in the certificate, and this gateway's clock");
+}
+
+}  // namespace
+
+LinkState explain(const ConnectFailure& failure, const BrokerOptions& broker) {
+  switch (failure.code) {
+    case kBadProtocol:
+      return down(LinkProblem::refused_login, "the broker does not speak MQTT 3.1.1");
+    case kBadClientId:
+      return down(LinkProblem::refused_login, "the broker refuses client id \"" + clip(broker.client_id) +
+                                                  "\": check client_id and the broker's rules for it");
+    case kServerUnavailable:
+      return down(LinkProblem::unreachable, "the broker says that it is not available now");
+    case kBadLogin:
+    case kNotAuthorized:
+      return down(LinkProblem::refused_login, "the broker refuses the login with " + login_words(broker));
+    default:
+      break;
+  }
+  if (!failure.tls_complaint.empty()) return explain_tls(failure.tls_complaint, broker);
+  return down(LinkProblem::unreachable, "no connection" +
+                                            (failure.message.empty() ? "" : " (" + failure.message + ")") +
+                                            ": check name, port, route and whether the broker runs");
+}
+
+bool needs_a_person(LinkProblem problem) {
+  return problem == LinkProblem::refused_login || problem == LinkProblem::bad_certificate;
+}
+
+std::string unusable_files(const BrokerOptions& broker) {
+  for (const std::string* file : {&broker.tls.ca_file, &broker.tls.cert_file, &broker.tls.key_file}) {
+    if (!file->empty() && ::access(file->c_str(), R_OK) != 0) return describe_errno("cannot read " + *file, errno);
+  }
+  return {};
+}
+
+}  // namespace tidegate::mqtt

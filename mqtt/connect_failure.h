@@ -1,0 +1,25 @@
+#pragma once
+
+#include <string>
+
+#include "mqtt/client.h"
+
+namespace tidegate::mqtt {
+
+/// What Paho tells about a connection that did not come about.
+struct ConnectFailure {
+  int code = 0;               // 1 to 5: the broker's return code of MQTT 3.1.1, section 3.2.2.3; below 0: Paho's own
+  std::string message;        // Paho's, often empty
+  std::string tls_complaint;  // what OpenSSL said, when there was a handshake that failed
+};
+
+/// The failure as a state of the link, in words, with what to check. Secrets do not appear.
+LinkState explain(const ConnectFailure& failure, const BrokerOptions& broker);
+
+/// Whether trying again soon is pointless, because somebody has to change something first.
+bool needs_a_person(LinkProblem problem);
+
+/// What keeps these options from being used at all, in words: files that cannot be read. Empty when nothing does.
+std::string unusable_files(const BrokerOptions& broker);
+
+}  // namespace tidegate::mqtt

@@ -1,0 +1,38 @@
+#pragma once
+
+#include <condition_variable>
+#include <cstdint>
+#include <deque>
+#include <mutex>
+#include <optional>
+#include <vector>
+
+#include "core/time.h"
+
+namespace tidegate::mqtt {
+
+/// The publishes whose outcome is open. Gives each a number that fits a pointer (Paho hands a pointer back), and hands
+/// every ticket out exactly once: to its acknowledgement, to its failure, or to the end of the connection.
+/// Any thread.
+class InFlight {
+ public:
+  using Number = std::uint32_t;  // goes round
+
+  Number add(std::uint64_t ticket);
+  /// The ticket behind the number, unless it was handed out before.
+  std::optional<std::uint64_t> take(Number number);
+  /// Every ticket left, oldest first.
+  std::vector<std::uint64_t> take_all();
+  /// False when something is still open after `patience`.
+  bool wait_until_empty(Duration patience);
+
+ private:
+  void drop_taken();
+
+  std::mutex mutex_;
+  std::condition_variable emptied_;
+  std::deque<std::optional<std::uint64_t>> tickets_;  // front has number first_; taken ones are empty
+  Number first_ = 0;
+};
+
+}  // namespace tidegate::mqtt

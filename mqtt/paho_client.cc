@@ -1,0 +1,307 @@
+#include <atomic>
+#include <condition_variable>
+#include <memory>
+#include <mutex>
+#include <random>
+#include <utility>
+
+#include "core/backoff.h"
+#include "core/clock.h"
+#include "core/log.h"
+#include "mqtt/broker_host.h"
+#include "mqtt/calls_thread.h"
+#include "mqtt/client.h"
+#include "mqtt/connect_failure.h"
+#include "mqtt/in_flight.h"
+#include "mqtt/paho_connection.h"
+#include "mqtt/paho_library.h"
+
+namespace tidegate::mqtt {
+namespace {
+
+// A connection that ends this soon was most likely ended by the broker on purpose.
+constexpr Duration kShortLife = std::chrono::seconds(5);
+
+std::uint64_t jitter_seed() {
+  std::random_device random;
+  return (static_cast<std::uint64_t>(random()) << 32U) | random();
+}
+
+/// What outlives the client object: tasks on the calls thread and callbacks of Paho hold on to it.
+/// Members are the calls thread's, unless they say otherwise.
+class Session final : public ConnectionEvents, public std::enable_shared_from_this<Session> {
+ public:
+  Session(BrokerOptions broker, std::vector<Subscription> subscriptions, ClientHandlers handlers)
+      : broker_(std::move(broker)),
+        subscriptions_(std::move(subscriptions)),
+        handlers_(std::move(handlers)),
+        backoff_(broker_.reconnect_first, broker_.reconnect_most, jitter_seed()),
+        slow_backoff_(broker_.reconnect_most, broker_.reconnect_most, jitter_seed()) {}
+
+  void connect();
+  void publish(std::uint64_t ticket, std::string topic, std::string payload);
+  void tear_down();
+
+  // Any thread.
+  bool wait_until_acknowledged(Duration patience) { return !is_up_ || in_flight_.wait_until_empty(patience); }
+  void mute();
+
+  // Paho's thread.
+  void on_connected() override;
+  void on_connect_failed(const ConnectFailure& failure) override;
+  void on_subscribed(const std::vector<std::string>& refused) override;
+  void on_lost() override;
+  void on_published(InFlight::Number number, bool ok) override;
+  void on_message(std::string_view topic, std::string_view payload, bool retained, bool duplicate) override {
+    // Without a handler there are no subscriptions, but an old session may have some.
+    if (handlers_.message) handlers_.message(topic, payload, retained, duplicate);
+  }
+
+ private:
+  template <class Method>
+  void post(Method method);
+  void connect_to_host(const std::string& lookup_problem);
+  void subscribe();
+  void reconnect_later(LinkProblem problem);
+  void report_link(LinkState state);
+  void report_published(std::uint64_t ticket, bool ok);
+  void fail_in_flight();
+  void drop_connection();
+
+  const BrokerOptions broker_;
+  const std::vector<Subscription> subscriptions_;
+  const ClientHandlers handlers_;
+  const SystemClock clock_;
+  Backoff backoff_;
+  Backoff slow_backoff_;
+  InFlight in_flight_;                    // any thread
+  std::atomic<bool> is_up_{false};        // written on Paho's thread
+  std::atomic<BootTime> connected_at_{};  // written on Paho's thread
+  std::unique_ptr<PahoConnection> connection_;
+  bool reconnect_waits_ = false;
+  bool torn_down_ = false;
+
+  std::mutex handlers_mutex_;  // held while `published` and `link` are called, which are short
+  bool muted_ = false;
+  bool reported_ = false;
+  LinkState reported_link_;
+};
+
+// A task for the calls thread that does not keep the session alive by itself: a timer may be a minute away.
+template <class Method>
+void Session::post(Method method) {
+  CallsThread::instance().post([weak = weak_from_this(), method] {
+    if (const auto self = weak.lock()) method(*self);
+  });
+}
+
+void Session::connect() {
+  reconnect_waits_ = false;
+  if (torn_down_) return;
+  drop_connection();
+  if (const std::string unusable = unusable_files(broker_); !unusable.empty()) {
+    report_link({false, LinkProblem::bad_certificate, unusable});
+    return reconnect_later(LinkProblem::bad_certificate);
+  }
+  look_up(host_of(broker_.uri), [weak = weak_from_this()](const std::string& problem) {
+    CallsThread::instance().post([weak, problem] {
+      if (const auto self = weak.lock()) self->connect_to_host(problem);
+    });
+  });
+}
+
+void Session::connect_to_host(const std::string& lookup_problem) {
+  if (torn_down_) return;
+  std::string problem = lookup_problem;
+  if (problem.empty()) {
+    connection_ = std::make_unique<PahoConnection>(broker_, *this);
+    const auto begun = connection_->connect();
+    if (begun) return;
+    problem = begun.error().message + ": check the broker's address";
+  }
+  report_link({false, LinkProblem::unreachable, problem});
+  reconnect_later(LinkProblem::unreachable);
+}
+
+void Session::reconnect_later(LinkProblem problem) {
+  if (std::exchange(reconnect_waits_, true)) return;  // Paho tells of some failures twice
+  const Duration delay = needs_a_person(problem) ? slow_backoff_.next() : backoff_.next();
+  CallsThread::instance().post_after(delay, [weak = weak_from_this()] {
+    if (const auto self = weak.lock()) self->connect();
+  });
+}
+
+void Session::drop_connection() {
+  is_up_ = false;
+  connection_.reset();
+  fail_in_flight();
+}
+
+void Session::publish(std::uint64_t ticket, std::string topic, std::string payload) {
+  if (!is_up_ || !connection_) return report_published(ticket, false);
+  const InFlight::Number number = in_flight_.add(ticket);
+  if (!connection_->publish(number, std::move(topic), std::move(payload))) on_published(number, false);
+}
+
+void Session::subscribe() {
+  if (!connection_) return;
+  if (const auto begun = connection_->subscribe(subscriptions_); !begun) {
+    log_debug("mqtt", "{}: {}", broker_.uri, begun.error().message);  // the link went down meanwhile
+  }
+}
+
+void Session::tear_down() {
+  torn_down_ = true;
+  drop_connection();
+}
+
+void Session::mute() {
+  const std::lock_guard lock(handlers_mutex_);
+  muted_ = true;
+}
+
+void Session::on_connected() {
+  connected_at_ = clock_.boot_now();
+  is_up_ = true;
+  if (subscriptions_.empty()) {
+    report_link({true, LinkProblem::none, {}});
+  } else {
+    post([](Session& self) { self.subscribe(); });
+  }
+}
+
+void Session::on_subscribed(const std::vector<std::string>& refused) {
+  std::string detail;
+  for (const std::string& filter : refused) detail += (detail.empty() ? "" : ", ") + filter;
+  if (!detail.empty()) {
+    detail = "the broker refuses the subscription to " + detail + ": check its access rules";
+    log_error("mqtt", "{}: {}", broker_.uri, detail);
+  }
+  report_link({true, LinkProblem::none, std::move(detail)});
+}
+
+void Session::on_connect_failed(const ConnectFailure& failure) {
+  LinkState state = explain(failure, broker_);
+  const LinkProblem problem = state.problem;
+  report_link(std::move(state));
+  post([problem](Session& self) { self.reconnect_later(problem); });
+}
+
+void Session::on_lost() {
+  is_up_ = false;
+  fail_in_flight();
+  const bool soon = clock_.boot_now() - connected_at_.load() < kShortLife;
+  report_link({false, LinkProblem::lost,
+               soon ? "the broker ended the connection right after it was made: check whether another client uses "
+                      "client id \"" +
+                          broker_.client_id + "\""
+                    : "the connection was lost"});
+  post([](Session& self) {
+    // Only a connection that held proves that the trouble is over.
+    if (self.clock_.boot_now() - self.connected_at_.load() >= self.broker_.reconnect_most) self.backoff_.reset();
+    self.reconnect_later(LinkProblem::lost);
+  });
+}
+
+void Session::on_published(InFlight::Number number, bool ok) {
+  if (const auto ticket = in_flight_.take(number)) report_published(*ticket, ok);
+}
+
+void Session::fail_in_flight() {
+  for (const std::uint64_t ticket : in_flight_.take_all()) report_published(ticket, false);
+}
+
+void Session::report_published(std::uint64_t ticket, bool ok) {
+  const std::lock_guard lock(handlers_mutex_);
+  if (!muted_ && handlers_.published) handlers_.published(ticket, ok);
+}
+
+// Repeats are not told: an outage is one line in the log, however often we try.
+void Session::report_link(LinkState state) {
+  const std::lock_guard lock(handlers_mutex_);
+  if (muted_) return;
+  if (reported_ && state.up == reported_link_.up && state.problem == reported_link_.problem) return;
+  reported_ = true;
+  reported_link_ = state;
+  if (state.up) {
+    log_info("mqtt", "{}: connected", broker_.uri);
+  } else {
+    log_warning("mqtt", "{}: {}; trying again, at the slowest every {} s", broker_.uri, state.detail,
+                std::chrono::ceil<std::chrono::seconds>(broker_.reconnect_most).count());
+  }
+  if (handlers_.link) handlers_.link(state);
+}
+
+/// The end of a session, to wait for.
+class Ending {
+ public:
+  void tell() {
+    {
+      const std::lock_guard lock(mutex_);
+      is_over_ = true;
+    }
+    told_.notify_all();
+  }
+  void wait(Duration patience) {
+    std::unique_lock lock(mutex_);
+    told_.wait_for(lock, patience, [this] { return is_over_; });
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable told_;
+  bool is_over_ = false;
+};
+
+class PahoClient final : public Client {
+ public:
+  PahoClient(BrokerOptions broker, std::vector<Subscription> subscriptions, ClientHandlers handlers)
+      : session_(std::make_shared<Session>(std::move(broker), std::move(subscriptions), std::move(handlers))) {}
+  ~PahoClient() override {
+    if (started_ && !stopped_) stop(std::chrono::seconds(1));
+  }
+
+  void start() override {
+    started_ = true;
+    PahoLibrary::instance();
+    CallsThread::instance().post([session = session_] { session->connect(); });
+  }
+
+  void stop(Duration grace) override {
+    if (!started_) return;
+    const BootTime deadline = clock_.boot_now() + grace;
+    if (!std::exchange(stopped_, true)) {
+      session_->wait_until_acknowledged(grace / 2);
+      CallsThread::instance().post([session = session_, ending = ending_]() mutable {
+        session->tear_down();
+        session.reset();  // so that whoever waited may count on its handlers being gone with the client
+        ending->tell();
+      });
+    }
+    ending_->wait(deadline - clock_.boot_now());
+    session_->mute();
+  }
+
+  void publish(std::uint64_t ticket, std::string topic, std::string payload) override {
+    CallsThread::instance().post(
+        [session = session_, ticket, topic = std::move(topic), payload = std::move(payload)]() mutable {
+          session->publish(ticket, std::move(topic), std::move(payload));
+        });
+  }
+
+ private:
+  const SystemClock clock_;
+  const std::shared_ptr<Session> session_;
+  const std::shared_ptr<Ending> ending_ = std::make_shared<Ending>();
+  bool started_ = false;
+  bool stopped_ = false;
+};
+
+}  // namespace
+
+std::unique_ptr<Client> make_paho_client(BrokerOptions options, std::vector<Subscription> subscriptions,
+                                         ClientHandlers handlers) {
+  return std::make_unique<PahoClient>(std::move(options), std::move(subscriptions), std::move(handlers));
+}
+
+}  // namespace tidegate::mqtt

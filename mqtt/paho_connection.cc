@@ -1,0 +1,186 @@
+#include "mqtt/paho_connection.h"
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <memory>
+#include <utility>
+
+#include "mqtt/paho_library.h"
+
+namespace tidegate::mqtt {
+namespace {
+
+constexpr int kQueuedMax = 60'000;  // under the number of message ids; how much really waits is the uplink's window
+constexpr int kRefusedSubscription = 0x80;  // MQTT 3.1.1, section 3.9.3
+
+bool wants_tls(const std::string& uri) { return uri.rfind("mqtts://", 0) == 0 || uri.rfind("ssl://", 0) == 0; }
+
+std::chrono::seconds whole_seconds(Duration duration) {
+  return std::max(std::chrono::ceil<std::chrono::seconds>(duration), std::chrono::seconds(1));
+}
+
+::mqtt::ssl_options ssl_options(const TlsOptions& tls) {
+  ::mqtt::ssl_options ssl;  // without a trust store OpenSSL's default, the system's, is used
+  if (!tls.ca_file.empty()) ssl.set_trust_store(tls.ca_file);
+  if (!tls.cert_file.empty()) ssl.set_key_store(tls.cert_file);
+  if (!tls.key_file.empty()) ssl.set_private_key(tls.key_file);
+  ssl.set_enable_server_cert_auth(tls.verify);  // the chain
+  ssl.set_verify(tls.verify);                   // the host name
+  return ssl;
+}
+
+// Paho's exceptions end here.
+template <class Call>
+Result<void> guarded(const char* what, const Call& call) {
+  try {
+    call();
+    return {};
+  } catch (const std::exception& problem) {
+    return fail(ErrorCode::link_down, std::string(what) + ": " + problem.what());
+  }
+}
+
+}  // namespace
+
+class PahoConnection::ConnectListener final : public ::mqtt::iaction_listener {
+ public:
+  explicit ConnectListener(PahoConnection& owner) : owner_(owner) {}
+  void on_success(const ::mqtt::token&) override {
+    owner_.end_handshake();
+    owner_.events_.on_connected();
+  }
+  void on_failure(const ::mqtt::token& token) override {
+    ConnectFailure failure;
+    failure.code = token.get_return_code();
+    if (owner_.handshake_watched_.load()) failure.tls_complaint = PahoLibrary::instance().take_tls_complaint();
+    owner_.end_handshake();
+    owner_.events_.on_connect_failed(failure);
+  }
+
+ private:
+  PahoConnection& owner_;
+};
+
+class PahoConnection::SubscribeListener final : public ::mqtt::iaction_listener {
+ public:
+  explicit SubscribeListener(PahoConnection& owner) : owner_(owner) {}
+  void on_success(const ::mqtt::token& token) override {
+    std::vector<std::string> refused;
+    if (owner_.filters_.size() > 1) {  // a single refused one is a failure
+      const auto codes = token.get_subscribe_response().get_reason_codes();
+      for (std::size_t i = 0; i < codes.size() && i < owner_.filters_.size(); ++i) {
+        if (static_cast<int>(codes[i]) == kRefusedSubscription) refused.push_back(owner_.filters_[i]);
+      }
+    }
+    owner_.events_.on_subscribed(refused);
+  }
+  void on_failure(const ::mqtt::token& token) override {
+    // Anything else comes with the loss of the connection, which is told by itself.
+    if (token.get_return_code() == kRefusedSubscription) owner_.events_.on_subscribed(owner_.filters_);
+  }
+
+ private:
+  PahoConnection& owner_;
+};
+
+// One object for all publishes: what tells them apart is the number that travels as user context.
+class PahoConnection::PublishListener final : public ::mqtt::iaction_listener {
+ public:
+  explicit PublishListener(PahoConnection& owner) : owner_(owner) {}
+  void on_success(const ::mqtt::token& token) override { owner_.events_.on_published(number_of(token), true); }
+  void on_failure(const ::mqtt::token& token) override { owner_.events_.on_published(number_of(token), false); }
+
+ private:
+  static InFlight::Number number_of(const ::mqtt::token& token) {
+    return static_cast<InFlight::Number>(reinterpret_cast<std::uintptr_t>(token.get_user_context()));
+  }
+  PahoConnection& owner_;
+};
+
+PahoConnection::PahoConnection(const BrokerOptions& broker, ConnectionEvents& events)
+    : broker_(broker),
+      events_(events),
+      connect_listener_(std::make_unique<ConnectListener>(*this)),
+      subscribe_listener_(std::make_unique<SubscribeListener>(*this)),
+      publish_listener_(std::make_unique<PublishListener>(*this)) {}
+
+PahoConnection::~PahoConnection() {
+  client_.reset();
+  end_handshake();
+}
+
+Result<void> PahoConnection::connect() {
+  PahoLibrary& library = PahoLibrary::instance();
+  const auto begun = guarded("connect", [&] {
+    ::mqtt::create_options create;
+    create.set_max_buffered_messages(kQueuedMax);
+    create.set_send_while_disconnected(false);
+    client_ = std::make_unique<::mqtt::async_client>(broker_.uri, broker_.client_id, create, &unsent_);
+    install_handlers();
+    if (wants_tls(broker_.uri)) {
+      library.watch_tls_handshake();
+      handshake_watched_ = true;
+    }
+    client_->connect(connect_options(), nullptr, *connect_listener_);
+  });
+  if (!begun) end_handshake();
+  return begun;
+}
+
+void PahoConnection::end_handshake() {
+  if (handshake_watched_.exchange(false)) PahoLibrary::instance().forget_tls_handshake();
+}
+
+// Not set_callback: it takes Paho's lock while it holds its own, and the receive thread takes them the other way round.
+// An exception must not leave a handler; if one tries, the process ends and the broker sends the message again, which
+// is better than to acknowledge what was not kept.
+void PahoConnection::install_handlers() {
+  client_->set_message_callback([this](const ::mqtt::const_message_ptr& message) noexcept {
+    const auto& topic = message->get_topic_ref();
+    const auto& payload = message->get_payload_ref();
+    events_.on_message({topic.data(), topic.size()}, {payload.data(), payload.size()}, message->is_retained(),
+                       message->is_duplicate());
+  });
+  client_->set_connection_lost_handler([this](const std::string&) noexcept { events_.on_lost(); });
+}
+
+::mqtt::connect_options PahoConnection::connect_options() const {
+  ::mqtt::connect_options options;
+  options.set_mqtt_version(MQTTVERSION_3_1_1);
+  options.set_clean_session(false);
+  options.set_automatic_reconnect(false);
+  options.set_keep_alive_interval(whole_seconds(broker_.keep_alive));
+  options.set_connect_timeout(whole_seconds(broker_.connect_timeout));
+  options.set_max_inflight(1000);
+  if (!broker_.username.empty()) options.set_user_name(broker_.username);
+  if (!broker_.password.empty()) options.set_password(broker_.password);
+  if (wants_tls(broker_.uri)) options.set_ssl(ssl_options(broker_.tls));
+  return options;
+}
+
+Result<void> PahoConnection::subscribe(const std::vector<Subscription>& subscriptions) {
+  filters_.clear();
+  ::mqtt::iasync_client::qos_collection qos;
+  for (const Subscription& subscription : subscriptions) {
+    filters_.push_back(subscription.filter);
+    qos.push_back(subscription.qos);
+  }
+  return guarded("subscribe", [&] {
+    if (filters_.size() == 1) {  // the C++ layer misreads the answer to a list of one
+      client_->subscribe(filters_.front(), qos.front(), nullptr, *subscribe_listener_);
+    } else {
+      client_->subscribe(::mqtt::string_collection::create(filters_), qos, nullptr, *subscribe_listener_);
+    }
+  });
+}
+
+Result<void> PahoConnection::publish(InFlight::Number number, std::string topic, std::string payload) {
+  return guarded("publish", [&] {
+    auto message = ::mqtt::make_message(std::move(topic), std::move(payload), 1, false);
+    client_->publish(std::move(message), reinterpret_cast<void*>(static_cast<std::uintptr_t>(number)),
+                     *publish_listener_);
+  });
+}
+
+}  // namespace tidegate::mqtt

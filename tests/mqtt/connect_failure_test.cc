@@ -1,0 +1,73 @@
+#include "mqtt/connect_failure.h"
+
+#include <gmock/gmock.h>
+
+namespace tidegate::mqtt {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+BrokerOptions plant_broker() {
+  BrokerOptions broker;
+  broker.uri = "mqtts://hub.example:8883";
+  broker.client_id = "tidegate-plant-7";
+  broker.username = "plant";
+  broker.password = "secret";
+  return broker;
+}
+
+TEST(ConnectFailure, EveryReturnCodeOfTheBrokerIsExplained) {
+  struct Row {
+    int code;
+    LinkProblem problem;
+    const char* words;
+  };
+  const Row rows[] = {{1, LinkProblem::refused_login, "MQTT 3.1.1"},
+                      {2, LinkProblem::refused_login, "client id \"tidegate-plant-7\""},
+                      {3, LinkProblem::unreachable, "not available"},
+                      {4, LinkProblem::refused_login, "check username and password"},
+                      {5, LinkProblem::refused_login, "user name \"plant\""}};
+  for (const Row& row : rows) {
+    const LinkState state = explain({row.code, "", ""}, plant_broker());
+    EXPECT_FALSE(state.up) << row.code;
+    EXPECT_EQ(state.problem, row.problem) << row.code;
+    EXPECT_THAT(state.detail, HasSubstr(row.words)) << row.code;
+    EXPECT_THAT(state.detail, Not(HasSubstr("secret"))) << row.code;
+  }
+}
+
+TEST(ConnectFailure, ALoginWithoutUserNameSaysSo) {
+  BrokerOptions broker = plant_broker();
+  broker.username.clear();
+  EXPECT_THAT(explain({5, "", ""}, broker).detail, HasSubstr("no user name was given"));
+}
+
+TEST(ConnectFailure, AnAlertOfOursIsTheBrokersCertificate) {
+  const LinkState state = explain({-1, "", "unknown CA"}, plant_broker());
+  EXPECT_EQ(state.problem, LinkProblem::bad_certificate);
+  EXPECT_THAT(state.detail, HasSubstr("unknown CA"));
+  EXPECT_THAT(state.detail, HasSubstr("the system's is used"));
+}
+
+TEST(ConnectFailure, AnAlertOfTheBrokerIsOurCertificate) {
+  const LinkState state = explain({-1, "", "broker: certificate unknown"}, plant_broker());
+  EXPECT_EQ(state.problem, LinkProblem::refused_login);
+  EXPECT_THAT(state.detail, HasSubstr("check cert and key"));
+}
+
+TEST(ConnectFailure, AHandshakeThatFailsForAnotherReasonIsRetriedAsUnreachable) {
+  const LinkState state = explain({-1, "", "protocol version"}, plant_broker());
+  EXPECT_EQ(state.problem, LinkProblem::unreachable);
+  EXPECT_FALSE(needs_a_person(state.problem));
+}
+
+TEST(ConnectFailure, AFileThatCannotBeReadIsNamed) {
+  BrokerOptions broker = plant_broker();
+  EXPECT_EQ(unusable_files(broker), "");
+  broker.tls.key_file = "/nowhere/key.pem";
+  EXPECT_THAT(unusable_files(broker), HasSubstr("/nowhere/key.pem: No such file"));
+}
+
+}  // namespace
+}  // namespace tidegate::mqtt

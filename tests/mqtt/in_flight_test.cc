@@ -1,0 +1,58 @@
+#include "mqtt/in_flight.h"
+
+#include <gtest/gtest.h>
+
+namespace tidegate::mqtt {
+namespace {
+
+TEST(InFlight, HandsOutATicketOnce) {
+  InFlight open;
+  const auto number = open.add(7);
+  EXPECT_EQ(open.take(number), 7U);
+  EXPECT_EQ(open.take(number), std::nullopt);
+}
+
+TEST(InFlight, KeepsTicketsApartWhateverTheOrderOfTheAnswers) {
+  InFlight open;
+  const auto first = open.add(100);
+  const auto second = open.add(200);
+  const auto third = open.add(300);
+  EXPECT_EQ(open.take(second), 200U);
+  EXPECT_EQ(open.take(third), 300U);
+  EXPECT_EQ(open.take(first), 100U);
+  const auto fourth = open.add(400);
+  EXPECT_EQ(open.take(fourth), 400U);
+}
+
+TEST(InFlight, TheEndOfAConnectionTakesWhatIsLeftOldestFirst) {
+  InFlight open;
+  const auto first = open.add(1);
+  const auto second = open.add(2);
+  const auto third = open.add(3);
+  EXPECT_EQ(open.take(second), 2U);
+  EXPECT_EQ(open.take_all(), (std::vector<std::uint64_t>{1, 3}));
+  EXPECT_TRUE(open.take_all().empty());
+  EXPECT_EQ(open.take(first), std::nullopt);
+  EXPECT_EQ(open.take(third), std::nullopt);
+}
+
+TEST(InFlight, ALateAnswerOfAnOldConnectionDoesNotTakeANewTicket) {
+  InFlight open;
+  const auto old = open.add(1);
+  open.take_all();
+  const auto fresh = open.add(2);
+  EXPECT_EQ(open.take(old), std::nullopt);
+  EXPECT_EQ(open.take(fresh), 2U);
+}
+
+TEST(InFlight, IsEmptyWhenEverythingWasTaken) {
+  InFlight open;
+  EXPECT_TRUE(open.wait_until_empty(Duration::zero()));
+  const auto number = open.add(1);
+  EXPECT_FALSE(open.wait_until_empty(Duration::zero()));
+  open.take(number);
+  EXPECT_TRUE(open.wait_until_empty(Duration::zero()));
+}
+
+}  // namespace
+}  // namespace tidegate::mqtt

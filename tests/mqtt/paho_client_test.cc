@@ -1,0 +1,264 @@
+#include <gmock/gmock.h>
+
+#include "mqtt/client.h"
+#include "tests/mqtt/client_recorder.h"
+#include "tests/support/mosquitto_broker.h"
+
+namespace tidegate::mqtt {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+using ::testing::Contains;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::Pair;
+
+class PahoClientTest : public ::testing::Test {
+ protected:
+  void SetUp() override { broker_.start(); }
+
+  BrokerOptions options(const std::string& client_id) const {
+    BrokerOptions options;
+    options.uri = broker_.uri();
+    options.client_id = client_id;
+    options.reconnect_first = milliseconds(20);
+    options.reconnect_most = milliseconds(100);
+    return options;
+  }
+  std::unique_ptr<Client> start_publisher(ClientRecorder& recorder) {
+    auto client = make_paho_client(options("publisher"), {}, recorder.handlers());
+    client->start();
+    return client;
+  }
+  std::unique_ptr<Client> start_subscriber(ClientRecorder& recorder, std::vector<Subscription> subscriptions) {
+    auto client = make_paho_client(options("subscriber"), std::move(subscriptions), recorder.handlers());
+    client->start();
+    return client;
+  }
+
+  testing::MosquittoBroker broker_;
+};
+
+TEST_F(PahoClientTest, ReportsEveryPublishWhenTheBrokerHasIt) {
+  ClientRecorder recorder;
+  const auto client = start_publisher(recorder);
+  ASSERT_TRUE(recorder.wait_until_up());
+  for (std::uint64_t ticket = 1; ticket <= 500; ++ticket) client->publish(ticket, "a/b", "payload");
+  ASSERT_TRUE(recorder.wait_until_published(500));
+  client->stop(seconds(5));
+  std::uint64_t expected = 0;
+  for (const auto& [ticket, ok] : recorder.published()) {
+    EXPECT_EQ(ticket, ++expected);
+    EXPECT_TRUE(ok);
+  }
+}
+
+TEST_F(PahoClientTest, DeliversWhatIsPublishedInOrder) {
+  ClientRecorder sent;
+  ClientRecorder received;
+  const auto subscriber = start_subscriber(received, {{"plant/+/temp", 1}, {"other/#", 1}});
+  const auto publisher = start_publisher(sent);
+  ASSERT_TRUE(received.wait_until_up());
+  ASSERT_TRUE(sent.wait_until_up());
+  publisher->publish(1, "plant/a/temp", "1");
+  publisher->publish(2, "plant/a/other", "2");
+  publisher->publish(3, "other/x/y", std::string("3\0 with a zero", 14));
+  publisher->publish(4, "plant/b/temp", "");
+  ASSERT_TRUE(received.wait_until_received(3));
+  EXPECT_THAT(received.messages(),
+              ElementsAre("plant/a/temp 1", std::string("other/x/y 3\0 with a zero", 24), "plant/b/temp "));
+}
+
+TEST_F(PahoClientTest, APublishWithoutALinkFailsAtOnce) {
+  broker_.stop();
+  ClientRecorder recorder;
+  const auto client = start_publisher(recorder);
+  client->publish(1, "a", "b");
+  ASSERT_TRUE(recorder.wait_until_published(1));
+  EXPECT_THAT(recorder.published(), ElementsAre(Pair(1, false)));
+  ASSERT_TRUE(recorder.wait_until_down(LinkProblem::unreachable));
+}
+
+TEST_F(PahoClientTest, ANameWithoutAnAddressIsSaidSo) {
+  ClientRecorder recorder;
+  BrokerOptions broker = options("publisher");
+  broker.uri = "mqtt://no-such-broker.invalid:1883";
+  const auto client = make_paho_client(broker, {}, recorder.handlers());
+  client->start();
+  ASSERT_TRUE(recorder.wait_until_down(LinkProblem::unreachable));
+  EXPECT_THAT(recorder.links()[0].detail, HasSubstr("\"no-such-broker.invalid\" has no address"));
+}
+
+TEST_F(PahoClientTest, ConnectsToAHostByItsName) {
+  ClientRecorder recorder;
+  BrokerOptions broker = options("publisher");
+  broker.uri = "mqtt://localhost:" + std::to_string(broker_.port());
+  const auto client = make_paho_client(broker, {}, recorder.handlers());
+  client->start();
+  ASSERT_TRUE(recorder.wait_until_up());
+}
+
+// The session of a client id that once subscribed is still with the broker.
+TEST_F(PahoClientTest, APublisherThrowsAwayWhatAnOldSessionBrings) {
+  ClientRecorder other;
+  const auto publisher = make_paho_client(options("other"), {}, other.handlers());
+  publisher->start();
+  ASSERT_TRUE(other.wait_until_up());
+  {
+    ClientRecorder subscribed;
+    const auto subscriber = make_paho_client(options("publisher"), {{"a", 1}}, subscribed.handlers());
+    subscriber->start();
+    ASSERT_TRUE(subscribed.wait_until_up());
+    subscriber->stop(seconds(5));
+  }
+  publisher->publish(1, "a", "left over");
+  ASSERT_TRUE(other.wait_until_published(1));
+  ClientRecorder recorder;
+  ClientHandlers handlers = recorder.handlers();
+  handlers.message = nullptr;
+  const auto client = make_paho_client(options("publisher"), {}, handlers);
+  client->start();
+  ASSERT_TRUE(recorder.wait_until_up());
+  client->publish(2, "b", "x");
+  ASSERT_TRUE(recorder.wait_until_published(1));
+}
+
+TEST_F(PahoClientTest, ComesBackWhenTheBrokerDoes) {
+  ClientRecorder sent;
+  ClientRecorder received;
+  const auto subscriber = start_subscriber(received, {{"a", 1}});
+  const auto publisher = start_publisher(sent);
+  ASSERT_TRUE(sent.wait_until_up());
+  ASSERT_TRUE(received.wait_until_up());
+  broker_.restart();  // without persistence: the sessions are gone, so this needs a new subscription
+  ASSERT_TRUE(sent.wait_until_up(2));
+  ASSERT_TRUE(received.wait_until_up(2));
+  publisher->publish(9, "a", "after");
+  ASSERT_TRUE(received.wait_until_received(1));
+  EXPECT_THAT(received.messages(), ElementsAre("a after"));
+}
+
+// A broker that is stopped in its tracks acknowledges nothing; its death leaves every publish unknown.
+TEST_F(PahoClientTest, ALostLinkFailsEveryOpenPublishExactlyOnce) {
+  ClientRecorder recorder;
+  const auto client = start_publisher(recorder);
+  ASSERT_TRUE(recorder.wait_until_up());
+  ::kill(broker_.pid(), SIGSTOP);
+  const std::string large(256 * 1024, 'x');  // more than the socket takes: some are still with Paho
+  for (std::uint64_t ticket = 1; ticket <= 60; ++ticket) client->publish(ticket, "a", large);
+  broker_.kill();
+  ASSERT_TRUE(recorder.wait_until_published(60));
+  broker_.start();
+  ASSERT_TRUE(recorder.wait_until_up(2));
+  client->publish(61, "a", "x");
+  ASSERT_TRUE(recorder.wait_until_published(61));
+  client->stop(seconds(5));
+  for (std::uint64_t ticket = 1; ticket <= 61; ++ticket) {
+    EXPECT_EQ(recorder.reports()[ticket], 1) << ticket;
+    EXPECT_THAT(recorder.published(), Contains(Pair(ticket, ticket == 61))) << ticket;
+  }
+}
+
+TEST_F(PahoClientTest, WhatWasGivenUpIsNotSentBehindTheOwnersBack) {
+  ClientRecorder sent;
+  ClientRecorder received;
+  const auto publisher = start_publisher(sent);
+  ASSERT_TRUE(sent.wait_until_up());
+  ::kill(broker_.pid(), SIGSTOP);
+  const std::string large(256 * 1024, 'x');
+  for (std::uint64_t ticket = 1; ticket <= 60; ++ticket) publisher->publish(ticket, "old", large);
+  broker_.kill();
+  ASSERT_TRUE(sent.wait_until_published(60));
+  const auto reported = sent.published();
+  for (const auto& [ticket, ok] : reported) ASSERT_FALSE(ok) << ticket;
+
+  broker_.set_configuration("log_type all");
+  broker_.start();
+  ASSERT_TRUE(sent.wait_until_up(2));
+  publisher->publish(61, "new", "x");
+  ASSERT_TRUE(sent.wait_until_published(61));
+  EXPECT_EQ(broker_.log().find("'old'"), std::string::npos);
+  EXPECT_NE(broker_.log().find("'new'"), std::string::npos);
+}
+
+TEST_F(PahoClientTest, AcknowledgesAMessageWhenTheHandlerHasReturned) {
+  broker_.set_configuration("log_type all");
+  broker_.restart();
+  ClientRecorder sent;
+  ClientRecorder received;
+  std::mutex gate;
+  ClientHandlers handlers = received.handlers();
+  const auto note = handlers.message;
+  handlers.message = [&](std::string_view topic, std::string_view payload, bool retained, bool duplicate) {
+    note(topic, payload, retained, duplicate);
+    const std::lock_guard held(gate);
+  };
+  const auto publisher = start_publisher(sent);
+  const auto subscriber = make_paho_client(options("subscriber"), {{"a", 1}}, handlers);
+  subscriber->start();
+  ASSERT_TRUE(sent.wait_until_up());
+  ASSERT_TRUE(received.wait_until_up());
+  {
+    const std::lock_guard closed(gate);
+    publisher->publish(1, "a", "held");
+    ASSERT_TRUE(received.wait_until_received(1));
+    EXPECT_EQ(broker_.log().find("Received PUBACK from subscriber"), std::string::npos);
+  }
+  publisher->publish(2, "a", "free");
+  ASSERT_TRUE(received.wait_until_received(2));  // the broker has read the first one's PUBACK before it sends more
+  ASSERT_TRUE(sent.wait_until_published(2));
+  EXPECT_TRUE(broker_.wait_for_log("Received PUBACK from subscriber", 2));
+}
+
+TEST_F(PahoClientTest, AMessageThatWasNotAcknowledgedComesAgain) {
+  ClientRecorder sent;
+  const auto publisher = start_publisher(sent);
+  ClientRecorder first;
+  auto subscriber = start_subscriber(first, {{"a", 1}});
+  ASSERT_TRUE(sent.wait_until_up());
+  ASSERT_TRUE(first.wait_until_up());
+  subscriber->stop(seconds(5));  // the session stays with the broker
+  publisher->publish(1, "a", "while away");
+  ASSERT_TRUE(sent.wait_until_published(1));
+  ClientRecorder second;
+  subscriber = start_subscriber(second, {{"a", 1}});
+  ASSERT_TRUE(second.wait_until_received(1));
+  EXPECT_THAT(second.messages(), ElementsAre("a while away"));
+}
+
+TEST_F(PahoClientTest, TellsARetainedMessageAsOne) {
+  broker_.set_configuration("");
+  ClientRecorder recorder;
+  ASSERT_EQ(std::system(("mosquitto_pub -p " + std::to_string(broker_.port()) + " -t r -m 5 -r -q 1").c_str()), 0);
+  const auto subscriber = start_subscriber(recorder, {{"r", 1}});
+  ASSERT_TRUE(recorder.wait_until_received(1));
+  EXPECT_THAT(recorder.messages(), ElementsAre("r retained 5"));
+}
+
+TEST_F(PahoClientTest, NoHandlerIsCalledAfterStop) {
+  ClientRecorder recorder;
+  const auto client = start_publisher(recorder);
+  ASSERT_TRUE(recorder.wait_until_up());
+  client->stop(seconds(5));
+  const auto before = recorder.links().size();
+  client->publish(1, "a", "b");
+  broker_.restart();
+  EXPECT_EQ(recorder.links().size(), before);
+  EXPECT_TRUE(recorder.published().empty());
+}
+
+TEST_F(PahoClientTest, StopWaitsForOpenAcknowledgements) {
+  ClientRecorder recorder;
+  const auto client = start_publisher(recorder);
+  ASSERT_TRUE(recorder.wait_until_up());
+  for (std::uint64_t ticket = 1; ticket <= 200; ++ticket) client->publish(ticket, "a", "b");
+  ASSERT_TRUE(recorder.wait_until_published(1));
+  client->stop(seconds(10));
+  std::size_t acknowledged = 0;
+  for (const auto& [ticket, ok] : recorder.published()) acknowledged += ok ? 1U : 0U;
+  EXPECT_EQ(acknowledged, 200U);
+}
+
+}  // namespace
+}  // namespace tidegate::mqtt
