@@ -1,0 +1,126 @@
+#include <fcntl.h>
+#include <spdlog/fmt/fmt.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <filesystem>
+#include <string_view>
+
+#include "buffer/state_store.h"
+
+namespace tidegate::buffer {
+namespace {
+
+constexpr const char* kMark = "tidegate.data";
+// A directory with one of these is ours; one that has only those of the second list, or nothing, can become ours.
+constexpr std::array<std::string_view, 4> kOurs{"tidegate.data", "lock", "log", "state.db"};
+constexpr std::array<std::string_view, 2> kHarmless{"lost+found", "run"};
+
+tl::unexpected<Error> refuse(const std::string& path, const std::string& why) {
+  return fail(ErrorCode::invalid, "gateway.data_dir " + path + ": " + why);
+}
+
+Result<void> check_owner(const std::string& path) {
+  struct stat status {};
+  if (::stat(path.c_str(), &status) != 0) return refuse(path, describe_errno("stat", errno));
+  if (!S_ISDIR(status.st_mode)) return refuse(path, "is not a directory; it has to be one, or not to exist yet");
+  if (status.st_uid != ::geteuid()) {
+    return refuse(path, fmt::format("belongs to user {}, this process runs as user {}; one of them has to change",
+                                    status.st_uid, ::geteuid()));
+  }
+  if (::access(path.c_str(), R_OK | W_OK | X_OK) != 0) {
+    return refuse(path, "is not writable for this process; its mode should be 0700");
+  }
+  return {};
+}
+
+template <class List>
+bool holds(const List& list, const std::string& name) {
+  return std::find(list.begin(), list.end(), name) != list.end();
+}
+
+Result<void> check_is_ours(const std::string& path) {
+  std::error_code error;
+  std::string stranger;
+  for (std::filesystem::directory_iterator entry(path, error), end; !error && entry != end; entry.increment(error)) {
+    const std::string name = entry->path().filename().string();
+    if (holds(kOurs, name)) return {};
+    if (!holds(kHarmless, name)) stranger = name;
+  }
+  if (error) return refuse(path, "cannot be listed: " + error.message());
+  if (stranger.empty()) return {};
+  return refuse(path, fmt::format("is not a Tidegate data directory: it holds \"{}\" and none of our files; give an "
+                                  "empty directory, or one that does not exist yet",
+                                  stranger));
+}
+
+std::string holder_of(int fd) {
+  std::array<char, 32> text{};
+  const ssize_t count = ::pread(fd, text.data(), text.size(), 0);
+  const std::string_view all(text.data(), count > 0 ? static_cast<std::size_t>(count) : 0);
+  const auto end = all.find_first_not_of("0123456789");
+  const std::string_view pid = all.substr(0, end);
+  return pid.empty() ? "another process" : "process " + std::string(pid);
+}
+
+Result<int> lock(const std::string& path) {
+  const std::string file = path + "/lock";
+  const int fd = ::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
+  if (fd < 0) return refuse(path, describe_errno("open " + file, errno));
+  if (::flock(fd, LOCK_EX | LOCK_NB) != 0) {
+    const int error_number = errno;
+    const std::string holder = holder_of(fd);
+    ::close(fd);
+    if (error_number != EWOULDBLOCK) return refuse(path, describe_errno("lock " + file, error_number));
+    return fail(ErrorCode::invalid,
+                fmt::format("{} is in use by {}; stop it or give this one another gateway.data_dir", path, holder));
+  }
+  const std::string pid = fmt::format("{}\n", ::getpid());
+  const bool written = ::ftruncate(fd, 0) == 0 && ::pwrite(fd, pid.data(), pid.size(), 0) >= 0;
+  if (!written) {
+    const int error_number = errno;
+    ::close(fd);
+    return refuse(path, describe_errno("write " + file, error_number));
+  }
+  return fd;
+}
+
+// Best effort: the mark tells a later start, and people, what this directory is.
+void leave_mark(const std::string& path) {
+  const int fd = ::open((path + "/" + kMark).c_str(), O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+  if (fd >= 0) ::close(fd);
+}
+
+}  // namespace
+
+Result<DataDirectory> DataDirectory::open(const std::string& path) {
+  if (::mkdir(path.c_str(), 0700) != 0 && errno != EEXIST) {
+    const int error_number = errno;
+    return refuse(path, describe_errno("make directory", error_number) + "; its parent has to exist and be writable");
+  }
+  if (auto checked = check_owner(path); !checked) return tl::unexpected(checked.error());
+  if (auto checked = check_is_ours(path); !checked) return tl::unexpected(checked.error());
+  auto fd = lock(path);
+  if (!fd) return tl::unexpected(fd.error());
+  leave_mark(path);
+  return DataDirectory(path, *fd);
+}
+
+DataDirectory::DataDirectory(DataDirectory&& other) noexcept
+    : path_(std::move(other.path_)), lock_fd_(std::exchange(other.lock_fd_, -1)) {}
+
+DataDirectory& DataDirectory::operator=(DataDirectory&& other) noexcept {
+  std::swap(path_, other.path_);
+  std::swap(lock_fd_, other.lock_fd_);
+  return *this;
+}
+
+DataDirectory::~DataDirectory() {
+  if (lock_fd_ >= 0) ::close(lock_fd_);
+}
+
+}  // namespace tidegate::buffer

@@ -1,0 +1,218 @@
+#include "buffer/disk_reader.h"
+
+#include <spdlog/fmt/fmt.h>
+
+#include <algorithm>
+#include <array>
+
+namespace tidegate::buffer {
+namespace {
+
+bool takes_dictionary(const ScannedFrame& frame, SectionTags& tags) {
+  if (frame.header.codec != Codec::readings) return true;
+  ByteReader reader(frame.body);
+  return read_body_prefix(reader, frame.header, nullptr) && tags.take(reader);
+}
+
+}  // namespace
+
+struct LogReader::Place {
+  SegmentRef segment;
+  std::string path;
+  std::unique_ptr<File> file;
+  std::vector<SectionEntry> sections;
+  std::unique_ptr<FrameScanner> scanner;
+  std::optional<ScannedFrame> frame;  // read, not yet consumed
+  std::uint64_t next = 0;             // sequence behind the last consumed frame
+  std::string problem;                // what lay before `frame`
+  bool at_end = false;
+};
+
+LogReader::LogReader(FileSystem& files, TagRegistry& tags, LogSnapshot snapshot, std::shared_ptr<DamageReports> reports)
+    : files_(files), snapshot_(std::move(snapshot)), reports_(std::move(reports)), tags_(tags) {}
+
+LogReader::~LogReader() = default;
+
+Result<ReadOutcome> LogReader::read(Position from) {
+  const std::uint64_t sequence = snapshot_.epochs.sequence_of(from, snapshot_.end);
+  if (sequence >= snapshot_.end) return ReadOutcome{ReadStatus::at_end, nullptr, from, 0};
+  const auto missing =
+      std::find_if(snapshot_.missing.begin(), snapshot_.missing.end(),
+                   [&](const SequenceRange& range) { return range.first <= sequence && sequence < range.end; });
+  if (missing != snapshot_.missing.end()) return gone(sequence, missing->end);
+  const auto segment = std::partition_point(snapshot_.segments.begin(), snapshot_.segments.end(),
+                                            [&](const SegmentRef& ref) { return ref.end <= sequence; });
+  if (segment == snapshot_.segments.end()) return gone(sequence, snapshot_.end);
+  if (sequence < segment->first) return gone(sequence, segment->first);
+  const auto there = move_to(sequence, *segment);
+  if (!there) return tl::unexpected(there.error());
+  if (!*there) return gone(sequence, segment->end);
+  return read_in(*segment, sequence);
+}
+
+// False when the segment is not there any more.
+Result<bool> LogReader::move_to(std::uint64_t sequence, const SegmentRef& segment) {
+  const bool same = place_ && place_->segment.number == segment.number;
+  if (!same) {
+    auto opened = open(segment);
+    if (!opened || !*opened) return opened;
+  }
+  const bool section_ahead =
+      same && std::any_of(place_->sections.begin(), place_->sections.end(),
+                          [&](const auto& one) { return place_->next < one.first && one.first <= sequence; });
+  if (!same || sequence < place_->next || section_ahead) seek(sequence);
+  return true;
+}
+
+Result<bool> LogReader::open(const SegmentRef& segment) {
+  place_ = std::make_unique<Place>();
+  place_->segment = segment;
+  place_->path = snapshot_.directory + "/" + segment_name(segment.number);
+  auto file = files_.open(place_->path, OpenMode::read);
+  if (file) place_->file = std::move(*file);
+  const bool may_pass = !file && file.error().code != ErrorCode::invalid;  // no descriptors left, say
+  if (!file || was_recycled()) {
+    place_.reset();
+    if (may_pass) return tl::unexpected(file.error());
+    return false;
+  }
+  place_->sections = segment.sections;
+  if (segment.footer_at == 0) return true;
+  std::array<std::byte, kBlockBytes> block;
+  const auto count = place_->file->read_at(segment.footer_at, block);
+  if (!count || *count < block.size()) return true;
+  const SegmentIdentity identity{snapshot_.log_id, snapshot_.stream, segment.number};
+  if (auto content = read_segment_footer(block, identity)) place_->sections = std::move(content->sections);
+  return true;
+}
+
+bool LogReader::was_recycled() const {
+  std::array<std::byte, kBlockBytes> block;
+  const auto count = place_->file->read_at(0, block);
+  if (!count || *count < block.size()) return false;
+  const ParsedHeader parsed = read_segment_header(block);
+  return parsed.state == BlockState::valid && parsed.header.identity.number != place_->segment.number;
+}
+
+// Begins at the section that holds the sequence; without a list of sections, at the segment's first frame.
+void LogReader::seek(std::uint64_t sequence) {
+  std::uint64_t offset = kBlockBytes;
+  place_->next = place_->segment.first;
+  for (const SectionEntry& section : place_->sections) {
+    if (section.first > sequence) break;
+    offset = section.offset;
+    place_->next = section.first;
+  }
+  const SegmentIdentity identity{snapshot_.log_id, snapshot_.stream, place_->segment.number};
+  place_->scanner = std::make_unique<FrameScanner>(*place_->file, identity.seed(), offset, place_->segment.used_bytes);
+  place_->frame.reset();
+  place_->at_end = false;
+  tags_.restart();
+}
+
+const ScannedFrame* LogReader::peek() {
+  if (place_->frame) return &*place_->frame;
+  if (place_->at_end) return nullptr;
+  place_->frame = place_->scanner->next();
+  place_->problem.clear();
+  if (const auto& problem = place_->scanner->problem()) {
+    place_->problem = fmt::format("offset {}: {}", problem->offset, problem->text);
+  }
+  if (!place_->frame) {
+    place_->at_end = true;
+    return nullptr;
+  }
+  if (place_->frame->header.section_start()) tags_.restart();
+  takes_dictionary(*place_->frame, tags_);
+  return &*place_->frame;
+}
+
+void LogReader::consume() {
+  place_->next = place_->frame->header.end();
+  place_->frame.reset();
+}
+
+ReadOutcome LogReader::read_in(const SegmentRef& segment, std::uint64_t sequence) {
+  const ScannedFrame* frame = peek();
+  while (frame != nullptr && frame->header.end() <= sequence) {
+    consume();
+    frame = peek();
+  }
+  if (frame == nullptr) return damaged(sequence, segment.end, place_->problem);
+  if (frame->header.first > sequence) {
+    return damaged(sequence, std::min(frame->header.first, segment.end), place_->problem);
+  }
+  return take_batch(sequence);
+}
+
+ReadOutcome LogReader::take_batch(std::uint64_t sequence) {
+  auto batch = std::make_shared<RecordBatch>();
+  FrameHeader last = place_->frame->header;
+  const DecodeStatus status = decode_frame(*place_->frame, *batch);
+  if (status != DecodeStatus::ok) {
+    const std::string why =
+        fmt::format("offset {}: {}", place_->frame->offset,
+                    status == DecodeStatus::unknown_tag ? "the frames that name its tags are damaged"
+                                                        : "the body is not what its codec writes");
+    return damaged(sequence, last.end(), why);
+  }
+  consume();
+  join_frames(last, *batch);
+  trim_front(*batch, sequence);
+  trim_back(*batch, place_->segment.end);  // what lies behind stands again in the next segment
+  const Position behind = batch->end();
+  return {ReadStatus::ready, std::move(batch), behind, 0};
+}
+
+void LogReader::join_frames(FrameHeader last, RecordBatch& batch) {
+  for (const ScannedFrame* next = peek(); next != nullptr && same_moment(last, next->header); next = peek()) {
+    if (batch.size() + next->header.count > kBatchRecordsMax || next->header.first >= place_->segment.end) return;
+    last = next->header;
+    if (decoder_.append(last, next->body, tags_.tags(), batch) != DecodeStatus::ok) {
+      trim_back(batch, last.first);
+      return;
+    }
+    consume();
+  }
+}
+
+DecodeStatus LogReader::decode_frame(const ScannedFrame& frame, RecordBatch& batch) {
+  DecodeStatus status = decoder_.decode(snapshot_.stream, frame.header, frame.body, tags_.tags(), batch);
+  if (status != DecodeStatus::unknown_tag) return status;
+  learn_tags_ahead();
+  return decoder_.decode(snapshot_.stream, frame.header, frame.body, tags_.tags(), batch);
+}
+
+// The frame that first named a tag is damaged; its path stands again in a later frame of the section.
+void LogReader::learn_tags_ahead() {
+  const SegmentIdentity identity{snapshot_.log_id, snapshot_.stream, place_->segment.number};
+  const std::uint64_t behind = place_->frame->offset + place_->frame->header.frame_bytes();
+  FrameScanner ahead(*place_->file, identity.seed(), behind, place_->segment.used_bytes);
+  while (const auto frame = ahead.next()) {
+    if (frame->header.section_start()) break;
+    takes_dictionary(*frame, tags_);
+  }
+}
+
+ReadOutcome LogReader::gone(std::uint64_t from, std::uint64_t to) const {
+  return {ReadStatus::gone, nullptr, snapshot_.epochs.at(to), to - from};
+}
+
+ReadOutcome LogReader::damaged(std::uint64_t from, std::uint64_t to, const std::string& why) {
+  const std::string path = place_->path;
+  if (was_recycled()) {
+    const std::uint64_t end = place_->segment.end;
+    place_.reset();
+    return gone(from, end);
+  }
+  if (reports_) {
+    reports_->add({snapshot_.stream, {from, to}, path + ": " + (why.empty() ? "no frame where one should be" : why)});
+  }
+  snapshot_.missing.insert(
+      std::upper_bound(snapshot_.missing.begin(), snapshot_.missing.end(), from,
+                       [](std::uint64_t value, const SequenceRange& range) { return value < range.first; }),
+      {from, to});
+  return gone(from, to);
+}
+
+}  // namespace tidegate::buffer

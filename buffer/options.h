@@ -1,0 +1,27 @@
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "core/record.h"
+#include "core/time.h"
+
+namespace tidegate::buffer {
+
+enum class SyncPolicy : std::uint8_t { always, interval, os };
+enum class WhenFull : std::uint8_t { drop_oldest, drop_newest, block };
+
+struct RingLogOptions {
+  std::string directory;  // "<data_dir>/log"; its parent exists
+  std::array<std::uint64_t, kStreamCount> size_max_bytes{256ULL << 20, 16ULL << 20, 8ULL << 20};  // by Stream
+  std::uint64_t segment_bytes_max = 16ULL << 20;  // the real size is at most an eighth of the stream's, 64 KiB at least
+  std::uint64_t memory_bytes_max = 1ULL << 20;    // newest frames kept in memory for consumers that keep up, a stream
+  SyncPolicy sync = SyncPolicy::interval;
+  Duration sync_interval = std::chrono::milliseconds(250);
+
+  bool operator==(const RingLogOptions&) const = default;
+};
+
+}  // namespace tidegate::buffer

@@ -1,0 +1,319 @@
+#include "buffer/recovery.h"
+
+#include <spdlog/fmt/fmt.h>
+
+#include <algorithm>
+#include <cstring>
+#include <random>
+
+#include "buffer/quarantine.h"
+
+namespace tidegate::buffer {
+namespace {
+
+bool is_known(const LogId& id) { return id != LogId{}; }
+
+LogId random_log_id() {
+  std::random_device device;  // getrandom or the like
+  LogId id;
+  for (std::size_t i = 0; i < id.size(); i += 4) {
+    const std::uint32_t word = device();
+    std::memcpy(id.data() + i, &word, 4);
+  }
+  return is_known(id) ? id : LogId{1};
+}
+
+// The directory must take files; a first append is too late to learn that it does not.
+constexpr const char* kProbe = ".writable";
+
+Result<void> check_writable(FileSystem& files, const std::string& directory) {
+  const std::string path = directory + "/" + kProbe;
+  (void)files.remove(path);
+  if (auto file = files.open(path, OpenMode::create); !file) return tl::unexpected(file.error());
+  (void)files.remove(path);
+  return {};
+}
+
+Result<void> make_directories(FileSystem& files, const std::string& log_directory, RecoveryReport& report) {
+  if (auto made = files.make_directory(log_directory); !made) return made;
+  if (auto writable = check_writable(files, log_directory); !writable) return writable;
+  for (const Stream stream : kAllStreams) {
+    const std::string directory = stream_directory(log_directory, stream);
+    if (files.make_directory(directory)) continue;
+    // Something of that name that is no directory: move it out of the way.
+    auto moved = Quarantine(files, log_directory).put_aside(directory, stream);
+    if (!moved) return tl::unexpected(moved.error());
+    report.findings.push_back(fmt::format("{} is not a directory: moved to {}", directory, *moved));
+    if (auto made = files.make_directory(directory); !made) return made;
+  }
+  return {};
+}
+
+class StreamRecovery {
+ public:
+  StreamRecovery(FileSystem& files, const std::string& log_directory, const StreamFiles& found, LogId log_id,
+                 RecoveryReport& report)
+      : files_(files), quarantine_(files, log_directory), found_(found), log_id_(log_id), report_(report) {
+    result_.stream = found.stream;
+  }
+
+  RecoveredStream run(const LogState& known) {
+    report_unusable();
+    for (const SegmentFile& file : found_.segments) take(file);
+    drop_superseded();
+    join();
+    take_epochs(known);
+    take_tail(known);
+    take_marks_of_newest();
+    return std::move(result_);
+  }
+
+ private:
+  void finding(std::string text) { report_.findings.push_back(std::move(text)); }
+
+  void report_unusable() {
+    for (const std::string& name : found_.unknown) {
+      finding(fmt::format("{}/{}: not a file of the log, left alone", found_.directory, name));
+    }
+    for (const std::string& why : found_.unreadable) finding(why + ": left alone");
+  }
+
+  void take(const SegmentFile& file) {
+    result_.next_number = std::max(result_.next_number, file.number + 1);
+    const auto content = files_.open(file.path, OpenMode::read);
+    if (!content) return finding(content.error().message + ": left alone");
+    const SegmentIdentity identity{log_id_, found_.stream, file.number};
+    switch (role_of(file, **content, identity)) {
+      case FileRole::segment:
+        return load(file, **content, identity);
+      case FileRole::spare:
+        result_.spares.push_back(file);
+        return;
+      case FileRole::foreign:
+        return put_aside(file, "not a segment of this log that can be read");
+      case FileRole::newer:
+        return put_aside(file, fmt::format("of format version {}, this program reads up to {}", file.header.version,
+                                           kFormatVersion));
+    }
+  }
+
+  void put_aside(const SegmentFile& file, const std::string& why) {
+    const auto moved = quarantine_.put_aside(file.path, found_.stream);
+    finding(fmt::format("{}: {}: {}", file.path, why,
+                        moved ? "moved to " + *moved : "left alone, because " + moved.error().message));
+  }
+
+  void load(const SegmentFile& file, const File& content, const SegmentIdentity& identity) {
+    LoadedSegment segment = load_segment(file, content, identity);
+    if (!segment.header) finding(file.path + ": the segment header is damaged, its frames are read without it");
+    std::vector<Hole> holes = segment.holes;
+    if (segment.front) holes.push_back(*segment.front);
+    for (const Hole& hole : holes) {
+      const bool is_new = quarantine_.copy(identity, content, hole.offset, hole.end_offset);
+      if (is_new) {
+        finding(
+            fmt::format("{}: {}, sequences {} to {} lost", file.path, hole.text, hole.lost.first, hole.lost.end - 1));
+      }
+    }
+    result_.segments.push_back(std::move(segment));
+  }
+
+  // A segment that was begun because its predecessor could not be synced holds again what was not durable there, and
+  // counts when it has all of it. A last segment without frames counts when it goes on where the one before ends.
+  void drop_superseded() {
+    std::vector<LoadedSegment> kept;  // newest first
+    std::uint64_t limit = UINT64_MAX;
+    for (std::size_t i = result_.segments.size(); i-- > 0;) {
+      LoadedSegment& segment = result_.segments[i];
+      const std::uint64_t end = kept.empty() ? segment.content.end : kept.front().content.end;
+      if (segment.header && end < segment.header->rewrites_to && end < reach_of_first(i)) {
+        limit = std::min(limit, segment.header->rewrites_to);
+        result_.superseded.push_back(std::move(segment));
+        continue;
+      }
+      cut(segment, limit);
+      if (!kept.empty() && kept.back().content.empty() && !segment.content.empty() &&
+          kept.back().content.first != segment.content.end) {
+        result_.superseded.push_back(std::move(kept.back()));
+        kept.pop_back();
+      }
+      if (!segment.content.empty() || (kept.empty() && segment.header)) {
+        kept.push_back(std::move(segment));
+        if (!kept.back().content.empty()) limit = std::min(limit, kept.back().content.first);
+      } else {
+        discard(std::move(segment), kept.empty() ? nullptr : &kept.back());
+      }
+    }
+    std::reverse(kept.begin(), kept.end());
+    result_.segments = std::move(kept);
+  }
+
+  std::uint64_t reach_of_first(std::size_t count) const {
+    std::uint64_t end = 0;
+    for (std::size_t i = 0; i < count; ++i) end = std::max(end, result_.segments[i].content.end);
+    return end;
+  }
+
+  void discard(LoadedSegment segment, const LoadedSegment* newer) {
+    const bool superseded = newer != nullptr && newer->content.first <= segment.declared_first();
+    if (superseded) return result_.superseded.push_back(std::move(segment));
+    SegmentFile file;
+    file.path = segment.path;
+    put_aside(file, "no frame in it can be read");
+  }
+
+  static void cut(LoadedSegment& segment, std::uint64_t limit) {
+    SegmentContent& content = segment.content;
+    if (content.end <= limit) return;
+    segment.sealed = false;  // its footer says more than what counts
+    content.end = std::max(limit, content.first);
+    if (content.first >= limit) content.frames = 0;
+    std::erase_if(content.sections, [&](const SectionEntry& section) { return section.first >= limit; });
+    std::erase_if(content.missing, [&](const SequenceRange& range) { return range.first >= limit; });
+    if (!content.missing.empty()) content.missing.back().end = std::min(content.missing.back().end, limit);
+  }
+
+  void lose(SequenceRange range, WallTime from, WallTime to) {
+    if (!range.empty()) result_.losses.push_back({range, "corruption", from, to});
+  }
+
+  // Finds what is missing inside and between segments.
+  void join() {
+    std::uint64_t end = 0;
+    WallTime before{};
+    for (LoadedSegment& segment : result_.segments) {
+      SegmentContent& content = segment.content;
+      if (end == 0) end = std::min(segment.declared_first(), content.first);
+      if (content.first > end) {
+        content.missing.insert(content.missing.begin(), {end, content.first});
+        content.first = end;
+      }
+      for (const SequenceRange& range : content.missing) {
+        lose(range, content.empty() ? before : content.wall_from, content.wall_to);
+      }
+      if (content.empty()) content.end = std::max(content.end, end);
+      end = content.end;
+      before = content.wall_to;
+    }
+    result_.next_sequence = std::max<std::uint64_t>(end, 1);
+  }
+
+  void take_epochs(const LogState& known) {
+    if (known.log_id == log_id_) {
+      for (const EpochRange& range : known.epochs) {
+        if (range.stream == found_.stream) result_.epochs.add(range.epoch, range.first);
+      }
+    }
+    for (const LoadedSegment& segment : result_.segments) {
+      for (const SectionEntry& section : segment.content.sections) result_.epochs.add(section.epoch, section.first);
+    }
+  }
+
+  // Tells a torn tail, which nobody was promised, from durable records that are gone.
+  void take_tail(const LogState& known) {
+    if (!result_.segments.empty()) result_.torn_bytes = result_.segments.back().torn_bytes;
+    if (known.log_id != log_id_) return;
+    const Position durable = known.durable[static_cast<std::size_t>(found_.stream)];
+    if (durable.sequence <= result_.next_sequence) return;
+    const SequenceRange gone{std::max(result_.next_sequence, std::min(result_.epochs.first(), durable.sequence)),
+                             durable.sequence};
+    result_.damaged = true;
+    result_.torn_bytes = 0;
+    const WallTime when = result_.segments.empty() ? WallTime{} : result_.segments.back().content.wall_to;
+    lose(gone, when, when);
+    finding(fmt::format("stream {}: sequences {} to {} were durable and are gone", to_string(found_.stream), gone.first,
+                        gone.end - 1));
+    copy_tail();
+    result_.next_sequence = durable.sequence;
+  }
+
+  void copy_tail() {
+    if (result_.segments.empty()) return;
+    const LoadedSegment& last = result_.segments.back();
+    const auto content = files_.open(last.path, OpenMode::read);
+    if (!content || last.torn_bytes == 0) return;
+    quarantine_.copy(last.identity, **content, last.end_offset, last.end_offset + last.torn_bytes);
+  }
+
+  // The newest segment's header and frames say it all; a sealed one says it only in its frames.
+  void take_marks_of_newest() {
+    if (result_.segments.empty()) return;
+    const LoadedSegment& newest = result_.segments.back();
+    if (!newest.sealed) {
+      result_.marks = newest.marks;
+      return;
+    }
+    const auto file = std::find_if(found_.segments.begin(), found_.segments.end(),
+                                   [&](const SegmentFile& one) { return one.path == newest.path; });
+    const auto content = files_.open(newest.path, OpenMode::read);
+    if (content && file != found_.segments.end()) {
+      result_.marks = scan_segment(*file, **content, newest.identity).marks;
+    }
+  }
+
+  FileSystem& files_;
+  Quarantine quarantine_;
+  const StreamFiles& found_;
+  LogId log_id_;
+  RecoveryReport& report_;
+  RecoveredStream result_;
+};
+
+void report_strangers(FileSystem& files, const std::string& log_directory, RecoveryReport& report) {
+  const auto names = files.list(log_directory);
+  if (!names) return;
+  for (const std::string& name : *names) {
+    if (name == kProbe) continue;
+    report.findings.push_back(fmt::format("{}/{}: not a file of the log, left alone", log_directory, name));
+  }
+}
+
+// The same epoch goes on only when everything ends exactly where the last stop left it.
+bool is_clean(const Recovered& recovered, const LogState& known) {
+  if (!known.clean || known.log_id != recovered.log_id) return false;
+  return std::all_of(recovered.streams.begin(), recovered.streams.end(), [&](const RecoveredStream& stream) {
+    const Position durable = known.durable[static_cast<std::size_t>(stream.stream)];
+    return !stream.damaged && stream.epochs.newest() <= known.epoch && durable.sequence == stream.next_sequence;
+  });
+}
+
+void choose_epoch(Recovered& recovered, const LogState& known) {
+  RecoveryReport& report = recovered.report;
+  report.clean = is_clean(recovered, known);
+  report.epoch = known.epoch;
+  for (const RecoveredStream& stream : recovered.streams) {
+    report.epoch = std::max(report.epoch, stream.epochs.newest());
+    for (const LoadedSegment& segment : stream.segments) {
+      if (segment.header) report.epoch = std::max(report.epoch, segment.header->epoch);
+    }
+    report.torn_bytes += stream.torn_bytes;
+  }
+  if (!report.clean) ++report.epoch;
+}
+
+}  // namespace
+
+Result<Recovered> recover(FileSystem& files, const std::string& log_directory, const LogState& known) {
+  Recovered recovered;
+  if (auto made = make_directories(files, log_directory, recovered.report); !made) return tl::unexpected(made.error());
+  std::vector<StreamFiles> found;
+  for (const Stream stream : kAllStreams) {
+    auto listed = list_stream(files, log_directory, stream);
+    if (!listed) return tl::unexpected(listed.error());
+    found.push_back(std::move(*listed));
+  }
+  report_strangers(files, log_directory, recovered.report);
+  recovered.log_id = is_known(known.log_id) ? known.log_id : newest_log_id(found);
+  const bool had_log = is_known(recovered.log_id);
+  if (!had_log) recovered.log_id = random_log_id();
+  recovered.boot_id = read_boot_id().value_or(BootId{});
+  for (const StreamFiles& stream : found) {
+    recovered.streams.push_back(
+        StreamRecovery(files, log_directory, stream, recovered.log_id, recovered.report).run(known));
+  }
+  recovered.report.fresh = !had_log;
+  choose_epoch(recovered, known);
+  return recovered;
+}
+
+}  // namespace tidegate::buffer

@@ -1,0 +1,280 @@
+#include "buffer/ring_log.h"
+
+#include <spdlog/fmt/fmt.h>
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+#include "buffer/gap_record.h"
+#include "buffer/recovery.h"
+#include "buffer/stream_log.h"
+#include "buffer/sync_job.h"
+#include "core/log.h"
+
+namespace tidegate::buffer {
+namespace {
+
+// Recording a loss can make `events` lose a segment itself, which is recorded in turn.
+constexpr int kLossRounds = 4;
+
+std::size_t index_of(Stream stream) { return static_cast<std::size_t>(stream); }
+
+class StreamsLog final : public RingLog {
+ public:
+  StreamsLog(FileSystem& files, const Clock& clock, TagRegistry& tags, RingLogOptions options, Recovered recovered,
+             const LogState& known)
+      : report_(std::move(recovered.report)),
+        shared_{files,
+                clock,
+                tags,
+                std::move(options),
+                recovered.log_id,
+                recovered.boot_id,
+                report_.epoch,
+                std::make_shared<DamageReports>(),
+                {}} {
+    const bool trusted = known.log_id == recovered.log_id;
+    for (std::size_t i = 0; i < kStreamCount; ++i) {
+      streams_[i] = std::make_unique<StreamLog>(shared_, std::move(recovered.streams[i]),
+                                                trusted ? known.durable[i] : Position{});
+    }
+  }
+
+  const RecoveryReport& recovery() const override { return report_; }
+  LogState state() const override;
+  std::vector<QueueMark> queue_marks() const override { return log(Stream::readings).queue_marks(); }
+
+  Result<Position> append(std::span<const Reading> readings, const FrameTimes& times,
+                          std::span<const QueueMark> marks) override {
+    auto first = log(Stream::readings).append({readings, {}}, times, marks);
+    record_losses();
+    return first;
+  }
+  Result<Position> append(Stream stream, std::span<const std::string> documents, const FrameTimes& times) override {
+    if (stream == Stream::readings) return fail(ErrorCode::invalid, "the stream readings takes readings, no documents");
+    auto first = log(stream).append({{}, documents}, times, {});
+    record_losses();
+    return first;
+  }
+
+  Position oldest(Stream stream) const override { return log(stream).oldest(); }
+  Position end(Stream stream) const override { return log(stream).end(); }
+  Position durable(Stream stream) const override { return log(stream).durable(); }
+  std::uint64_t stored(Stream stream) const override { return log(stream).stored(); }
+  std::uint64_t bytes(Stream stream) const override { return log(stream).bytes(); }
+
+  ReadOutcome read(Stream stream, Position from) override { return log(stream).read(from); }
+  std::unique_ptr<DiskReader> disk_reader(Stream stream) const override {
+    return std::make_unique<LogReader>(shared_.files, shared_.tags, log(stream).snapshot(), shared_.damage);
+  }
+  std::uint64_t distance(Stream stream, Position from, Position to) const override {
+    return log(stream).distance(from, to);
+  }
+  void set_passed(Stream stream, Position passed) override { log(stream).set_passed(passed); }
+
+  std::unique_ptr<LogJob> next_job(BootTime now, bool sync_now) override;
+  bool finish(std::unique_ptr<LogJob> job) override;
+  std::optional<BootTime> next_deadline() const override;
+  LogCounters counters() const override { return shared_.counters; }
+
+ private:
+  StreamLog& log(Stream stream) { return *streams_[index_of(stream)]; }
+  const StreamLog& log(Stream stream) const { return *streams_[index_of(stream)]; }
+  std::array<std::uint64_t, kStreamCount> durable_sequences() const;
+  std::optional<BootTime> sync_at(const StreamLog& stream) const;
+  void take_damage();
+  void record_losses();
+  bool record_found(StreamLog& stream);
+  bool record_condemned(StreamLog& stream);
+  bool append_gaps(StreamLog& stream, const std::vector<Loss>& losses);
+  bool know_recorded();
+  std::vector<SequenceRange> recorded_before(const StreamLog& stream) const;
+
+  RecoveryReport report_;
+  StreamLog::Shared shared_;
+  std::array<std::unique_ptr<StreamLog>, kStreamCount> streams_;
+  bool job_out_ = false;
+  std::optional<std::vector<RecordedGap>> recorded_;
+};
+
+LogState StreamsLog::state() const {
+  LogState state;
+  state.log_id = shared_.log_id;
+  state.epoch = shared_.epoch;
+  for (std::size_t i = 0; i < kStreamCount; ++i) {
+    state.durable[i] = streams_[i]->durable();
+    const auto epochs = streams_[i]->epochs();
+    state.epochs.insert(state.epochs.end(), epochs.begin(), epochs.end());
+  }
+  return state;
+}
+
+std::array<std::uint64_t, kStreamCount> StreamsLog::durable_sequences() const {
+  std::array<std::uint64_t, kStreamCount> sequences{};
+  for (std::size_t i = 0; i < kStreamCount; ++i) sequences[i] = streams_[i]->durable_sequence();
+  return sequences;
+}
+
+// When the stream's policy wants its frames synced. Under `os` only full segments are, for their footers.
+std::optional<BootTime> StreamsLog::sync_at(const StreamLog& stream) const {
+  if (!stream.has_unsynced()) return std::nullopt;
+  const bool by_itself = shared_.options.sync != SyncPolicy::os || stream.has_full_segment();
+  if (!by_itself) return std::nullopt;
+  const bool waits = shared_.options.sync == SyncPolicy::interval;
+  const BootTime due = stream.unsynced_since() + (waits ? shared_.options.sync_interval : Duration::zero());
+  return std::max(due, stream.syncs_not_before());
+}
+
+std::unique_ptr<LogJob> StreamsLog::next_job(BootTime now, bool sync_now) {
+  if (job_out_) return nullptr;
+  take_damage();
+  for (auto& stream : streams_) stream->retry_replacement(now);
+  record_losses();
+  const auto durable = durable_sequences();
+  bool due = sync_now;
+  for (const auto& stream : streams_) {
+    const auto at = sync_at(*stream);
+    due = due || (at && *at <= now) || stream->waits_for(Stream::events, durable[index_of(Stream::events)]);
+  }
+  auto job = std::make_unique<SyncJob>(shared_.files, shared_.clock);
+  for (std::size_t i = 0; i < kStreamCount; ++i) {
+    if (due) streams_[i]->start_sync(job->work[i], now);
+    const auto tasks_at = streams_[i]->tasks_at(durable);
+    if (tasks_at && *tasks_at <= now) streams_[i]->start_tasks(job->work[i], durable);
+  }
+  if (job->empty()) return nullptr;
+  job_out_ = true;
+  return job;
+}
+
+bool StreamsLog::finish(std::unique_ptr<LogJob> job) {
+  auto& done = static_cast<SyncJob&>(*job);
+  job_out_ = false;
+  bool moved = false;
+  for (std::size_t i = 0; i < kStreamCount; ++i) moved = streams_[i]->finish(done.work[i]) || moved;
+  shared_.counters.syncs += done.syncs;
+  if (done.syncs > 0) shared_.counters.last_sync = done.sync_time;
+  record_losses();
+  return moved;
+}
+
+std::optional<BootTime> StreamsLog::next_deadline() const {
+  if (job_out_) return std::nullopt;
+  std::optional<BootTime> earliest;
+  const auto consider = [&](std::optional<BootTime> at) {
+    if (at && (!earliest || *at < *earliest)) earliest = at;
+  };
+  const auto durable = durable_sequences();
+  for (const auto& stream : streams_) {
+    // While a failed file waits to be replaced there is nothing of the stream to sync.
+    const auto retry = stream->retry_at();
+    consider(retry ? retry : sync_at(*stream));
+    consider(stream->tasks_at(durable));
+    const StreamLog& events = log(Stream::events);
+    if (stream->waits_for(Stream::events, durable[index_of(Stream::events)]) && events.has_unsynced()) {
+      consider(std::max(events.unsynced_since(), events.syncs_not_before()));
+    }
+  }
+  return earliest;
+}
+
+void StreamsLog::take_damage() {
+  for (const Damage& damage : shared_.damage->take()) {
+    if (!log(damage.stream).add_damage(damage.lost)) continue;
+    log_error("log", "{}, sequences {} to {} lost", damage.text, damage.lost.first, damage.lost.end - 1);
+  }
+}
+
+void StreamsLog::record_losses() {
+  for (int round = 0; round < kLossRounds; ++round) {
+    bool recorded = false;
+    for (auto& stream : streams_) {
+      recorded = record_found(*stream) || recorded;
+      recorded = record_condemned(*stream) || recorded;
+    }
+    if (!recorded) return;
+  }
+}
+
+bool StreamsLog::record_found(StreamLog& stream) {
+  const std::vector<Loss> losses = stream.take_losses();
+  if (losses.empty()) return false;
+  if (know_recorded() && append_gaps(stream, stream.to_record(losses, recorded_before(stream)))) return true;
+  for (const Loss& loss : losses) stream.keep_loss(loss);
+  return false;
+}
+
+bool StreamsLog::record_condemned(StreamLog& stream) {
+  bool recorded = false;
+  // By index: recording may condemn a segment of `events`, which adds to this very list.
+  for (std::size_t i = 0; i < stream.condemned().size(); ++i) {
+    const std::vector<Loss> losses = stream.condemned()[i].losses;
+    if (losses.empty()) continue;
+    const std::vector<Loss> counted = stream.to_record(losses, {});
+    const bool from_before = stream.condemned()[i].from_before;
+    if (from_before && !know_recorded()) return recorded;
+    if (!append_gaps(stream, from_before ? stream.to_record(counted, recorded_before(stream)) : counted)) {
+      return recorded;
+    }
+    // A gap that an earlier process recorded may not be durable either.
+    Condemned& condemned = stream.condemned()[i];
+    condemned.losses.clear();
+    condemned.until = counted.empty() ? 0 : log(Stream::events).end_sequence();
+    recorded = true;
+  }
+  return recorded;
+}
+
+bool StreamsLog::append_gaps(StreamLog& stream, const std::vector<Loss>& losses) {
+  std::vector<std::string> documents;
+  for (const Loss& loss : losses) {
+    for (std::string& document : stream.describe(loss)) documents.push_back(std::move(document));
+  }
+  if (documents.empty()) return true;
+  const FrameTimes now{shared_.clock.wall_now(), shared_.clock.boot_now(), shared_.clock.quality()};
+  if (!log(Stream::events).append({{}, documents}, now, {})) return false;
+  for (const std::string& document : documents) log_warning("log", "records are lost: {}", document);
+  return true;
+}
+
+// What opening finds damaged was most often found before, and a segment that was evicted can be there again after a
+// kill: then the gap is in `events` already. Read once, and only when it matters; false when it cannot be read now.
+bool StreamsLog::know_recorded() {
+  if (recorded_) return true;
+  std::vector<RecordedGap> found;
+  LogReader events(shared_.files, shared_.tags, log(Stream::events).snapshot(), nullptr);
+  for (Position at = log(Stream::events).oldest();;) {
+    const auto outcome = events.read(at);
+    if (!outcome) return false;
+    if (outcome->status == ReadStatus::at_end) break;
+    at = outcome->next;
+    if (!outcome->batch) continue;
+    for (const std::string& document : outcome->batch->documents) {
+      if (auto gap = parse_gap(document)) found.push_back(*gap);
+    }
+  }
+  recorded_ = std::move(found);
+  return true;
+}
+
+std::vector<SequenceRange> StreamsLog::recorded_before(const StreamLog& stream) const {
+  std::vector<SequenceRange> ranges;
+  for (const RecordedGap& gap : *recorded_) {
+    const bool same_records = &stream == &log(gap.stream) && stream.epoch_of(gap.range.first) == gap.epoch;
+    if (same_records) ranges.push_back(gap.range);
+  }
+  std::sort(ranges.begin(), ranges.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
+  return ranges;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<RingLog>> RingLog::open(FileSystem& files, const Clock& clock, TagRegistry& tags,
+                                               RingLogOptions options, const LogState& known) {
+  auto recovered = recover(files, options.directory, known);
+  if (!recovered) return tl::unexpected(recovered.error());
+  return std::make_unique<StreamsLog>(files, clock, tags, std::move(options), std::move(*recovered), known);
+}
+
+}  // namespace tidegate::buffer

@@ -1,0 +1,323 @@
+#include "buffer/state_store.h"
+
+#include <spdlog/fmt/fmt.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <cstring>
+#include <filesystem>
+#include <utility>
+
+#include "buffer/sqlite.h"
+
+namespace tidegate::buffer {
+namespace {
+
+constexpr std::uint64_t kSchemaVersion = 1;
+constexpr int kDamagedNamesTried = 1000;
+
+constexpr const char* kPragmas =
+    "PRAGMA journal_mode = WAL;"
+    "PRAGMA synchronous = FULL;"
+    "PRAGMA cache_size = 64;"
+    "PRAGMA mmap_size = 0;"
+    "PRAGMA journal_size_limit = 1048576;"
+    "PRAGMA wal_autocheckpoint = 256;"
+    "PRAGMA temp_store = MEMORY;";
+
+constexpr const char* kSchema =
+    "CREATE TABLE IF NOT EXISTS log (id INTEGER PRIMARY KEY CHECK (id = 1), log_id BLOB, epoch INTEGER, clean INTEGER);"
+    "CREATE TABLE IF NOT EXISTS durable (stream INTEGER PRIMARY KEY, epoch INTEGER, sequence INTEGER);"
+    "CREATE TABLE IF NOT EXISTS epochs (stream INTEGER, epoch INTEGER, first INTEGER, last INTEGER,"
+    " PRIMARY KEY (stream, epoch)) WITHOUT ROWID;"
+    "CREATE TABLE IF NOT EXISTS cursors (uplink TEXT, stream INTEGER, acked_epoch INTEGER, acked INTEGER,"
+    " passed_epoch INTEGER, passed INTEGER, delivered INTEGER, filtered INTEGER, dropped INTEGER,"
+    " PRIMARY KEY (uplink, stream)) WITHOUT ROWID;"
+    "CREATE TABLE IF NOT EXISTS rules (id INTEGER PRIMARY KEY CHECK (id = 1), state BLOB);"
+    "CREATE TABLE IF NOT EXISTS counters (name TEXT PRIMARY KEY, value INTEGER) WITHOUT ROWID;";
+
+bool same(const EpochRange& a, const EpochRange& b) {
+  return a.stream == b.stream && a.epoch == b.epoch && a.first == b.first && a.last == b.last;
+}
+
+bool same(const StoredCursor& a, const StoredCursor& b) {
+  return a.uplink == b.uplink && a.stream == b.stream && a.acked_to == b.acked_to && a.passed_to == b.passed_to &&
+         a.delivered == b.delivered && a.filtered == b.filtered && a.dropped == b.dropped;
+}
+
+std::optional<Stream> stream_of(std::uint64_t number) {
+  if (number >= kStreamCount) return std::nullopt;
+  return static_cast<Stream>(number);
+}
+
+std::uint64_t number_of(Stream stream) { return static_cast<std::uint64_t>(stream); }
+
+struct Statements {
+  SqliteStatement begin, commit, rollback;
+  SqliteStatement put_log, put_durable, put_epoch, drop_epoch, put_cursor, put_rules, put_counter;
+};
+
+Result<void> prepare_all(SqliteDatabase& database, Statements& statements) {
+  const std::pair<SqliteStatement*, const char*> all[] = {
+      {&statements.begin, "BEGIN IMMEDIATE"},
+      {&statements.commit, "COMMIT"},
+      {&statements.rollback, "ROLLBACK"},
+      {&statements.put_log, "INSERT OR REPLACE INTO log VALUES (1, ?, ?, ?)"},
+      {&statements.put_durable, "INSERT OR REPLACE INTO durable VALUES (?, ?, ?)"},
+      {&statements.put_epoch, "INSERT OR REPLACE INTO epochs VALUES (?, ?, ?, ?)"},
+      {&statements.drop_epoch, "DELETE FROM epochs WHERE stream = ? AND epoch = ?"},
+      {&statements.put_cursor, "INSERT OR REPLACE INTO cursors VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"},
+      {&statements.put_rules, "INSERT OR REPLACE INTO rules VALUES (1, ?)"},
+      {&statements.put_counter, "INSERT OR REPLACE INTO counters VALUES (?, ?)"},
+  };
+  for (const auto& [statement, sql] : all) {
+    auto prepared = database.prepare(sql);
+    if (!prepared) return tl::unexpected(prepared.error());
+    *statement = std::move(*prepared);
+  }
+  return {};
+}
+
+template <class OnRow>
+Result<void> for_each_row(SqliteDatabase& database, const char* sql, OnRow on_row) {
+  auto statement = database.prepare(sql);
+  if (!statement) return tl::unexpected(statement.error());
+  for (;;) {
+    auto row = statement->step();
+    if (!row) return tl::unexpected(row.error());
+    if (!*row) return {};
+    on_row(*statement);
+  }
+}
+
+class SqliteStateStore final : public StateStore {
+ public:
+  SqliteStateStore(SqliteDatabase database, Statements statements, std::optional<std::string> notice)
+      : database_(std::move(database)), statements_(std::move(statements)), notice_(std::move(notice)) {}
+
+  const std::optional<std::string>& notice() const override { return notice_; }
+  Result<Checkpoint> load() override;
+  Result<void> save(const Checkpoint& checkpoint) override;
+
+ private:
+  Result<void> load_log(LogState& log);
+  Result<void> load_cursors(Checkpoint& checkpoint);
+  Result<void> put_changes(const Checkpoint& checkpoint);
+  Result<void> put_log(const LogState& log);
+  Result<void> put_epochs(const std::vector<EpochRange>& epochs);
+  Result<void> put_cursors(const std::vector<StoredCursor>& cursors);
+  Result<void> put_counters(const std::map<std::string, std::uint64_t>& counters);
+
+  SqliteDatabase database_;  // outlives its statements
+  Statements statements_;
+  std::optional<std::string> notice_;
+  std::optional<Checkpoint> saved_;  // what the file holds; nothing: not known, every row is written
+};
+
+Result<Checkpoint> SqliteStateStore::load() {
+  Checkpoint checkpoint;
+  auto loaded = load_log(checkpoint.log);
+  if (loaded) loaded = load_cursors(checkpoint);
+  if (loaded) {
+    loaded = for_each_row(database_, "SELECT state FROM rules",
+                          [&](SqliteStatement& row) { checkpoint.rules = row.bytes(0); });
+  }
+  if (loaded) {
+    loaded = for_each_row(database_, "SELECT name, value FROM counters",
+                          [&](SqliteStatement& row) { checkpoint.counters[row.bytes(0)] = row.number(1); });
+  }
+  if (!loaded) return tl::unexpected(loaded.error());
+  saved_ = checkpoint;
+  return checkpoint;
+}
+
+Result<void> SqliteStateStore::load_log(LogState& log) {
+  auto loaded = for_each_row(database_, "SELECT log_id, epoch, clean FROM log", [&](SqliteStatement& row) {
+    const std::string id = row.bytes(0);
+    if (id.size() == log.log_id.size()) std::memcpy(log.log_id.data(), id.data(), id.size());
+    log.epoch = static_cast<std::uint32_t>(row.number(1));
+    log.clean = row.number(2) != 0;
+  });
+  if (!loaded) return loaded;
+  loaded = for_each_row(database_, "SELECT stream, epoch, sequence FROM durable", [&](SqliteStatement& row) {
+    const auto stream = stream_of(row.number(0));
+    if (stream) log.durable[number_of(*stream)] = {static_cast<std::uint32_t>(row.number(1)), row.number(2)};
+  });
+  if (!loaded) return loaded;
+  return for_each_row(
+      database_, "SELECT stream, epoch, first, last FROM epochs ORDER BY stream, epoch", [&](SqliteStatement& row) {
+        const auto stream = stream_of(row.number(0));
+        if (!stream) return;
+        log.epochs.push_back({*stream, static_cast<std::uint32_t>(row.number(1)), row.number(2), row.number(3)});
+      });
+}
+
+Result<void> SqliteStateStore::load_cursors(Checkpoint& checkpoint) {
+  return for_each_row(database_, "SELECT * FROM cursors ORDER BY uplink, stream", [&](SqliteStatement& row) {
+    const auto stream = stream_of(row.number(1));
+    if (!stream) return;
+    StoredCursor cursor;
+    cursor.uplink = row.bytes(0);
+    cursor.stream = *stream;
+    cursor.acked_to = {static_cast<std::uint32_t>(row.number(2)), row.number(3)};
+    cursor.passed_to = {static_cast<std::uint32_t>(row.number(4)), row.number(5)};
+    cursor.delivered = row.number(6);
+    cursor.filtered = row.number(7);
+    cursor.dropped = row.number(8);
+    checkpoint.cursors.push_back(std::move(cursor));
+  });
+}
+
+Result<void> SqliteStateStore::save(const Checkpoint& checkpoint) {
+  auto saved = statements_.begin.run();
+  if (!saved) return saved;
+  saved = put_changes(checkpoint);
+  if (saved) saved = statements_.commit.run();
+  if (!saved) {
+    (void)statements_.rollback.run();
+    return saved;
+  }
+  saved_ = checkpoint;
+  return {};
+}
+
+Result<void> SqliteStateStore::put_changes(const Checkpoint& checkpoint) {
+  auto put = put_log(checkpoint.log);
+  if (put) put = put_epochs(checkpoint.log.epochs);
+  if (put) put = put_cursors(checkpoint.cursors);
+  if (put && (!saved_ || saved_->rules != checkpoint.rules)) {
+    put = statements_.put_rules.bind_blob(checkpoint.rules).run();
+  }
+  if (put) put = put_counters(checkpoint.counters);
+  return put;
+}
+
+Result<void> SqliteStateStore::put_log(const LogState& log) {
+  if (!saved_ || saved_->log.log_id != log.log_id || saved_->log.epoch != log.epoch || saved_->log.clean != log.clean) {
+    const std::string_view id(reinterpret_cast<const char*>(log.log_id.data()), log.log_id.size());
+    auto put = statements_.put_log.bind_blob(id).bind(log.epoch).bind(log.clean ? 1U : 0U).run();
+    if (!put) return put;
+  }
+  for (std::size_t i = 0; i < kStreamCount; ++i) {
+    if (saved_ && saved_->log.durable[i] == log.durable[i]) continue;
+    auto put = statements_.put_durable.bind(i).bind(log.durable[i].epoch).bind(log.durable[i].sequence).run();
+    if (!put) return put;
+  }
+  return {};
+}
+
+Result<void> SqliteStateStore::put_epochs(const std::vector<EpochRange>& epochs) {
+  static const std::vector<EpochRange> kNone;
+  const auto& before = saved_ ? saved_->log.epochs : kNone;
+  if (!saved_) {
+    if (auto cleared = database_.execute("DELETE FROM epochs"); !cleared) return cleared;
+  }
+  for (const EpochRange& range : before) {
+    const bool kept = std::any_of(epochs.begin(), epochs.end(), [&](const EpochRange& one) {
+      return one.stream == range.stream && one.epoch == range.epoch;
+    });
+    if (kept) continue;
+    if (auto put = statements_.drop_epoch.bind(number_of(range.stream)).bind(range.epoch).run(); !put) return put;
+  }
+  for (const EpochRange& range : epochs) {
+    if (std::any_of(before.begin(), before.end(), [&](const EpochRange& one) { return same(one, range); })) continue;
+    auto put =
+        statements_.put_epoch.bind(number_of(range.stream)).bind(range.epoch).bind(range.first).bind(range.last).run();
+    if (!put) return put;
+  }
+  return {};
+}
+
+// A cursor that is not in the checkpoint any more stays: its uplink may be configured again.
+Result<void> SqliteStateStore::put_cursors(const std::vector<StoredCursor>& cursors) {
+  for (const StoredCursor& cursor : cursors) {
+    const bool known = saved_ && std::any_of(saved_->cursors.begin(), saved_->cursors.end(),
+                                             [&](const StoredCursor& one) { return same(one, cursor); });
+    if (known) continue;
+    auto& put = statements_.put_cursor.bind(std::string_view(cursor.uplink)).bind(number_of(cursor.stream));
+    put.bind(cursor.acked_to.epoch).bind(cursor.acked_to.sequence);
+    put.bind(cursor.passed_to.epoch).bind(cursor.passed_to.sequence);
+    auto done = put.bind(cursor.delivered).bind(cursor.filtered).bind(cursor.dropped).run();
+    if (!done) return done;
+  }
+  return {};
+}
+
+Result<void> SqliteStateStore::put_counters(const std::map<std::string, std::uint64_t>& counters) {
+  for (const auto& [name, value] : counters) {
+    if (saved_) {
+      const auto known = saved_->counters.find(name);
+      if (known != saved_->counters.end() && known->second == value) continue;
+    }
+    auto put = statements_.put_counter.bind(std::string_view(name)).bind(value).run();
+    if (!put) return put;
+  }
+  return {};
+}
+
+// `corrupt` when the file cannot be used as it is.
+Result<std::unique_ptr<StateStore>> open_at(const std::string& path, std::optional<std::string> notice) {
+  auto database = SqliteDatabase::open(path);
+  if (!database) return tl::unexpected(database.error());
+  if (auto set = database->execute(kPragmas); !set) return tl::unexpected(set.error());
+  auto check = database->query_text("PRAGMA quick_check(1)");
+  if (!check) return tl::unexpected(check.error());
+  if (*check != "ok") return fail(ErrorCode::corrupt, path + ": " + *check);
+  auto version = database->query_number("PRAGMA user_version");
+  if (!version) return tl::unexpected(version.error());
+  if (*version > kSchemaVersion) {
+    return fail(ErrorCode::corrupt,
+                fmt::format("{}: of version {}, this program reads up to {}", path, *version, kSchemaVersion));
+  }
+  if (auto made = database->execute(kSchema); !made) return tl::unexpected(made.error());
+  if (*version != kSchemaVersion) {
+    if (auto set = database->execute(fmt::format("PRAGMA user_version = {}", kSchemaVersion)); !set) {
+      return tl::unexpected(set.error());
+    }
+  }
+  Statements statements;
+  // A file whose tables are not what we made is not ours to write into.
+  if (auto prepared = prepare_all(*database, statements); !prepared) {
+    return fail(ErrorCode::corrupt, prepared.error().message);
+  }
+  auto store = std::make_unique<SqliteStateStore>(std::move(*database), std::move(statements), std::move(notice));
+  if (auto loaded = store->load(); !loaded) return fail(ErrorCode::corrupt, loaded.error().message);
+  return store;
+}
+
+// Renames the file with its write-ahead log, which must never be applied to the next one.
+Result<std::string> put_aside(const std::string& path) {
+  std::error_code error;
+  for (int i = 1; i < kDamagedNamesTried; ++i) {
+    const std::string aside = fmt::format("{}.damaged-{}", path, i);
+    if (std::filesystem::exists(std::filesystem::symlink_status(aside, error))) continue;
+    std::filesystem::rename(path, aside, error);
+    if (error) break;
+    std::error_code ignored;
+    std::filesystem::rename(path + "-wal", aside + "-wal", ignored);
+    std::filesystem::remove(path + "-shm", ignored);
+    return aside;
+  }
+  return fail(ErrorCode::invalid, fmt::format("{} is damaged and cannot be renamed: {}", path, error.message()));
+}
+
+// What is in the way of a database: damage, or something that is no file of its own.
+bool is_unusable(const std::string& path, const Error& error) {
+  if (error.code == ErrorCode::corrupt) return true;
+  std::error_code ignored;
+  const auto status = std::filesystem::symlink_status(path, ignored);
+  return std::filesystem::exists(status) && !std::filesystem::is_regular_file(status);
+}
+
+}  // namespace
+
+Result<std::unique_ptr<StateStore>> StateStore::open(const std::string& path) {
+  auto opened = open_at(path, std::nullopt);
+  if (opened || !is_unusable(path, opened.error())) return opened;
+  auto aside = put_aside(path);
+  if (!aside) return tl::unexpected(aside.error());
+  return open_at(path, fmt::format("the state database could not be used ({}): moved to {} and begun anew",
+                                   opened.error().message, *aside));
+}
+
+}  // namespace tidegate::buffer

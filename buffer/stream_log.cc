@@ -1,0 +1,221 @@
+#include "buffer/stream_log.h"
+
+#include <algorithm>
+
+#include "buffer/gap_record.h"
+#include "buffer/segment_file.h"
+
+namespace tidegate::buffer {
+namespace {
+
+constexpr std::uint64_t kSegmentsPerStream = 8;
+constexpr std::size_t kDecodedBatchesKept = 4;
+// A segment with less room or more sections than this is not gone on with.
+constexpr std::uint64_t kResumeRoomMin = 16 * 1024;
+constexpr std::size_t kResumeSectionsMax = 56;
+
+std::uint64_t segment_bytes_of(const RingLogOptions& options, Stream stream) {
+  const std::uint64_t size = options.size_max_bytes[static_cast<std::size_t>(stream)];
+  const std::uint64_t bytes = std::min({options.segment_bytes_max, size / kSegmentsPerStream, std::uint64_t{1} << 30});
+  return std::max(bytes / kBlockBytes * kBlockBytes, kSegmentBytesMin);
+}
+
+}  // namespace
+
+StreamLog::StreamLog(Shared& shared, RecoveredStream recovered, Position known_durable)
+    : shared_(shared),
+      stream_(recovered.stream),
+      directory_(stream_directory(shared.options.directory, recovered.stream)),
+      segment_bytes_(segment_bytes_of(shared.options, recovered.stream)),
+      builder_(shared.tags, recovered.stream, shared.boot_id, segment_bytes_),
+      next_number_(recovered.next_number),
+      epochs_(std::move(recovered.epochs)),
+      next_(recovered.next_sequence),
+      opened_at_(recovered.next_sequence),
+      marks_(std::move(recovered.marks)),
+      losses_(std::move(recovered.losses)) {
+  epochs_.add(shared.epoch, next_);
+  const std::uint64_t oldest = recovered.segments.empty() ? next_ : recovered.segments.front().content.first;
+  durable_ = std::max(epochs_.sequence_of(known_durable, next_), oldest);
+  take_segments(recovered);
+  take_spares(recovered);
+  for (const Loss& loss : losses_) add_missing(loss.range);
+  epochs_.forget_before(oldest_sequence());
+}
+
+void StreamLog::take_segments(RecoveredStream& recovered) {
+  for (LoadedSegment& segment : recovered.segments) {
+    Stored stored{segment.identity.number, segment.file_bytes, 0, std::move(segment.content)};
+    if (segment.sealed) {
+      stored.footer_at = (segment.header ? segment.header->segment_bytes : segment.file_bytes) - kBlockBytes;
+      stored.content.sections = {};
+    }
+    // What another process wrote and did not sync is only in the page cache.
+    if (stored.content.end > durable_) unsynced_.push_back({stored.number, nullptr, false});
+    segments_.push_back(std::move(stored));
+  }
+  for (const LoadedSegment& segment : recovered.superseded) {
+    condemned_.push_back({segment.identity.number, segment.file_bytes, {}, stream_, next_});
+  }
+  if (!recovered.segments.empty()) resume(recovered.segments.back());
+  seal_recovered();
+  directory_changed_ = true;  // whether the names that were found are durable is not known
+  unsynced_since_ = shared_.clock.boot_now();
+}
+
+// Goes on in the newest segment, at the next block: what lies behind the last frame may be torn.
+void StreamLog::resume(const LoadedSegment& segment) {
+  if (segment.sealed || !segment.header || segment.header->segment_bytes != segment_bytes_) return;
+  const std::uint64_t limit = segment_bytes_ - kBlockBytes;
+  const std::uint64_t offset = (segment.end_offset + kBlockBytes - 1) / kBlockBytes * kBlockBytes;
+  if (offset + kResumeRoomMin > limit || segments_.back().content.sections.size() > kResumeSectionsMax) return;
+  auto file = shared_.files.open(segment.path, OpenMode::write);
+  if (!file) return;
+  active_ = Active{segment.identity, std::move(*file), offset, segment.file_bytes, limit};
+  segments_.back().bytes = segment_bytes_;
+  if (!unsynced_.empty() && unsynced_.back().number == segment.identity.number) {
+    unsynced_.pop_back();
+    unsynced_active_ = true;
+  }
+}
+
+// Segments that end without a footer and will not be gone on with get theirs now.
+void StreamLog::seal_recovered() {
+  const std::size_t full = segments_.size() - (active_ ? 1 : 0);
+  for (std::size_t i = 0; i < full; ++i) {
+    const Stored& segment = segments_[i];
+    if (segment.footer_at != 0 || segment.bytes < segment.content.used_bytes + kBlockBytes) continue;
+    const auto known = std::find_if(unsynced_.begin(), unsynced_.end(),
+                                    [&](const Unsynced& one) { return one.number == segment.number; });
+    if (known != unsynced_.end()) {
+      known->is_full = true;
+    } else {
+      unsynced_.push_back({segment.number, nullptr, true});
+    }
+  }
+}
+
+// The first file that fits waits for its use, all others go.
+void StreamLog::take_spares(RecoveredStream& recovered) {
+  const std::uint64_t newest = segments_.empty() ? 0 : segments_.back().number;
+  for (const SegmentFile& file : recovered.spares) {
+    if (!spare_ && file.bytes == segment_bytes_ && file.number > newest) {
+      if (auto opened = shared_.files.open(file.path, OpenMode::write)) {
+        spare_ = Spare{file.number, std::move(*opened), file.header.state != BlockState::blank};
+        continue;
+      }
+    }
+    condemned_.push_back({file.number, file.bytes, {}, stream_, 0});
+  }
+}
+
+std::string StreamLog::path(std::uint64_t number) const { return directory_ + "/" + segment_name(number); }
+
+std::uint64_t StreamLog::missing_in(SequenceRange range) const {
+  std::uint64_t count = 0;
+  for (const SequenceRange& hole : missing_) {
+    const SequenceRange common{std::max(hole.first, range.first), std::min(hole.end, range.end)};
+    if (!common.empty()) count += common.count();
+  }
+  return count;
+}
+
+void StreamLog::add_missing(SequenceRange range) {
+  for (const SequenceRange& part : without(range, missing_)) {
+    const auto place =
+        std::upper_bound(missing_.begin(), missing_.end(), part.first,
+                         [](std::uint64_t first, const SequenceRange& one) { return first < one.first; });
+    missing_.insert(place, part);
+  }
+}
+
+bool StreamLog::add_damage(SequenceRange range) {
+  range.first = std::max(range.first, oldest_sequence());
+  range.end = std::min(range.end, next_);
+  if (range.empty()) return false;
+  const auto unknown = without(range, missing_);
+  for (const SequenceRange& part : unknown) losses_.push_back({part, "corruption", {}, {}});
+  add_missing(range);
+  return !unknown.empty();
+}
+
+std::uint64_t StreamLog::stored() const {
+  const SequenceRange all{oldest_sequence(), next_};
+  return all.count() - missing_in(all);
+}
+
+std::uint64_t StreamLog::bytes() const {
+  std::uint64_t total = spare_ ? segment_bytes_ : 0;
+  for (const Stored& segment : segments_) total += segment.bytes;
+  for (const Condemned& one : condemned_) total += one.bytes;
+  return total;
+}
+
+std::uint64_t StreamLog::distance(Position from, Position to) const {
+  const SequenceRange range{std::max(epochs_.sequence_of(from, next_), oldest_sequence()),
+                            epochs_.sequence_of(to, next_)};
+  return range.empty() ? 0 : range.count() - missing_in(range);
+}
+
+void StreamLog::set_passed(Position passed) { passed_ = std::max(passed_, epochs_.sequence_of(passed, next_)); }
+
+ReadOutcome StreamLog::gone(std::uint64_t from, std::uint64_t to) const {
+  return {ReadStatus::gone, nullptr, epochs_.at(to), to - from};
+}
+
+ReadOutcome StreamLog::read(Position from) {
+  const std::uint64_t sequence = epochs_.sequence_of(from, next_);
+  if (sequence >= next_) return {ReadStatus::at_end, nullptr, end(), 0};
+  if (sequence < oldest_sequence()) return gone(sequence, oldest_sequence());
+  for (const SequenceRange& hole : missing_) {
+    if (hole.first <= sequence && sequence < hole.end) return gone(sequence, hole.end);
+  }
+  if (!tail_.empty() && sequence >= tail_.first()) return read_memory(sequence);
+  return {ReadStatus::on_disk, nullptr, from, 0};
+}
+
+ReadOutcome StreamLog::read_memory(std::uint64_t sequence) {
+  for (const auto& batch : decoded_) {
+    if (batch->first != sequence) continue;
+    return {ReadStatus::ready, batch, batch->end(), 0};
+  }
+  auto batch = decode_memory(sequence);
+  if (!batch) return {ReadStatus::on_disk, nullptr, epochs_.at(sequence), 0};
+  decoded_.push_back(batch);
+  if (decoded_.size() > kDecodedBatchesKept) decoded_.pop_front();
+  return {ReadStatus::ready, batch, batch->end(), 0};
+}
+
+std::shared_ptr<const RecordBatch> StreamLog::decode_memory(std::uint64_t sequence) {
+  std::size_t index = tail_.find(sequence);
+  if (index == tail_.size()) return nullptr;
+  auto batch = std::make_shared<RecordBatch>();
+  const MemoryFrame& first = tail_[index];
+  if (decoder_.decode(stream_, first.header, first.body_span(), *first.tags, *batch) != DecodeStatus::ok)
+    return nullptr;
+  for (++index; index < tail_.size(); ++index) {
+    const MemoryFrame& next = tail_[index];
+    if (!same_moment(tail_[index - 1].header, next.header)) break;
+    if (batch->size() + next.header.count > kBatchRecordsMax) break;
+    if (decoder_.append(next.header, next.body_span(), *next.tags, *batch) != DecodeStatus::ok) return nullptr;
+  }
+  trim_front(*batch, sequence);
+  return batch;
+}
+
+LogSnapshot StreamLog::snapshot() const {
+  LogSnapshot snapshot;
+  snapshot.log_id = shared_.log_id;
+  snapshot.stream = stream_;
+  snapshot.directory = directory_;
+  snapshot.missing = missing_;
+  snapshot.epochs = epochs_;
+  snapshot.end = next_;
+  for (const Stored& segment : segments_) {
+    snapshot.segments.push_back({segment.number, segment.content.first, segment.content.end, segment.content.used_bytes,
+                                 segment.footer_at, segment.content.sections});
+  }
+  return snapshot;
+}
+
+}  // namespace tidegate::buffer

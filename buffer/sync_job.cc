@@ -1,0 +1,73 @@
+#include "buffer/sync_job.h"
+
+#include <algorithm>
+
+namespace tidegate::buffer {
+
+bool SyncJob::empty() const {
+  return std::all_of(work.begin(), work.end(), [](const StreamWork& one) { return one.empty(); });
+}
+
+void SyncJob::run() {
+  const BootTime begin = clock_.boot_now();
+  for (StreamWork& one : work) {
+    if (!one.syncs) continue;
+    if (auto synced = sync_frames(one); !synced) one.error = synced.error();
+  }
+  sync_time = clock_.boot_now() - begin;
+  for (StreamWork& one : work) {
+    if (one.syncs && !one.error) write_footers(one);
+    for (SegmentTask& task : one.tasks) {
+      if (auto done = run_task(task, one.directory); !done) task.error = done.error();
+    }
+  }
+}
+
+Result<void> SyncJob::sync_frames(StreamWork& work_of_stream) {
+  for (FileSync& one : work_of_stream.files) {
+    if (!one.file) {
+      auto opened = files_.open(one.path, OpenMode::write);
+      if (!opened) return tl::unexpected(opened.error());
+      one.file = std::move(*opened);
+    }
+    ++syncs;
+    if (auto synced = one.file->sync(); !synced) return synced;
+  }
+  return work_of_stream.directory_changed ? files_.sync_directory(work_of_stream.directory) : Result<void>();
+}
+
+// A footer makes opening cheap and is never needed: when it fails, the segment is walked over instead.
+void SyncJob::write_footers(StreamWork& work_of_stream) {
+  for (FileSync& one : work_of_stream.files) {
+    if (one.footer.empty()) continue;
+    if (!one.file->write_at(one.footer_at, one.footer)) continue;
+    ++syncs;
+    one.footer_written = one.file->sync().has_value();
+  }
+}
+
+Result<void> SyncJob::run_task(SegmentTask& task, const std::string& directory) {
+  if (task.kind == SegmentTask::Kind::remove) {
+    if (auto removed = files_.remove(task.path); !removed) return removed;
+    return files_.sync_directory(directory);
+  }
+  const bool create = task.kind == SegmentTask::Kind::create;
+  if (!create) {
+    if (auto renamed = files_.rename(task.path, task.new_path); !renamed) return renamed;
+    task.path = task.new_path;
+    task.number = task.new_number;
+  }
+  auto file = files_.open(task.new_path, create ? OpenMode::create : OpenMode::write);
+  if (!file) return tl::unexpected(file.error());
+  auto reserved = (*file)->reserve(task.bytes);
+  if (reserved) reserved = (*file)->sync();
+  if (reserved) reserved = files_.sync_directory(directory);
+  if (!reserved) {
+    if (create) (void)files_.remove(task.new_path);
+    return reserved;
+  }
+  task.file = std::move(*file);
+  return {};
+}
+
+}  // namespace tidegate::buffer

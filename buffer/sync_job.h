@@ -1,0 +1,75 @@
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "buffer/ring_log.h"
+#include "buffer/segment_format.h"
+#include "core/clock.h"
+#include "core/file_system.h"
+
+namespace tidegate::buffer {
+
+/// A file with frames that are not durable yet.
+struct FileSync {
+  std::uint64_t number = 0;
+  std::shared_ptr<File> file;  // null: opened by path
+  std::string path;
+  bool is_full = false;           // gets its footer once its frames are synced
+  std::vector<std::byte> footer;  // empty: none
+  std::uint64_t footer_at = 0;
+  bool footer_written = false;  // result
+};
+
+/// Making or removing one segment file.
+struct SegmentTask {
+  enum class Kind : std::uint8_t { create, recycle, remove };
+  Kind kind = Kind::create;
+  std::uint64_t number = 0;  // of the file that is recycled or removed
+  std::string path;          // of it
+  std::uint64_t new_number = 0;
+  std::string new_path;
+  std::uint64_t bytes = 0;
+  std::shared_ptr<File> file;  // result of create and recycle
+  std::optional<Error> error;  // result
+};
+
+/// A job's part for one stream.
+struct StreamWork {
+  std::string directory;
+  bool syncs = false;
+  bool directory_changed = false;  // a file in it is new
+  std::uint64_t target = 1;        // durable when the syncs are done
+  std::uint64_t generation = 0;
+  std::vector<FileSync> files;  // in the order of their frames
+  std::vector<SegmentTask> tasks;
+  std::optional<Error> error;  // result of the syncs
+
+  bool empty() const { return !syncs && tasks.empty(); }
+};
+
+/// Does what StreamWork says. Per stream: frames first, then the directory, then footers; then new and old files.
+class SyncJob final : public LogJob {
+ public:
+  SyncJob(FileSystem& files, const Clock& clock) : files_(files), clock_(clock) {}
+  void run() override;
+
+  bool empty() const;
+  std::array<StreamWork, kStreamCount> work;
+  Duration sync_time{};     // result
+  std::uint64_t syncs = 0;  // result
+
+ private:
+  Result<void> sync_frames(StreamWork& work);
+  void write_footers(StreamWork& work);
+  Result<void> run_task(SegmentTask& task, const std::string& directory);
+
+  FileSystem& files_;
+  const Clock& clock_;
+};
+
+}  // namespace tidegate::buffer
