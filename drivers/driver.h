@@ -1,0 +1,91 @@
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/clock.h"
+#include "core/error.h"
+#include "core/reading.h"
+#include "core/record.h"
+#include "core/tag.h"
+
+namespace tidegate::drivers {
+
+/// Something that happened to a device or a connection, for the stream `events`.
+struct DriverEvent {
+  std::string event;   // "device-up", "device-down", "driver-up", "driver-down"
+  std::string device;  // empty for the driver itself
+  std::string detail;  // in words, with what to check
+};
+
+/// What one call of Driver::collect hands over. The daemon clears and reuses it.
+struct Intake {
+  std::vector<Reading> readings;
+  std::vector<DriverEvent> events;
+  std::optional<QueueMark> mark;  // how far the driver's own queue is taken with this intake
+
+  void clear() {
+    readings.clear();
+    events.clear();
+    mark.reset();
+  }
+  bool empty() const { return readings.empty() && events.empty() && !mark; }
+};
+
+struct DeviceStatus {
+  std::string name;
+  bool up = false;
+  std::string detail;                             // why it is down
+  std::map<std::string, std::uint64_t> requests;  // by result: "ok", "timeout", "illegal_address" ...
+};
+
+struct DriverStatus {
+  bool up = false;
+  std::string detail;  // why it is down
+  std::vector<DeviceStatus> devices;
+  std::map<std::string, std::uint64_t> refused;  // messages or values not taken, by reason
+  std::uint64_t queue_bytes = 0;                 // waiting between driver and log
+  std::uint64_t queue_capacity_bytes = 0;
+};
+
+/// A source of readings. Made, started, collected from and stopped on the core thread; a driver's own threads only
+/// fill its queue and call `wake`. A driver acknowledges to its source by itself, once it knows enough:
+/// when the message is in a queue that survives SIGKILL, or when settled() says so.
+class Driver {
+ public:
+  virtual ~Driver() = default;
+  virtual const std::string& name() const = 0;
+
+  /// Begins to work. Unreachable peers are no error: the driver keeps trying and says so in its status.
+  virtual Result<void> start() = 0;
+
+  /// Ends the driver's threads; what was accepted before can still be collected. Blocks for at most some seconds.
+  virtual void stop() = 0;
+
+  /// Appends what has arrived to `into`, some thousand readings at the most, without waiting.
+  /// True when there is more.
+  virtual bool collect(Intake& into) = 0;
+
+  /// Everything collected so far is written to the log: it survives SIGKILL.
+  virtual void settled() = 0;
+
+  virtual DriverStatus status() const = 0;
+};
+
+/// What every driver is given. All of it outlives the driver.
+struct DriverContext {
+  TagRegistry* tags = nullptr;
+  const Clock* clock = nullptr;
+  std::function<void()> wake;  // any thread: there is something to collect
+  std::string runtime_dir;     // for queues in shared memory
+  BootId boot_id{};
+  std::array<std::uint8_t, 16> log_id{};
+  std::vector<QueueMark> marks;  // how far the log has taken earlier queues
+};
+
+}  // namespace tidegate::drivers

@@ -1,0 +1,197 @@
+#include "drivers/modbus/modbus_driver.h"
+
+#include <pthread.h>
+
+#include <algorithm>
+#include <atomic>
+#include <condition_variable>
+#include <csignal>
+#include <iterator>
+#include <mutex>
+#include <system_error>
+#include <thread>
+
+#include "core/bounded_queue.h"
+#include "core/log.h"
+#include "drivers/modbus/bus.h"
+#include "drivers/modbus/libmodbus_link.h"
+
+namespace tidegate::drivers {
+namespace {
+
+constexpr std::size_t kBatchesMost = 256;  // waiting for the core: half a minute of a fast bus
+constexpr std::size_t kReadingsACollect = 4096;
+constexpr Duration kWaitMost = std::chrono::hours(1);
+
+// The bus with its thread and its queue to the core. The thread polls while the queue takes what it brings; while the
+// core is held up it waits with the last batch in hand, and the plan counts what is missed.
+class ModbusDriver final : public Driver {
+ public:
+  ModbusDriver(ModbusBusOptions options, DriverContext context, std::vector<TagId> ids,
+               std::unique_ptr<ModbusLink> link)
+      : options_(std::move(options)),
+        context_(std::move(context)),
+        ids_(std::move(ids)),
+        link_(std::move(link)),
+        status_(options_.devices),
+        queue_(kBatchesMost, context_.wake) {}
+
+  ~ModbusDriver() override { stop(); }
+
+  const std::string& name() const override { return options_.name; }
+
+  Result<void> start() override {
+    try {
+      thread_ = std::thread([this] { run(); });
+    } catch (const std::system_error& error) {
+      return fail(ErrorCode::retry, "thread of Modbus bus " + options_.name + ": " + error.what());
+    }
+    return {};
+  }
+
+  void stop() override {
+    {
+      const std::lock_guard lock(mutex_);
+      stopping_ = true;
+    }
+    link_->interrupt();
+    changed_.notify_all();
+    if (thread_.joinable()) thread_.join();
+  }
+
+  bool collect(Intake& into) override {
+    if (taken_next_ == taken_.size()) refill();
+    while (taken_next_ < taken_.size() && into.readings.size() < kReadingsACollect) {
+      hand_over(taken_[taken_next_++], into);
+    }
+    return taken_next_ < taken_.size();
+  }
+
+  void settled() override {}  // nobody to acknowledge to
+
+  DriverStatus status() const override {
+    DriverStatus status = status_.snapshot();
+    status.queue_bytes = queued_readings_.load(std::memory_order_relaxed) * sizeof(Reading);
+    status.queue_capacity_bytes = kBatchesMost * kRegistersMost * sizeof(Reading);
+    return status;
+  }
+
+ private:
+  void run() {
+    sigset_t all;
+    sigfillset(&all);
+    pthread_sigmask(SIG_BLOCK, &all, nullptr);
+    pthread_setname_np(pthread_self(), "modbus");
+    Bus bus(options_, ids_, *link_, *context_.clock, status_);
+    BusBatch batch;
+    bool going_on = true;
+    while (going_on) {
+      const BootTime next = bus.step(batch);
+      going_on = (batch.empty() || deliver(batch)) && wait_until(next);
+    }
+    link_->close();
+    left_over_ = std::move(batch);
+  }
+
+  // Waits for room as long as it takes. False, and `batch` kept, when the driver is to stop.
+  bool deliver(BusBatch& batch) {
+    const std::size_t readings = batch.readings.size();
+    queued_readings_.fetch_add(readings, std::memory_order_relaxed);
+    bool told = false;
+    for (;;) {
+      {
+        const std::lock_guard lock(mutex_);
+        has_room_ = false;
+      }
+      // A push that is refused leaves the batch as it was.
+      if (queue_.try_push(std::move(batch))) break;  // NOLINT(bugprone-use-after-move)
+      if (!told)
+        log_warning(options_.name, "{} batches of readings wait to be logged; polls are skipped", kBatchesMost);
+      told = true;
+      std::unique_lock lock(mutex_);
+      changed_.wait(lock, [this] { return stopping_ || has_room_; });
+      if (stopping_) return false;
+    }
+    batch = BusBatch();
+    return true;
+  }
+
+  bool wait_until(BootTime next) {
+    const Duration wait = std::min(next - context_.clock->boot_now(), kWaitMost);
+    std::unique_lock lock(mutex_);
+    if (wait > Duration::zero()) changed_.wait_for(lock, wait, [this] { return stopping_; });
+    return !stopping_;
+  }
+
+  void refill() {
+    taken_next_ = 0;
+    queue_.take_all(taken_);
+    if (taken_.empty()) {
+      // The thread's last batch found the queue full; it has ended, so this is ours.
+      if (!thread_.joinable() && !left_over_.empty()) taken_.push_back(std::exchange(left_over_, {}));
+      return;
+    }
+    {
+      const std::lock_guard lock(mutex_);
+      has_room_ = true;
+    }
+    changed_.notify_all();
+  }
+
+  void hand_over(BusBatch& batch, Intake& into) {
+    queued_readings_.fetch_sub(batch.readings.size(), std::memory_order_relaxed);
+    std::move(batch.readings.begin(), batch.readings.end(), std::back_inserter(into.readings));
+    std::move(batch.events.begin(), batch.events.end(), std::back_inserter(into.events));
+    batch = BusBatch();
+  }
+
+  const ModbusBusOptions options_;
+  const DriverContext context_;
+  const std::vector<TagId> ids_;
+  const std::unique_ptr<ModbusLink> link_;
+  BusStatus status_;
+  BoundedQueue<BusBatch> queue_;
+  std::atomic<std::uint64_t> queued_readings_{0};
+  std::thread thread_;
+  BusBatch left_over_;  // the bus thread's until it has ended
+
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  bool stopping_ = false;
+  bool has_room_ = false;
+
+  // The core thread's.
+  std::vector<BusBatch> taken_;
+  std::size_t taken_next_ = 0;
+};
+
+Result<std::vector<TagId>> claim_tags(const ModbusBusOptions& options, TagRegistry& registry) {
+  std::vector<TagId> ids;
+  for (const auto& device : options.devices) {
+    for (const auto& tag : device.tags) {
+      Tag claimed;
+      claimed.path = device.name + "/" + tag.name;
+      claimed.driver = options.name;
+      claimed.type = value_type(make_value_format(tag));
+      claimed.unit = tag.unit;
+      claimed.deadband = tag.deadband;
+      const auto id = registry.claim(claimed);
+      if (!id) return tl::unexpected(id.error());
+      ids.push_back(*id);
+    }
+  }
+  return ids;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Driver>> make_modbus_driver(ModbusBusOptions options, DriverContext context) {
+  if (auto checked = check_modbus_bus(options); !checked) return tl::unexpected(checked.error());
+  auto link = make_libmodbus_link(options, *context.clock);
+  if (!link) return tl::unexpected(link.error());
+  auto ids = claim_tags(options, *context.tags);
+  if (!ids) return tl::unexpected(ids.error());
+  return std::make_unique<ModbusDriver>(std::move(options), std::move(context), std::move(*ids), std::move(*link));
+}
+
+}  // namespace tidegate::drivers

@@ -1,0 +1,168 @@
+#include "drivers/mqtt/message_decoder.h"
+
+#include <utility>
+
+#include "core/text.h"
+
+namespace tidegate::drivers {
+namespace {
+
+// What is remembered of topics and of names in payloads; whoever sends more than this makes us look them up again.
+constexpr std::size_t kTopicsMax = 65'536;
+constexpr std::size_t kNamesMax = 65'536;
+
+WallTime whole_milliseconds(WallTime time) {
+  return WallTime(std::chrono::floor<std::chrono::milliseconds>(time.time_since_epoch()));
+}
+
+}  // namespace
+
+MessageDecoder::MessageDecoder(const MqttDriverOptions& options, TagRegistry& tags)
+    : driver_(options.name), automatic_tags_max_(options.automatic_tags_max), tags_(tags) {
+  subscriptions_.reserve(options.subscribe.size());
+}
+
+Result<std::unique_ptr<MessageDecoder>> MessageDecoder::make(const MqttDriverOptions& options, TagRegistry& tags) {
+  std::unique_ptr<MessageDecoder> made(new MessageDecoder(options, tags));
+  for (const MqttSubscribeOptions& subscribe : options.subscribe) {
+    if (auto added = made->add(subscribe); !added) return tl::unexpected(added.error());
+  }
+  return made;
+}
+
+Result<void> MessageDecoder::add(const MqttSubscribeOptions& options) {
+  auto subscription = make_subscription(options, driver_);
+  if (!subscription) return tl::unexpected(subscription.error());
+  if (auto claimed = claim_fixed_tags(*subscription, options.where); !claimed) return claimed;
+  subscriptions_.push_back(std::move(*subscription));
+  return {};
+}
+
+Result<void> MessageDecoder::claim_fixed_tags(const Subscription& subscription, const std::string& where) {
+  if (!subscription.has_fixed_tags()) return {};
+  const std::vector<std::string> unnamed{""};
+  for (const std::string& name : subscription.value_names.empty() ? unnamed : subscription.value_names) {
+    Tag tag;
+    tag.path = tag_path(subscription.device, subscription.tag, name);
+    tag.driver = driver_;
+    tag.unit = subscription.unit;
+    if (auto claimed = tags_.claim(tag); !claimed) {
+      Error error = claimed.error();
+      if (!where.empty()) error.message = where + ": " + error.message;
+      return tl::unexpected(std::move(error));
+    }
+  }
+  return {};
+}
+
+MessageDecoder::Routes& MessageDecoder::routes_of(std::string_view topic) {
+  if (const auto found = topics_.find(topic); found != topics_.end()) return found->second;
+  if (topics_.size() >= kTopicsMax) topics_.clear();
+  Routes routes;
+  for (const Subscription& subscription : subscriptions_) {
+    const auto names = subscription.topic.match(topic);
+    if (!names) continue;
+    Route route;
+    route.subscription = &subscription;
+    route.device = subscription.topic.has_device() ? std::string(names->device) : subscription.device;
+    route.tag = subscription.topic.has_tag() ? std::string(names->tag) : subscription.tag;
+    route.slots.resize(subscription.rule.values.size());
+    routes.routes.push_back(std::move(route));
+  }
+  return topics_.emplace(topic, std::move(routes)).first->second;
+}
+
+void MessageDecoder::decode(const QueueEntry& message, std::vector<Reading>& into) {
+  message_ = &message;
+  into_ = &into;
+  Routes& routes = routes_of(message.topic);
+  if (routes.routes.empty()) refuse(Refusal::no_such_topic, {});
+  payloads_.load(message.payload, whole_milliseconds(message.received), clock_is_synced_);
+  for (Route& route : routes.routes) {
+    route_ = &route;
+    payloads_.decode(route.subscription->rule, *this);
+  }
+}
+
+void MessageDecoder::take(Sample& sample) {
+  const Slot& slot = slot_of(sample);
+  if (slot.problem != Refusal::none) return refuse(slot.problem, sample.member);
+  Reading& reading = into_->emplace_back();
+  reading.tag = slot.id;
+  reading.quality = sample.quality;
+  reading.reason = sample.reason;
+  reading.origin = sample.origin;
+  reading.time = sample.time;
+  reading.value = std::move(sample.value);
+}
+
+const MessageDecoder::Slot& MessageDecoder::slot_of(const Sample& sample) {
+  const PayloadRule& rule = route_->subscription->rule;
+  if (rule.device || rule.tag || rule.all_members) return named_slot_of(sample);
+  Slot& slot = route_->slots[sample.index];
+  if (!slot.is_known) {
+    const auto& names = route_->subscription->value_names;
+    slot = find_slot(tag_path(route_->device, route_->tag, names.empty() ? "" : names[sample.index]),
+                     route_->subscription->unit);
+  }
+  return slot;
+}
+
+const MessageDecoder::Slot& MessageDecoder::named_slot_of(const Sample& sample) {
+  const Subscription& subscription = *route_->subscription;
+  const PayloadRule& rule = subscription.rule;
+  const std::string_view name = rule.all_members                   ? sample.member
+                                : subscription.value_names.empty() ? std::string_view{}
+                                                                   : subscription.value_names[sample.index];
+  name_in_payload_.assign(rule.device ? sample.device : std::string_view{});
+  for (const std::string_view part : {rule.tag ? sample.tag : std::string_view{}, name}) {
+    name_in_payload_ += '\0';  // in no valid name: a key for each triple
+    name_in_payload_ += part;
+  }
+  if (const auto found = route_->named.find(name_in_payload_); found != route_->named.end()) return found->second;
+  if (route_->named.size() >= kNamesMax) route_->named.clear();
+  const bool is_nameless = rule.all_members && name.empty();
+  const std::string path = is_nameless ? ""
+                                       : tag_path(rule.device ? sample.device : std::string_view(route_->device),
+                                                  rule.tag ? sample.tag : std::string_view(route_->tag), name);
+  return route_->named.emplace(name_in_payload_, find_slot(path, subscription.unit)).first->second;
+}
+
+MessageDecoder::Slot MessageDecoder::find_slot(const std::string& path, const std::string& unit) {
+  const auto problem = [](Refusal why) { return Slot{kNoTag, why, true}; };
+  if (!check_tag_path(path)) return problem(Refusal::tag_invalid);
+  const auto known = tags_.find(path);
+  const std::string owner = known ? tags_.tag(*known).driver : std::string();
+  if (owner == driver_) return Slot{*known, Refusal::none, true};
+  if (!owner.empty()) return problem(Refusal::tag_of_other_driver);
+  if (automatic_tags_ >= automatic_tags_max_) return problem(Refusal::too_many_tags);
+  Tag tag;
+  tag.path = path;
+  tag.driver = driver_;
+  tag.unit = unit;
+  const auto claimed = tags_.claim(tag);
+  if (!claimed) return problem(Refusal::too_many_tags);
+  ++automatic_tags_;
+  return Slot{*claimed, Refusal::none, true};
+}
+
+void MessageDecoder::refuse(Refusal why, std::string_view detail) {
+  count(why, 1);
+  const auto left_out = complaints_.admit(name(why), now_);
+  if (!left_out) return;
+  const std::string more = *left_out == 0 ? "" : fmt::format(" ({} more of this kind since the last line)", *left_out);
+  log_warning(driver_, "{}{}{} on topic \"{}\", payload \"{}\"{}", name(why), detail.empty() ? "" : " at ",
+              clip(detail), clip(message_->topic), clip(message_->payload), more);
+}
+
+void MessageDecoder::count(Refusal why, std::uint64_t times) { refused_[static_cast<std::size_t>(why)] += times; }
+
+std::map<std::string, std::uint64_t> MessageDecoder::refused() const {
+  std::map<std::string, std::uint64_t> counts;
+  for (std::size_t i = 0; i < refused_.size(); ++i) {
+    if (refused_[i] > 0) counts[name(static_cast<Refusal>(i))] = refused_[i];
+  }
+  return counts;
+}
+
+}  // namespace tidegate::drivers

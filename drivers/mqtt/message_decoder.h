@@ -1,0 +1,95 @@
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "core/clock.h"
+#include "core/log.h"
+#include "core/tag.h"
+#include "drivers/mqtt/payload_decoder.h"
+#include "drivers/mqtt/queue_entry.h"
+#include "drivers/mqtt/refusal.h"
+#include "drivers/mqtt/subscription.h"
+
+namespace tidegate::drivers {
+
+/// Turns messages into readings: finds the subscriptions that a topic belongs to, takes the values out of the payload,
+/// claims tags as they show up. A topic seen before costs one look into a table. A message that several subscriptions
+/// match is taken by each of them. What cannot be taken is counted by reason; the first of each kind is logged.
+/// One thread.
+class MessageDecoder final : private SampleSink {
+ public:
+  /// Claims the tags whose names the options fix. Error: an option is wrong, or such a tag belongs to another driver.
+  static Result<std::unique_ptr<MessageDecoder>> make(const MqttDriverOptions& options, TagRegistry& tags);
+
+  /// For the messages until the next call.
+  void set_time(ClockQuality quality, BootTime now) {
+    clock_is_synced_ = quality == ClockQuality::synced;
+    now_ = now;
+  }
+  void decode(const QueueEntry& message, std::vector<Reading>& into);
+
+  /// Counts what did not even come here.
+  void count(Refusal why, std::uint64_t times);
+  std::map<std::string, std::uint64_t> refused() const;
+  const std::vector<Subscription>& subscriptions() const { return subscriptions_; }
+
+ private:
+  struct TextHash {
+    using is_transparent = void;
+    std::size_t operator()(std::string_view text) const { return std::hash<std::string_view>{}(text); }
+  };
+  template <class T>
+  using Table = std::unordered_map<std::string, T, TextHash, std::equal_to<>>;
+
+  /// A tag, or why there is none.
+  struct Slot {
+    TagId id = kNoTag;
+    Refusal problem = Refusal::none;
+    bool is_known = false;
+  };
+  /// A subscription for one topic.
+  struct Route {
+    const Subscription* subscription = nullptr;
+    std::string device;
+    std::string tag;
+    std::vector<Slot> slots;  // one a value, when the payload gives no names
+    Table<Slot> named;        // by the names that the payload gives
+  };
+  struct Routes {
+    std::vector<Route> routes;
+  };
+
+  MessageDecoder(const MqttDriverOptions& options, TagRegistry& tags);
+  Result<void> add(const MqttSubscribeOptions& options);
+  Result<void> claim_fixed_tags(const Subscription& subscription, const std::string& where);
+  Routes& routes_of(std::string_view topic);
+  const Slot& slot_of(const Sample& sample);
+  const Slot& named_slot_of(const Sample& sample);
+  Slot find_slot(const std::string& path, const std::string& unit);
+  void take(Sample& sample) override;
+  void refuse(Refusal why, std::string_view detail) override;
+
+  const std::string driver_;
+  const std::uint32_t automatic_tags_max_;
+  TagRegistry& tags_;
+  std::vector<Subscription> subscriptions_;
+  PayloadDecoder payloads_;
+  Table<Routes> topics_;
+  std::uint32_t automatic_tags_ = 0;
+  std::string name_in_payload_;
+
+  bool clock_is_synced_ = false;
+  BootTime now_{};
+  const QueueEntry* message_ = nullptr;  // while decode() runs
+  Route* route_ = nullptr;
+  std::vector<Reading>* into_ = nullptr;
+
+  std::array<std::uint64_t, static_cast<std::size_t>(Refusal::count_)> refused_{};
+  ComplaintFilter complaints_;
+};
+
+}  // namespace tidegate::drivers

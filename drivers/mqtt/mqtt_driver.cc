@@ -1,0 +1,276 @@
+#include "drivers/mqtt/mqtt_driver.h"
+
+#include <algorithm>
+#include <atomic>
+#include <mutex>
+#include <utility>
+
+#include "core/log.h"
+#include "core/text.h"
+#include "drivers/mqtt/message_decoder.h"
+#include "drivers/mqtt/shared_queue.h"
+#include "mqtt/client.h"
+
+namespace tidegate::drivers {
+namespace {
+
+constexpr std::size_t kReadingsPerCollect = 4096;
+constexpr Duration kStopGrace = std::chrono::seconds(5);
+constexpr Duration kStopSlice = std::chrono::milliseconds(100);
+
+/// The half of the driver that Paho's thread uses. Handlers own it: a callback that waits in a full queue may outlive
+/// the driver, and must not return, because that would acknowledge a message that is stored nowhere.
+class Inlet {
+ public:
+  Inlet(std::string driver, const Clock& clock, std::function<void()> wake)
+      : driver_(std::move(driver)), clock_(&clock), wake_(std::move(wake)) {}
+
+  void set_queue(std::unique_ptr<SharedQueue> queue) { queue_ = std::move(queue); }
+  SharedQueue& queue() { return *queue_; }
+  bool is_open() const { return queue_ != nullptr; }
+
+  void wake() {
+    const std::lock_guard lock(wake_mutex_);
+    if (wake_) wake_();
+  }
+  /// What the driver was given goes with the driver.
+  void outlive_driver() {
+    static const SystemClock kClock;
+    clock_ = &kClock;
+    const std::lock_guard lock(wake_mutex_);
+    wake_ = nullptr;
+  }
+
+  void take_message(std::string_view topic, std::string_view payload, bool retained, bool duplicate);
+  void take_link(const mqtt::LinkState& state);
+
+  mqtt::LinkState link() const {
+    const std::lock_guard lock(link_mutex_);
+    return link_;
+  }
+  std::vector<DriverEvent> take_events() {
+    if (!has_events_.exchange(false)) return {};
+    const std::lock_guard lock(link_mutex_);
+    return std::exchange(events_, {});
+  }
+  std::uint64_t too_large() const { return too_large_.load(); }
+
+ private:
+  const std::string driver_;
+  std::atomic<const Clock*> clock_;
+  std::unique_ptr<SharedQueue> queue_;
+  std::mutex wake_mutex_;
+  std::function<void()> wake_;
+  std::atomic<std::uint64_t> too_large_{0};
+  ComplaintFilter complaints_;  // Paho's thread
+
+  mutable std::mutex link_mutex_;
+  mqtt::LinkState link_{false, mqtt::LinkProblem::none, "not connected yet"};
+  bool has_been_told_ = false;
+  std::vector<DriverEvent> events_;
+  std::atomic<bool> has_events_{false};
+};
+
+void Inlet::take_message(std::string_view topic, std::string_view payload, bool retained, bool duplicate) {
+  const Clock& clock = *clock_.load();
+  const QueueEntry entry{topic, payload, clock.wall_now(), clock.boot_now(), retained, duplicate};
+  if (queue_->push(entry) != SharedQueue::Push::too_large) return;
+  ++too_large_;
+  if (const auto left_out = complaints_.admit("too_large", entry.received_boot)) {
+    log_warning(driver_,
+                "too_large on topic \"{}\": {} are more than a quarter of the queue, the message is dropped ({} more "
+                "since the last line); a larger queue would take it",
+                clip(topic), format_size(payload.size()), *left_out);
+  }
+}
+
+void Inlet::take_link(const mqtt::LinkState& state) {
+  {
+    const std::lock_guard lock(link_mutex_);
+    const bool is_news = !has_been_told_ || link_.up != state.up;
+    has_been_told_ = true;
+    link_ = state;
+    if (!is_news) return;
+    events_.push_back({state.up ? "driver-up" : "driver-down", {}, state.detail});
+    has_events_ = true;
+  }
+  wake();
+}
+
+class MqttDriver final : public Driver {
+ public:
+  MqttDriver(MqttDriverOptions options, DriverContext context, std::unique_ptr<MessageDecoder> decoder)
+      : options_(std::move(options)),
+        context_(std::move(context)),
+        decoder_(std::move(decoder)),
+        inlet_(std::make_shared<Inlet>(options_.name, *context_.clock, context_.wake)) {}
+  ~MqttDriver() override {
+    stop();
+    inlet_->outlive_driver();
+  }
+
+  const std::string& name() const override { return options_.name; }
+  Result<void> start() override;
+  void stop() override;
+  bool collect(Intake& into) override;
+  void settled() override {
+    if (inlet_->is_open()) inlet_->queue().release();
+  }
+  DriverStatus status() const override;
+
+ private:
+  Result<void> open_queue();
+  std::vector<mqtt::Subscription> filters() const;
+  mqtt::ClientHandlers handlers() const;
+  void count_damage();
+
+  const MqttDriverOptions options_;
+  const DriverContext context_;
+  const std::unique_ptr<MessageDecoder> decoder_;
+  const std::shared_ptr<Inlet> inlet_;
+  std::unique_ptr<mqtt::Client> client_;
+  bool stopped_ = false;
+  std::uint64_t marked_ = 0;
+  std::uint64_t damage_counted_ = 0;
+};
+
+Result<void> MqttDriver::open_queue() {
+  QueueFileOptions file;
+  std::string file_name = options_.name;
+  std::replace(file_name.begin(), file_name.end(), '/', '_');
+  file.path = context_.runtime_dir + "/mqtt-" + file_name + ".queue";
+  file.capacity_bytes = options_.queue_bytes;
+  file.log_id = context_.log_id;
+  file.boot_id = context_.boot_id;
+  file.marks = context_.marks;
+  std::vector<std::string> remarks;
+  auto queue = SharedQueue::open(
+      file,
+      [weak = std::weak_ptr<Inlet>(inlet_)] {
+        if (const auto inlet = weak.lock()) inlet->wake();
+      },
+      remarks);
+  for (const std::string& remark : remarks) log_warning(options_.name, "{}", remark);
+  if (!queue) return tl::unexpected(queue.error());
+  marked_ = (*queue)->position();
+  inlet_->set_queue(std::move(*queue));
+  return {};
+}
+
+// Subscriptions with the same filter are one to the broker. QoS 2 is asked for as QoS 1: with MQTT 3.1.1 Paho
+// acknowledges a QoS 2 message before the callback has it.
+std::vector<mqtt::Subscription> MqttDriver::filters() const {
+  std::vector<mqtt::Subscription> filters;
+  for (const Subscription& subscription : decoder_->subscriptions()) {
+    const std::string filter = subscription.topic.filter();
+    const int qos = std::min(subscription.qos, 1);
+    const auto same =
+        std::find_if(filters.begin(), filters.end(), [&](const auto& other) { return other.filter == filter; });
+    if (same == filters.end()) {
+      filters.push_back({filter, qos});
+    } else {
+      same->qos = std::max(same->qos, qos);
+    }
+  }
+  return filters;
+}
+
+mqtt::ClientHandlers MqttDriver::handlers() const {
+  mqtt::ClientHandlers handlers;
+  handlers.message = [inlet = inlet_](std::string_view topic, std::string_view payload, bool retained, bool duplicate) {
+    inlet->take_message(topic, payload, retained, duplicate);
+  };
+  handlers.link = [inlet = inlet_](const mqtt::LinkState& state) { inlet->take_link(state); };
+  return handlers;
+}
+
+Result<void> MqttDriver::start() {
+  if (auto opened = open_queue(); !opened) return opened;
+  if (const std::uint64_t waiting = inlet_->queue().used(); waiting > 0) {
+    log_info(options_.name, "{} of messages of a former run are taken first", format_size(waiting));
+    inlet_->wake();
+  }
+  client_ = mqtt::make_paho_client(options_.broker, filters(), handlers());
+  client_->start();
+  return {};
+}
+
+// Where a callback waits for room that only the caller of this can make, there is nothing to wait for: it goes on when
+// the rest is collected and settled, and the connection ends after that. Until then status() says that the driver is
+// up, and another stop() waits again.
+void MqttDriver::stop() {
+  if (!client_ || stopped_) return;
+  const BootTime deadline = context_.clock->boot_now() + kStopGrace;
+  for (BootTime now = context_.clock->boot_now(); now < deadline && !stopped_;) {
+    client_->stop(kStopSlice);
+    const BootTime before = std::exchange(now, context_.clock->boot_now());
+    stopped_ = now - before < kStopSlice;
+    if (inlet_->queue().producer_waits()) return;
+  }
+}
+
+bool MqttDriver::collect(Intake& into) {
+  for (DriverEvent& event : inlet_->take_events()) into.events.push_back(std::move(event));
+  if (!inlet_->is_open()) return false;
+  SharedQueue& queue = inlet_->queue();
+  decoder_->set_time(context_.clock->quality(), context_.clock->boot_now());
+  const std::size_t enough = into.readings.size() + kReadingsPerCollect;
+  bool is_drained = false;
+  while (into.readings.size() < enough && !is_drained) {
+    const auto message = queue.next();
+    if (message) decoder_->decode(*message, into.readings);
+    is_drained = !message;
+  }
+  count_damage();
+  if (queue.position() != marked_) {
+    marked_ = queue.position();
+    into.mark = QueueMark{queue.queue_id(), marked_};
+  }
+  return !is_drained;
+}
+
+void MqttDriver::count_damage() {
+  const std::uint64_t damaged = inlet_->queue().damaged_bytes();
+  if (damaged == damage_counted_) return;
+  log_error(options_.name, "queue_damaged: {} of messages in the queue could not be read and are lost",
+            format_size(damaged - damage_counted_));
+  decoder_->count(Refusal::queue_damaged, damaged - damage_counted_);
+  damage_counted_ = damaged;
+}
+
+DriverStatus MqttDriver::status() const {
+  DriverStatus status;
+  const mqtt::LinkState link = inlet_->link();
+  status.up = link.up && !stopped_;
+  status.detail = stopped_ ? "stopped" : link.detail;
+  status.refused = decoder_->refused();
+  if (const std::uint64_t count = inlet_->too_large(); count > 0)
+    status.refused[drivers::name(Refusal::too_large)] = count;
+  if (inlet_->is_open()) {
+    status.queue_bytes = inlet_->queue().used();
+    status.queue_capacity_bytes = inlet_->queue().capacity();
+  }
+  return status;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Driver>> make_mqtt_driver(MqttDriverOptions options, DriverContext context) {
+  auto decoder = MessageDecoder::make(options, *context.tags);
+  if (!decoder) return tl::unexpected(decoder.error());
+  return std::make_unique<MqttDriver>(std::move(options), std::move(context), std::move(*decoder));
+}
+
+Result<void> check_topic_template(const std::string& topic) {
+  const auto parsed = TopicTemplate::parse(topic);
+  if (!parsed) return tl::unexpected(parsed.error());
+  return {};
+}
+
+Result<void> check_json_pointer(const std::string& pointer) {
+  const auto parsed = JsonPointer::parse(pointer);
+  if (!parsed) return tl::unexpected(parsed.error());
+  return {};
+}
+
+}  // namespace tidegate::drivers

@@ -1,0 +1,44 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "mqtt/broker_options.h"
+
+namespace tidegate::drivers {
+
+enum class PayloadFormat : std::uint8_t { json, number, text };
+enum class TimeUnit : std::uint8_t { seconds, milliseconds, microseconds, nanoseconds, iso8601 };
+
+/// One `[[driver.mqtt.subscribe]]`.
+struct MqttSubscribeOptions {
+  std::string topic;  // template: "plant/{device}/{tag}", a trailing "{name...}" takes the rest
+  int qos = 1;
+  PayloadFormat payload = PayloadFormat::json;
+  std::string device;                                       // when the template has no {device}; default: driver name
+  std::string tag;                                          // when the template has no {tag}
+  std::string value;                                        // JSON pointer of the single value; "" is the whole payload
+  std::vector<std::pair<std::string, std::string>> values;  // tag name to JSON pointer; instead of `value`
+  bool values_all = false;                                  // values = "*": every scalar member of the object
+  std::string each;  // JSON pointer of an array; the others point into an element
+  std::string time;  // JSON pointer; empty: the time of arrival
+  TimeUnit time_unit = TimeUnit::milliseconds;
+  std::string unit;
+  std::string where;  // "FILE:LINE", for messages
+  bool operator==(const MqttSubscribeOptions&) const = default;
+};
+
+/// One `[[driver.mqtt]]`.
+struct MqttDriverOptions {
+  std::string name;
+  mqtt::BrokerOptions broker;
+  std::vector<MqttSubscribeOptions> subscribe;
+  std::uint64_t queue_bytes = 1024 * 1024;
+  std::uint32_t automatic_tags_max = 10000;
+  bool operator==(const MqttDriverOptions&) const = default;
+};
+
+}  // namespace tidegate::drivers

@@ -1,0 +1,38 @@
+#pragma once
+
+#include <array>
+#include <cstdint>
+
+namespace tidegate::drivers {
+
+/// Why a message or a value was not taken, or not as it is. What DriverStatus::refused counts, by name().
+enum class Refusal : std::uint8_t {
+  none,
+  no_such_topic,  // matches no template
+  not_json,
+  not_a_number,         // payload = "number"
+  bad_number,           // beyond a double, or not written as JSON wants
+  not_utf8,             // payload = "text"
+  value_missing,        // nothing at the pointer
+  value_not_scalar,     // an object or an array at it
+  not_an_object,        // values = "*"
+  not_an_array,         // each
+  name_missing,         // no device or tag at its pointer
+  bad_time,             // the reading is kept, with the time of arrival and quality uncertain
+  tag_invalid,          // the topic makes no valid tag path
+  tag_of_other_driver,  // one tag, one driver
+  too_many_tags,        // automatic_tags_max
+  too_large,            // over a quarter of the queue
+  queue_damaged,        // bytes, not messages
+  count_
+};
+
+inline const char* name(Refusal refusal) {
+  constexpr std::array<const char*, static_cast<std::size_t>(Refusal::count_)> kNames{
+      "none",          "no_such_topic",       "not_json",      "not_a_number", "bad_number",   "not_utf8",
+      "value_missing", "value_not_scalar",    "not_an_object", "not_an_array", "name_missing", "bad_time",
+      "tag_invalid",   "tag_of_other_driver", "too_many_tags", "too_large",    "queue_damaged"};
+  return kNames[static_cast<std::size_t>(refusal)];
+}
+
+}  // namespace tidegate::drivers

@@ -1,0 +1,33 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "core/error.h"
+#include "drivers/mqtt/options.h"
+#include "drivers/mqtt/payload_decoder.h"
+#include "drivers/mqtt/topic_template.h"
+
+namespace tidegate::drivers {
+
+/// One `[[driver.mqtt.subscribe]]`, made ready: which topics, what to take from a payload, and how tags are called.
+struct Subscription {
+  TopicTemplate topic;
+  PayloadRule rule;
+  int qos = 1;
+  std::string device;                    // where the topic and the payload give none
+  std::string tag;                       // likewise; may be empty where values have names
+  std::vector<std::string> value_names;  // of rule.values; empty when there is one value without a name
+  std::string unit;
+
+  bool has_fixed_device() const { return !topic.has_device() && !rule.device; }
+  bool has_fixed_tags() const { return has_fixed_device() && !topic.has_tag() && !rule.tag && !rule.all_members; }
+};
+
+/// Error: what is wrong with the options, with their place.
+Result<Subscription> make_subscription(const MqttSubscribeOptions& options, const std::string& driver);
+
+/// "device/tag/name", without the parts that are empty.
+std::string tag_path(std::string_view device, std::string_view tag, std::string_view name);
+
+}  // namespace tidegate::drivers

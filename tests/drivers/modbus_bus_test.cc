@@ -1,0 +1,276 @@
+#include "drivers/modbus/bus.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <functional>
+
+#include "core/tag.h"
+#include "tests/support/manual_clock.h"
+
+namespace tidegate::drivers {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+using ::testing::HasSubstr;
+
+// A link that answers as it is told to; asking takes the clock forward.
+class ScriptedLink final : public ModbusLink {
+ public:
+  struct Answer {
+    ModbusResult result = ModbusResult::ok;
+    Duration cost = milliseconds(5);
+  };
+
+  explicit ScriptedLink(testing::ManualClock& clock) : clock_(clock) {}
+
+  Result<void> connect() override {
+    ++connects;
+    clock_.advance(milliseconds(1));
+    if (!reachable) return fail(ErrorCode::link_down, "connect to plc:502: Connection refused: check the address");
+    connected_ = true;
+    return {};
+  }
+  bool is_connected() const override { return connected_; }
+  ModbusResult read(const ModbusRequest& request, std::span<std::uint16_t> into) override {
+    requests.push_back(describe(request));
+    const Answer said = answer(request);
+    clock_.advance(said.cost);
+    if (said.result == ModbusResult::not_connected) connected_ = false;
+    for (std::size_t i = 0; said.result == ModbusResult::ok && i < into.size(); ++i) {
+      into[i] = value(static_cast<std::uint16_t>(request.address + i));
+    }
+    return said.result;
+  }
+  void close() override { connected_ = false; }
+  void interrupt() override {}
+
+  std::function<Answer(const ModbusRequest&)> answer = [](const ModbusRequest&) { return Answer(); };
+  std::function<std::uint16_t(std::uint16_t)> value = [](std::uint16_t address) { return address; };
+  std::vector<std::string> requests;
+  int connects = 0;
+  bool reachable = true;
+
+ private:
+  testing::ManualClock& clock_;
+  bool connected_ = false;
+};
+
+constexpr ScriptedLink::Answer kNoAnswer{ModbusResult::timeout, milliseconds(500)};
+
+class ModbusBus : public ::testing::Test {
+ protected:
+  ModbusBus() : link_(clock_) { options_.name = "line-1"; }
+
+  void device(const std::string& name, std::uint8_t unit, const std::vector<ModbusTagOptions>& tags) {
+    options_.devices.push_back({name, unit, seconds(1), tags});
+  }
+  static ModbusTagOptions tag(const std::string& name, std::uint16_t address, ModbusType type = ModbusType::uint16) {
+    ModbusTagOptions options;
+    options.name = name;
+    options.address.address = address;
+    options.type = type;
+    return options;
+  }
+
+  // Lets the bus work for so long, and shows what it brought: "boiler/temp=5 good" and "device-down boiler".
+  std::vector<std::string> run(Duration duration) {
+    if (!bus_) start();
+    const BootTime end = clock_.boot_now() + duration;
+    BusBatch batch;
+    while (clock_.boot_now() < end) {
+      const BootTime next = bus_->step(batch);
+      if (next > clock_.boot_now()) clock_.advance(std::min(next, end) - clock_.boot_now());
+    }
+    std::vector<std::string> shown;
+    for (const auto& reading : batch.readings) shown.push_back(show(reading));
+    for (const auto& event : batch.events) {
+      shown.push_back(event.event + (event.device.empty() ? "" : " " + event.device));
+      details_.push_back(event.detail);
+    }
+    times_.clear();
+    for (const auto& reading : batch.readings) times_.push_back(reading.time);
+    return shown;
+  }
+
+  void start() {
+    std::vector<TagId> ids;
+    for (const auto& device : options_.devices) {
+      for (const auto& tag : device.tags) ids.push_back(tags_.intern(device.name + "/" + tag.name));
+    }
+    status_.emplace(options_.devices);
+    bus_.emplace(options_, ids, link_, clock_, *status_);
+  }
+
+  std::string show(const Reading& reading) {
+    std::string text = tags_.tag(reading.tag).path + "=";
+    append_json(text, reading.value);
+    text += std::string(" ") + to_string(reading.quality);
+    if (reading.reason != Reason::none) text += std::string(" ") + to_string(reading.reason);
+    return text;
+  }
+
+  testing::ManualClock clock_;
+  ScriptedLink link_;
+  TagRegistry tags_;
+  ModbusBusOptions options_;
+  std::optional<BusStatus> status_;
+  std::optional<Bus> bus_;
+  std::vector<std::string> details_;
+  std::vector<WallTime> times_;
+};
+
+using Shown = std::vector<std::string>;
+
+TEST_F(ModbusBus, ReadsJoinedTagsAndMakesReadingsOfThem) {
+  device("boiler", 3, {tag("temp", 100), tag("level", 102, ModbusType::uint32)});
+  EXPECT_EQ(run(milliseconds(900)), (Shown{"boiler/temp=100 good", "boiler/level=6684775 good"}));
+  EXPECT_EQ(link_.requests, (Shown{"holding 100 to 103 of unit 3"}));
+  EXPECT_TRUE(status_->snapshot().up);
+  EXPECT_TRUE(status_->snapshot().devices.at(0).up);
+  EXPECT_EQ(status_->snapshot().devices.at(0).requests.at("ok"), 1U);
+}
+
+TEST_F(ModbusBus, TimesAreWholeMillisecondsOfTheWallClockWhenTheAnswerCame) {
+  device("boiler", 3, {tag("temp", 100)});
+  clock_.step_wall(std::chrono::nanoseconds(1'234'567));
+  const WallTime before = clock_.wall_now();
+  run(milliseconds(3));
+  ASSERT_EQ(times_.size(), 1U);
+  EXPECT_EQ(times_[0].time_since_epoch() % milliseconds(1), Duration::zero());
+  EXPECT_LE(before - milliseconds(1), times_[0]);
+  EXPECT_GE(times_[0], before);
+}
+
+TEST_F(ModbusBus, ADeadDeviceIsOneBadReadingATagAndOneEvent) {
+  device("boiler", 3, {tag("temp", 100), tag("run", 300)});
+  device("pump", 4, {tag("flow", 0)});
+  run(milliseconds(900));
+  link_.answer = [](const ModbusRequest& request) { return request.unit == 3 ? kNoAnswer : ScriptedLink::Answer(); };
+  const auto shown = run(seconds(60));
+  EXPECT_EQ(std::count(shown.begin(), shown.end(), "boiler/temp=null bad timeout"), 1);
+  EXPECT_EQ(std::count(shown.begin(), shown.end(), "boiler/run=null bad timeout"), 1);
+  EXPECT_EQ(std::count(shown.begin(), shown.end(), "device-down boiler"), 1);
+  EXPECT_GE(std::count(shown.begin(), shown.end(), "pump/flow=0 good"), 58);
+  ASSERT_EQ(details_.size(), 1U);
+  EXPECT_THAT(details_[0], HasSubstr("no answer within 500ms to a request for holding 100 of unit 3"));
+  EXPECT_THAT(details_[0], HasSubstr("check its power"));
+  const auto status = status_->snapshot();
+  EXPECT_FALSE(status.devices.at(0).up);
+  EXPECT_EQ(status.devices.at(0).detail, details_[0]);
+  EXPECT_GE(status.devices.at(0).requests.at("timeout"), 3U);
+  EXPECT_TRUE(status.devices.at(1).up);
+}
+
+TEST_F(ModbusBus, ADeviceThatComesBackIsAnEventAndGoodReadings) {
+  device("boiler", 3, {tag("temp", 100), tag("run", 300)});
+  link_.answer = [](const ModbusRequest&) { return kNoAnswer; };
+  EXPECT_EQ(run(seconds(20)),
+            (Shown{"boiler/temp=null bad timeout", "boiler/run=null bad timeout", "device-down boiler"}));
+  link_.answer = [](const ModbusRequest&) { return ScriptedLink::Answer(); };
+  const auto shown = run(seconds(60));
+  EXPECT_EQ(std::count(shown.begin(), shown.end(), "device-up boiler"), 1);
+  EXPECT_GT(std::count(shown.begin(), shown.end(), "boiler/run=300 good"), 2);
+}
+
+TEST_F(ModbusBus, ARefusedTagIsBadWithItsReasonOnceAndTheOthersGoOn) {
+  device("boiler", 3, {tag("a", 0), tag("b", 1), tag("c", 2)});
+  link_.answer = [](const ModbusRequest& request) -> ScriptedLink::Answer {
+    const bool refused = request.address <= 1 && request.address + request.count > 1;
+    return {refused ? ModbusResult::illegal_address : ModbusResult::ok, milliseconds(5)};
+  };
+  const auto shown = run(seconds(10));
+  EXPECT_EQ(std::count(shown.begin(), shown.end(), "boiler/b=null bad illegal-address"), 1);
+  EXPECT_EQ(std::count(shown.begin(), shown.end(), "boiler/a=0 good"), 10);
+  EXPECT_EQ(std::count(shown.begin(), shown.end(), "boiler/c=2 good"), 10);
+  EXPECT_EQ(std::count_if(shown.begin(), shown.end(), [](const auto& line) { return line.starts_with("device"); }), 0);
+}
+
+TEST_F(ModbusBus, EveryFailureHasItsReason) {
+  const std::pair<ModbusResult, const char*> cases[] = {
+      {ModbusResult::illegal_function, "illegal-function"}, {ModbusResult::illegal_value, "illegal-value"},
+      {ModbusResult::device_failure, "device-failure"},     {ModbusResult::device_busy, "device-busy"},
+      {ModbusResult::gateway_failure, "gateway-failure"},   {ModbusResult::bad_reply, "bad-reply"},
+      {ModbusResult::not_connected, "not-connected"},       {ModbusResult::timeout, "timeout"}};
+  device("boiler", 3, {tag("temp", 100)});
+  for (const auto& [result, reason] : cases) {
+    bus_.reset();
+    link_.answer = [result = result](const ModbusRequest&) { return ScriptedLink::Answer{result, milliseconds(5)}; };
+    const auto shown = run(seconds(3));
+    EXPECT_EQ(shown.at(0), std::string("boiler/temp=null bad ") + reason);
+    EXPECT_LE(shown.size(), 2U) << reason;
+  }
+}
+
+TEST_F(ModbusBus, AnUnreachableAddressIsOneEventAndEveryTagNotConnected) {
+  device("boiler", 3, {tag("temp", 100)});
+  device("pump", 4, {tag("flow", 0)});
+  link_.reachable = false;
+  EXPECT_EQ(run(seconds(120)),
+            (Shown{"boiler/temp=null bad not-connected", "pump/flow=null bad not-connected", "driver-down"}));
+  EXPECT_THAT(details_.at(0), HasSubstr("Connection refused"));
+  EXPECT_GT(link_.connects, 4);
+  EXPECT_LT(link_.connects, 60) << "it must not knock without pause";
+  EXPECT_FALSE(status_->snapshot().up);
+  EXPECT_THAT(status_->snapshot().detail, HasSubstr("Connection refused"));
+  link_.reachable = true;
+  const auto shown = run(seconds(61));
+  EXPECT_THAT(shown, ::testing::Contains("driver-up"));
+  EXPECT_THAT(shown, ::testing::Contains("pump/flow=0 good"));
+  EXPECT_THAT(shown, ::testing::Not(::testing::Contains("device-up boiler"))) << "it was never said to be down";
+}
+
+TEST_F(ModbusBus, AfterAnOutageEverythingIsReadAtOnceAndNothingCountsAsMissed) {
+  device("boiler", 3, {tag("temp", 100)});
+  run(milliseconds(500));
+  link_.close();
+  link_.reachable = false;
+  run(seconds(30));
+  link_.reachable = true;
+  const auto shown = run(seconds(61));
+  EXPECT_THAT(shown, ::testing::Contains("boiler/temp=100 good"));
+  EXPECT_THAT(shown, ::testing::Not(::testing::Contains("boiler/temp=null bad poll-missed")));
+  EXPECT_FALSE(status_->snapshot().refused.contains("poll_missed"));
+}
+
+TEST_F(ModbusBus, ADeviceThatDiedInAnOutageIsDownAfterIt) {
+  device("boiler", 3, {tag("temp", 100)});
+  run(milliseconds(500));
+  link_.close();
+  link_.reachable = false;
+  run(seconds(30));
+  link_.reachable = true;
+  link_.answer = [](const ModbusRequest&) { return kNoAnswer; };
+  EXPECT_EQ(run(seconds(61)), (Shown{"boiler/temp=null bad timeout", "driver-up", "device-down boiler"}));
+}
+
+TEST_F(ModbusBus, AConnectionThatIsLostAndComesBackAtOnceIsNoEvent) {
+  device("boiler", 3, {tag("temp", 100)});
+  run(milliseconds(500));
+  bool dropped = false;
+  link_.answer = [&](const ModbusRequest&) {
+    const bool drop = !std::exchange(dropped, true);
+    return ScriptedLink::Answer{drop ? ModbusResult::not_connected : ModbusResult::ok, milliseconds(5)};
+  };
+  EXPECT_EQ(run(seconds(2)), (Shown{"boiler/temp=100 good", "boiler/temp=100 good"}));
+  EXPECT_EQ(link_.connects, 2);
+}
+
+TEST_F(ModbusBus, PollsThatWereMissedAreCountedAndFlaggedOnce) {
+  device("boiler", 3, {tag("temp", 100)});
+  run(milliseconds(500));
+  clock_.advance(seconds(5));
+  EXPECT_EQ(run(milliseconds(100)), (Shown{"boiler/temp=null bad poll-missed", "boiler/temp=100 good"}));
+  EXPECT_EQ(run(seconds(1)), (Shown{"boiler/temp=100 good"}));
+  EXPECT_EQ(status_->snapshot().refused.at("poll_missed"), 4U);
+}
+
+TEST_F(ModbusBus, AValueThatIsNoneIsBadAndNeverMadeUp) {
+  device("boiler", 3, {tag("temp", 0, ModbusType::float32)});
+  link_.value = [](std::uint16_t) { return std::uint16_t{0xFFFF}; };
+  EXPECT_EQ(run(milliseconds(900)), (Shown{"boiler/temp=null bad nan"}));
+}
+
+}  // namespace
+}  // namespace tidegate::drivers

@@ -1,0 +1,137 @@
+#include "drivers/mqtt/queue_file.h"
+
+#include <gmock/gmock.h>
+
+#include "tests/drivers/queue_fixture.h"
+
+namespace tidegate::drivers {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+
+class QueueFileTest : public QueueFixture {
+ protected:
+  void expect_set_aside(const char* why) {
+    open();
+    ASSERT_FALSE(remarks_.empty());
+    EXPECT_THAT(remarks_[0], HasSubstr(why));
+    EXPECT_THAT(file_names(), ElementsAre("test.queue", "test.queue.other-1"));
+    EXPECT_THAT(take_all(), IsEmpty());
+    EXPECT_EQ(push("fresh"), SharedQueue::Push::stored);
+    EXPECT_THAT(take_all(), ElementsAre("fresh"));
+  }
+  void leave_a_message() {
+    open();
+    push("left");
+    queue_.reset();
+  }
+};
+
+TEST_F(QueueFileTest, AnotherBootsFileIsSetAside) {
+  leave_a_message();
+  options_.boot_id.fill(10);
+  expect_set_aside("another boot");
+}
+
+TEST_F(QueueFileTest, AnotherLogsFileIsSetAside) {
+  leave_a_message();
+  options_.log_id.fill(8);
+  expect_set_aside("another log");
+}
+
+TEST_F(QueueFileTest, EveryChangedByteOfTheHeaderIsNoticed) {
+  for (std::uint64_t at = 0; at < 64; ++at) {
+    std::filesystem::remove(options_.path);
+    std::filesystem::remove(options_.path + ".other-1");
+    leave_a_message();
+    change_byte(at);
+    SCOPED_TRACE(at);
+    expect_set_aside("test.queue: it");
+    queue_.reset();
+  }
+}
+
+TEST_F(QueueFileTest, DamagedPositionsAreNoticed) {
+  leave_a_message();
+  change_byte(64 + 7);  // the head is now far beyond the tail
+  expect_set_aside("positions are damaged");
+}
+
+TEST_F(QueueFileTest, AFileOfAnotherSizeIsSetAside) {
+  std::ofstream(options_.path) << "not a queue";
+  expect_set_aside("its size");
+}
+
+TEST_F(QueueFileTest, OnlyTheNewestTwoAreKeptAside) {
+  for (std::uint8_t boot = 1; boot <= 6; ++boot) {
+    options_.boot_id.fill(boot);
+    leave_a_message();
+  }
+  EXPECT_THAT(file_names(), ElementsAre("test.queue", "test.queue.other-4", "test.queue.other-5"));
+}
+
+TEST_F(QueueFileTest, ALogThatIsAheadOfTheFileMakesANewOne) {
+  open();
+  push("a");
+  take_all();
+  QueueMark ahead = mark();
+  ahead.position += 8;
+  options_.marks = {ahead};
+  expect_set_aside("more than it holds");
+}
+
+TEST_F(QueueFileTest, ASecondProcessIsTurnedAway) {
+  open();
+  std::vector<std::string> remarks;
+  const auto second = SharedQueue::open(
+      options_, [] {}, remarks);
+  ASSERT_FALSE(second);
+  EXPECT_THAT(second.error().message, HasSubstr("in use by another process"));
+}
+
+TEST_F(QueueFileTest, ASizeThatCannotBeReservedIsAnError) {
+  options_.path = "/sys/test.queue";
+  std::vector<std::string> remarks;
+  EXPECT_FALSE(SharedQueue::open(
+      options_, [] {}, remarks));
+  options_.path = directory_ + "/missing/test.queue";
+  const auto opened = SharedQueue::open(
+      options_, [] {}, remarks);
+  ASSERT_FALSE(opened);
+  EXPECT_THAT(opened.error().message, HasSubstr("missing/test.queue"));
+}
+
+TEST_F(QueueFileTest, AnotherSizeIsTakenWhenNothingWaits) {
+  leave_a_message();
+  options_.capacity_bytes = 128 * 1024;
+  open();
+  EXPECT_EQ(queue_->capacity(), 64U * 1024);
+  EXPECT_THAT(remarks_, ElementsAre(HasSubstr("keeps its size")));
+  EXPECT_THAT(take_all(), ElementsAre("left"));
+  queue_->release();
+  open();
+  EXPECT_EQ(queue_->capacity(), 128U * 1024);
+}
+
+TEST_F(QueueFileTest, TheWholeFileIsReserved) {
+  open();
+  EXPECT_EQ(std::filesystem::file_size(options_.path), 4096U + 64U * 1024);
+}
+
+TEST_F(QueueFileTest, AMediumIsWarnedOf) {
+  QueueFileOptions options = options_;
+  options.path = "/var/tmp/tidegate-queue-test-" + std::to_string(::getpid());
+  std::vector<std::string> remarks;
+  {
+    auto opened = SharedQueue::open(
+        options, [] {}, remarks);
+    ASSERT_TRUE(opened) << opened.error().message;
+  }
+  std::filesystem::remove(options.path);
+  EXPECT_THAT(remarks, ElementsAre(HasSubstr("not a tmpfs")));
+}
+
+}  // namespace
+}  // namespace tidegate::drivers
