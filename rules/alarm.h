@@ -1,0 +1,36 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "core/error.h"
+#include "core/record.h"
+#include "rules/options.h"
+
+namespace tidegate::rules {
+
+enum class AlarmState : std::uint8_t { raised, cleared };
+
+/// One transition of an alarm: a record of the stream `alarms`.
+struct AlarmTransition {
+  std::string alarm;  // stable id: "rule/tag"
+  std::string rule;
+  std::string tag;
+  AlarmState state = AlarmState::raised;
+  Severity severity = Severity::warning;
+  std::string message;
+  Value value;
+  WallTime time{};
+  Position cause;       // the record of `readings` that brought this transition about
+  Position occurrence;  // the record that raised it; equals `cause` for a raise
+};
+
+/// The JSON object that is stored and sent, without "seq": alarm, rule, tag, state, severity, message, value, time,
+/// time_ns where finer than a millisecond, cause and occurrence as {"epoch","seq"}.
+std::string to_document(const AlarmTransition& transition);
+Result<AlarmTransition> parse_alarm_document(std::string_view document);
+
+const char* to_string(AlarmState state);
+
+}  // namespace tidegate::rules

@@ -1,0 +1,305 @@
+#include "rules/rule_engine.h"
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <tuple>
+#include <utility>
+
+#include "rules/alarm_table.h"
+#include "rules/message.h"
+#include "rules/pending_set.h"
+#include "rules/saved_state.h"
+
+namespace tidegate::rules {
+namespace {
+
+// A tick's time may have been read a little before the last frame's; further back it is another boot's.
+constexpr Duration kTickLagMost = std::chrono::seconds(1);
+
+}  // namespace
+
+class RuleEngine::Impl {
+ public:
+  Impl(std::vector<RuleOptions> rules, TagRegistry& tags) : alarms_(std::move(rules), tags) {}
+
+  void apply(const RecordBatch& batch, std::vector<AlarmTransition>& out);
+  void tick(const FrameTimes& now, std::vector<AlarmTransition>& out);
+  std::optional<BootTime> next_deadline();
+  SavedState to_saved();
+  void restore(SavedState saved);
+  void reset();
+  void observe_logged(const AlarmTransition& transition);
+  Position position() const { return position_; }
+  std::vector<ActiveAlarm> active();
+
+ private:
+  void judge(const Reading& reading, Position position, BootTime boot, AlarmRange range,
+             std::vector<AlarmTransition>& out);
+  void run_out(BootTime now, std::vector<AlarmTransition>& out);
+  void begin_boot(BootTime boot);
+  void emit(std::uint32_t index, WallTime time, const Value& value, std::vector<AlarmTransition>& out);
+  void track(std::uint32_t index);
+  void untrack(Alarm& alarm);
+  void adopt_logged(std::uint32_t index);
+  void adopt_passed(Position position);
+  SavedAlarm to_saved(std::uint32_t index) const;
+  void restore_alarm(const std::string& rule, SavedAlarm saved);
+
+  AlarmTable alarms_;
+  PendingSet pending_;
+  std::vector<std::uint32_t> due_;                   // run_out()'s, kept for its memory
+  std::map<std::uint32_t, AlarmTransition> raised_;  // the raises that hold, by alarm
+  std::map<std::uint32_t, AlarmTransition> logged_;  // of alarms with is_logged: the newest record
+  Position position_;
+  BootTime boot_{};  // of the newest frame
+};
+
+void RuleEngine::Impl::apply(const RecordBatch& batch, std::vector<AlarmTransition>& out) {
+  if (batch.stream != Stream::readings || batch.readings.empty() || batch.end() <= position_) return;
+  const bool overlaps = batch.epoch == position_.epoch && batch.first < position_.sequence;
+  const std::uint64_t skipped = overlaps ? position_.sequence - batch.first : 0;
+  adopt_passed({batch.epoch, batch.first + skipped});
+  if (batch.times.boot < boot_) begin_boot(batch.times.boot);
+  boot_ = batch.times.boot;
+  run_out(boot_, out);
+  for (std::size_t i = static_cast<std::size_t>(skipped); i < batch.readings.size(); ++i) {
+    const Reading& reading = batch.readings[i];
+    const AlarmRange range = alarms_.of(reading.tag);
+    if (range.count != 0) judge(reading, {batch.epoch, batch.first + i}, boot_, range, out);
+  }
+  position_ = batch.end();
+}
+
+void RuleEngine::Impl::judge(const Reading& reading, Position position, BootTime boot, AlarmRange range,
+                             std::vector<AlarmTransition>& out) {
+  double number = 0;
+  if (reading.quality == Quality::bad || !as_number(reading.value, number) || !std::isfinite(number)) return;
+  for (std::uint32_t index = range.first; index < range.first + range.count; ++index) {
+    Alarm& alarm = alarms_[index];
+    const CompiledRule& rule = alarms_.rule_of(alarm);
+    const bool was_pending = alarm.machine.is_pending();
+    const bool turned = alarm.machine.judge(rule.judge(number, alarm.baseline), reading, position, boot, rule.delays);
+    if (alarm.machine.is_pending() != was_pending) track(index);
+    if (turned) emit(index, reading.time, reading.value, out);
+    if (alarm.is_logged && logged_.at(index).cause == position) adopt_logged(index);
+  }
+}
+
+/// Ends the delays whose deadline has come, in an order that neither ticks nor tag numbers have a say in.
+void RuleEngine::Impl::run_out(BootTime now, std::vector<AlarmTransition>& out) {
+  if (pending_.empty() || now < pending_.earliest()) return;
+  due_.clear();
+  for (const PendingSet::Entry& entry : pending_.entries()) {
+    if (entry.deadline <= now) due_.push_back(entry.alarm);
+  }
+  std::sort(due_.begin(), due_.end(), [this](std::uint32_t a, std::uint32_t b) {
+    const auto key = [this](std::uint32_t index) {
+      const PendingDelay& delay = alarms_[index].machine.pending();
+      return std::tuple(delay.deadline, delay.first, alarms_[index].rule);
+    };
+    return key(a) < key(b);
+  });
+  for (const std::uint32_t index : due_) {
+    AlarmMachine& machine = alarms_[index].machine;
+    const PendingDelay ended = machine.pending();
+    machine.run_out();
+    track(index);
+    emit(index, ended.end(), ended.last.value, out);
+  }
+}
+
+void RuleEngine::Impl::begin_boot(BootTime boot) {
+  for (const PendingSet::Entry& entry : pending_.entries()) {
+    alarms_[entry.alarm].machine.cancel();
+    alarms_[entry.alarm].pending_slot = PendingSet::kNoSlot;
+  }
+  pending_.clear();
+  boot_ = boot;
+}
+
+/// The transition that the alarm has just made: remembers it, and hands it out unless the log already holds it.
+void RuleEngine::Impl::emit(std::uint32_t index, WallTime time, const Value& value, std::vector<AlarmTransition>& out) {
+  const Alarm& alarm = alarms_[index];
+  const RuleOptions& rule = alarms_.rule_of(alarm).options;
+  const Tag& tag = alarms_.tag_of(alarm);
+  AlarmTransition transition;
+  transition.alarm = rule.name + "/" + tag.path;
+  transition.rule = rule.name;
+  transition.tag = tag.path;
+  transition.state = alarm.machine.raised() ? AlarmState::raised : AlarmState::cleared;
+  transition.severity = rule.severity;
+  transition.message = fill_message(rule, tag, value);
+  transition.value = value;
+  transition.time = time;
+  transition.cause = alarm.machine.last_transition();
+  transition.occurrence = alarm.machine.occurrence();
+  if (alarm.machine.raised()) {
+    raised_[index] = transition;
+  } else {
+    raised_.erase(index);
+  }
+  const bool is_repeat = alarm.is_logged && transition.cause <= logged_.at(index).cause;
+  if (!is_repeat) out.push_back(std::move(transition));
+}
+
+void RuleEngine::Impl::tick(const FrameTimes& now, std::vector<AlarmTransition>& out) {
+  adopt_passed(position_);
+  if (now.boot < boot_ - kTickLagMost) begin_boot(now.boot);
+  run_out(now.boot, out);
+}
+
+std::optional<BootTime> RuleEngine::Impl::next_deadline() {
+  adopt_passed(position_);
+  if (pending_.empty()) return std::nullopt;
+  return pending_.earliest();
+}
+
+/// Makes the pending set agree with the alarm.
+void RuleEngine::Impl::track(std::uint32_t index) {
+  Alarm& alarm = alarms_[index];
+  if (!alarm.machine.is_pending()) {
+    untrack(alarm);
+  } else if (alarm.pending_slot == PendingSet::kNoSlot) {
+    alarm.pending_slot = pending_.add({index, alarm.machine.pending().deadline});
+  }
+}
+
+void RuleEngine::Impl::untrack(Alarm& alarm) {
+  if (alarm.pending_slot == PendingSet::kNoSlot) return;
+  const std::uint32_t moved = pending_.remove(alarm.pending_slot);
+  if (moved != PendingSet::kNoSlot) alarms_[moved].pending_slot = alarm.pending_slot;
+  alarm.pending_slot = PendingSet::kNoSlot;
+}
+
+void RuleEngine::Impl::observe_logged(const AlarmTransition& transition) {
+  const std::optional<std::uint32_t> index = alarms_.find(transition.rule, transition.tag);
+  if (!index) return;
+  logged_[*index] = transition;
+  alarms_[*index].is_logged = true;
+}
+
+/// From here on the log is the truth about this alarm's past: normally the alarm has come to the same state itself.
+/// It has not when a tick ended a delay and the replay has no tick, when readings were lost behind the alarm that
+/// they raised, or when the rule was changed.
+void RuleEngine::Impl::adopt_logged(std::uint32_t index) {
+  Alarm& alarm = alarms_[index];
+  const auto found = logged_.find(index);
+  AlarmTransition& logged = found->second;
+  const bool is_raised = logged.state == AlarmState::raised;
+  if (alarm.machine.raised() != is_raised || alarm.machine.last_transition() != logged.cause) {
+    alarm.machine.adopt(logged.state, logged.cause, logged.occurrence);
+    track(index);
+  }
+  if (is_raised) {
+    raised_[index] = std::move(logged);
+  } else {
+    raised_.erase(index);
+  }
+  alarm.is_logged = false;
+  logged_.erase(found);
+}
+
+/// Adopts the log's last word on every alarm whose record lies in front of `position`.
+void RuleEngine::Impl::adopt_passed(Position position) {
+  for (auto next = logged_.begin(); next != logged_.end();) {
+    const auto entry = next++;
+    if (entry->second.cause < position) adopt_logged(entry->first);
+  }
+}
+
+SavedAlarm RuleEngine::Impl::to_saved(std::uint32_t index) const {
+  const Alarm& alarm = alarms_[index];
+  SavedAlarm saved;
+  saved.tag = alarms_.tag_of(alarm).path;
+  saved.last_transition = alarm.machine.last_transition();
+  if (const auto raised = raised_.find(index); raised != raised_.end()) saved.raised = raised->second;
+  if (alarm.machine.is_pending()) saved.pending = alarm.machine.pending();
+  if (alarm.baseline.state().count != 0) saved.baseline = alarm.baseline.state();
+  return saved;
+}
+
+SavedState RuleEngine::Impl::to_saved() {
+  adopt_passed(position_);
+  SavedState state{position_, boot_, {}};
+  for (const CompiledRule& rule : alarms_.rules()) state.rules.push_back({rule.options.name, rule.fingerprint, {}});
+  for (std::uint32_t index = 0; index < alarms_.size(); ++index) {
+    SavedAlarm saved = to_saved(index);
+    const bool is_as_new = !saved.raised && !saved.pending && !saved.baseline;
+    if (!is_as_new) state.rules[alarms_[index].rule].alarms.push_back(std::move(saved));
+  }
+  return state;
+}
+
+void RuleEngine::Impl::reset() {
+  alarms_.forget_all();
+  pending_.clear();
+  raised_.clear();
+  logged_.clear();
+  position_ = {};
+  boot_ = {};
+}
+
+void RuleEngine::Impl::restore(SavedState saved) {
+  position_ = saved.position;
+  boot_ = saved.boot;
+  const std::vector<CompiledRule>& rules = alarms_.rules();
+  for (SavedRule& rule : saved.rules) {
+    const bool is_unchanged = std::any_of(rules.begin(), rules.end(), [&](const CompiledRule& candidate) {
+      return candidate.options.name == rule.rule && candidate.fingerprint == rule.fingerprint;
+    });
+    if (!is_unchanged) continue;
+    for (SavedAlarm& alarm : rule.alarms) restore_alarm(rule.rule, std::move(alarm));
+  }
+}
+
+void RuleEngine::Impl::restore_alarm(const std::string& rule, SavedAlarm saved) {
+  const std::optional<std::uint32_t> index = alarms_.find(rule, saved.tag);
+  if (!index) return;
+  Alarm& alarm = alarms_[*index];
+  alarm.machine = AlarmMachine();  // should the text name an alarm twice, the last one counts
+  track(*index);
+  raised_.erase(*index);
+  if (saved.raised) {
+    alarm.machine.adopt(AlarmState::raised, saved.raised->cause, saved.raised->occurrence);
+    raised_[*index] = std::move(*saved.raised);
+  }
+  alarm.machine.restore_last_transition(saved.last_transition);
+  if (saved.pending) alarm.machine.restore_pending(std::move(*saved.pending));
+  track(*index);
+  if (saved.baseline) alarm.baseline = Ewma(*saved.baseline);
+}
+
+std::vector<ActiveAlarm> RuleEngine::Impl::active() {
+  adopt_passed(position_);
+  std::vector<ActiveAlarm> active;
+  active.reserve(raised_.size());
+  for (const auto& [index, transition] : raised_) active.push_back({transition});
+  std::sort(active.begin(), active.end(), [](const ActiveAlarm& a, const ActiveAlarm& b) {
+    return std::tie(a.raised.occurrence, a.raised.alarm) < std::tie(b.raised.occurrence, b.raised.alarm);
+  });
+  return active;
+}
+
+RuleEngine::RuleEngine(std::vector<RuleOptions> rules, TagRegistry& tags)
+    : impl_(std::make_unique<Impl>(std::move(rules), tags)) {}
+RuleEngine::~RuleEngine() = default;
+
+void RuleEngine::apply(const RecordBatch& batch, std::vector<AlarmTransition>& out) { impl_->apply(batch, out); }
+void RuleEngine::tick(const FrameTimes& now, std::vector<AlarmTransition>& out) { impl_->tick(now, out); }
+std::optional<BootTime> RuleEngine::next_deadline() const { return impl_->next_deadline(); }
+std::string RuleEngine::save() const { return encode_state(impl_->to_saved()); }
+
+Result<void> RuleEngine::restore(std::string_view saved) {
+  Result<SavedState> state = decode_state(saved);
+  impl_->reset();
+  if (!state) return tl::unexpected(state.error());
+  impl_->restore(std::move(*state));
+  return {};
+}
+
+void RuleEngine::observe_logged(const AlarmTransition& transition) { impl_->observe_logged(transition); }
+Position RuleEngine::position() const { return impl_->position(); }
+std::vector<ActiveAlarm> RuleEngine::active() const { return impl_->active(); }
+
+}  // namespace tidegate::rules

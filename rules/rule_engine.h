@@ -1,0 +1,71 @@
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/record.h"
+#include "core/tag.h"
+#include "rules/alarm.h"
+#include "rules/options.h"
+
+namespace tidegate::rules {
+
+/// An alarm that is raised now.
+struct ActiveAlarm {
+  AlarmTransition raised;
+};
+
+/// Judges readings in log order and says which alarms rise and clear. Decides only by what is in the log: values,
+/// sequences and logged boot times; so a replay decides the same. Passive: no thread, no timer, no clock. Core thread.
+///
+/// Readings of quality bad, nulls and texts are as if they were not there: they neither begin nor end a delay, and do
+/// not stop one that runs. Readings of quality uncertain are judged.
+///
+/// A delay runs from the first reading that met the condition, and ends with its transition at its deadline exactly,
+/// whether a tick or the next reading finds that it has passed. That transition's cause is the newest record judged
+/// for the tag, its value is that record's, and its time is the deadline on the axis of that record's time. Without a
+/// delay the reading itself is the cause. When the boot time goes back, pending delays are forgotten and begin anew
+/// with the next reading. A latched alarm never clears by itself.
+///
+/// Restart: restore() with what save() returned at a checkpoint, observe_logged() with the tail of the stream `alarms`
+/// (from the checkpoint on at least), apply() with the readings behind the checkpoint's position, then tick() once.
+/// Transitions that the log already holds come out no second time; those that it misses come out now. Where replay and
+/// log disagree (readings lost, rule changed), the log's last word on an alarm holds from there on.
+/// What save() returns must not become durable before the readings that it has applied and every transition handed
+/// out. Claim the tags that have a unit before replaying, or messages will miss it. When rules change while running:
+/// restore() the old engine's save() and observe_logged() its active(), and what it raised is cleared in time.
+class RuleEngine {
+ public:
+  RuleEngine(std::vector<RuleOptions> rules, TagRegistry& tags);
+  ~RuleEngine();
+
+  /// Judges a batch of `readings`; appends transitions in order. Batches overlapping what was applied are skipped up
+  /// to there.
+  void apply(const RecordBatch& batch, std::vector<AlarmTransition>& out);
+
+  /// Lets delays run out that no reading would end. `now` carries this boot's time; nothing of another boot runs out.
+  /// Everything that the log has taken in before `now` must have been applied.
+  void tick(const FrameTimes& now, std::vector<AlarmTransition>& out);
+
+  /// When tick() has something to do next, in this boot's time.
+  std::optional<BootTime> next_deadline() const;
+
+  /// State of all rules with the position behind the last applied reading, as text (JSON), for the state database.
+  std::string save() const;
+  /// Error `corrupt` when the text is not what save() writes: the engine is then as new. State of rules that are no
+  /// longer configured, or were changed in what they decide by, is dropped.
+  Result<void> restore(std::string_view saved);
+  /// An alarm record that the log holds, in order; call between restore() and the first apply().
+  void observe_logged(const AlarmTransition& transition);
+
+  /// The position behind the last applied reading; {0,0} before the first.
+  Position position() const;
+  std::vector<ActiveAlarm> active() const;
+
+ private:
+  class Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace tidegate::rules
