@@ -1,0 +1,41 @@
+#include <gtest/gtest.h>
+
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+
+#include "tests/uplink/forwarder_simulation.h"
+
+namespace tidegate::uplink::testing {
+namespace {
+
+// TIDEGATE_SEEDS: how many; TIDEGATE_SEED: only this one.
+std::uint64_t environment(const char* name, std::uint64_t otherwise) {
+  const char* const text = std::getenv(name);
+  return text != nullptr ? std::strtoull(text, nullptr, 10) : otherwise;
+}
+
+void run_seeds(bool link_keeps_order, std::uint64_t seeds) {
+  const std::uint64_t first = environment("TIDEGATE_SEED", 1);
+  const std::uint64_t count = std::getenv("TIDEGATE_SEED") != nullptr ? 1 : environment("TIDEGATE_SEEDS", seeds);
+  std::uint64_t batches = 0;
+  std::uint64_t repeats = 0;
+  for (std::uint64_t seed = first; seed < first + count; ++seed) {
+    ForwarderSimulation simulation(seed, link_keeps_order);
+    simulation.run();
+    ASSERT_EQ(simulation.problem(), "") << "again with TIDEGATE_SEED=" << seed;
+    batches += simulation.batches();
+    repeats += simulation.repeats();
+  }
+  std::printf("%llu seeds from %llu, %llu batches, %llu repeats\n", static_cast<unsigned long long>(count),
+              static_cast<unsigned long long>(first), static_cast<unsigned long long>(batches),
+              static_cast<unsigned long long>(repeats));
+  EXPECT_GT(batches, count);
+}
+
+TEST(ForwarderModelTest, LosesNothingAndLeavesNoHoleOverALinkThatKeepsOrder) { run_seeds(true, 10'000); }
+
+TEST(ForwarderModelTest, LosesNothingOverALinkThatLosesAndReordersSingleBatches) { run_seeds(false, 10'000); }
+
+}  // namespace
+}  // namespace tidegate::uplink::testing

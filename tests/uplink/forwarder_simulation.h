@@ -1,0 +1,427 @@
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <memory>
+#include <optional>
+#include <random>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "tests/uplink/model_log.h"
+#include "tests/uplink/parsed_batch.h"
+#include "tests/uplink/receiver_oracle.h"
+#include "uplink/forwarder.h"
+
+namespace tidegate::uplink::testing {
+
+/// One gateway, one uplink, one receiver and everything that can happen between them, decided by a seed: records come,
+/// are read in frames of any size, sent, delivered, acknowledged late, twice, out of order or not at all; the link
+/// breaks, batches fail, the log evicts, is damaged, loses its tail; the gateway is stopped or killed and goes on from
+/// what it had saved. After every step the accounts have to agree with the log.
+class ForwarderSimulation {
+ public:
+  ForwarderSimulation(std::uint64_t seed, bool link_keeps_order) : random_(seed), link_keeps_order_(link_keeps_order) {
+    for (std::uint32_t i = 0; i < kTags; ++i) {
+      tags_.intern((i % 2 == 0 ? "a/" : "b/") + std::to_string(i));
+    }
+    make_options();
+    for (const Stream stream : kAllStreams) {
+      const Position begin{1 + below(3), below(2) == 0 ? 0U : below(1000)};
+      logs_.push_back(std::make_unique<ModelLog>(stream, begin));
+      receivers_.push_back(std::make_unique<ReceiverOracle>(*logs_.back(), link_keeps_order));
+      saved_[index(stream)].cursor = {begin, begin};
+    }
+    start_forwarder();
+  }
+
+  void run() {
+    for (int step = 0; step < kSteps && problem_.empty(); ++step) {
+      do_something();
+      check_accounts();
+    }
+    for (int round = 0; round < 400 && problem_.empty() && !is_drained(); ++round) drain_some();
+    if (!problem_.empty()) return;
+    if (!is_drained()) note("not drained");
+    for (const auto& receiver : receivers_) {
+      if (const std::string missing = receiver->find_missing(); !missing.empty()) note("missing " + missing);
+    }
+  }
+
+  const std::string& problem() const { return problem_; }
+  std::uint64_t batches() const { return batches_; }
+  std::uint64_t repeats() const {
+    return receivers_[0]->repeats() + receivers_[1]->repeats() + receivers_[2]->repeats();
+  }
+
+ private:
+  struct Saved {
+    Cursor cursor;
+    Accounting accounting;
+  };
+  static constexpr std::uint32_t kTags = 6;
+  static constexpr int kSteps = 160;
+
+  static std::size_t index(Stream stream) { return static_cast<std::size_t>(stream); }
+  std::uint32_t below(std::uint32_t bound) { return static_cast<std::uint32_t>(random_() % bound); }
+  ModelLog& log(Stream stream) { return *logs_[index(stream)]; }
+  Stream any_stream() {
+    const std::uint32_t number = below(6);
+    return number < 4 ? Stream::readings : number == 4 ? Stream::alarms : Stream::events;
+  }
+  void note(const std::string& problem) {
+    if (problem_.empty()) problem_ = problem;
+  }
+
+  void make_options() {
+    options_.name = "model";
+    options_.batch_readings_max = 1 + below(10);
+    options_.batch_bytes_max = below(3) == 0 ? 300 + below(1200) : 65536;
+    options_.batch_delay_max = std::chrono::milliseconds(below(1500));
+    options_.inflight_max = 1 + below(6);
+    options_.retry_first = std::chrono::milliseconds(1 + below(500));
+    options_.retry_most = std::chrono::seconds(2);
+    filter_ = below(3);
+    if (filter_ == 1) options_.tags = {"a/*"};
+    if (filter_ == 2) options_.tags = {"*/0", "b/5"};
+  }
+
+  bool passes(Stream stream, std::uint32_t tag) const {
+    if (stream == Stream::events || filter_ == 0) return true;
+    return filter_ == 1 ? tag % 2 == 0 : tag == 0 || tag == 5;
+  }
+
+  void start_forwarder() {
+    forwarder_ = std::make_unique<Forwarder>(options_, "gw", tags_, random_());
+    for (const Stream stream : kAllStreams) {
+      const Saved& saved = saved_[index(stream)];
+      forwarder_->restore(stream, saved.cursor, saved.accounting);
+      announced_[index(stream)] = saved.cursor.passed_to;
+      last_from_[index(stream)].reset();
+    }
+    texts_.clear();
+    in_flight_.clear();
+    is_up_ = false;
+  }
+
+  void do_something() {
+    switch (below(16)) {
+      case 0:
+      case 1:
+        return append();
+      case 2:
+        return announce();
+      case 3:
+      case 4:
+        return read(1 + below(4));
+      case 5:
+      case 6:
+        return send(1 + below(4));
+      case 7:
+      case 8:
+        return deliver(1 + below(6));
+      case 9:
+      case 10:
+        return acknowledge();
+      case 11:
+        return pass_time(Duration(std::chrono::milliseconds(below(1200))));
+      case 12:
+        return do_harm();
+      case 13:
+        return below(2) == 0 ? link_up() : save();
+      case 14:
+        return link_up();
+      default:
+        return do_harm();
+    }
+  }
+
+  void do_harm() {
+    switch (below(8)) {
+      case 0:
+        return link_down();
+      case 1:
+        return fail_one();
+      case 2:
+        return report_nonsense();
+      case 3:
+        return log(any_stream()).evict(below(25));
+      case 4:
+        return log(any_stream()).damage(1 + below(6), random_);
+      case 5:
+        return restart(false);
+      case 6:
+        return restart(true);
+      default:
+        return fail_one();
+    }
+  }
+
+  void append() {
+    const Stream stream = any_stream();
+    for (std::uint32_t n = below(12); n > 0; --n) {
+      ModelRecord record;
+      const std::uint32_t tag = below(kTags);
+      record.tag = TagId{tag};
+      record.passes = passes(stream, tag);
+      record.value = static_cast<std::int64_t>(next_value_++);
+      log(stream).append(record);
+    }
+  }
+
+  void announce() {
+    for (const Stream stream : kAllStreams) {
+      if (below(3) == 0) continue;
+      forwarder_->announce(stream, log(stream).end());
+      announced_[index(stream)] = std::max(announced_[index(stream)], log(stream).end());
+    }
+  }
+
+  void read(std::uint32_t times) {
+    for (; times > 0; --times) {
+      const auto demand = forwarder_->demand();
+      if (!demand) return;
+      const ModelLog::Read outcome = log(demand->stream).read(demand->from, frame_times(), random_);
+      Position& announced = announced_[index(demand->stream)];
+      switch (outcome.kind) {
+        case ModelLog::Read::Kind::ready:
+          forwarder_->supply(outcome.batch, boot_);
+          announced = std::max(announced, outcome.batch.end());
+          break;
+        case ModelLog::Read::Kind::gone:
+          forwarder_->supply_gap(demand->stream, outcome.next, outcome.lost);
+          announced = std::max(announced, outcome.next);
+          break;
+        case ModelLog::Read::Kind::at_end:
+          stand_at_end(demand->stream);
+          break;
+      }
+    }
+  }
+
+  // Either way is right when the log has nothing at the demanded place.
+  void stand_at_end(Stream stream) {
+    if (below(2) == 0) return forwarder_->supply_gap(stream, log(stream).end(), 0);
+    RecordBatch nothing;
+    nothing.stream = stream;
+    forwarder_->supply(nothing, boot_);
+  }
+
+  void send(std::uint32_t times) {
+    for (; times > 0; --times) {
+      const auto batch = forwarder_->next_batch(boot_, wall_);
+      if (!batch) return;
+      ++batches_;
+      check_sent(*batch);
+      wire_.push_back(*batch);
+      in_flight_.push_back(*batch);
+      if (in_flight_.size() > options_.inflight_max) note("too many in flight");
+    }
+  }
+
+  void check_sent(const OutgoingBatch& batch) {
+    if (!is_up_) note("sent while the link is down");
+    const std::size_t payload_max = static_cast<std::size_t>(options_.batch_bytes_max);
+    if (batch.count > options_.batch_readings_max) note("too many entries");
+    if (batch.count > 1 && batch.payload->size() > payload_max) note("too many bytes");
+    const ParsedBatch parsed = parse_batch(*batch.payload);
+    if (parsed.from != batch.from || parsed.to != batch.to || parsed.count != batch.count)
+      note("head is not the batch");
+    const Position acked_to = forwarder_->cursor(batch.stream).acked_to;
+    if (parsed.last() < acked_to) note("acknowledged batch sent again");
+    // Within a process a batch is repeated as it was, and only what failed makes it go back.
+    const auto key = std::pair(index(batch.stream), parsed.first());
+    const auto known = texts_.emplace(key, parsed.entries_text).first;
+    if (known->second != parsed.entries_text) note("repeat differs");
+    auto& last = last_from_[index(batch.stream)];
+    if (last && parsed.first() <= *last) note("went back without a reason");
+    last = parsed.first();
+  }
+
+  void deliver(std::uint32_t times) {
+    for (; times > 0 && !wire_.empty(); --times) {
+      const std::size_t at = link_keeps_order_ ? 0 : below(static_cast<std::uint32_t>(wire_.size()));
+      const OutgoingBatch batch = wire_[at];
+      wire_.erase(wire_.begin() + static_cast<std::ptrdiff_t>(at));
+      note(receivers_[index(batch.stream)]->receive(parse_batch(*batch.payload)));
+      answers_.push_back(batch);
+      if (below(20) == 0) answers_.push_back(batch);
+    }
+  }
+
+  void acknowledge() {
+    for (std::uint32_t n = below(4); n > 0 && !answers_.empty(); --n) {
+      const std::size_t at = below(2) == 0 ? 0 : below(static_cast<std::uint32_t>(answers_.size()));
+      const OutgoingBatch batch = answers_[at];
+      if (below(10) != 0) answers_.erase(answers_.begin() + static_cast<std::ptrdiff_t>(at));  // else once more later
+      forwarder_->acknowledged(batch.id);
+      forget_in_flight(batch);
+    }
+  }
+
+  // An acknowledgement of an earlier attempt counts for the later one, too.
+  void forget_in_flight(const OutgoingBatch& acknowledged) {
+    std::erase_if(in_flight_, [&](const OutgoingBatch& batch) { return are_same(batch, acknowledged); });
+  }
+  static bool are_same(const OutgoingBatch& one, const OutgoingBatch& other) {
+    return one.stream == other.stream && one.epoch == other.epoch && one.from == other.from;
+  }
+
+  // One that is in flight fails: it never arrives, or it did and its answer was lost. Over a link that keeps order what
+  // is behind it does not arrive either.
+  void fail_one() {
+    if (in_flight_.empty()) return;
+    const OutgoingBatch failed = in_flight_[below(static_cast<std::uint32_t>(in_flight_.size()))];
+    const auto at = std::find_if(wire_.begin(), wire_.end(), [&](const auto& batch) { return batch.id == failed.id; });
+    const auto end = at == wire_.end() || link_keeps_order_ ? wire_.end() : at + 1;
+    wire_.erase(std::remove_if(at, end, [&](const auto& batch) { return batch.stream == failed.stream; }), end);
+    forwarder_->failed(failed.id, boot_);
+    go_back(failed.stream);
+    const auto from = std::pair(failed.epoch, failed.from);
+    std::erase_if(in_flight_, [&](const OutgoingBatch& batch) {
+      return batch.stream == failed.stream && std::pair(batch.epoch, batch.from) >= from;
+    });
+  }
+
+  void report_nonsense() {
+    const std::uint64_t id = below(2) == 0 ? random_() : below(100);
+    forwarder_->acknowledged(id);
+    forwarder_->failed(id, boot_);
+    // A failure of an attempt that was repeated since, or of one that is done, changes nothing.
+    if (wire_.empty() || answers_.empty()) return;
+    const OutgoingBatch& late = answers_[below(static_cast<std::uint32_t>(answers_.size()))];
+    const auto is_late = [&](const OutgoingBatch& batch) { return batch.id == late.id; };
+    if (std::none_of(in_flight_.begin(), in_flight_.end(), is_late)) forwarder_->failed(late.id, boot_);
+  }
+
+  void go_back(Stream stream) { last_from_[index(stream)].reset(); }
+
+  void link_up() {
+    forwarder_->link_up(boot_);
+    is_up_ = true;
+  }
+
+  void link_down() {
+    deliver(below(4));
+    wire_.clear();
+    std::erase_if(answers_, [this](const OutgoingBatch&) { return below(2) == 0; });
+    std::vector<OutgoingBatch> open = in_flight_;
+    std::shuffle(open.begin(), open.end(), random_);
+    const bool fails_first = below(2) == 0;
+    if (!fails_first) forwarder_->link_down(boot_);
+    for (const OutgoingBatch& batch : open) forwarder_->failed(batch.id, boot_);
+    if (fails_first) forwarder_->link_down(boot_);
+    in_flight_.clear();
+    is_up_ = false;
+    for (const Stream stream : kAllStreams) go_back(stream);
+  }
+
+  void save() {
+    for (const Stream stream : kAllStreams) {
+      saved_[index(stream)] = {forwarder_->cursor(stream), forwarder_->accounting(stream)};
+    }
+  }
+
+  // Killed: the cursors are those of the last checkpoint, an epoch ends, the tail of the log may be gone, and what was
+  // on the wire may still arrive.
+  void restart(bool is_killed) {
+    if (!is_killed) save();
+    if (below(2) == 0) deliver(below(5));
+    wire_.clear();
+    answers_.clear();
+    for (const Stream stream : kAllStreams) {
+      const std::uint32_t torn = below(2) == 0 ? below(8) : 0;
+      if (is_killed) log(stream).crash(torn, saved_[index(stream)].cursor.passed_to);
+    }
+    start_forwarder();
+    if (!is_killed) check_accounts();
+  }
+
+  void pass_time(Duration duration) {
+    boot_ += duration;
+    wall_ += duration;
+  }
+
+  FrameTimes frame_times() {
+    FrameTimes times;
+    times.wall = wall_ - std::chrono::milliseconds(below(9000));
+    times.boot = boot_ - (wall_ - times.wall);
+    times.quality = ClockQuality::synced;
+    return times;
+  }
+
+  // accepted = delivered + filtered + dropped + pending, to the record.
+  void check_accounts() {
+    for (const Stream stream : kAllStreams) {
+      const Cursor cursor = forwarder_->cursor(stream);
+      const Accounting accounting = forwarder_->accounting(stream);
+      std::uint64_t passed = 0;
+      std::uint64_t pending = 0;
+      for (const ModelRecord& record : log(stream).records()) {
+        if (!record.is_counted) continue;
+        if (record.at < cursor.passed_to) ++passed;
+        if (record.at >= cursor.passed_to && record.at < announced_[index(stream)]) ++pending;
+      }
+      const std::string where = std::string(to_string(stream)) + " at " + describe(cursor.passed_to) + ": ";
+      const std::uint64_t accounted = accounting.delivered + accounting.filtered + accounting.dropped;
+      if (accounted != passed) note(where + "accounted " + std::to_string(accounted) + " of " + std::to_string(passed));
+      if (cursor.acked_to > cursor.passed_to) note(where + "acknowledged beyond passed");
+      if (log(stream).reuses_numbers_behind(cursor.passed_to.epoch)) continue;
+      const std::uint64_t backlog = forwarder_->backlog(stream);
+      if (backlog != pending) note(where + "backlog " + std::to_string(backlog) + " not " + std::to_string(pending));
+    }
+  }
+
+  bool is_drained() const {
+    for (const Stream stream : kAllStreams) {
+      if (forwarder_->backlog(stream) != 0 || forwarder_->demand()) return false;
+      if (announced_[index(stream)] < logs_[index(stream)]->end()) return false;
+    }
+    return true;
+  }
+
+  void drain_some() {
+    for (const Stream stream : kAllStreams) {
+      forwarder_->announce(stream, log(stream).end());
+      announced_[index(stream)] = std::max(announced_[index(stream)], log(stream).end());
+    }
+    link_up();
+    read(20);
+    send(20);
+    deliver(100);
+    for (const OutgoingBatch& batch : std::exchange(answers_, {})) {
+      forwarder_->acknowledged(batch.id);
+      forget_in_flight(batch);
+    }
+    pass_time(std::chrono::milliseconds(500));
+    check_accounts();
+  }
+
+  std::mt19937_64 random_;
+  const bool link_keeps_order_;
+  TagRegistry tags_;
+  ForwarderOptions options_;
+  std::uint32_t filter_ = 0;
+  std::vector<std::unique_ptr<ModelLog>> logs_;
+  std::vector<std::unique_ptr<ReceiverOracle>> receivers_;
+  std::array<Saved, kStreamCount> saved_{};
+  std::unique_ptr<Forwarder> forwarder_;
+  std::array<Position, kStreamCount> announced_{};
+  std::array<std::optional<Position>, kStreamCount> last_from_{};
+  std::map<std::pair<std::size_t, Position>, std::string> texts_;
+  std::deque<OutgoingBatch> wire_;
+  std::vector<OutgoingBatch> in_flight_;
+  std::vector<OutgoingBatch> answers_;
+  bool is_up_ = false;
+  std::uint64_t next_value_ = 1;
+  std::uint64_t batches_ = 0;
+  BootTime boot_{std::chrono::hours(1)};
+  WallTime wall_{std::chrono::seconds(1'760'000'000)};
+  std::string problem_;
+};
+
+}  // namespace tidegate::uplink::testing

@@ -1,0 +1,68 @@
+#pragma once
+
+#include <cstdint>
+#include <random>
+#include <vector>
+
+#include "core/record.h"
+
+namespace tidegate::uplink::testing {
+
+/// What was ever appended to one stream, and what became of it.
+struct ModelRecord {
+  enum class Fate : std::uint8_t { kept, evicted, vanished };
+
+  Position at;
+  TagId tag{};
+  bool passes = true;  // the uplink's filter
+  std::int64_t value = 0;
+  Fate fate = Fate::kept;
+  bool is_counted = true;  // false: vanished before the uplink had passed it
+  bool received = false;
+};
+
+/// A stream of the ring log as an uplink sees it: frames of any size, eviction, damage, crashes that lose the tail.
+class ModelLog {
+ public:
+  struct Read {
+    enum class Kind : std::uint8_t { ready, at_end, gone };
+    Kind kind = Kind::at_end;
+    RecordBatch batch;
+    Position next;
+    std::uint64_t lost = 0;
+  };
+
+  ModelLog(Stream stream, Position begin) : stream_(stream), end_(begin) {}
+
+  void append(ModelRecord record);
+  /// Takes away the oldest `count` that are kept.
+  void evict(std::size_t count);
+  /// Takes away `count` records somewhere.
+  void damage(std::size_t count, std::mt19937_64& random);
+  /// A crash: the newest `count` of this epoch are gone, their numbers are given out again in the next. What `passed`
+  /// does not cover is not counted by anyone.
+  void crash(std::size_t count, Position passed);
+
+  /// As RingLog::read, with frames cut at random, also around `from`.
+  Read read(Position from, const FrameTimes& times, std::mt19937_64& random) const;
+
+  Position end() const { return end_; }
+  const std::vector<ModelRecord>& records() const { return records_; }
+  ModelRecord* find(Position at);
+  /// The first record at or behind the position.
+  std::size_t index_of(Position at) const;
+  /// Some epoch behind `from` begins with numbers that the one before had given out.
+  bool reuses_numbers_behind(std::uint32_t epoch) const { return !reusing_.empty() && reusing_.back() > epoch; }
+
+ private:
+  bool is_kept(std::size_t index) const { return records_[index].fate == ModelRecord::Fate::kept; }
+  bool are_neighbours(std::size_t left, std::size_t right) const;
+  RecordBatch make_batch(std::size_t begin, std::size_t end, const FrameTimes& times) const;
+
+  Stream stream_;
+  Position end_;
+  std::vector<ModelRecord> records_;
+  std::vector<std::uint32_t> reusing_;  // epochs
+};
+
+}  // namespace tidegate::uplink::testing

@@ -1,0 +1,274 @@
+#include "uplink/ndjson_writer.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "core/log.h"
+#include "tests/support/temporary_directory.h"
+
+namespace tidegate::uplink::testing {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::Pair;
+using tidegate::testing::read_file;
+using tidegate::testing::TemporaryDirectory;
+using tidegate::testing::write_file;
+
+// While it lives no file of this process grows over the limit: a disk that is full, short writes included.
+class FullDisk {
+ public:
+  explicit FullDisk(rlim_t bytes) : old_handler_(std::signal(SIGXFSZ, SIG_IGN)) {
+    ::getrlimit(RLIMIT_FSIZE, &old_limit_);
+    rlimit limit = old_limit_;
+    limit.rlim_cur = bytes;
+    ::setrlimit(RLIMIT_FSIZE, &limit);
+  }
+  FullDisk(const FullDisk&) = delete;
+  FullDisk& operator=(const FullDisk&) = delete;
+  ~FullDisk() {
+    ::setrlimit(RLIMIT_FSIZE, &old_limit_);
+    std::signal(SIGXFSZ, old_handler_);
+  }
+
+ private:
+  rlimit old_limit_{};
+  void (*old_handler_)(int);
+};
+
+class NdjsonWriterTest : public ::testing::Test {
+ protected:
+  NdjsonWriterTest() : path_(directory_ / "out.ndjson") {
+    set_up_logging(LogLevel::error);  // the failures are made on purpose, hundreds of them
+    restart();
+  }
+
+  void restart() { restart_at(path_); }
+  void restart_at(const std::string& path) { writer_ = std::make_unique<NdjsonWriter>("export", path, "plant-7"); }
+
+  // Readings from..to of epoch 3, sent at 2025-10-09T08:53:20Z and the given days later.
+  OutgoingBatch batch(std::uint64_t from, std::uint64_t to, Stream stream = Stream::readings, int days = 0) {
+    std::string payload = "{\"v\":1,\"sent\":" + std::to_string(1'760'000'000'000 + days * 86'400'000LL) + ",\"" +
+                          to_string(stream) + "\":[";
+    for (std::uint64_t i = from; i <= to; ++i) payload += (i == from ? "" : ",") + entry(i);
+    OutgoingBatch batch;
+    batch.id = from + 1;
+    batch.stream = stream;
+    batch.epoch = 3;
+    batch.from = from;
+    batch.to = to;
+    batch.payload = std::make_shared<const std::string>(payload + "]}");
+    return batch;
+  }
+  static std::string entry(std::uint64_t sequence) {
+    return "{\"seq\":" + std::to_string(sequence) + ",\"tag\":\"a}{\\\"/x\",\"value\":1.0}";
+  }
+  static std::string lines(std::uint64_t from, std::uint64_t to, const std::string& stream = "readings") {
+    std::string text;
+    for (std::uint64_t i = from; i <= to; ++i) {
+      text += "{\"gateway\":\"plant-7\",\"stream\":\"" + stream + "\",\"epoch\":3," + entry(i).substr(1) + "\n";
+    }
+    return text;
+  }
+
+  void write(const std::vector<OutgoingBatch>& batches) {
+    done_.clear();
+    writer_->write(batches, [this](std::uint64_t id, bool ok) { done_.emplace_back(id, ok); });
+  }
+  std::string text() const { return read_file(path_); }
+
+  TemporaryDirectory directory_;
+  std::string path_;
+  std::unique_ptr<NdjsonWriter> writer_;
+  std::vector<std::pair<std::uint64_t, bool>> done_;
+};
+
+TEST_F(NdjsonWriterTest, WritesALineARecordWithTheEntryAsItStands) {
+  write({batch(0, 1), batch(2, 4)});
+  EXPECT_THAT(done_, ElementsAre(Pair(1, true), Pair(3, true)));
+  EXPECT_EQ(text(), lines(0, 4));
+}
+
+TEST_F(NdjsonWriterTest, GoesOnInTheFileThatIsThere) {
+  write({batch(0, 1)});
+  restart();
+  write({batch(2, 3)});
+  EXPECT_EQ(text(), lines(0, 3));
+}
+
+TEST_F(NdjsonWriterTest, NamesTheFileByStreamAndDayOfSending) {
+  restart_at(directory_ / "{gateway}-{stream}-{date}.ndjson");
+  write({batch(0, 1), batch(5, 6, Stream::events), batch(2, 3, Stream::readings, 1)});
+  EXPECT_EQ(read_file(directory_ / "plant-7-readings-2025-10-09.ndjson"), lines(0, 1));
+  EXPECT_EQ(read_file(directory_ / "plant-7-readings-2025-10-10.ndjson"), lines(2, 3));
+  EXPECT_EQ(read_file(directory_ / "plant-7-events-2025-10-09.ndjson"), lines(5, 6, "events"));
+}
+
+TEST_F(NdjsonWriterTest, PutsAllStreamsIntoOneFileWhenThePathNamesNone) {
+  write({batch(0, 1), batch(0, 0, Stream::alarms), batch(2, 2)});
+  EXPECT_EQ(text(), lines(0, 1) + lines(0, 0, "alarms") + lines(2, 2));
+}
+
+TEST_F(NdjsonWriterTest, WritesNothingForABatchWithoutEntriesAndReportsIt) {
+  OutgoingBatch empty = batch(0, 9);
+  empty.payload = std::make_shared<const std::string>("{\"v\":1,\"sent\":0,\"readings\":[]}");
+  write({empty, batch(10, 10)});
+  EXPECT_THAT(done_, ElementsAre(Pair(1, true), Pair(11, true)));
+}
+
+TEST_F(NdjsonWriterTest, CutsALineThatACrashTore) {
+  const std::string whole = lines(0, 2);
+  const std::string torn = lines(3, 3);
+  for (std::size_t kept = 0; kept <= torn.size(); ++kept) {
+    write_file(path_, whole + torn.substr(0, kept));
+    restart();
+    write({batch(3, 4)});
+    ASSERT_THAT(done_, ElementsAre(Pair(4, true))) << kept;
+    ASSERT_EQ(text(), (kept == torn.size() ? whole + torn : whole) + lines(3, 4)) << kept;
+  }
+}
+
+TEST_F(NdjsonWriterTest, CutsFromWhereACrashLeftZeros) {
+  const std::string whole = lines(0, 2);
+  const std::string unsynced = lines(3, 6);
+  for (std::size_t at = 0; at < unsynced.size(); ++at) {
+    std::string damaged = unsynced;
+    damaged.replace(at, 40, std::min<std::size_t>(40, damaged.size() - at), '\0');
+    write_file(path_, whole + damaged);
+    restart();
+    write({batch(3, 6)});
+    ASSERT_THAT(done_, ElementsAre(Pair(4, true))) << at;
+    const std::size_t kept = at == 0 ? 0 : unsynced.rfind('\n', at - 1) + 1;
+    ASSERT_EQ(text(), whole + unsynced.substr(0, kept) + unsynced) << at;
+  }
+}
+
+TEST_F(NdjsonWriterTest, LeavesAFileAloneThatIsNotOfAnUplink) {
+  const std::string endless = lines(0, 0) + std::string(std::size_t{9} << 20, '{');
+  const std::string zeros = lines(0, 0) + std::string(std::size_t{9} << 20, '\0');  // more than was ever not synced
+  for (const std::string& content : {std::string("a diary"), std::string("{\"gate\n{\"some\":"), endless, zeros}) {
+    write_file(path_, content);
+    restart();
+    write({batch(0, 1)});
+    ASSERT_THAT(done_, ElementsAre(Pair(1, false)));
+    ASSERT_TRUE(text() == content);
+  }
+}
+
+TEST_F(NdjsonWriterTest, FailsOnWhatIsNoRegularFile) {
+  ASSERT_EQ(::mkdir((directory_ / "folder").c_str(), 0700), 0);
+  ASSERT_EQ(::symlink((directory_ / "elsewhere").c_str(), (directory_ / "link").c_str()), 0);
+  ASSERT_EQ(::mkfifo((directory_ / "pipe").c_str(), 0600), 0);
+  for (const std::string& path : {directory_ / "folder", directory_ / "link", directory_ / "pipe",
+                                  std::string("/dev/null"), directory_ / "none/x"}) {
+    restart_at(path);
+    write({batch(0, 1)});
+    ASSERT_THAT(done_, ElementsAre(Pair(1, false))) << path;
+  }
+  EXPECT_NE(::access((directory_ / "elsewhere").c_str(), F_OK), 0);
+}
+
+TEST_F(NdjsonWriterTest, TakesTheBatchAgainWhenTheDirectoryHasCome) {
+  restart_at(directory_ / "later/x.ndjson");
+  write({batch(0, 1)});
+  ASSERT_EQ(::mkdir((directory_ / "later").c_str(), 0700), 0);
+  write({batch(0, 1)});
+  EXPECT_THAT(done_, ElementsAre(Pair(1, true)));
+  EXPECT_EQ(read_file(directory_ / "later/x.ndjson"), lines(0, 1));
+}
+
+TEST_F(NdjsonWriterTest, KeepsLinesWholeAndInOrderOnADiskThatIsFull) {
+  const std::size_t line = lines(0, 0).size();
+  for (std::size_t room = 0; room <= 8 * line; room += 7) {
+    ::unlink(path_.c_str());
+    restart();
+    const std::vector<OutgoingBatch> batches{batch(0, 1), batch(2, 6), batch(7, 7)};
+    {
+      const FullDisk full(room);
+      write(batches);
+      const std::string reported = text();
+      const bool first_fits = room >= 2 * line;
+      const bool second_fits = room >= 7 * line;
+      ASSERT_EQ(reported, second_fits && room >= 8 * line ? lines(0, 7)
+                          : second_fits                   ? lines(0, 6)
+                          : first_fits                    ? lines(0, 1)
+                                                          : "")
+          << room;
+    }
+    std::vector<OutgoingBatch> again;
+    for (const auto& batch : batches) {
+      for (const auto& [id, ok] : done_) {
+        if (id == batch.id && !ok) again.push_back(batch);
+      }
+    }
+    write(again);
+    ASSERT_EQ(text(), lines(0, 7)) << room;
+  }
+}
+
+TEST_F(NdjsonWriterTest, TakesNothingBehindABatchThatFailedUntilItComesAgain) {
+  {
+    const FullDisk full(0);
+    write({batch(0, 1)});
+  }
+  write({batch(2, 3), batch(0, 0, Stream::events)});
+  EXPECT_THAT(done_, ElementsAre(Pair(3, false), Pair(1, true)));
+  write({batch(0, 1), batch(2, 3)});
+  EXPECT_THAT(done_, ElementsAre(Pair(1, true), Pair(3, true)));
+  EXPECT_EQ(text(), lines(0, 0, "events") + lines(0, 3));
+}
+
+TEST_F(NdjsonWriterTest, BeginsANewFileWhenTheOldOneWasMovedAwayOrDeleted) {
+  write({batch(0, 1)});
+  ASSERT_EQ(::rename(path_.c_str(), (directory_ / "moved").c_str()), 0);
+  write({batch(2, 3)});
+  EXPECT_EQ(read_file(directory_ / "moved"), lines(0, 1));
+  EXPECT_EQ(text(), lines(2, 3));
+  ASSERT_EQ(::unlink(path_.c_str()), 0);
+  write({batch(4, 5)});
+  EXPECT_EQ(text(), lines(4, 5));
+}
+
+TEST_F(NdjsonWriterTest, GoesOnInAFileThatOthersHaveEmptied) {
+  write({batch(0, 5)});
+  ASSERT_EQ(::truncate(path_.c_str(), 0), 0);
+  write({batch(6, 6)});
+  {
+    const FullDisk full(lines(6, 6).size() + 10);
+    write({batch(7, 7)});
+  }
+  EXPECT_THAT(done_, ElementsAre(Pair(8, false)));
+  EXPECT_EQ(text(), lines(6, 6));
+}
+
+TEST_F(NdjsonWriterTest, FailsWhatIsNoBatch) {
+  OutgoingBatch broken = batch(0, 1);
+  broken.payload = std::make_shared<const std::string>("{\"v\":1");
+  write({broken});
+  EXPECT_THAT(done_, ElementsAre(Pair(1, false)));
+  EXPECT_THAT(text(), IsEmpty());
+}
+
+TEST(NdjsonWriterPathTest, HasOnlyPlaceholdersThatAreKnownAndNamesAFile) {
+  EXPECT_TRUE(NdjsonWriter::check_path("/srv/{gateway}/{stream}-{date}.ndjson"));
+  for (const char* const path : {"", "/srv/", "/srv/{day}.ndjson", "/srv/{date"}) {
+    const auto checked = NdjsonWriter::check_path(path);
+    ASSERT_FALSE(checked) << path;
+    EXPECT_EQ(checked.error().code, ErrorCode::invalid);
+    EXPECT_THAT(checked.error().message, HasSubstr(path));
+  }
+}
+
+}  // namespace
+}  // namespace tidegate::uplink::testing

@@ -1,0 +1,166 @@
+#include "uplink/append_file.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <vector>
+
+#include "core/text.h"
+
+namespace tidegate::uplink {
+namespace {
+
+constexpr mode_t kMode = 0640;
+// More than is ever written between two syncs, so that whatever a crash tore lies in it.
+constexpr std::uint64_t kTailWindow = std::uint64_t{8} << 20;
+constexpr std::size_t kChunk = std::size_t{64} << 10;
+
+tl::unexpected<Error> fail_errno(const std::string& action) {
+  const int error_number = errno;
+  const bool is_full = error_number == ENOSPC || error_number == EDQUOT || error_number == EFBIG;
+  return fail(is_full ? ErrorCode::full : ErrorCode::retry, describe_errno(action, error_number));
+}
+
+// Reads the end of a file and finds where its last whole line ends. A zero byte is no text: there a crash left a page
+// that never reached the disk, and the line it is in was never whole.
+class TailScan {
+ public:
+  TailScan(int descriptor, std::uint64_t size) : descriptor_(descriptor), size_(size) {
+    begin_ = size > kTailWindow ? size - kTailWindow : 0;
+    whole_ = begin_;
+  }
+
+  bool run() {
+    std::vector<char> chunk(kChunk);
+    for (std::uint64_t at = begin_; at < size_;) {
+      const ssize_t count = ::pread(descriptor_, chunk.data(), chunk.size(), static_cast<off_t>(at));
+      if (count < 0 && errno == EINTR) continue;
+      if (count < 0) return false;
+      if (count == 0 || look_at({chunk.data(), static_cast<std::size_t>(count)}, at)) break;
+      at += static_cast<std::uint64_t>(count);
+    }
+    return true;
+  }
+
+  std::uint64_t whole() const { return whole_; }
+  bool found_a_line_end() const { return begin_ == 0 || whole_ > begin_; }
+
+ private:
+  bool look_at(std::string_view chunk, std::uint64_t at) {
+    const std::size_t zero = chunk.find('\0');
+    const std::size_t newline = chunk.substr(0, zero).rfind('\n');
+    if (newline != std::string_view::npos) whole_ = at + newline + 1;
+    return zero != std::string_view::npos;
+  }
+
+  int descriptor_;
+  std::uint64_t size_;
+  std::uint64_t begin_;
+  std::uint64_t whole_;
+};
+
+// Whether the file's text at `at` is the beginning of a line of ours, or zeros where one would be.
+bool is_ours(int descriptor, std::uint64_t at, std::string_view line_beginning) {
+  std::string text(line_beginning.size(), '\0');
+  const ssize_t count = ::pread(descriptor, text.data(), text.size(), static_cast<off_t>(at));
+  if (count < 0) return false;
+  text.resize(static_cast<std::size_t>(count));
+  text.resize(std::min(text.find('\0'), text.size()));
+  return line_beginning.substr(0, text.size()) == text;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<AppendFile>> AppendFile::open(const std::string& path, std::string_view line_beginning) {
+  const int flags = O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY;
+  const int descriptor = ::open(path.c_str(), flags, kMode);
+  if (descriptor < 0) return fail_errno("open " + path);
+  std::unique_ptr<AppendFile> file(new AppendFile(path, descriptor));
+  if (auto cut = file->cut_torn_end(line_beginning); !cut) return tl::unexpected(cut.error());
+  if (auto synced = file->sync_directory(); !synced) return tl::unexpected(synced.error());
+  return file;
+}
+
+AppendFile::~AppendFile() { ::close(descriptor_); }
+
+Result<void> AppendFile::cut_torn_end(std::string_view line_beginning) {
+  struct stat status {};
+  if (::fstat(descriptor_, &status) != 0) return fail_errno("fstat " + path_);
+  if (!S_ISREG(status.st_mode)) return fail(ErrorCode::invalid, path_ + " is no regular file; an uplink needs one");
+  size_ = synced_size_ = static_cast<std::uint64_t>(status.st_size);
+  TailScan scan(descriptor_, size_);
+  if (!scan.run()) return fail_errno("read " + path_);
+  if (scan.whole() == size_) return {};
+  if (!scan.found_a_line_end() || !is_ours(descriptor_, scan.whole(), line_beginning)) {
+    return fail(ErrorCode::invalid,
+                path_ + " ends in the middle of a line that is not of an uplink (its end begins with \"" +
+                    std::string(line_beginning) + "\"); move the file away or choose another path");
+  }
+  return cut_to(scan.whole());
+}
+
+Result<void> AppendFile::append(std::string_view lines) {
+  if (size_ == synced_size_) look_at_size();
+  const std::uint64_t size_before = size_;
+  while (!lines.empty()) {
+    const ssize_t count = ::write(descriptor_, lines.data(), lines.size());
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) {
+      auto error = fail_errno("write " + path_);
+      static_cast<void>(cut_to(size_before));  // where even this fails the next open() cuts
+      return error;
+    }
+    size_ += static_cast<std::uint64_t>(count);
+    lines.remove_prefix(static_cast<std::size_t>(count));
+  }
+  return {};
+}
+
+Result<void> AppendFile::sync() {
+  if (::fdatasync(descriptor_) != 0) {
+    auto error = fail_errno("fdatasync " + path_);
+    static_cast<void>(cut_to(synced_size_));
+    return error;
+  }
+  synced_size_ = size_;
+  return {};
+}
+
+bool AppendFile::is_in_place() const {
+  struct stat here {};
+  struct stat there {};
+  if (::fstat(descriptor_, &here) != 0 || ::lstat(path_.c_str(), &there) != 0) return false;
+  return here.st_dev == there.st_dev && here.st_ino == there.st_ino;
+}
+
+// Others may cut the file between two batches, as log rotation by copying does.
+void AppendFile::look_at_size() {
+  struct stat status {};
+  if (::fstat(descriptor_, &status) == 0) size_ = synced_size_ = static_cast<std::uint64_t>(status.st_size);
+}
+
+Result<void> AppendFile::cut_to(std::uint64_t size) {
+  while (::ftruncate(descriptor_, static_cast<off_t>(size)) != 0) {
+    if (errno != EINTR) return fail_errno("ftruncate " + path_);
+  }
+  size_ = size;
+  synced_size_ = std::min(synced_size_, size);
+  return {};
+}
+
+// The file's name has to be as durable as its content.
+Result<void> AppendFile::sync_directory() const {
+  const std::size_t slash = path_.rfind('/');
+  const std::string directory = slash == std::string::npos ? "." : slash == 0 ? "/" : path_.substr(0, slash);
+  const int descriptor = ::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (descriptor < 0) return fail_errno("open " + directory);
+  const int result = ::fsync(descriptor);
+  auto outcome = result == 0 ? Result<void>() : Result<void>(fail_errno("fsync " + directory));
+  ::close(descriptor);
+  return outcome;
+}
+
+}  // namespace tidegate::uplink

@@ -1,0 +1,45 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "core/error.h"
+
+namespace tidegate::uplink {
+
+/// A text file of whole lines that is only appended to, and that others may read, move away or delete meanwhile.
+/// What was appended is there for good only when sync() has returned. A torn line, of a full disk or of a crash, is cut
+/// off at once or by the next open(): what follows always begins a line of its own. One thread.
+class AppendFile {
+ public:
+  /// Opens or makes the file and cuts what a crash has left behind its last whole line. Error `invalid` when it is no
+  /// regular file or its end is not of our making (does not begin with `line_beginning`): it is then left alone.
+  static Result<std::unique_ptr<AppendFile>> open(const std::string& path, std::string_view line_beginning);
+  AppendFile(const AppendFile&) = delete;
+  AppendFile& operator=(const AppendFile&) = delete;
+  ~AppendFile();
+
+  /// All or nothing: what a failed write left is cut again. `lines` ends with a newline. Errors: `full`, `retry`.
+  Result<void> append(std::string_view lines);
+  /// After an error nothing appended since the last sync counts, and the object is not to be used any more: it has cut
+  /// that off, where it could.
+  Result<void> sync();
+  /// False when the path names another file now, or none: what is appended here would not be found there.
+  bool is_in_place() const;
+
+ private:
+  AppendFile(std::string path, int descriptor) : path_(std::move(path)), descriptor_(descriptor) {}
+  Result<void> cut_torn_end(std::string_view line_beginning);
+  Result<void> sync_directory() const;
+  Result<void> cut_to(std::uint64_t size);
+  void look_at_size();
+
+  std::string path_;
+  int descriptor_;
+  std::uint64_t size_ = 0;
+  std::uint64_t synced_size_ = 0;
+};
+
+}  // namespace tidegate::uplink

@@ -1,0 +1,86 @@
+#include "uplink/batch_fill.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace tidegate::uplink {
+namespace {
+
+std::size_t entries_bytes_max(const ForwarderOptions& options, const BatchEncoder& encoder) {
+  const std::uint64_t frame = encoder.frame_bytes_max();
+  return static_cast<std::size_t>(options.batch_bytes_max > frame ? options.batch_bytes_max - frame : 0);
+}
+
+}  // namespace
+
+BatchFill::BatchFill(const ForwarderOptions& options, BatchEncoder& encoder, TagFilter& filter)
+    : entries_max_(std::max(options.batch_readings_max, std::uint32_t{1})),
+      bytes_max_(entries_bytes_max(options, encoder)),
+      encoder_(encoder),
+      filter_(filter) {}
+
+bool BatchFill::take(const RecordBatch& batch, std::size_t index, BootTime now) {
+  if (full_) return false;
+  if (!passes(batch, index)) {
+    leave_out(batch);
+    return true;
+  }
+  if (!append(batch, index)) return false;
+  if (stretch_.count == 0) {
+    stretch_.first_entry = {batch.epoch, batch.first + index};
+    stretch_.times = batch.times;
+    since_ = now;
+  }
+  ++stretch_.count;
+  full_ = full_ || stretch_.count >= entries_max_;
+  return true;
+}
+
+void BatchFill::reach_back(std::uint64_t from) { stretch_.from = std::min(stretch_.from, from); }
+
+std::string BatchFill::begin_next(std::uint64_t from) {
+  std::string entries;
+  // A little more than this one needed, so that the next is rarely copied and never takes twice its size.
+  entries.reserve(std::min(entries_.size() + entries_.size() / 8, bytes_max_) + encoder_.frame_bytes_max());
+  entries.swap(entries_);
+  stretch_ = Stretch{};
+  stretch_.from = from;
+  full_ = false;
+  return entries;
+}
+
+bool BatchFill::passes(const RecordBatch& batch, std::size_t index) {
+  switch (batch.stream) {
+    case Stream::readings:
+      return filter_.passes(batch.readings[index].tag);
+    case Stream::alarms:
+      return filter_.passes_alarm(batch.documents[index]);
+    case Stream::events:
+      return true;
+  }
+  return true;
+}
+
+// Whether it fits is known when it is encoded; a record a batch is encoded twice for that.
+bool BatchFill::append(const RecordBatch& batch, std::size_t index) {
+  const std::size_t size_before = entries_.size();
+  const std::uint64_t sequence = batch.first + index;
+  if (batch.stream == Stream::readings) {
+    encoder_.append_reading(entries_, sequence, batch.readings[index], batch.times);
+  } else {
+    encoder_.append_document(entries_, sequence, batch.documents[index]);
+  }
+  if (entries_.size() <= bytes_max_) return true;
+  full_ = true;
+  if (stretch_.count == 0) return true;
+  entries_.resize(size_before);
+  return false;
+}
+
+void BatchFill::leave_out(const RecordBatch& batch) {
+  if (stretch_.filtered == 0 && stretch_.count == 0) stretch_.times = batch.times;
+  ++stretch_.filtered;
+  if (stretch_.count == 0) ++stretch_.lead;
+}
+
+}  // namespace tidegate::uplink

@@ -1,0 +1,58 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+
+#include "core/record.h"
+#include "uplink/batch_encoder.h"
+#include "uplink/options.h"
+#include "uplink/tag_filter.h"
+
+namespace tidegate::uplink {
+
+/// What one batch answers for: from `from` on, entries and what the filter left out between them.
+struct Stretch {
+  std::uint64_t from = 0;
+  std::uint32_t count = 0;     // entries
+  std::uint64_t filtered = 0;  // all that was left out,
+  std::uint64_t lead = 0;      // and of that before the first entry
+  Position first_entry;        // with count > 0
+  FrameTimes times;            // of the first entry, else of the first record
+};
+
+/// The batch that is being filled, and its limits: entries and bytes; one record that is larger than the limit goes
+/// alone. Keeps its text encoded, so that a record is touched once.
+class BatchFill {
+ public:
+  BatchFill(const ForwarderOptions& options, BatchEncoder& encoder, TagFilter& filter);
+
+  /// Takes the record, or leaves it out by the filter. False, and nothing changed, when it does not fit any more.
+  bool take(const RecordBatch& batch, std::size_t index, BootTime now);
+  /// A new epoch begins before the first entry; its sequences may begin below those that are covered already.
+  void reach_back(std::uint64_t from);
+  /// Empties it and gives the entries' text away; the next stretch begins at `from`.
+  std::string begin_next(std::uint64_t from);
+
+  const Stretch& stretch() const { return stretch_; }
+  bool empty() const { return stretch_.count == 0; }
+  bool full() const { return full_; }
+  /// When the first entry was supplied.
+  BootTime since() const { return since_; }
+
+ private:
+  bool passes(const RecordBatch& batch, std::size_t index);
+  bool append(const RecordBatch& batch, std::size_t index);
+  void leave_out(const RecordBatch& batch);
+
+  const std::uint32_t entries_max_;
+  const std::size_t bytes_max_;  // of the entries' text
+  BatchEncoder& encoder_;
+  TagFilter& filter_;
+  std::string entries_;
+  Stretch stretch_;
+  BootTime since_{};
+  bool full_ = false;
+};
+
+}  // namespace tidegate::uplink

@@ -1,0 +1,81 @@
+#include <algorithm>
+#include <atomic>
+#include <condition_variable>
+#include <mutex>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "core/bounded_queue.h"
+#include "uplink/ndjson_writer.h"
+#include "uplink/transport.h"
+
+namespace tidegate::uplink {
+namespace {
+
+// A thread around an NdjsonWriter. The link is always up: what the disk refuses fails batch by batch.
+class FileTransport final : public Transport {
+ public:
+  FileTransport(FileUplinkOptions options, std::string gateway, TransportHandlers handlers)
+      : path_(options.path),
+        writer_(options.forwarder.name, options.path, std::move(gateway)),
+        handlers_(std::move(handlers)),
+        queue_(std::max<std::size_t>(options.forwarder.inflight_max, 1) + kStreamCount) {}
+  ~FileTransport() override { stop(Duration::zero()); }
+
+  Result<void> start() override {
+    if (auto checked = NdjsonWriter::check_path(path_); !checked) return checked;
+    thread_ = std::thread([this] { run(); });
+    handlers_.link(true, "");
+    return {};
+  }
+
+  void stop(Duration grace) override {
+    queue_.close();
+    if (!thread_.joinable()) return;
+    {
+      std::unique_lock lock(mutex_);
+      ended_.wait_for(lock, grace, [this] { return has_ended_; });
+    }
+    abandons_ = true;
+    thread_.join();
+  }
+
+  void send(const OutgoingBatch& batch) override {
+    if (!queue_.try_push(OutgoingBatch(batch))) handlers_.done(batch.id, false);
+  }
+
+ private:
+  void run() {
+    std::vector<OutgoingBatch> batches;
+    for (queue_.wait_all(batches); !batches.empty(); queue_.wait_all(batches)) {
+      if (abandons_) {
+        for (const OutgoingBatch& batch : batches) handlers_.done(batch.id, false);
+      } else {
+        writer_.write(batches, handlers_.done);
+      }
+    }
+    const std::lock_guard lock(mutex_);
+    has_ended_ = true;
+    ended_.notify_all();
+  }
+
+  const std::string path_;
+  NdjsonWriter writer_;
+  const TransportHandlers handlers_;
+  BoundedQueue<OutgoingBatch> queue_;
+  std::atomic<bool> abandons_ = false;
+  std::mutex mutex_;
+  std::condition_variable ended_;
+  bool has_ended_ = false;
+  std::thread thread_;
+};
+
+}  // namespace
+
+std::unique_ptr<Transport> make_file_transport(FileUplinkOptions options, std::string gateway,
+                                               TransportHandlers handlers) {
+  return std::make_unique<FileTransport>(std::move(options), std::move(gateway), std::move(handlers));
+}
+
+}  // namespace tidegate::uplink

@@ -1,0 +1,203 @@
+#include "uplink/forwarder.h"
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+#include "core/backoff.h"
+#include "uplink/batch_encoder.h"
+#include "uplink/stream_chain.h"
+#include "uplink/tag_filter.h"
+
+namespace tidegate::uplink {
+namespace {
+
+// In this order they are read and sent.
+constexpr std::array<Stream, kStreamCount> kPriority{Stream::alarms, Stream::events, Stream::readings};
+
+ForwarderOptions checked(ForwarderOptions options) {
+  options.inflight_max = std::max(options.inflight_max, std::uint32_t{1});
+  return options;
+}
+
+}  // namespace
+
+// Decides among the streams: who is read, who is sent, how much is held.
+class Forwarder::Impl {
+ public:
+  Impl(ForwarderOptions options, const std::string& gateway, const TagRegistry& tags, std::uint64_t jitter_seed)
+      : options_(checked(std::move(options))),
+        encoder_(gateway, tags),
+        filter_(options_.tags, tags),
+        backoff_(options_.retry_first, options_.retry_most, jitter_seed) {
+    for (const Stream stream : options_.streams) {
+      auto& chain = chains_[static_cast<std::size_t>(stream)];
+      if (chain) continue;
+      const std::uint64_t seed = jitter_seed + 1 + static_cast<std::uint64_t>(stream);
+      chain = std::make_unique<StreamChain>(stream, options_, encoder_, filter_, seed);
+    }
+  }
+
+  StreamChain* chain(Stream stream) const { return chains_[static_cast<std::size_t>(stream)].get(); }
+
+  // A stream that may have nothing but a new epoch comes last: asking for it in vain must not keep the others waiting.
+  std::optional<ReadDemand> demand() const {
+    for (const bool doubtful : {false, true}) {
+      for (const Stream stream : kPriority) {
+        const StreamChain* const c = chain(stream);
+        if (c == nullptr || !c->is_behind() || c->may_be_at_end() != doubtful || !has_room_for(*c)) continue;
+        return ReadDemand{stream, c->read_position()};
+      }
+    }
+    return std::nullopt;
+  }
+
+  // How many batches may be made before there is an acknowledgement.
+  std::size_t room() const {
+    const std::size_t held = sum(&StreamChain::held);
+    return link_up_ && held < options_.inflight_max ? options_.inflight_max - held : 0;
+  }
+
+  std::optional<OutgoingBatch> next_batch(BootTime now, WallTime wall_now) {
+    for (const Stream stream : kPriority) {
+      StreamChain* const c = chain(stream);
+      if (c == nullptr) continue;
+      const auto ready = ready_at(*c);
+      if (!ready || *ready > now) continue;
+      session_sent_ = true;
+      return c->send(now, wall_now);
+    }
+    return std::nullopt;
+  }
+
+  std::optional<BootTime> next_deadline() const {
+    std::optional<BootTime> deadline;
+    for (const auto& c : chains_) {
+      const auto ready = c ? ready_at(*c) : std::nullopt;
+      if (ready && (!deadline || *ready < *deadline)) deadline = ready;
+    }
+    return deadline;
+  }
+
+  void acknowledged(std::uint64_t batch_id) {
+    StreamChain* const c = chain(StreamChain::stream_of(batch_id));
+    if (c == nullptr || !c->acknowledge(batch_id)) return;
+    session_acknowledged_ = true;
+    backoff_.reset();
+  }
+
+  void failed(std::uint64_t batch_id, BootTime now) {
+    if (StreamChain* const c = chain(StreamChain::stream_of(batch_id))) c->fail(batch_id, now);
+  }
+
+  void link_up(BootTime now) {
+    if (link_up_) return;
+    link_up_ = true;
+    // A target that takes connections and drops them at the first batch must not be overrun; where the last connection
+    // worked, nothing is waited for.
+    held_back_until_ = session_sent_ && !session_acknowledged_ ? now + backoff_.next() : BootTime::min();
+    session_sent_ = session_acknowledged_ = false;
+  }
+
+  void link_down() {
+    link_up_ = false;
+    for (const auto& c : chains_) {
+      if (c) c->rewind();
+    }
+  }
+
+  std::optional<WallTime> oldest_pending() const {
+    std::optional<WallTime> oldest;
+    for (const auto& c : chains_) {
+      const auto time = c ? c->oldest_pending() : std::nullopt;
+      if (time && (!oldest || *time < *oldest)) oldest = time;
+    }
+    return oldest;
+  }
+
+  const ForwarderOptions& options() const { return options_; }
+
+ private:
+  std::size_t sum(std::size_t (StreamChain::*count)() const) const {
+    std::size_t total = 0;
+    for (const auto& c : chains_) total += c ? (c.get()->*count)() : 0;
+    return total;
+  }
+
+  // While nothing leaves, one batch is filled and no more.
+  bool has_room_for(const StreamChain& c) const {
+    if (room() > 0) return true;
+    return !c.fill_is_full() && c.waiting() == 0;
+  }
+
+  // A stream that has nothing on its way may always make one batch, so that a flood of readings keeps no alarm back.
+  bool may_hold_more(const StreamChain& c) const { return c.waiting() > 0 || c.held() == 0 || room() > 0; }
+
+  std::optional<BootTime> ready_at(const StreamChain& c) const {
+    if (!link_up_ || sum(&StreamChain::in_flight) >= options_.inflight_max || !may_hold_more(c)) return std::nullopt;
+    const auto ready = c.ready_at();
+    return ready ? std::optional(std::max(*ready, held_back_until_)) : std::nullopt;
+  }
+
+  const ForwarderOptions options_;
+  BatchEncoder encoder_;
+  TagFilter filter_;
+  std::array<std::unique_ptr<StreamChain>, kStreamCount> chains_;
+  Backoff backoff_;
+  BootTime held_back_until_ = BootTime::min();
+  bool link_up_ = false;
+  bool session_sent_ = false;  // since the link came up
+  bool session_acknowledged_ = false;
+};
+
+Forwarder::Forwarder(ForwarderOptions options, std::string gateway, const TagRegistry& tags, std::uint64_t jitter_seed)
+    : impl_(std::make_unique<Impl>(std::move(options), gateway, tags, jitter_seed)) {}
+Forwarder::~Forwarder() = default;
+
+void Forwarder::restore(Stream stream, const Cursor& cursor, const Accounting& accounting) {
+  if (StreamChain* const chain = impl_->chain(stream)) chain->restore(cursor, accounting);
+}
+
+std::optional<ReadDemand> Forwarder::demand() const { return impl_->demand(); }
+
+void Forwarder::announce(Stream stream, Position end) {
+  if (StreamChain* const chain = impl_->chain(stream)) chain->announce(end);
+}
+
+void Forwarder::supply(const RecordBatch& batch, BootTime now) {
+  if (StreamChain* const chain = impl_->chain(batch.stream)) chain->supply(batch, now, impl_->room());
+}
+
+void Forwarder::supply_gap(Stream stream, Position next, std::uint64_t lost) {
+  if (StreamChain* const chain = impl_->chain(stream)) chain->supply_gap(next, lost);
+}
+
+std::optional<OutgoingBatch> Forwarder::next_batch(BootTime now, WallTime wall_now) {
+  return impl_->next_batch(now, wall_now);
+}
+
+void Forwarder::acknowledged(std::uint64_t batch_id) { impl_->acknowledged(batch_id); }
+void Forwarder::failed(std::uint64_t batch_id, BootTime now) { impl_->failed(batch_id, now); }
+void Forwarder::link_up(BootTime now) { impl_->link_up(now); }
+void Forwarder::link_down(BootTime) { impl_->link_down(); }
+std::optional<BootTime> Forwarder::next_deadline() const { return impl_->next_deadline(); }
+
+Cursor Forwarder::cursor(Stream stream) const {
+  const StreamChain* const chain = impl_->chain(stream);
+  return chain ? chain->cursor() : Cursor{};
+}
+
+Accounting Forwarder::accounting(Stream stream) const {
+  const StreamChain* const chain = impl_->chain(stream);
+  return chain ? chain->accounting() : Accounting{};
+}
+
+std::uint64_t Forwarder::backlog(Stream stream) const {
+  const StreamChain* const chain = impl_->chain(stream);
+  return chain ? chain->backlog() : 0;
+}
+
+std::optional<WallTime> Forwarder::oldest_pending() const { return impl_->oldest_pending(); }
+const ForwarderOptions& Forwarder::options() const { return impl_->options(); }
+
+}  // namespace tidegate::uplink

@@ -1,0 +1,105 @@
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/record.h"
+#include "core/tag.h"
+#include "uplink/options.h"
+
+namespace tidegate::uplink {
+
+/// How far an uplink is in one stream; what the state database keeps. Both name the next record not yet covered.
+struct Cursor {
+  Position acked_to;   // an unbroken chain of what the target acknowledged
+  Position passed_to;  // that, and what the filter left out
+  bool operator==(const Cursor&) const = default;
+};
+
+/// Records of one stream counted by what became of them at this uplink, since its first start:
+/// accepted = delivered + filtered + pending + dropped, to the record.
+struct Accounting {
+  std::uint64_t delivered = 0;
+  std::uint64_t filtered = 0;
+  std::uint64_t dropped = 0;  // evicted, damaged or poisoned before they were passed
+};
+
+/// One batch on its way. `payload` is the complete message (interface "batch payload", format json, version 1).
+struct OutgoingBatch {
+  std::uint64_t id = 0;  // of this process; goes into acknowledged() and failed()
+  Stream stream = Stream::readings;
+  std::uint32_t epoch = 0;
+  std::uint64_t from = 0;
+  std::uint64_t to = 0;
+  std::uint32_t count = 0;
+  std::shared_ptr<const std::string> payload;  // kept for a repeat
+};
+
+/// What a forwarder wants to read next.
+struct ReadDemand {
+  Stream stream = Stream::readings;
+  Position from;
+};
+
+/// One uplink's consumer: reads streams in sequence order, filters, makes batches, keeps several in flight, moves the
+/// cursor over the contiguous acknowledged prefix only, and repeats what failed, in order. Alarms and events go before
+/// readings. Memory is bounded by inflight_max batches and one that is being filled, however long the outage.
+/// Passive: no thread, no timer, no socket, no disk. Core thread.
+///
+/// Use: while demand() wants something, read it from the log and supply() or supply_gap() it; while next_batch() gives
+/// one, send it; report acknowledged() or failed(); call again at next_deadline().
+class Forwarder {
+ public:
+  Forwarder(ForwarderOptions options, std::string gateway, const TagRegistry& tags, std::uint64_t jitter_seed);
+  ~Forwarder();
+
+  /// Where to begin. Call once a stream, before anything else.
+  void restore(Stream stream, const Cursor& cursor, const Accounting& accounting);
+
+  /// The stream and place to read next; nothing while there is no room, or when all that was announced is read.
+  std::optional<ReadDemand> demand() const;
+  /// There are records in `stream` up to `end` (exclusive).
+  void announce(Stream stream, Position end);
+  /// The records at the demanded place. Only batches that begin at the demanded sequence or cover it; a batch of a
+  /// later epoch begins a new chain with "prev". A batch without records says that the log has nothing there (a new
+  /// epoch can begin with nothing): the stream is then asked for again when more is announced.
+  void supply(const RecordBatch& batch, BootTime now);
+  /// The log holds nothing between the demanded place and `next` any more (evicted or damaged): `lost` records are
+  /// counted as dropped and the chain goes on at `next`; the log's gap record tells the receiver.
+  void supply_gap(Stream stream, Position next, std::uint64_t lost);
+
+  /// The next batch to hand to the transport, or nothing: the link is down, all in flight, waiting for more records
+  /// until the delay is over, or backing off. `sent` and wall times come from `wall_now`.
+  std::optional<OutgoingBatch> next_batch(BootTime now, WallTime wall_now);
+
+  /// The target has the batch. Unknown ids and repeats are ignored.
+  void acknowledged(std::uint64_t batch_id);
+  /// The target does not have it, or it is unknown: this one and all behind it in its stream go out again, after a
+  /// pause.
+  void failed(std::uint64_t batch_id, BootTime now);
+  void link_up(BootTime now);
+  /// Everything in flight is unknown: it goes out again when the link is up.
+  void link_down(BootTime now);
+
+  /// When next_batch() may give something without new input.
+  std::optional<BootTime> next_deadline() const;
+
+  Cursor cursor(Stream stream) const;
+  Accounting accounting(Stream stream) const;
+  /// Records not yet acknowledged nor filtered, up to what was announced.
+  std::uint64_t backlog(Stream stream) const;
+  /// Ingest wall time of the oldest record not yet acknowledged, when known.
+  std::optional<WallTime> oldest_pending() const;
+
+  const ForwarderOptions& options() const;
+
+ private:
+  class Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace tidegate::uplink

@@ -1,0 +1,57 @@
+#include "uplink/json_text.h"
+
+#include <simdjson.h>
+
+#include <chrono>
+
+namespace tidegate::uplink {
+namespace {
+
+namespace ondemand = simdjson::ondemand;
+
+simdjson::error_code visit_entries(ondemand::object& batch, Stream stream, std::int64_t& sent,
+                                   const std::function<void(std::string_view)>& visit) {
+  if (const auto error = batch["sent"].get_int64().get(sent)) return error;
+  ondemand::array entries;
+  if (const auto error = batch[to_string(stream)].get_array().get(entries)) return error;
+  for (auto element : entries) {
+    ondemand::object entry;
+    if (const auto error = element.get_object().get(entry)) return error;
+    std::string_view text;
+    if (const auto error = entry.raw_json().get(text)) return error;
+    visit(text);
+  }
+  return simdjson::SUCCESS;
+}
+
+}  // namespace
+
+std::optional<std::string> find_text_member(std::string_view document, std::string_view name) {
+  const simdjson::padded_string padded(document);
+  ondemand::parser parser;
+  ondemand::document parsed;
+  std::string_view text;
+  if (parser.iterate(padded).get(parsed) != simdjson::SUCCESS) return std::nullopt;
+  if (parsed[name].get_string().get(text) != simdjson::SUCCESS) return std::nullopt;
+  return std::string(text);
+}
+
+Result<WallTime> for_each_entry(std::string_view payload, Stream stream,
+                                const std::function<void(std::string_view)>& visit) {
+  const simdjson::padded_string padded(payload);
+  ondemand::parser parser;
+  ondemand::document parsed;
+  ondemand::object batch;
+  std::int64_t sent = 0;
+  auto error = parser.iterate(padded).get(parsed);
+  if (!error) error = parsed.get_object().get(batch);
+  if (!error) error = visit_entries(batch, stream, sent, visit);
+  if (error) {
+    return fail(ErrorCode::give_up_item, std::string("payload of stream ") + to_string(stream) +
+                                             " is no batch: " + simdjson::error_message(error) +
+                                             "; it needs \"sent\" and an array of objects");
+  }
+  return WallTime(std::chrono::milliseconds(sent));
+}
+
+}  // namespace tidegate::uplink

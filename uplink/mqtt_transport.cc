@@ -1,0 +1,115 @@
+#include "uplink/mqtt_transport.h"
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <condition_variable>
+#include <mutex>
+#include <unordered_set>
+#include <utility>
+
+#include "core/text.h"
+#include "uplink/placeholders.h"
+
+namespace tidegate::uplink {
+namespace {
+
+// The tickets of batches that the client has not reported yet: each is reported once, whatever the client does.
+class OpenTickets {
+ public:
+  void add(std::uint64_t ticket) {
+    const std::lock_guard lock(mutex_);
+    open_.insert(ticket);
+  }
+  bool remove(std::uint64_t ticket) {
+    const std::lock_guard lock(mutex_);
+    const bool was_open = open_.erase(ticket) != 0;
+    if (open_.empty()) none_open_.notify_all();
+    return was_open;
+  }
+  void wait_for_none(Duration grace) {
+    std::unique_lock lock(mutex_);
+    none_open_.wait_for(lock, grace, [this] { return open_.empty(); });
+  }
+  std::unordered_set<std::uint64_t> take_all() {
+    const std::lock_guard lock(mutex_);
+    return std::exchange(open_, {});
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable none_open_;
+  std::unordered_set<std::uint64_t> open_;
+};
+
+class MqttTransport final : public Transport {
+ public:
+  MqttTransport(const MqttClientFactory& make_client, MqttUplinkOptions options, std::string gateway,
+                TransportHandlers handlers)
+      : topic_(std::move(options.topic)), gateway_(std::move(gateway)), handlers_(std::move(handlers)) {
+    mqtt::ClientHandlers of_client;
+    of_client.published = [this](std::uint64_t ticket, bool ok) { report(ticket, ok); };
+    of_client.link = [this](const mqtt::LinkState& state) { handlers_.link(state.up, state.detail); };
+    of_client.message = [](std::string_view, std::string_view, bool, bool) {};
+    client_ = make_client(std::move(options.broker), {}, std::move(of_client));
+  }
+  ~MqttTransport() override { stop(Duration::zero()); }
+
+  Result<void> start() override {
+    for (const Stream stream : kAllStreams) {
+      auto topic = fill_placeholders(topic_, {{"gateway", gateway_}, {"stream", to_string(stream)}});
+      if (!topic) return tl::unexpected(topic.error());
+      if (topic->empty() || topic->size() > 65535 || topic->find_first_of("+#") != std::string::npos) {
+        return fail(ErrorCode::invalid, "topic \"" + clip(*topic) +
+                                            "\" cannot be published to: it needs 1 to 65535 bytes without '+' and '#'");
+      }
+      topics_[static_cast<std::size_t>(stream)] = std::move(*topic);
+    }
+    is_running_ = true;
+    client_->start();
+    return {};
+  }
+
+  void stop(Duration grace) override {
+    if (!std::exchange(is_running_, false)) return;
+    tickets_.wait_for_none(grace);
+    client_->stop(std::max<Duration>(grace, kDisconnectGrace));
+    for (const std::uint64_t ticket : tickets_.take_all()) handlers_.done(ticket, false);
+  }
+
+  void send(const OutgoingBatch& batch) override {
+    if (!is_running_) return handlers_.done(batch.id, false);
+    tickets_.add(batch.id);
+    client_->publish(batch.id, topics_[static_cast<std::size_t>(batch.stream)], *batch.payload);
+  }
+
+ private:
+  // Also with no grace for batches the connection is closed in order, so that the broker publishes no will.
+  static constexpr Duration kDisconnectGrace = std::chrono::seconds(1);
+
+  void report(std::uint64_t ticket, bool ok) {
+    if (tickets_.remove(ticket)) handlers_.done(ticket, ok);
+  }
+
+  const std::string topic_;
+  const std::string gateway_;
+  const TransportHandlers handlers_;
+  std::array<std::string, kStreamCount> topics_;
+  OpenTickets tickets_;
+  bool is_running_ = false;
+  std::unique_ptr<mqtt::Client> client_;  // last: its handlers use the rest until it is gone
+};
+
+}  // namespace
+
+std::unique_ptr<Transport> make_mqtt_transport_over(const MqttClientFactory& make_client, MqttUplinkOptions options,
+                                                    std::string gateway, TransportHandlers handlers) {
+  return std::make_unique<MqttTransport>(make_client, std::move(options), std::move(gateway), std::move(handlers));
+}
+
+std::unique_ptr<Transport> make_mqtt_transport(MqttUplinkOptions options, std::string gateway,
+                                               TransportHandlers handlers) {
+  return make_mqtt_transport_over(mqtt::make_paho_client, std::move(options), std::move(gateway), std::move(handlers));
+}
+
+}  // namespace tidegate::uplink

@@ -1,0 +1,133 @@
+#include "uplink/ndjson_writer.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "core/clock.h"
+#include "core/text.h"
+#include "uplink/json_text.h"
+#include "uplink/placeholders.h"
+
+namespace tidegate::uplink {
+namespace {
+
+constexpr std::string_view kLineBeginning = "{\"gateway\":";
+constexpr std::size_t kDateLength = 10;  // of "2026-11-21T..."
+
+Result<std::string> fill_path(const std::string& path_template, std::string_view gateway, std::string_view stream,
+                              std::string_view date) {
+  return fill_placeholders(path_template, {{"gateway", gateway}, {"stream", stream}, {"date", date}});
+}
+
+}  // namespace
+
+Result<void> NdjsonWriter::check_path(const std::string& path_template) {
+  const auto path = fill_path(path_template, "gateway", "stream", "date");
+  if (!path) return tl::unexpected(path.error());
+  if (path->empty() || path->back() == '/') {
+    return fail(ErrorCode::invalid, "path \"" + clip(path_template) + "\" names no file");
+  }
+  return {};
+}
+
+NdjsonWriter::NdjsonWriter(std::string name, std::string path_template, std::string gateway)
+    : name_(std::move(name)), path_template_(std::move(path_template)), gateway_(std::move(gateway)) {
+  gateway_member_ = kLineBeginning;
+  append_json_string(gateway_member_, gateway_);
+}
+
+void NdjsonWriter::write(const std::vector<OutgoingBatch>& batches, const Report& report) {
+  for (const OutgoingBatch& batch : batches) {
+    if (comes_too_early(batch)) {
+      report(batch.id, false);
+      continue;
+    }
+    if (auto appended = append(batch); !appended) fail_batch(batch, appended.error(), report);
+  }
+  sync_all(report);
+}
+
+bool NdjsonWriter::comes_too_early(const OutgoingBatch& batch) const {
+  const auto& awaited = awaited_[static_cast<std::size_t>(batch.stream)];
+  return awaited && Position{batch.epoch, batch.from} > *awaited;
+}
+
+Result<void> NdjsonWriter::append(const OutgoingBatch& batch) {
+  const auto sent = render(batch);
+  if (!sent) return tl::unexpected(sent.error());
+  const auto path = path_for(batch.stream, *sent);
+  if (!path) return tl::unexpected(path.error());
+  const auto open = file_at(*path);
+  if (!open) return tl::unexpected(open.error());
+  if (auto appended = (*open)->file->append(lines_); !appended) return appended;
+  (*open)->unsynced.push_back(&batch);
+  awaited_[static_cast<std::size_t>(batch.stream)].reset();
+  return {};
+}
+
+Result<NdjsonWriter::OpenFile*> NdjsonWriter::file_at(const std::string& path) {
+  const auto known = files_.find(path);
+  if (known != files_.end()) {
+    if (!known->second.unsynced.empty() || known->second.file->is_in_place()) return &known->second;
+    files_.erase(known);
+  }
+  auto file = AppendFile::open(path, kLineBeginning);
+  if (!file) return tl::unexpected(file.error());
+  OpenFile& open = files_[path];
+  open.file = std::move(*file);
+  return &open;
+}
+
+Result<std::string> NdjsonWriter::path_for(Stream stream, WallTime sent) const {
+  return fill_path(path_template_, gateway_, to_string(stream), format_utc(sent).substr(0, kDateLength));
+}
+
+// An entry begins with {"seq": and a line is that with what the batch says of all its entries before it.
+Result<WallTime> NdjsonWriter::render(const OutgoingBatch& batch) {
+  std::string beginning = gateway_member_ + ",\"stream\":\"" + to_string(batch.stream) + "\",\"epoch\":";
+  append_number(beginning, std::uint64_t{batch.epoch});
+  beginning += ',';
+  lines_.clear();
+  return for_each_entry(*batch.payload, batch.stream, [&](std::string_view entry) {
+    lines_ += beginning;
+    lines_ += entry.substr(1);
+    lines_ += '\n';
+  });
+}
+
+void NdjsonWriter::sync_all(const Report& report) {
+  for (auto at = files_.begin(); at != files_.end();) {
+    OpenFile& open = at->second;
+    if (open.unsynced.empty()) {
+      // Of yesterday, as a rule; opening it again costs little.
+      at = files_.erase(at);
+      continue;
+    }
+    const auto synced = open.file->sync();
+    for (const OutgoingBatch* const batch : std::exchange(open.unsynced, {})) {
+      if (synced) {
+        report(batch->id, true);
+      } else {
+        fail_batch(*batch, synced.error(), report);
+      }
+    }
+    at = synced ? std::next(at) : files_.erase(at);
+  }
+}
+
+void NdjsonWriter::fail_batch(const OutgoingBatch& batch, const Error& error, const Report& report) {
+  auto& awaited = awaited_[static_cast<std::size_t>(batch.stream)];
+  const Position from{batch.epoch, batch.from};
+  awaited = awaited ? std::min(*awaited, from) : from;
+  complain(error);
+  report(batch.id, false);
+}
+
+void NdjsonWriter::complain(const Error& error) {
+  const auto left_out = complaints_.admit(error.message, SystemClock().boot_now());
+  if (!left_out) return;
+  log_warning("uplink " + name_, "{}; the records stay in the log and are written again later ({} like this before)",
+              error.message, *left_out);
+}
+
+}  // namespace tidegate::uplink

@@ -1,0 +1,61 @@
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/error.h"
+#include "core/log.h"
+#include "core/record.h"
+#include "uplink/append_file.h"
+#include "uplink/forwarder.h"
+
+namespace tidegate::uplink {
+
+/// Writes batches to files as NDJSON, a line a record: {"gateway","stream","epoch","seq", ... as in the batch}. Batches
+/// that come together are synced together. What fails is reported and can be written again; behind a batch that failed
+/// nothing of its stream is taken until that one comes again, so the lines keep the order of the sequences.
+/// Blocks on the disk: for the uplink's own thread.
+class NdjsonWriter {
+ public:
+  using Report = std::function<void(std::uint64_t batch_id, bool ok)>;
+
+  /// Error `invalid` when the path has other placeholders than {gateway}, {stream} and {date}.
+  static Result<void> check_path(const std::string& path_template);
+
+  NdjsonWriter(std::string name, std::string path_template, std::string gateway);
+
+  /// Reports each batch when it is durable or has failed; in order, but for the failed ones, which come first.
+  void write(const std::vector<OutgoingBatch>& batches, const Report& report);
+
+ private:
+  struct OpenFile {
+    std::unique_ptr<AppendFile> file;
+    std::vector<const OutgoingBatch*> unsynced;
+  };
+
+  bool comes_too_early(const OutgoingBatch& batch) const;
+  Result<void> append(const OutgoingBatch& batch);
+  Result<OpenFile*> file_at(const std::string& path);
+  Result<std::string> path_for(Stream stream, WallTime sent) const;
+  Result<WallTime> render(const OutgoingBatch& batch);
+  void sync_all(const Report& report);
+  void fail_batch(const OutgoingBatch& batch, const Error& error, const Report& report);
+  void complain(const Error& error);
+
+  const std::string name_;
+  const std::string path_template_;
+  const std::string gateway_;
+  std::string gateway_member_;  // {"gateway":"..."
+  std::string lines_;           // reused
+  std::map<std::string, OpenFile> files_;
+  std::array<std::optional<Position>, kStreamCount> awaited_;  // of a batch that failed
+  ComplaintFilter complaints_;
+};
+
+}  // namespace tidegate::uplink

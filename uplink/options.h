@@ -1,0 +1,42 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "core/record.h"
+#include "core/time.h"
+#include "mqtt/broker_options.h"
+
+namespace tidegate::uplink {
+
+/// What every uplink has, whatever its transport.
+struct ForwarderOptions {
+  std::string name;
+  std::vector<Stream> streams{Stream::readings, Stream::alarms, Stream::events};
+  std::vector<std::string> tags{"*"};  // globs; filters readings and alarms
+  std::uint32_t batch_readings_max = 500;
+  std::uint64_t batch_bytes_max = 256 * 1024;
+  Duration batch_delay_max = std::chrono::seconds(1);
+  std::uint32_t inflight_max = 8;
+  Duration retry_first = std::chrono::milliseconds(500);
+  Duration retry_most = std::chrono::seconds(60);
+  bool operator==(const ForwarderOptions&) const = default;
+};
+
+/// One `[[uplink.mqtt]]`.
+struct MqttUplinkOptions {
+  ForwarderOptions forwarder;
+  mqtt::BrokerOptions broker;
+  std::string topic = "tidegate/{gateway}/{stream}";
+  bool operator==(const MqttUplinkOptions&) const = default;
+};
+
+/// One `[[uplink.file]]`.
+struct FileUplinkOptions {
+  ForwarderOptions forwarder;
+  std::string path;  // {stream} and {date} (UTC, YYYY-MM-DD) are filled in
+  bool operator==(const FileUplinkOptions&) const = default;
+};
+
+}  // namespace tidegate::uplink

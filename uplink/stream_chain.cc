@@ -1,0 +1,281 @@
+#include "uplink/stream_chain.h"
+
+#include <algorithm>
+#include <cassert>
+#include <utility>
+
+namespace tidegate::uplink {
+namespace {
+
+// How much older than the delay that batching itself causes a record may be and still count as live.
+constexpr Duration kLiveMargin = std::chrono::seconds(5);
+
+// An id is: number of the batch in its stream, stream, attempt.
+constexpr unsigned kAttemptBits = 16;
+constexpr unsigned kStreamBits = 2;
+
+std::uint64_t batch_part(std::uint64_t id) { return id >> (kAttemptBits + kStreamBits); }
+std::uint16_t attempt_part(std::uint64_t id) { return static_cast<std::uint16_t>(id & ((1U << kAttemptBits) - 1)); }
+
+std::uint64_t make_id(std::uint64_t number, Stream stream, std::uint16_t attempt) {
+  return (((number << kStreamBits) | static_cast<std::uint64_t>(stream)) << kAttemptBits) | attempt;
+}
+
+}  // namespace
+
+StreamChain::StreamChain(Stream stream, const ForwarderOptions& options, BatchEncoder& encoder, TagFilter& filter,
+                         std::uint64_t jitter_seed)
+    : stream_(stream),
+      delay_max_(options.batch_delay_max),
+      encoder_(encoder),
+      fill_(options, encoder, filter),
+      backoff_(options.retry_first, options.retry_most, jitter_seed) {}
+
+Stream StreamChain::stream_of(std::uint64_t batch_id) {
+  const auto number = (batch_id >> kAttemptBits) & ((1U << kStreamBits) - 1);
+  return static_cast<Stream>(std::min<std::uint64_t>(number, kStreamCount - 1));
+}
+
+void StreamChain::restore(const Cursor& cursor, const Accounting& accounting) {
+  acked_to_ = cursor.acked_to;
+  passed_to_ = std::max(cursor.passed_to, cursor.acked_to);
+  accounting_ = accounting;
+  read_ = end_ = passed_to_;
+  fill_.begin_next(std::min(acked_to_.sequence, passed_to_.sequence));
+  if (acked_to_.epoch != 0 && acked_to_.sequence != 0) sealed_to_ = ChainEnd{acked_to_.epoch, acked_to_.sequence - 1};
+}
+
+void StreamChain::announce(Position end) {
+  if (end <= end_) return;
+  end_ = end;
+  rests_ = false;
+}
+
+void StreamChain::supply(const RecordBatch& batch, BootTime now, std::size_t room) {
+  if (batch.size() == 0) {
+    rests_ = true;
+    return;
+  }
+  if (!enter(batch)) return;
+  end_ = std::max(end_, batch.end());
+  while (read_ < batch.end()) {
+    if (!fill_.take(batch, static_cast<std::size_t>(read_.sequence - batch.first), now)) {
+      if (room == 0) break;
+      seal();
+      --room;
+      continue;
+    }
+    ++read_.sequence;
+    ++unpassed_;
+  }
+  settle();
+}
+
+void StreamChain::supply_gap(Position next, std::uint64_t lost) {
+  if (next <= read_) return;
+  end_ = std::max(end_, next);
+  move_to(next, lost);
+  settle();
+}
+
+// Goes to where the batch begins, if it is news. A jump that nobody has declared is counted like one that was: nothing
+// is lost in silence.
+bool StreamChain::enter(const RecordBatch& batch) {
+  if (batch.end() <= read_) return false;
+  const Position first{batch.epoch, batch.first};
+  if (first <= read_) return true;
+  const bool skips = read_.epoch != 0 && first.sequence > read_.sequence;
+  move_to(first, skips ? first.sequence - read_.sequence : 0);
+  return true;
+}
+
+void StreamChain::move_to(Position next, std::uint64_t lost) {
+  if (lost == 0 && next.epoch != read_.epoch) {
+    begin_epoch(next);
+  } else {
+    break_chain(next, lost);
+  }
+}
+
+// A batch has one epoch. What the filter left out at the end of the old one is answered for by the first batch of the
+// new one, whose "prev" says where the chain stands.
+void StreamChain::begin_epoch(Position next) {
+  const bool is_first_ever = read_.epoch == 0;
+  if (!fill_.empty()) seal();
+  read_ = next;
+  if (!is_first_ever) return fill_.reach_back(next.sequence);
+  fill_.begin_next(next.sequence);
+  acked_to_ = passed_to_ = next;
+}
+
+// What was covered before the gap is answered for by a batch, be it one without entries: behind the gap the receiver
+// could not tell it from what is lost.
+void StreamChain::break_chain(Position next, std::uint64_t lost) {
+  if (!fill_.empty() || fill_.stretch().from < read_.sequence) seal();
+  Link gap;
+  gap.state = State::done;
+  gap.end = next;
+  gap.lost = lost;
+  chain_.push_back(std::move(gap));
+  unpassed_ += lost;
+  if (!sealed_to_ && next.sequence != 0) sealed_to_ = ChainEnd{next.epoch, next.sequence - 1};
+  read_ = next;
+  fill_.begin_next(next.sequence);
+}
+
+void StreamChain::seal() {
+  Link link;
+  link.end = read_;
+  link.number = next_number_++;
+  link.stretch = fill_.stretch();
+  if (sealed_to_ && sealed_to_->epoch != read_.epoch) link.prev = sealed_to_;
+  sealed_to_ = ChainEnd{read_.epoch, read_.sequence - 1};
+  link.entries = fill_.begin_next(read_.sequence);
+  chain_.push_back(std::move(link));
+  ++held_;
+  ++waiting_;
+}
+
+// Moves the cursor over what is done at the chain's head, then over what the filter left out behind that. A gap into a
+// new epoch leaves acked_to where it is, so that after a restart too the first batch there has its "prev".
+void StreamChain::settle() {
+  while (!chain_.empty() && chain_.front().state == State::done) {
+    const Link& link = chain_.front();
+    count_done(link);
+    passed_to_ = link.end;
+    if (!link.is_gap() || link.end.epoch == acked_to_.epoch || acked_to_.epoch == 0) acked_to_ = link.end;
+    lead_counted_ = 0;
+    chain_.pop_front();
+  }
+  const Stretch& head = chain_.empty() ? fill_.stretch() : chain_.front().stretch;
+  const Position head_end = chain_.empty() ? read_ : chain_.front().end;
+  const std::uint64_t newly_filtered = head.lead - lead_counted_;
+  accounting_.filtered += newly_filtered;
+  unpassed_ -= newly_filtered;
+  lead_counted_ = head.lead;
+  passed_to_ = head.count == 0 ? head_end : head.first_entry;
+}
+
+void StreamChain::count_done(const Link& link) {
+  const std::uint64_t filtered = link.stretch.filtered - lead_counted_;
+  accounting_.delivered += link.stretch.count;
+  accounting_.filtered += filtered;
+  accounting_.dropped += link.lost;
+  const std::uint64_t records = link.stretch.count + filtered + link.lost;
+  assert(records <= unpassed_);
+  unpassed_ -= records;
+  if (!link.is_gap()) --held_;
+}
+
+std::optional<BootTime> StreamChain::ready_at() const {
+  if (waiting_ == 0 && fill_.empty()) return std::nullopt;
+  // An alarm does not wait for company, unless others are on their way already.
+  const bool is_urgent = stream_ == Stream::alarms && in_flight_ == 0;
+  const bool waits = waiting_ == 0 && !fill_.full() && !is_urgent;
+  const BootTime ready = waits ? fill_.since() + delay_max_ : BootTime::min();
+  return std::max(ready, paused_until_.value_or(BootTime::min()));
+}
+
+OutgoingBatch StreamChain::send(BootTime now, WallTime wall_now) {
+  if (waiting_ == 0) {
+    seal();
+    settle();
+  }
+  const auto at = std::find_if(chain_.begin(), chain_.end(), [](const Link& l) { return l.state == State::waiting; });
+  Link& link = *at;
+  const BatchHead head = head_of(link, now, wall_now);
+  put_head(link, head);
+  ++link.attempt;
+  link.state = State::in_flight;
+  --waiting_;
+  ++in_flight_;
+  paused_until_.reset();
+  return {
+      make_id(link.number, stream_, link.attempt), stream_, head.epoch, head.from, head.to, head.count, link.message};
+}
+
+void StreamChain::put_head(Link& link, const BatchHead& head) const {
+  std::string message = link.message ? *link.message : std::move(link.entries);
+  link.entries_at = link.message ? encoder_.finish_again(message, link.entries_at, head)  //
+                                 : encoder_.finish(message, head);
+  link.entries = std::string();
+  link.message = std::make_shared<const std::string>(std::move(message));
+}
+
+BatchHead StreamChain::head_of(const Link& link, BootTime now, WallTime wall_now) const {
+  const FrameTimes& times = link.stretch.times;
+  const Duration limit = delay_max_ + kLiveMargin;
+  const Duration boot_age = now - times.boot;
+  const Duration wall_age = wall_now - times.wall;
+  // Boot time alone is not enough: the record may be of an earlier boot.
+  const bool is_live = boot_age >= Duration::zero() && boot_age <= limit && wall_age >= -limit && wall_age <= limit;
+  BatchHead head;
+  head.stream = stream_;
+  head.epoch = link.end.epoch;
+  head.from = link.stretch.from;
+  head.to = link.end.sequence - 1;
+  head.count = link.stretch.count;
+  head.historical = !is_live;
+  head.sent = wall_now;
+  head.prev = link.prev;
+  return head;
+}
+
+bool StreamChain::acknowledge(std::uint64_t batch_id) {
+  const std::size_t index = find(batch_id);
+  if (index == chain_.size() || chain_[index].state == State::done) return false;
+  Link& link = chain_[index];
+  --(link.state == State::waiting ? waiting_ : in_flight_);
+  link.state = State::done;
+  link.message.reset();
+  link.entries = std::string();
+  backoff_.reset();
+  settle();
+  return true;
+}
+
+void StreamChain::fail(std::uint64_t batch_id, BootTime now) {
+  const std::size_t index = find(batch_id);
+  if (index == chain_.size() || chain_[index].state != State::in_flight) return;
+  if (chain_[index].attempt != attempt_part(batch_id)) return;
+  rewind_from(index);
+  // Several of one window fail together: that is one failure.
+  if (!paused_until_) paused_until_ = now + backoff_.next();
+}
+
+void StreamChain::rewind() {
+  rewind_from(0);
+  paused_until_.reset();
+}
+
+void StreamChain::rewind_from(std::size_t index) {
+  for (; index < chain_.size(); ++index) {
+    if (chain_[index].state != State::in_flight) continue;
+    chain_[index].state = State::waiting;
+    --in_flight_;
+    ++waiting_;
+  }
+}
+
+// The index in the chain, its size when there is none.
+std::size_t StreamChain::find(std::uint64_t batch_id) const {
+  const std::uint64_t number = batch_part(batch_id);
+  if (number == 0 || stream_of(batch_id) != stream_) return chain_.size();
+  const auto at = std::find_if(chain_.begin(), chain_.end(), [number](const Link& l) { return l.number == number; });
+  return static_cast<std::size_t>(at - chain_.begin());
+}
+
+std::uint64_t StreamChain::backlog() const {
+  const bool has_unread = read_ < end_ && read_.sequence < end_.sequence;
+  return unpassed_ + (has_unread ? end_.sequence - read_.sequence : 0);
+}
+
+std::optional<WallTime> StreamChain::oldest_pending() const {
+  for (const Link& link : chain_) {
+    if (link.state != State::done && link.stretch.count > 0) return link.stretch.times.wall;
+  }
+  if (fill_.empty()) return std::nullopt;
+  return fill_.stretch().times.wall;
+}
+
+}  // namespace tidegate::uplink

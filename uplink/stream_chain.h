@@ -1,0 +1,122 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "core/backoff.h"
+#include "core/record.h"
+#include "uplink/batch_encoder.h"
+#include "uplink/batch_fill.h"
+#include "uplink/forwarder.h"
+
+namespace tidegate::uplink {
+
+/// One stream of one uplink: what is read, what is on its way, what is done, as one unbroken chain of batches and gaps
+///
+///   acked_to <= passed_to <= read <= announced end
+///   |  batches and gaps, oldest first  |  the batch being filled  |  still in the log  |
+///
+/// Each batch begins where the one before ended, through what the filter left out and over epochs; only a gap breaks
+/// that. A batch that is sent again covers the same stretch with the same entries; only its head (when it was sent, and
+/// by which lane) is new. The cursor moves over the acknowledged beginning of the chain and nothing else.
+///
+/// Batch ids carry the stream and the attempt: an acknowledgement counts whatever attempt it belongs to, a failure only
+/// when it is the last one's. Passive; part of a Forwarder, which decides how much may be held and sent.
+class StreamChain {
+ public:
+  StreamChain(Stream stream, const ForwarderOptions& options, BatchEncoder& encoder, TagFilter& filter,
+              std::uint64_t jitter_seed);
+
+  static Stream stream_of(std::uint64_t batch_id);
+
+  void restore(const Cursor& cursor, const Accounting& accounting);
+  void announce(Position end);
+  /// Whether records that were announced are still to be read.
+  bool is_behind() const { return !rests_ && read_ < end_; }
+  /// Behind by the epoch alone: there is something only if the new epoch gave numbers out again.
+  bool may_be_at_end() const { return read_.sequence >= end_.sequence; }
+  Position read_position() const { return read_; }
+  bool fill_is_full() const { return fill_.full(); }
+
+  /// Takes what fits into the batch being filled and `room` more.
+  void supply(const RecordBatch& batch, BootTime now, std::size_t room);
+  void supply_gap(Position next, std::uint64_t lost);
+
+  std::size_t held() const { return held_; }            // batches in the chain, whatever their state
+  std::size_t waiting() const { return waiting_; }      // of these to be sent, the first time or again
+  std::size_t in_flight() const { return in_flight_; }  // of these sent and unanswered
+
+  /// From when on send() is possible; nothing when there is nothing to send.
+  std::optional<BootTime> ready_at() const;
+  /// The oldest waiting batch, else the one being filled. Only when ready.
+  OutgoingBatch send(BootTime now, WallTime wall_now);
+
+  /// False for what is not known or done already.
+  bool acknowledge(std::uint64_t batch_id);
+  void fail(std::uint64_t batch_id, BootTime now);
+  /// All in flight has to go out again, without a pause.
+  void rewind();
+
+  Cursor cursor() const { return {acked_to_, passed_to_}; }
+  const Accounting& accounting() const { return accounting_; }
+  std::uint64_t backlog() const;
+  std::optional<WallTime> oldest_pending() const;
+
+ private:
+  enum class State : std::uint8_t { waiting, in_flight, done };
+  struct Link {
+    bool is_gap() const { return number == 0; }
+
+    State state = State::waiting;
+    Position end;
+    std::uint64_t lost = 0;  // a gap: nothing below is used
+    std::uint64_t number = 0;
+    std::uint16_t attempt = 0;
+    Stretch stretch;
+    std::optional<ChainEnd> prev;
+    std::string entries;                         // until it is sent first, then
+    std::shared_ptr<const std::string> message;  // with the entries at
+    std::size_t entries_at = 0;
+  };
+
+  bool enter(const RecordBatch& batch);
+  void move_to(Position next, std::uint64_t lost);
+  void begin_epoch(Position next);
+  void break_chain(Position next, std::uint64_t lost);
+  void seal();
+  void settle();
+  void count_done(const Link& link);
+  std::size_t find(std::uint64_t batch_id) const;
+  void rewind_from(std::size_t index);
+  void put_head(Link& link, const BatchHead& head) const;
+  BatchHead head_of(const Link& link, BootTime now, WallTime wall_now) const;
+
+  const Stream stream_;
+  const Duration delay_max_;
+  const BatchEncoder& encoder_;
+  BatchFill fill_;
+  std::deque<Link> chain_;
+  std::optional<ChainEnd> sealed_to_;  // what the last batch or the cursor covered
+
+  Position read_;
+  Position end_;
+  bool rests_ = false;  // the log had nothing: wait for the next announcement
+  Position acked_to_;
+  Position passed_to_;
+  Accounting accounting_;
+  std::uint64_t unpassed_ = 0;      // records between passed_to_ and read_
+  std::uint64_t lead_counted_ = 0;  // filtered records at the chain's head that are in accounting_ already
+
+  std::size_t held_ = 0;
+  std::size_t waiting_ = 0;
+  std::size_t in_flight_ = 0;
+  std::uint64_t next_number_ = 1;
+  Backoff backoff_;
+  std::optional<BootTime> paused_until_;
+};
+
+}  // namespace tidegate::uplink

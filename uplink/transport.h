@@ -1,0 +1,39 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "core/error.h"
+#include "uplink/forwarder.h"
+#include "uplink/options.h"
+
+namespace tidegate::uplink {
+
+/// What a transport reports. Called on any thread: the daemon posts it to the core.
+struct TransportHandlers {
+  std::function<void(std::uint64_t batch_id, bool ok)> done;
+  std::function<void(bool up, std::string detail)> link;
+};
+
+/// Carries batches to one target. Calls come from the core thread and never block on network or disk.
+class Transport {
+ public:
+  virtual ~Transport() = default;
+  virtual Result<void> start() = 0;
+  /// Gives what is in flight `grace` to be acknowledged, then ends.
+  virtual void stop(Duration grace) = 0;
+  /// `done` reports the batch exactly once.
+  virtual void send(const OutgoingBatch& batch) = 0;
+};
+
+std::unique_ptr<Transport> make_mqtt_transport(MqttUplinkOptions options, std::string gateway,
+                                               TransportHandlers handlers);
+
+/// Appends each batch's records as NDJSON, one object a record with stream, epoch and seq, and reports it when the file
+/// is synced. A thread of its own writes.
+std::unique_ptr<Transport> make_file_transport(FileUplinkOptions options, std::string gateway,
+                                               TransportHandlers handlers);
+
+}  // namespace tidegate::uplink
