@@ -1,0 +1,168 @@
+#include "daemon/admin_api.h"
+
+#include <algorithm>
+#include <charconv>
+#include <string_view>
+#include <utility>
+
+#include "core/text.h"
+#include "daemon/disk_feed.h"
+#include "daemon/gateway.h"
+#include "daemon/json_writer.h"
+#include "daemon/metrics.h"
+#include "daemon/offset.h"
+#include "daemon/record_json.h"
+#include "daemon/status.h"
+
+namespace tidegate::daemon {
+namespace {
+
+constexpr std::size_t kRecordsMax = 1'000;        // of one answer
+constexpr std::size_t kAnswerBytesMax = 1 << 20;  // about: ends behind the record that passes it
+
+AdminResponse refuse(unsigned status, std::string_view why) {
+  AdminResponse response;
+  response.status = status;
+  JsonWriter(response.body).begin_object().member("error", why).end_object();
+  return response;
+}
+
+std::string member_of(const AdminRequest& request, const std::string& name, std::string fallback) {
+  const auto found = request.query.find(name);
+  return found == request.query.end() ? std::move(fallback) : found->second;
+}
+
+// Collects the records of one answer, from memory or from disk, until it is full or the log ends.
+class RecordsAnswer : public std::enable_shared_from_this<RecordsAnswer> {
+ public:
+  RecordsAnswer(Gateway& gateway, Stream stream, std::string tag, std::size_t limit, AdminRespond respond)
+      : gateway_(gateway),
+        stream_(stream),
+        tag_(std::move(tag)),
+        limit_(limit),
+        respond_(std::move(respond)),
+        json_(gateway.tags()),
+        feed_(gateway.log(), stream, gateway.storage(), gateway.loop()) {}
+
+  void read_from(Position from) {
+    next_ = from;
+    while (!is_full()) {
+      const auto outcome = gateway_.log().read(stream_, next_);
+      if (outcome.status == buffer::ReadStatus::on_disk) {
+        feed_.read(next_, [self = shared_from_this()](const Result<DiskFeed::Outcomes>& read) { self->on_read(read); });
+        return;
+      }
+      if (!take(outcome)) break;
+    }
+    finish();
+  }
+
+ private:
+  bool is_full() const { return records_ >= limit_ || body_.size() >= kAnswerBytesMax; }
+
+  void on_read(const Result<DiskFeed::Outcomes>& read) {
+    if (!read) {
+      respond_(refuse(500, read.error().message));
+      return;
+    }
+    for (const auto& outcome : *read) {
+      if (is_full() || !take(outcome)) return finish();
+    }
+    read_from(next_);
+  }
+
+  bool take(const buffer::ReadOutcome& outcome) {
+    if (outcome.status == buffer::ReadStatus::gone) {
+      next_ = outcome.next;
+      return true;
+    }
+    if (outcome.status != buffer::ReadStatus::ready) {
+      at_end_ = true;
+      return false;
+    }
+    const RecordBatch& batch = *outcome.batch;
+    for (std::size_t i = 0; i < batch.size() && !is_full(); ++i) {
+      next_ = {batch.epoch, batch.first + i + 1};
+      if (!json_.matches(batch, i, tag_)) continue;
+      if (records_++ > 0) body_ += ',';
+      json_.append(body_, batch, i);
+    }
+    return true;
+  }
+
+  void finish() {
+    AdminResponse response;
+    JsonWriter json(response.body);
+    json.begin_object().key("records").raw("[" + body_ + "]");
+    json.member("next", format_position(next_)).member("end", at_end_).end_object();
+    respond_(std::move(response));
+  }
+
+  Gateway& gateway_;
+  Stream stream_;
+  std::string tag_;
+  std::size_t limit_;
+  AdminRespond respond_;
+  RecordJson json_;
+  DiskFeed feed_;
+  std::string body_;
+  std::size_t records_ = 0;
+  Position next_;
+  bool at_end_ = false;
+};
+
+}  // namespace
+
+void AdminApi::answer(const AdminRequest& request, const AdminRespond& respond) {
+  if (request.method != "GET" && request.method != "HEAD") return respond(refuse(405, "only GET is answered here"));
+  AdminResponse response;
+  if (request.path == "/healthz") {
+    if (!gateway_.makes_progress()) return respond(refuse(503, "the disk does not answer"));
+    response.body = "{\"status\":\"ok\"}";
+  } else if (request.path == "/readyz") {
+    if (!gateway_.is_ready()) return respond(refuse(503, "not ready"));
+    if (gateway_.pipeline().is_stalled()) return respond(refuse(503, gateway_.pipeline().stall_reason()));
+    response.body = "{\"status\":\"ready\"}";
+  } else if (request.path == "/metrics") {
+    response.content_type = "text/plain; version=0.0.4; charset=utf-8";
+    response.body = render_metrics(gateway_);
+  } else if (request.path == "/api/v1/status") {
+    response.body = render_status(gateway_);
+  } else if (request.path == "/api/v1/readings/latest") {
+    response.body = render_latest(gateway_);
+  } else if (request.path == "/api/v1/alarms") {
+    response.body = render_alarms(gateway_);
+  } else if (request.path == "/api/v1/records") {
+    return answer_records(request, respond);
+  } else {
+    return respond(refuse(404,
+                          "known are /healthz /readyz /metrics /api/v1/status /api/v1/readings/latest "
+                          "/api/v1/alarms /api/v1/records"));
+  }
+  respond(std::move(response));
+}
+
+void AdminApi::answer_records(const AdminRequest& request, const AdminRespond& respond) {
+  const auto stream = parse_stream(member_of(request, "stream", "readings"));
+  if (!stream) return respond(refuse(400, "stream: allowed are readings, alarms, events"));
+  std::size_t limit = kRecordsMax;
+  const std::string limit_text = member_of(request, "limit", "1000");
+  const auto [end, problem] = std::from_chars(limit_text.data(), limit_text.data() + limit_text.size(), limit);
+  if (problem != std::errc() || end != limit_text.data() + limit_text.size() || limit == 0) {
+    return respond(refuse(400, "limit: a whole number from 1 to 1000"));
+  }
+  Position from = gateway_.log().oldest(*stream);
+  if (const std::string text = member_of(request, "from", ""); text == "end") {
+    from = gateway_.log().end(*stream);
+  } else if (!text.empty()) {
+    const auto offset = parse_offset(text);
+    if (!offset) return respond(refuse(400, offset.error().message));
+    if (offset->time) return respond(refuse(400, "from: EPOCH:SEQUENCE, SEQUENCE or end"));
+    from = offset->position ? *offset->position : resolve_sequence(gateway_.log().state(), *stream, *offset->sequence);
+  }
+  std::make_shared<RecordsAnswer>(gateway_, *stream, member_of(request, "tag", ""), std::min(limit, kRecordsMax),
+                                  respond)
+      ->read_from(from);
+}
+
+}  // namespace tidegate::daemon

@@ -1,0 +1,46 @@
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+
+#include "core/error.h"
+#include "daemon/admin_address.h"
+#include "daemon/event_loop.h"
+
+namespace tidegate::daemon {
+
+struct AdminRequest {
+  std::string method;
+  std::string path;                          // without the query
+  std::map<std::string, std::string> query;  // percent-decoded
+};
+
+struct AdminResponse {
+  unsigned status = 200;
+  std::string content_type = "application/json";
+  std::string body;
+};
+
+using AdminRespond = std::function<void(AdminResponse)>;
+/// Answers a request, at once or later, on the core thread, exactly once.
+using AdminHandler = std::function<void(const AdminRequest&, AdminRespond)>;
+
+/// HTTP/1.1 on "HOST:PORT" or "unix:/path" (Boost.Beast). Bounded: so many connections, so large a request, so long to
+/// wait for one. Runs on the event loop.
+class AdminServer {
+ public:
+  virtual ~AdminServer() = default;
+  /// Where it listens, with the real port.
+  virtual std::string address() const = 0;
+  virtual void stop() = 0;
+};
+
+Result<std::unique_ptr<AdminServer>> start_admin_server(EventLoop& loop, const AdminAddress& address,
+                                                        AdminHandler handler);
+
+/// One GET to the admin address; the body, or an error that names the address and what was answered. Blocking.
+Result<std::string> admin_get(const AdminAddress& address, const std::string& target);
+
+}  // namespace tidegate::daemon

@@ -1,0 +1,171 @@
+#include "daemon/checkpointer.h"
+
+#include <algorithm>
+#include <charconv>
+#include <iterator>
+#include <optional>
+#include <utility>
+
+#include "core/log.h"
+#include "core/text.h"
+
+namespace tidegate::daemon {
+namespace {
+
+constexpr Duration kInterval = std::chrono::seconds(1);
+constexpr Duration kRulesInterval = std::chrono::seconds(10);
+
+}  // namespace
+
+Checkpointer::Checkpointer(Parts parts, std::string rules)
+    : parts_(parts), timer_(parts.loop->make_timer()), rules_(std::move(rules)) {}
+
+void Checkpointer::start() {
+  timer_->arm(kInterval, [this] { tick(); });
+}
+
+void Checkpointer::tick() {
+  if (!saving_ && signature() != saved_signature_) {
+    auto now_signature = signature();
+    save(collect(), [this, now_signature = std::move(now_signature)](bool ok) {
+      if (ok) saved_signature_ = now_signature;
+    });
+  }
+  timer_->arm(kInterval, [this] { tick(); });
+}
+
+void Checkpointer::save_last(std::function<void(bool ok)> done) {
+  timer_->cancel();
+  rules_taken_ = BootTime{};
+  rules_next_.reset();
+  buffer::Checkpoint checkpoint = collect();
+  checkpoint.log.clean = is_all_durable();
+  if (!checkpoint.log.clean) log_error("state", "some records could not be synced: the next start is an unclean one");
+  save(std::move(checkpoint), std::move(done));
+}
+
+// A checkpoint under way is no obstacle: the storage thread does them in order.
+void Checkpointer::save(buffer::Checkpoint checkpoint, std::function<void(bool ok)> done) {
+  saving_ = true;
+  saving_since_ = parts_.clock->boot_now();
+  auto shared = std::make_shared<buffer::Checkpoint>(std::move(checkpoint));
+  parts_.storage->post([this, shared, done = std::move(done)] {
+    const auto saved = parts_.store->save(*shared);
+    const std::string failure = saved ? std::string() : saved.error().message;
+    parts_.loop->post([this, shared, done, failure] {
+      saving_ = false;
+      if (!failure.empty() && failure != failure_) log_error("state", "checkpoint not saved: {}", failure);
+      failure_ = failure;
+      if (failure.empty()) report_passed(shared->cursors);
+      done(failure.empty());
+    });
+  });
+}
+
+buffer::Checkpoint Checkpointer::collect() {
+  buffer::Checkpoint checkpoint;
+  checkpoint.log = parts_.log->state();
+  checkpoint.log.clean = false;
+  for (const auto& uplink : *parts_.uplinks) {
+    const auto cursors = uplink->cursors();
+    checkpoint.cursors.insert(checkpoint.cursors.end(), cursors.begin(), cursors.end());
+  }
+  take_rules();
+  checkpoint.rules = rules_;
+  for (const auto& source : parts_.pipeline->sources()) {
+    checkpoint.counters["accepted/" + source.driver->name()] = source.accepted;
+  }
+  return checkpoint;
+}
+
+bool Checkpointer::is_all_durable() const {
+  const auto& log = *parts_.log;
+  return std::all_of(std::begin(kAllStreams), std::end(kAllStreams),
+                     [&](Stream stream) { return log.durable(stream) == log.end(stream); });
+}
+
+void Checkpointer::take_rules() {
+  auto& log = *parts_.log;
+  const BootTime now = parts_.clock->boot_now();
+  const bool due = rules_taken_ == BootTime{} || now - rules_taken_ >= kRulesInterval;
+  // While alarms wait for the log, the engine's state is ahead of it and must not be kept.
+  if (due && !rules_next_ && !parts_.pipeline->is_stalled()) {
+    const auto& pipeline = *parts_.pipeline;
+    rules_next_ = RulesState{pipeline.rules().save(), pipeline.judged_to(), log.end(Stream::alarms)};
+    rules_taken_ = now;
+  }
+  if (!rules_next_) return;
+  if (rules_next_->readings > log.durable(Stream::readings) || rules_next_->alarms > log.durable(Stream::alarms))
+    return;
+  rules_ = pack_rules(*rules_next_);
+  rules_next_.reset();
+}
+
+void Checkpointer::report_passed(const std::vector<buffer::StoredCursor>& cursors) {
+  for (const Stream stream : kAllStreams) {
+    // Without a consumer nothing is lost when it is evicted.
+    Position least = parts_.log->end(stream);
+    for (const auto& uplink : *parts_.uplinks) {
+      const auto& streams = uplink->forwarder().options().streams;
+      if (std::find(streams.begin(), streams.end(), stream) == streams.end()) continue;
+      const auto cursor = std::find_if(cursors.begin(), cursors.end(), [&](const auto& one) {
+        return one.uplink == uplink->name() && one.stream == stream;
+      });
+      least = std::min(least, cursor == cursors.end() ? Position{} : cursor->passed_to);
+    }
+    parts_.log->set_passed(stream, least);
+  }
+}
+
+std::vector<std::uint64_t> Checkpointer::signature() const {
+  std::vector<std::uint64_t> signature;
+  for (const Stream stream : kAllStreams) {
+    signature.push_back(parts_.log->end(stream).sequence);
+    signature.push_back(parts_.log->durable(stream).sequence);
+  }
+  for (const auto& uplink : *parts_.uplinks) {
+    for (const auto& cursor : uplink->cursors()) {
+      signature.push_back(cursor.acked_to.sequence);
+      signature.push_back(cursor.passed_to.sequence);
+      signature.push_back(cursor.passed_to.epoch);
+    }
+  }
+  return signature;
+}
+
+Duration Checkpointer::busy_for() const {
+  return saving_ ? parts_.clock->boot_now() - saving_since_ : Duration::zero();
+}
+
+// A line "EPOCH SEQUENCE EPOCH SEQUENCE" of readings and alarms, then the engine's own text.
+std::string Checkpointer::pack_rules(const RulesState& state) {
+  std::string packed;
+  for (const Position position : {state.readings, state.alarms}) {
+    append_number(packed, std::uint64_t{position.epoch});
+    packed += ' ';
+    append_number(packed, position.sequence);
+    packed += ' ';
+  }
+  packed.back() = '\n';
+  return packed + state.engine;
+}
+
+std::optional<Checkpointer::RulesState> Checkpointer::unpack_rules(const std::string& packed) {
+  const std::size_t line_end = packed.find('\n');
+  if (line_end == std::string::npos) return std::nullopt;
+  const auto words = split(std::string_view(packed).substr(0, line_end), ' ');
+  if (words.size() != 4) return std::nullopt;
+  const auto number = [](std::string_view word, auto& into) {
+    const auto [end, problem] = std::from_chars(word.data(), word.data() + word.size(), into);
+    return problem == std::errc() && end == word.data() + word.size();
+  };
+  RulesState state;
+  if (!number(words[0], state.readings.epoch) || !number(words[1], state.readings.sequence) ||
+      !number(words[2], state.alarms.epoch) || !number(words[3], state.alarms.sequence)) {
+    return std::nullopt;
+  }
+  state.engine = packed.substr(line_end + 1);
+  return state;
+}
+
+}  // namespace tidegate::daemon

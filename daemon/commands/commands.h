@@ -1,0 +1,56 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+namespace tidegate::daemon {
+
+/// What a command returns to the shell.
+enum ExitCode : int { kExitDone = 0, kExitFailed = 1, kExitUsage = 64, kExitConfiguration = 78 };
+
+/// Where to find the running daemon: `admin` if given, else the `admin` of the configuration file.
+struct DaemonLocation {
+  std::string admin;
+  std::string config_file;
+};
+
+struct TailOptions {
+  DaemonLocation daemon;
+  std::string data_dir;  // not empty: read the files instead of asking the daemon
+  std::string stream = "readings";
+  std::string from;
+  std::string tag;
+  bool follow = false;
+};
+
+struct SimulateModbusOptions {
+  std::string listen = "127.0.0.1:0";
+  std::string serial;  // a serial device instead of TCP
+  std::string units = "1";
+  std::uint32_t registers = 1000;
+};
+
+struct SimulateMqttOptions {
+  std::string broker = "mqtt://127.0.0.1:1883";
+  std::string topic = "plant/{device}/{tag}";
+  std::uint32_t devices = 4;
+  std::uint32_t tags = 2;
+  double rate = 10;         // messages a second over all
+  std::uint64_t count = 0;  // 0: until stopped
+};
+
+int run_gateway(const std::string& config_file, const std::string& log_level);
+int check_config(const std::string& config_file);
+int print_config_reference();
+int show_status(const DaemonLocation& location, bool json);
+int tail_records(const TailOptions& options);
+int list_log(const std::string& data_dir);
+int cat_log(const std::string& data_dir, const std::string& stream, const std::string& from);
+int verify_log(const std::string& data_dir);
+int simulate_modbus(const SimulateModbusOptions& options);
+int simulate_mqtt(const SimulateMqttOptions& options);
+
+/// Says on standard error what went wrong; returns kExitFailed.
+int report_failure(const std::string& message);
+
+}  // namespace tidegate::daemon

@@ -1,0 +1,105 @@
+#include <malloc.h>
+
+#include <csignal>
+#include <iostream>
+#include <utility>
+
+#include "core/log.h"
+#include "daemon/admin_api.h"
+#include "daemon/admin_server.h"
+#include "daemon/commands/commands.h"
+#include "daemon/config/config.h"
+#include "daemon/gateway.h"
+
+namespace tidegate::daemon {
+namespace {
+
+// A dozen threads would each get an arena of their own, which costs more memory than it saves time here.
+void bound_allocator() {
+  mallopt(M_ARENA_MAX, 2);
+  mallopt(M_TRIM_THRESHOLD, 256 * 1024);
+}
+
+void print_problems(const std::vector<Problem>& problems) {
+  for (const auto& problem : problems) std::cerr << format_problem(problem) << '\n';
+}
+
+void reload(Gateway& gateway, const std::string& config_file) {
+  const auto config = load_config(config_file);
+  if (config) {
+    gateway.reload(*config);
+    return;
+  }
+  for (const auto& problem : config.error()) log_error("config", "{}", format_problem(problem));
+  log_error("config", "{} is wrong: nothing was changed", config_file);
+}
+
+int run(Config config, const std::string& config_file) {
+  const SystemClock clock;
+  EventLoop loop;
+  const AdminAddress admin = config.gateway.admin;
+  Gateway gateway(std::move(config), loop, clock);
+  if (const auto opened = gateway.open(); !opened) return report_failure(opened.error().message);
+
+  AdminApi api(gateway);
+  std::unique_ptr<AdminServer> server;
+  if (admin.kind != AdminAddress::Kind::off) {
+    auto started = start_admin_server(loop, admin, [&api](const AdminRequest& request, const AdminRespond& respond) {
+      api.answer(request, respond);
+    });
+    if (!started) return report_failure(started.error().message);
+    server = std::move(*started);
+    log_info("gateway", "admin address {}", server->address());
+  }
+  for (const int signal_number : {SIGTERM, SIGINT}) loop.on_signal(signal_number, [&gateway] { gateway.stop(); });
+  loop.on_signal(SIGHUP, [&] { reload(gateway, config_file); });
+  if (const auto started = gateway.start(); !started) return report_failure(started.error().message);
+  log_info("gateway", "ready");
+  loop.run();
+  log_info("gateway", "stopped");
+  return kExitDone;
+}
+
+}  // namespace
+
+int run_gateway(const std::string& config_file, const std::string& log_level) {
+  const auto level = parse_log_level(log_level);
+  if (!level) {
+    report_failure(level.error().message);
+    return kExitUsage;
+  }
+  auto config = load_config(config_file);
+  if (!config) {
+    print_problems(config.error());
+    return kExitConfiguration;
+  }
+  bound_allocator();
+  std::signal(SIGPIPE, SIG_IGN);
+  std::signal(SIGHUP, SIG_IGN);  // until there is something to reload
+  set_up_logging(*level);
+  for (const auto& warning : config->warnings) log_warning("config", "{}", format_problem(warning));
+  return run(std::move(*config), config_file);
+}
+
+int check_config(const std::string& config_file) {
+  const auto config = load_config(config_file);
+  if (!config) {
+    print_problems(config.error());
+    return kExitConfiguration;
+  }
+  print_problems(config->warnings);
+  std::cout << config_file << " is valid\n";
+  return kExitDone;
+}
+
+int print_config_reference() {
+  std::cout << configuration_reference();
+  return kExitDone;
+}
+
+int report_failure(const std::string& message) {
+  std::cerr << "tidegate: " << message << '\n';
+  return kExitFailed;
+}
+
+}  // namespace tidegate::daemon

@@ -1,0 +1,86 @@
+#pragma once
+
+// Rows that several sections share.
+
+#include <chrono>
+#include <string>
+#include <vector>
+
+#include "daemon/config/rows.h"
+#include "daemon/config/scope.h"
+#include "daemon/config/values.h"
+#include "mqtt/broker_options.h"
+
+namespace tidegate::daemon {
+
+/// How to reach a broker, for an owner with a member `broker`.
+template <class Owner>
+std::vector<Key> broker_keys(const std::string& client_id_default) {
+  using namespace rows;
+  using namespace std::chrono_literals;
+  using mqtt::BrokerOptions;
+  const auto of = [](auto member) {
+    return [member](Owner & owner) -> auto& { return owner.broker.*member; };
+  };
+  return {
+      parsed<Owner>("broker",
+                    [](const std::string& text, Owner& owner) { return parse_broker_uri(text, owner.broker); })
+          .required()
+          .must_be("\"mqtt://HOST[:PORT]\" or \"mqtts://HOST[:PORT]\"")
+          .example("\"mqtt://127.0.0.1:1883\"")
+          .says("The broker; `mqtts` is MQTT over TLS. The port is 1883, with TLS 8883, when none is given."),
+      text<Owner>("client_id", of(&BrokerOptions::client_id))
+          .by_default_is(client_id_default)
+          .example("\"tidegate-plant-7\"")
+          .says("What this connection is to the broker, which keeps its session under this name. Two connections to a "
+                "broker need two names."),
+      text<Owner>("username", of(&BrokerOptions::username)).example("\"gateway\"").says("Login."),
+      secret<Owner>("password", of(&BrokerOptions::password))
+          .example("{ file = \"secret\" }")
+          .says("Password of the login."),
+      duration<Owner>("keep_alive", of(&BrokerOptions::keep_alive), 5s, 65535s)
+          .by_default("20s")
+          .says("How long the connection may be silent. A dead one is found in about one and a half times that."),
+      duration<Owner>("connect_timeout", of(&BrokerOptions::connect_timeout), 1s, 5min)
+          .by_default("10s")
+          .says("How long one try to connect may take."),
+      duration<Owner>("reconnect_most", of(&BrokerOptions::reconnect_most), 1s, 1h)
+          .by_default("60s")
+          .says("The longest pause between two tries to connect; the pauses grow and are spread at random."),
+  };
+}
+
+/// The table `tls`, for an owner with a member `broker`.
+template <class Owner>
+Section tls_keys() {
+  using namespace rows;
+  using mqtt::TlsOptions;
+  Section section = table<Owner>(
+      "tls", [](Owner & owner) -> auto& { return owner.broker.tls; },
+      "How the broker is checked and how we show who we are; only with `mqtts://`.");
+  section.keys = {
+      file<TlsOptions>("ca", &TlsOptions::ca_file)
+          .by_default_is("the system's")
+          .example("\"ca.pem\"")
+          .says("Certificates that the broker's has to come from."),
+      file<TlsOptions>("cert", &TlsOptions::cert_file)
+          .example("\"client.pem\"")
+          .says("Our own certificate, with the chain; together with `key`."),
+      secret_file<TlsOptions>("key", &TlsOptions::key_file)
+          .example("{ file = \"client.key\" }")
+          .says("The key of our own certificate."),
+  };
+  Key insecure = row("insecure_skip_verification_i_know_what_i_do", KeyType::boolean, 0, 1);
+  insecure.store = [](void* owner, Setting& setting) -> Result<void> {
+    static_cast<TlsOptions*>(owner)->verify = !std::get<bool>(setting);
+    return {};
+  };
+  section.keys.push_back(std::move(insecure).by_default(false).says(
+      "Takes any certificate of any broker. Whoever is on the way can then read and change everything."));
+  return section;
+}
+
+/// Checks over the keys of broker_keys and tls_keys, and the default of client_id.
+void finish_broker(mqtt::BrokerOptions& broker, const std::string& default_client_id, const Scope& scope);
+
+}  // namespace tidegate::daemon

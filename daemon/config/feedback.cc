@@ -1,0 +1,52 @@
+#include "daemon/config/feedback.h"
+
+#include <algorithm>
+
+#include "core/text.h"
+#include "drivers/mqtt/topic_template.h"
+
+namespace tidegate::daemon {
+namespace {
+
+std::string filled(std::string topic, const std::string& placeholder, const std::string& text) {
+  for (std::size_t at = topic.find(placeholder); at != std::string::npos; at = topic.find(placeholder, at)) {
+    topic.replace(at, placeholder.size(), text);
+    at += text.size();
+  }
+  return topic;
+}
+
+bool takes_one_of(const drivers::MqttDriverOptions& driver, const std::string& topic) {
+  return std::any_of(driver.subscribe.begin(), driver.subscribe.end(), [&](const auto& subscribe) {
+    const auto wanted = drivers::TopicTemplate::parse(subscribe.topic);
+    return wanted && wanted->match(topic);
+  });
+}
+
+}  // namespace
+
+std::string broker_place(const std::string& uri) {
+  const std::string authority = uri.substr(uri.find("://") + 3);
+  const std::size_t colon = authority.rfind(':');
+  const std::string host = authority.substr(0, colon);
+  const bool is_local = host == "localhost" || host == "[::1]";
+  return (is_local ? "127.0.0.1" : host) + authority.substr(colon);
+}
+
+void warn_of_feedback(const uplink::MqttUplinkOptions& uplink, const Scope& scope) {
+  const Config& config = scope.state().config;
+  if (uplink.broker.uri.empty()) return;
+  for (const auto& driver : config.mqtt_drivers) {
+    if (driver.broker.uri.empty() || broker_place(driver.broker.uri) != broker_place(uplink.broker.uri)) continue;
+    for (const Stream stream : uplink.forwarder.streams) {
+      const std::string topic =
+          filled(filled(uplink.topic, "{gateway}", config.gateway.id), "{stream}", to_string(stream));
+      if (!takes_one_of(driver, topic)) continue;
+      scope.odd("topic", "is subscribed to by the driver \"" + clip(driver.name) + "\" on the same broker: \"" +
+                             clip(topic) + "\" would come in again");
+      break;
+    }
+  }
+}
+
+}  // namespace tidegate::daemon

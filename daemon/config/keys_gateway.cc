@@ -1,0 +1,152 @@
+#include <unistd.h>
+
+#include <array>
+#include <cstdlib>
+
+#include "core/text.h"
+#include "daemon/config/keys.h"
+#include "daemon/config/rows.h"
+#include "daemon/config/scope.h"
+#include "daemon/config/values.h"
+
+namespace tidegate::daemon {
+namespace {
+
+using namespace std::chrono_literals;
+constexpr std::uint64_t kKiB = 1024;
+constexpr std::uint64_t kMiB = 1024 * kKiB;
+constexpr std::uint64_t kTiB = 1024 * 1024 * kMiB;
+
+std::string host_name() {
+  std::array<char, 256> name{};
+  return ::gethostname(name.data(), name.size() - 1) == 0 ? name.data() : "";
+}
+
+// systemd may name several directories, separated by colons.
+std::string runtime_directory(const std::string& data_dir) {
+  const char* given = std::getenv("RUNTIME_DIRECTORY");
+  if (given == nullptr || *given == '\0') return data_dir + "/run";
+  return std::string(split(given, ':').front());
+}
+
+void finish_gateway(GatewayOptions& gateway, const Scope& scope) {
+  if (!scope.has("id")) {
+    gateway.id = host_name();
+    if (!check_name(gateway.id)) {
+      scope.wrong(
+          "id", "is missing, and the host name \"" + clip(gateway.id) + "\" cannot stand in; it must be " + kNameForm);
+    }
+  }
+  if (!scope.has("runtime_dir")) gateway.runtime_dir = runtime_directory(gateway.data_dir);
+}
+
+}  // namespace
+
+Section gateway_keys() {
+  using namespace rows;
+  Section section = table<Config>("gateway", &Config::gateway, "This gateway.");
+  section.keys = {
+      checked<GatewayOptions>("id", &GatewayOptions::id, check_name)
+          .must_be(kNameForm)
+          .by_default_is("the host name")
+          .example("\"plant-7\"")
+          .says("Who sends: stands in topics, batches and the default client ids."),
+      text<GatewayOptions>("data_dir", &GatewayOptions::data_dir)
+          .must_be("the path of a directory")
+          .by_default("/var/lib/tidegate")
+          .says("Where the ring log and the state database live. One daemon to a directory."),
+      text<GatewayOptions>("runtime_dir", &GatewayOptions::runtime_dir)
+          .must_be("the path of a directory")
+          .by_default_is("`$RUNTIME_DIRECTORY`, else `run` in the data directory")
+          .example("\"/run/tidegate\"")
+          .says("Where the shared-memory queues of the MQTT drivers live; best on a tmpfs."),
+      parsed<GatewayOptions>("admin",
+                             [](const std::string& text, GatewayOptions& gateway) -> Result<void> {
+                               auto address = parse_local_admin_address(text);
+                               if (!address) return tl::unexpected(address.error());
+                               gateway.admin = std::move(*address);
+                               return {};
+                             })
+          .must_be("\"HOST:PORT\" on loopback, \"unix:PATH\" or \"\" for none")
+          .may_be_empty()
+          .by_default("127.0.0.1:8480")
+          .says("Where health, metrics and API are served. Port 0 takes a free one."),
+      later("admin_token", "serve the admin address on loopback or a Unix socket"),
+      later("admin_tls", "serve the admin address on loopback or a Unix socket"),
+  };
+  section.finish = finish<GatewayOptions>(finish_gateway);
+  return section;
+}
+
+Section buffer_keys() {
+  using namespace rows;
+  using Ring = buffer::RingLogOptions;
+  const auto size_of = [](Stream stream) {
+    return [stream](BufferOptions& buffer) -> std::uint64_t& {
+      return buffer.ring.size_max_bytes.at(static_cast<std::size_t>(stream));
+    };
+  };
+  const auto ring = [](auto member) {
+    return [member](BufferOptions & buffer) -> auto& { return buffer.ring.*member; };
+  };
+  Section section = table<Config>("buffer", &Config::buffer, "The durable ring log.");
+  section.keys = {
+      size<BufferOptions>("size", size_of(Stream::readings), kMiB, kTiB)
+          .by_default("256MiB")
+          .says("Disk space of the stream `readings`. When it is full, the oldest readings go."),
+      size<BufferOptions>("alarms_size", size_of(Stream::alarms), kMiB, kTiB)
+          .by_default("16MiB")
+          .says("Disk space of the stream `alarms`."),
+      size<BufferOptions>("events_size", size_of(Stream::events), kMiB, kTiB)
+          .by_default("8MiB")
+          .says("Disk space of the stream `events`."),
+      size<BufferOptions>("segment_size", ring(&Ring::segment_bytes_max), 64 * kKiB, 1024 * kMiB)
+          .by_default("16MiB")
+          .says("Size of one file of the log, at most; never more than an eighth of its stream."),
+      size<BufferOptions>("memory", ring(&Ring::memory_bytes_max), 64 * kKiB, 256 * kMiB)
+          .by_default("1MiB")
+          .says("How much of the newest a stream keeps in memory for uplinks that keep up."),
+      later("max_age", "the oldest readings go by size: set buffer.size"),
+      choice<BufferOptions, buffer::SyncPolicy>("sync", ring(&Ring::sync),
+                                                {{"always", buffer::SyncPolicy::always},
+                                                 {"interval", buffer::SyncPolicy::interval},
+                                                 {"os", buffer::SyncPolicy::os}})
+          .by_default("interval")
+          .says(
+              "When written readings are made durable: after every write, after `sync_interval`, or when the "
+              "operating system likes. None of them loses anything to a kill; a power cut loses what was not synced."),
+      duration<BufferOptions>("sync_interval", ring(&Ring::sync_interval), 10ms, 60s)
+          .by_default("250ms")
+          .says("The longest time between two syncs with `sync = \"interval\"`."),
+      choice<BufferOptions, AckPolicy>("ack", &BufferOptions::ack,
+                                       {{"durable", AckPolicy::durable}, {"written", AckPolicy::written}})
+          .by_default("durable")
+          .says("When a driver without an `ack` of its own acknowledges to its source. `driver.mqtt` has its own; no "
+                "other driver of this version acknowledges."),
+      choice<BufferOptions, buffer::WhenFull>("when_full", &BufferOptions::when_full,
+                                              {{"drop-oldest", buffer::WhenFull::drop_oldest}})
+          .not_yet("drop-newest", "use \"drop-oldest\"")
+          .not_yet("block", "use \"drop-oldest\"")
+          .by_default("drop-oldest")
+          .says("What goes when a stream is full and an uplink has not sent it yet. What goes is recorded as a gap."),
+  };
+  return section;
+}
+
+const Section& key_table() {
+  static const Section kRoot = [] {
+    using namespace rows;
+    Section root;
+    Key include = row("include", KeyType::texts, 1, kTextBytesMax)
+                      .must_be("paths or globs, beside this file where they are relative")
+                      .example("[\"devices.d/*.toml\"]")
+                      .says("More files to read. Their arrays of tables are appended to those of this file.");
+    include.store = [](void*, Setting&) -> Result<void> { return {}; };
+    root.keys = {std::move(include)};
+    root.sections = {gateway_keys(), buffer_keys(), driver_keys(), rule_keys(), uplink_keys()};
+    return root;
+  }();
+  return kRoot;
+}
+
+}  // namespace tidegate::daemon

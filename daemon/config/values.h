@@ -1,0 +1,35 @@
+#pragma once
+
+#include <initializer_list>
+#include <string>
+#include <string_view>
+
+#include "core/error.h"
+#include "daemon/config/config.h"
+#include "mqtt/broker_options.h"
+
+namespace tidegate::daemon {
+
+// Texts with a form of their own. Each error says what was found and what is allowed.
+
+/// Names of gateways, drivers, rules and uplinks: they become parts of topics, metrics and client ids.
+Result<void> check_name(const std::string& name);
+inline constexpr const char* kNameForm =
+    "a name of 1 to 64 bytes without white space, control characters or any of / + # * ? { } \" \\";
+
+/// "127.0.0.1:8480", "[::1]:8480", "localhost:0", "unix:/run/tidegate/admin.sock", "".
+Result<AdminAddress> parse_local_admin_address(const std::string& text);
+
+/// "mqtt://host[:1883]", "mqtts://host[:8883]"; fills in `uri`, always with a port.
+Result<void> parse_broker_uri(const std::string& text, mqtt::BrokerOptions& into);
+
+/// Every {name} of the text is one of these.
+Result<void> check_placeholders(const std::string& text, std::initializer_list<std::string_view> known);
+
+/// A topic to publish to: {gateway} and {stream} may stand in it.
+Result<void> check_publish_topic(const std::string& topic);
+
+/// A glob over tag paths.
+Result<void> check_tag_glob(const std::string& glob);
+
+}  // namespace tidegate::daemon

@@ -1,0 +1,60 @@
+#include "daemon/disk_feed.h"
+
+#include <utility>
+
+namespace tidegate::daemon {
+namespace {
+
+constexpr std::size_t kFramesAhead = 16;
+constexpr std::size_t kRecordsAhead = 2'000;
+
+Result<DiskFeed::Outcomes> read_ahead(buffer::DiskReader& reader, Position from) {
+  DiskFeed::Outcomes outcomes;
+  std::size_t records = 0;
+  while (outcomes.size() < kFramesAhead && records < kRecordsAhead) {
+    auto outcome = reader.read(from);
+    if (!outcome) {
+      if (outcomes.empty()) return tl::unexpected(outcome.error());
+      break;
+    }
+    if (outcome->status == buffer::ReadStatus::at_end && !outcomes.empty()) break;
+    const bool more = outcome->status == buffer::ReadStatus::ready;
+    if (more) {
+      records += outcome->batch->size();
+      from = outcome->batch->end();
+    }
+    outcomes.push_back(std::move(*outcome));
+    if (!more) break;
+  }
+  return outcomes;
+}
+
+}  // namespace
+
+struct DiskFeed::Reader {
+  std::unique_ptr<buffer::DiskReader> reader;
+};
+
+DiskFeed::DiskFeed(buffer::RingLog& log, Stream stream, Worker& storage, EventLoop& loop)
+    : log_(log), stream_(stream), storage_(storage), loop_(loop) {}
+
+DiskFeed::~DiskFeed() { *alive_ = false; }
+
+void DiskFeed::read(Position from, Done done) {
+  if (stale_) {
+    reader_ = std::make_shared<Reader>(Reader{log_.disk_reader(stream_)});
+    stale_ = false;
+  }
+  busy_ = true;
+  storage_.post([this, alive = alive_, reader = reader_, &loop = loop_, from, done = std::move(done)] {
+    auto outcomes = std::make_shared<Result<Outcomes>>(read_ahead(*reader->reader, from));
+    loop.post([this, alive, outcomes, done] {
+      if (!*alive) return;
+      busy_ = false;
+      stale_ = !*outcomes || (*outcomes)->back().status != buffer::ReadStatus::ready;
+      done(std::move(*outcomes));
+    });
+  });
+}
+
+}  // namespace tidegate::daemon

@@ -1,0 +1,43 @@
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "buffer/ring_log.h"
+#include "daemon/event_loop.h"
+#include "daemon/worker.h"
+
+namespace tidegate::daemon {
+
+/// Reads one stream's stored records for one consumer on the storage thread, some frames ahead a request.
+/// Core thread; one request at a time. The storage worker and the loop outlive it.
+class DiskFeed {
+ public:
+  using Outcomes = std::vector<buffer::ReadOutcome>;
+  using Done = std::function<void(Result<Outcomes>)>;
+
+  DiskFeed(buffer::RingLog& log, Stream stream, Worker& storage, EventLoop& loop);
+  ~DiskFeed();
+  DiskFeed(const DiskFeed&) = delete;
+  DiskFeed& operator=(const DiskFeed&) = delete;
+
+  bool busy() const { return busy_; }
+  /// Reads from `from` on; `done` gets at least one outcome, in order, on the core thread.
+  void read(Position from, Done done);
+
+ private:
+  // Shared with the job under way, which may outlive the feed.
+  struct Reader;
+
+  buffer::RingLog& log_;
+  Stream stream_;
+  Worker& storage_;
+  EventLoop& loop_;
+  std::shared_ptr<Reader> reader_;
+  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+  bool busy_ = false;
+  bool stale_ = true;  // the reader's picture of the log ended: make a new one
+};
+
+}  // namespace tidegate::daemon

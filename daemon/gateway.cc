@@ -1,0 +1,400 @@
+#include "daemon/gateway.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <filesystem>
+#include <utility>
+
+#include "core/log.h"
+#include "core/text.h"
+#include "daemon/event_record.h"
+#include "drivers/modbus/modbus_driver.h"
+#include "drivers/mqtt/mqtt_driver.h"
+#include "drivers/simulator/simulator_driver.h"
+#include "uplink/transport.h"
+
+namespace tidegate::daemon {
+namespace {
+
+// After a turn that took something in, the next one waits this long, so that a stream of single messages is taken in
+// bunches: one wake-up, one frame, one batch for dozens of readings.
+constexpr Duration kTurnPause = std::chrono::milliseconds(2);
+constexpr Duration kStallPause = std::chrono::seconds(1);
+constexpr int kRoundsPerTurn = 4;
+constexpr Duration kStopGrace = std::chrono::seconds(2);
+// No disk that works takes this long; the watchdog then lets systemd restart us.
+constexpr Duration kStuckAfter = std::chrono::minutes(2);
+
+buffer::Checkpoint load_state(buffer::StateStore& store) {
+  auto saved = store.load();
+  if (saved) return std::move(*saved);
+  log_error("state", "the state database cannot be read, going on without it: {}", saved.error().message);
+  return {};
+}
+
+}  // namespace
+
+Gateway::Gateway(Config config, EventLoop& loop, const Clock& clock)
+    : config_(std::move(config)), loop_(loop), clock_(clock), started_(clock.boot_now()) {
+  if (const char* path = std::getenv("TIDEGATE_TEST_HOLD_CORE"); path != nullptr) hold_file_ = path;
+  if (std::getenv("TIDEGATE_TEST_PLAIN_QUEUE") != nullptr) {
+    // As if queues lay in plain memory: the next process does not find this one's.
+    config_.gateway.runtime_dir += "/" + std::to_string(::getpid());
+  }
+}
+
+Gateway::~Gateway() {
+  // Threads end before what they use: transports and drivers first, then the workers.
+  uplinks_.clear();
+  pipeline_.reset();
+  keeper_.reset();
+  storage_.reset();
+  checkpointer_.reset();
+}
+
+Result<void> Gateway::open() {
+  auto directory = buffer::DataDirectory::open(config_.gateway.data_dir);
+  if (!directory) return tl::unexpected(directory.error());
+  data_directory_ = std::make_unique<buffer::DataDirectory>(std::move(*directory));
+  if (auto boot_id = read_boot_id()) {
+    boot_id_ = *boot_id;
+  } else {
+    log_warning("gateway", "{}", boot_id.error().message);
+  }
+  std::error_code problem;
+  std::filesystem::create_directories(config_.gateway.runtime_dir, problem);
+  if (problem) {
+    return fail(ErrorCode::invalid,
+                "gateway.runtime_dir " + config_.gateway.runtime_dir + ": cannot be made: " + problem.message());
+  }
+  return open_log();
+}
+
+Result<void> Gateway::open_log() {
+  auto store = buffer::StateStore::open(data_directory_->path() + "/state.db");
+  if (!store) return tl::unexpected(store.error());
+  store_ = std::move(*store);
+  const buffer::Checkpoint saved = load_state(*store_);
+
+  auto log = buffer::RingLog::open(files_, clock_, tags_, config_.buffer.ring, saved.log);
+  if (!log) return tl::unexpected(log.error());
+  log_ = std::move(*log);
+
+  pipeline_ = std::make_unique<Pipeline>(*log_, tags_, clock_);
+  storage_ = std::make_unique<Worker>("storage");
+  keeper_ = std::make_unique<LogKeeper>(*log_, loop_, clock_);
+
+  // The new epoch is durable before the first record carries it.
+  buffer::Checkpoint opened = saved;
+  opened.log = log_->state();
+  opened.log.clean = false;
+  // Rules that never ran begin here, whenever this start is the one that ends by a kill.
+  if (opened.rules.empty()) {
+    const rules::RuleEngine unused({}, tags_);
+    opened.rules = Checkpointer::pack_rules({unused.save(), log_->end(Stream::readings), log_->end(Stream::alarms)});
+  }
+  if (auto kept = store_->save(opened); !kept) return kept;
+
+  // Drivers first: they claim their tags with unit and type, which messages of alarms name.
+  if (auto made = make_drivers(saved); !made) return made;
+  restore_rules(opened.rules);
+  make_uplinks(saved);
+  checkpointer_ = std::make_unique<Checkpointer>(
+      Checkpointer::Parts{log_.get(), store_.get(), pipeline_.get(), &uplinks_, &loop_, storage_.get(), &clock_},
+      opened.rules);
+  checkpointer_->report_passed(saved.cursors);
+  report_opening(saved);
+  return {};
+}
+
+void Gateway::report_opening(const buffer::Checkpoint& saved) {
+  const auto& found = log_->recovery();
+  std::string detail;
+  if (found.fresh) {
+    detail = "new log";
+  } else if (found.clean) {
+    detail = "after a clean stop";
+  } else {
+    detail = "after an unclean stop";
+    if (found.torn_bytes > 0) detail += ", " + std::to_string(found.torn_bytes) + " bytes of unfinished writes dropped";
+  }
+  for (const auto& finding : found.findings) {
+    log_warning("log", "{}", finding);
+    detail += "; " + finding;
+  }
+  if (store_->notice()) {
+    log_warning("state", "{}", *store_->notice());
+    detail += "; " + *store_->notice();
+  }
+  const std::string epoch = std::to_string(found.epoch);
+  log_info("gateway", "{} in {}, epoch {}: {}", config_.gateway.id, data_directory_->path(), epoch, detail);
+  pipeline_->record_event(event_record(
+      "start", clock_.wall_now(),
+      {{"gateway", config_.gateway.id}, {"version", TIDEGATE_VERSION}, {"epoch", epoch}, {"detail", detail}}));
+  for (const auto& cursor : saved.cursors) {
+    const bool known = std::any_of(uplinks_.begin(), uplinks_.end(),
+                                   [&](const auto& uplink) { return uplink->name() == cursor.uplink; });
+    if (!known) log_info("gateway", "uplink {} is no longer configured: it holds nothing back", cursor.uplink);
+  }
+}
+
+drivers::DriverContext Gateway::driver_context() {
+  drivers::DriverContext context;
+  context.tags = &tags_;
+  context.clock = &clock_;
+  context.wake = [this] { wake(); };
+  context.runtime_dir = config_.gateway.runtime_dir;
+  context.boot_id = boot_id_;
+  context.log_id = log_->state().log_id;
+  context.marks = log_->queue_marks();
+  return context;
+}
+
+Result<void> Gateway::make_drivers(const buffer::Checkpoint& saved) {
+  const drivers::DriverContext context = driver_context();
+  const auto add = [&](Result<std::unique_ptr<drivers::Driver>> driver) -> Result<void> {
+    if (!driver) return tl::unexpected(driver.error());
+    const auto counted = saved.counters.find("accepted/" + (*driver)->name());
+    pipeline_->add_driver(std::move(*driver), counted == saved.counters.end() ? 0 : counted->second);
+    return {};
+  };
+  for (const auto& options : config_.mqtt_drivers) {
+    if (auto added = add(drivers::make_mqtt_driver(options, context)); !added) return added;
+  }
+  for (const auto& options : config_.modbus_buses) {
+    if (auto added = add(drivers::make_modbus_driver(options, context)); !added) return added;
+  }
+  for (const auto& options : config_.simulators) {
+    if (auto added = add(drivers::make_simulator_driver(options, context)); !added) return added;
+  }
+  return {};
+}
+
+void Gateway::make_uplinks(const buffer::Checkpoint& saved) {
+  const UplinkEnvironment environment{log_.get(), &loop_, storage_.get(), &clock_, &tags_, config_.gateway.id};
+  for (const auto& options : config_.mqtt_uplinks) {
+    uplinks_.push_back(
+        std::make_unique<UplinkRunner>(options.forwarder, environment, [&](uplink::TransportHandlers handlers) {
+          return uplink::make_mqtt_transport(options, config_.gateway.id, std::move(handlers));
+        }));
+  }
+  for (const auto& options : config_.file_uplinks) {
+    uplinks_.push_back(
+        std::make_unique<UplinkRunner>(options.forwarder, environment, [&](uplink::TransportHandlers handlers) {
+          return uplink::make_file_transport(options, config_.gateway.id, std::move(handlers));
+        }));
+  }
+  for (const auto& uplink : uplinks_) {
+    const auto& streams = uplink->forwarder().options().streams;
+    for (const auto& cursor : saved.cursors) {
+      const bool carried = std::find(streams.begin(), streams.end(), cursor.stream) != streams.end();
+      if (cursor.uplink == uplink->name() && carried) uplink->restore(cursor);
+    }
+  }
+}
+
+// Readings behind the saved state are judged again; what the stream `alarms` already holds comes out no second time.
+void Gateway::restore_rules(const std::string& packed) {
+  auto engine = std::make_unique<rules::RuleEngine>(config_.rules, tags_);
+  Checkpointer::RulesState state{"", log_->end(Stream::readings), log_->end(Stream::alarms)};
+  if (auto unpacked = Checkpointer::unpack_rules(packed)) state = std::move(*unpacked);
+  if (const auto restored = engine->restore(state.engine); !restored) {
+    log_warning("rules", "saved state is of no use, rules begin anew: {}", restored.error().message);
+  }
+  std::vector<rules::AlarmTransition> transitions;
+  const auto each = [this](Stream stream, Position from, auto&& visit) {
+    const auto reader = log_->disk_reader(stream);
+    while (from < log_->end(stream)) {
+      const auto outcome = reader->read(from);
+      if (!outcome) log_error("rules", "cannot judge again what is stored: {}", outcome.error().message);
+      if (!outcome || outcome->status == buffer::ReadStatus::at_end) return;
+      from = outcome->status == buffer::ReadStatus::gone ? outcome->next : outcome->batch->end();
+      if (outcome->batch) visit(*outcome->batch);
+    }
+  };
+  if (!config_.rules.empty()) {
+    each(Stream::alarms, state.alarms, [&](const RecordBatch& batch) {
+      for (const auto& document : batch.documents) {
+        if (const auto logged = rules::parse_alarm_document(document)) engine->observe_logged(*logged);
+      }
+    });
+    each(Stream::readings, state.readings, [&](const RecordBatch& batch) { engine->apply(batch, transitions); });
+  }
+  // Delays of an earlier boot end here, before this boot's readings come.
+  engine->tick(pipeline_->now(), transitions);
+  pipeline_->set_rules(std::move(engine), log_->end(Stream::readings));
+  pipeline_->record_alarms(transitions);
+}
+
+// Unchanged rules keep their state. A changed rule begins anew with its alarms still raised; those of a rule that is
+// gone are cleared, because nothing else ever would.
+void Gateway::replace_rules(const std::vector<rules::RuleOptions>& rules) {
+  const rules::RuleEngine& before = pipeline_->rules();
+  auto engine = std::make_unique<rules::RuleEngine>(rules, tags_);
+  if (const auto restored = engine->restore(before.save()); !restored) {
+    log_warning("rules", "{}", restored.error().message);
+  }
+  std::vector<rules::AlarmTransition> cleared;
+  for (const auto& alarm : before.active()) {
+    const bool kept = std::any_of(rules.begin(), rules.end(), [&](const auto& rule) {
+      return rule.name == alarm.raised.rule && std::any_of(rule.tags.begin(), rule.tags.end(), [&](const auto& glob) {
+               return glob_matches(glob, alarm.raised.tag);
+             });
+    });
+    if (kept) {
+      engine->observe_logged(alarm.raised);
+      continue;
+    }
+    rules::AlarmTransition gone = alarm.raised;
+    gone.state = rules::AlarmState::cleared;
+    gone.message = "rule " + gone.rule + " was taken out of the configuration";
+    gone.time = clock_.wall_now();
+    cleared.push_back(std::move(gone));
+  }
+  pipeline_->set_rules(std::move(engine), log_->end(Stream::readings));
+  pipeline_->record_alarms(cleared);
+  config_.rules = rules;
+}
+
+Result<void> Gateway::start() {
+  turn_timer_ = loop_.make_timer();
+  rules_timer_ = loop_.make_timer();
+  watchdog_timer_ = loop_.make_timer();
+  for (const auto& uplink : uplinks_) {
+    if (auto started = uplink->start(); !started) return started;
+  }
+  for (auto& source : pipeline_->sources()) {
+    if (auto started = source.driver->start(); !started) return started;
+  }
+  checkpointer_->start();
+  ready_ = true;
+  service_.ready();
+  feed_watchdog();
+  wake();
+  return {};
+}
+
+void Gateway::wake() {
+  if (!wake_posted_.exchange(true)) loop_.post([this] { on_wake(); });
+}
+
+void Gateway::on_wake() {
+  if (stopping_) return;
+  if (!hold_file_.empty() && ::access(hold_file_.c_str(), F_OK) == 0) {
+    turn_timer_->arm(kTurnPause, [this] { on_wake(); });
+    return;
+  }
+  bool any = false;
+  for (int round = 0; round < kRoundsPerTurn && pipeline_->turn(); ++round) any = true;
+  after_turn();
+  if (pipeline_->is_stalled()) return;
+  if (any) {
+    turn_timer_->arm(kTurnPause, [this] { on_wake(); });
+  } else {
+    // From here on a wake posts again; what came in just before is taken now.
+    wake_posted_ = false;
+    if (pipeline_->turn()) {
+      after_turn();
+      wake();
+    }
+  }
+}
+
+void Gateway::after_turn() {
+  keeper_->poke();
+  for (const auto& uplink : uplinks_) uplink->pump();
+  arm_rules_timer();
+  // What the log refused is tried again, whoever brought it: a driver, a rule's delay, an event.
+  if (pipeline_->is_stalled()) turn_timer_->arm(kStallPause, [this] { on_wake(); });
+}
+
+void Gateway::arm_rules_timer() {
+  const auto deadline = pipeline_->next_deadline();
+  if (!deadline) return;
+  const Duration wait = std::max<Duration>(*deadline - clock_.boot_now(), std::chrono::milliseconds(1));
+  rules_timer_->arm(wait, [this] {
+    pipeline_->tick();
+    after_turn();
+  });
+}
+
+bool Gateway::makes_progress() const {
+  return keeper_->busy_for() < kStuckAfter && checkpointer_->busy_for() < kStuckAfter;
+}
+
+void Gateway::feed_watchdog() {
+  const auto interval = service_.watchdog_interval();
+  if (!interval) return;
+  if (makes_progress()) {
+    service_.feed_watchdog();
+  } else {
+    log_error("gateway", "the disk has not answered for {} s",
+              std::chrono::duration_cast<std::chrono::seconds>(std::max(keeper_->busy_for(), checkpointer_->busy_for()))
+                  .count());
+  }
+  watchdog_timer_->arm(*interval, [this] { feed_watchdog(); });
+}
+
+void Gateway::reload(const Config& config) {
+  if (stopping_) return;
+  service_.reloading(clock_.boot_now());
+  std::string kept;
+  const auto note = [&](const char* what, bool same) {
+    if (same) return;
+    if (!kept.empty()) kept += ", ";
+    kept += what;
+  };
+  note("gateway", config.gateway == config_.gateway);
+  note("buffer", config.buffer == config_.buffer);
+  note("driver", config.mqtt_drivers == config_.mqtt_drivers && config.modbus_buses == config_.modbus_buses &&
+                     config.simulators == config_.simulators);
+  note("uplink", config.mqtt_uplinks == config_.mqtt_uplinks && config.file_uplinks == config_.file_uplinks);
+  if (config.rules != config_.rules) {
+    replace_rules(config.rules);
+    log_info("gateway", "reloaded: {} rules now; unchanged rules kept their state", config.rules.size());
+  } else {
+    log_info("gateway", "reloaded: rules are unchanged");
+  }
+  if (!kept.empty()) log_warning("gateway", "changed, but taken over only by a restart: {}", kept);
+  pipeline_->record_event(event_record("reload", clock_.wall_now(), {{"restart_needed_for", kept}}));
+  after_turn();
+  service_.ready();
+}
+
+// A driver whose thread waits for room in its queue can end only when the queue has been taken: stop and take in turns.
+void Gateway::stop_drivers() {
+  const BootTime deadline = clock_.boot_now() + kStopGrace;
+  bool any = true;
+  while (any && clock_.boot_now() < deadline) {
+    any = false;
+    for (auto& source : pipeline_->sources()) source.driver->stop();
+    while (pipeline_->turn()) any = true;
+  }
+}
+
+void Gateway::stop() {
+  if (stopping_) return;
+  service_.stopping();
+  log_info("gateway", "stopping");
+  stop_drivers();
+  stopping_ = true;
+  ready_ = false;
+  pipeline_->record_event(event_record("stop", clock_.wall_now(), {{"gateway", config_.gateway.id}}));
+  after_turn();
+  for (const auto& uplink : uplinks_) uplink->stop(kStopGrace);
+  // What the transports reported on their way out is in the loop's queue before this.
+  loop_.post([this] { finish_stop(); });
+}
+
+void Gateway::finish_stop() {
+  keeper_->sync_all([this] {
+    checkpointer_->save_last([this](bool ok) {
+      if (!ok) log_error("gateway", "stopped without saving the cursors: some records will be sent again");
+      loop_.stop();
+    });
+  });
+}
+
+}  // namespace tidegate::daemon

@@ -1,0 +1,103 @@
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "buffer/ring_log.h"
+#include "buffer/state_store.h"
+#include "core/clock.h"
+#include "core/file_system.h"
+#include "core/tag.h"
+#include "daemon/checkpointer.h"
+#include "daemon/config/config.h"
+#include "daemon/event_loop.h"
+#include "daemon/log_keeper.h"
+#include "daemon/pipeline.h"
+#include "daemon/service_manager.h"
+#include "daemon/uplink_runner.h"
+#include "daemon/worker.h"
+
+namespace tidegate::daemon {
+
+/// The composition root: makes every part from the configuration, starts them, keeps them going, stops them in order.
+/// Everything runs on the core thread; only wake() may be called from others.
+class Gateway {
+ public:
+  Gateway(Config config, EventLoop& loop, const Clock& clock);
+  ~Gateway();
+  Gateway(const Gateway&) = delete;
+  Gateway& operator=(const Gateway&) = delete;
+
+  /// Opens data directory, state and log, restores rules and cursors, makes drivers and uplinks.
+  Result<void> open();
+  /// Starts drivers and uplinks; from here on readings are taken in.
+  Result<void> start();
+  /// Ends drivers, makes everything durable, saves the cursors, stops the loop.
+  void stop();
+  /// Takes over from a new configuration what can be changed while running, and says what cannot.
+  void reload(const Config& config);
+
+  bool is_ready() const { return ready_; }
+  /// Whether the pipeline makes progress: nothing that feeds it or is fed by it has been stuck for long.
+  bool makes_progress() const;
+
+  const Config& configuration() const { return config_; }
+  const Clock& clock() const { return clock_; }
+  EventLoop& loop() { return loop_; }
+  Worker& storage() { return *storage_; }
+  buffer::RingLog& log() { return *log_; }
+  const buffer::RingLog& log() const { return *log_; }
+  const TagRegistry& tags() const { return tags_; }
+  const Pipeline& pipeline() const { return *pipeline_; }
+  const std::vector<std::unique_ptr<UplinkRunner>>& uplinks() const { return uplinks_; }
+  const LogKeeper& keeper() const { return *keeper_; }
+  const Checkpointer& checkpointer() const { return *checkpointer_; }
+  BootTime started() const { return started_; }
+
+ private:
+  Result<void> open_log();
+  Result<void> make_drivers(const buffer::Checkpoint& saved);
+  void make_uplinks(const buffer::Checkpoint& saved);
+  void restore_rules(const std::string& packed);
+  void replace_rules(const std::vector<rules::RuleOptions>& rules);
+  void report_opening(const buffer::Checkpoint& saved);
+  drivers::DriverContext driver_context();
+
+  void wake();
+  void on_wake();
+  void after_turn();
+  void arm_rules_timer();
+  void feed_watchdog();
+  void stop_drivers();
+  void finish_stop();
+
+  Config config_;
+  EventLoop& loop_;
+  const Clock& clock_;
+  ServiceManager service_;
+  BootTime started_;
+  BootId boot_id_{};
+  PosixFileSystem files_;
+  TagRegistry tags_;
+  std::unique_ptr<buffer::DataDirectory> data_directory_;
+  std::unique_ptr<buffer::StateStore> store_;
+  std::unique_ptr<buffer::RingLog> log_;
+  std::unique_ptr<Pipeline> pipeline_;
+  std::vector<std::unique_ptr<UplinkRunner>> uplinks_;
+  std::unique_ptr<Worker> storage_;
+  std::unique_ptr<LogKeeper> keeper_;
+  std::unique_ptr<Checkpointer> checkpointer_;
+  std::unique_ptr<Timer> turn_timer_;
+  std::unique_ptr<Timer> rules_timer_;
+  std::unique_ptr<Timer> watchdog_timer_;
+  std::atomic<bool> wake_posted_{false};
+  std::string hold_file_;  // while this file exists, nothing is collected (for tests of a held-up core)
+  bool ready_ = false;
+  bool stopping_ = false;
+};
+
+}  // namespace tidegate::daemon

@@ -1,0 +1,54 @@
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <functional>
+#include <memory>
+
+#include "buffer/ring_log.h"
+#include "core/clock.h"
+#include "daemon/event_loop.h"
+#include "daemon/worker.h"
+
+namespace tidegate::daemon {
+
+/// Upper bounds of the histogram of fdatasync times, seconds.
+inline constexpr std::array<double, 10> kSyncBoundsSeconds{0.001, 0.0025, 0.005, 0.01, 0.025,
+                                                           0.05,  0.1,    0.25,  1.0,  5.0};
+
+struct SyncHistogram {
+  std::array<std::uint64_t, kSyncBoundsSeconds.size() + 1> counts{};  // the last is beyond all bounds
+  double sum_seconds = 0;
+};
+
+/// Carries the log's slow work to the log sync thread and back, one job at a time. Core thread.
+class LogKeeper {
+ public:
+  LogKeeper(buffer::RingLog& log, EventLoop& loop, const Clock& clock);
+
+  /// Starts what is due. Call after appends; keeps its own timer for what becomes due later.
+  void poke();
+  /// Syncs all that is written, then calls `done` on the core thread.
+  void sync_all(std::function<void()> done);
+  /// How long the job under way has been running; zero without one. The watchdog looks at it.
+  Duration busy_for() const;
+  const SyncHistogram& sync_times() const { return sync_times_; }
+
+ private:
+  void start(std::unique_ptr<buffer::LogJob> job);
+  void finish(std::unique_ptr<buffer::LogJob> job);
+  void count_sync();
+
+  buffer::RingLog& log_;
+  EventLoop& loop_;
+  const Clock& clock_;
+  std::unique_ptr<Timer> timer_;
+  bool running_ = false;
+  BootTime started_{};
+  std::function<void()> synced_;
+  std::uint64_t syncs_seen_ = 0;
+  SyncHistogram sync_times_;
+  Worker worker_{"log-sync"};  // last: its thread ends before the rest is gone
+};
+
+}  // namespace tidegate::daemon

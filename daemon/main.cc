@@ -1,0 +1,141 @@
+#include <CLI/CLI.hpp>
+#include <exception>
+#include <functional>
+#include <iostream>
+#include <string>
+
+#include "daemon/commands/commands.h"
+
+namespace {
+
+using namespace tidegate::daemon;
+
+constexpr const char* kDefaultConfig = "/etc/tidegate/tidegate.toml";
+
+// Each add_* declares one command; `chosen` gets what to do once the line is parsed.
+using Chosen = std::function<int()>;
+
+void add_location(CLI::App& command, DaemonLocation& location) {
+  command.add_option("--admin", location.admin, "the daemon's admin address");
+  command.add_option("--config", location.config_file, "the file to take it from")->default_val(kDefaultConfig);
+}
+
+void add_run(CLI::App& app, Chosen& chosen) {
+  static std::string config;
+  static std::string level;
+  auto* command = app.add_subcommand("run", "Run the daemon");
+  command->add_option("--config", config, "configuration file")->default_val(kDefaultConfig);
+  command->add_option("--log-level", level, "debug, info, warning or error")->default_val("info");
+  command->callback([&chosen] { chosen = [] { return run_gateway(config, level); }; });
+}
+
+void add_check(CLI::App& app, Chosen& chosen) {
+  static std::string config;
+  auto* command = app.add_subcommand("check", "Check a configuration; reports all errors at once");
+  command->add_option("--config", config, "configuration file")->default_val(kDefaultConfig);
+  command->callback([&chosen] { chosen = [] { return check_config(config); }; });
+  auto* reference = app.add_subcommand("config-reference", "Print the reference of all settings");
+  reference->group("");  // for the build of the documentation, not for users
+  reference->callback([&chosen] { chosen = print_config_reference; });
+}
+
+void add_status(CLI::App& app, Chosen& chosen) {
+  static DaemonLocation location;
+  static bool json = false;
+  auto* command = app.add_subcommand("status", "Show the state of the running daemon");
+  add_location(*command, location);
+  command->add_flag("--json", json, "as JSON");
+  command->callback([&chosen] { chosen = [] { return show_status(location, json); }; });
+}
+
+void add_tail(CLI::App& app, Chosen& chosen) {
+  static TailOptions options;
+  auto* command = app.add_subcommand("tail", "Print records as JSON lines");
+  add_location(*command, options.daemon);
+  command->add_option("--stream", options.stream, "readings, alarms or events")->capture_default_str();
+  command->add_option("--from", options.from, "EPOCH:SEQUENCE, SEQUENCE or a time; default: the oldest record kept");
+  command->add_option("--tag", options.tag, "only tags that this glob matches");
+  command->add_flag("--follow", options.follow, "go on with new records; without --from only new ones");
+  command->add_option("--data-dir", options.data_dir, "read the files there instead of asking the daemon");
+  command->callback([&chosen] { chosen = [] { return tail_records(options); }; });
+}
+
+void add_log(CLI::App& app, Chosen& chosen) {
+  static std::string data_dir;
+  static std::string stream;
+  static std::string from;
+  auto* log = app.add_subcommand("log", "Look at a ring log's files; changes nothing");
+  log->require_subcommand(1);
+  auto* ls = log->add_subcommand("ls", "List the segments");
+  auto* cat = log->add_subcommand("cat", "Print the records as JSON lines");
+  auto* verify = log->add_subcommand("verify", "Check everything; exit 1 when something is damaged");
+  for (auto* command : {ls, cat, verify}) {
+    command->add_option("--data-dir", data_dir, "the data directory")->required();
+  }
+  cat->add_option("--stream", stream, "readings, alarms or events; default: all");
+  cat->add_option("--from", from, "EPOCH:SEQUENCE, SEQUENCE or a time");
+  ls->callback([&chosen] { chosen = [] { return list_log(data_dir); }; });
+  cat->callback([&chosen] { chosen = [] { return cat_log(data_dir, stream, from); }; });
+  verify->callback([&chosen] { chosen = [] { return verify_log(data_dir); }; });
+}
+
+void add_simulate(CLI::App& app, Chosen& chosen) {
+  static SimulateModbusOptions modbus;
+  static SimulateMqttOptions mqtt;
+  auto* simulate = app.add_subcommand("simulate", "Simulated devices");
+  simulate->require_subcommand(1);
+  auto* on_modbus = simulate->add_subcommand("modbus", "Modbus devices with moving values");
+  on_modbus->add_option("--listen", modbus.listen, "HOST:PORT; port 0 is any free one")->capture_default_str();
+  on_modbus->add_option("--serial", modbus.serial, "a serial device (RTU) instead of TCP");
+  on_modbus->add_option("--units", modbus.units, "unit ids that answer, such as 1,2,5")->capture_default_str();
+  on_modbus->add_option("--registers", modbus.registers, "registers and bits of each table")
+      ->check(CLI::Range(1, 65536))
+      ->capture_default_str();
+  on_modbus->callback([&chosen] { chosen = [] { return simulate_modbus(modbus); }; });
+  auto* on_mqtt = simulate->add_subcommand("mqtt", "Sensors that publish to a broker");
+  on_mqtt->add_option("--broker", mqtt.broker, "mqtt://HOST:PORT")->capture_default_str();
+  on_mqtt->add_option("--topic", mqtt.topic, "with {device} and {tag}")->capture_default_str();
+  on_mqtt->add_option("--devices", mqtt.devices, "number of devices")
+      ->check(CLI::Range(1, 10000))
+      ->capture_default_str();
+  on_mqtt->add_option("--tags", mqtt.tags, "tags a device")->check(CLI::Range(1, 1000))->capture_default_str();
+  on_mqtt->add_option("--rate", mqtt.rate, "messages a second in all")
+      ->check(CLI::Range(0.01, 1e6))
+      ->capture_default_str();
+  on_mqtt->add_option("--count", mqtt.count, "end after so many messages; 0 never")->capture_default_str();
+  on_mqtt->callback([&chosen] { chosen = [] { return simulate_mqtt(mqtt); }; });
+}
+
+// What no part foresaw ends with a sentence and not with a core dump; output that could not be written is no success.
+int run_chosen(const Chosen& chosen) {
+  int code = kExitFailed;
+  try {
+    code = chosen();
+  } catch (const std::exception& error) {
+    return report_failure(std::string("cannot go on: ") + error.what());
+  }
+  std::cout.flush();
+  if (code == kExitDone && !std::cout) return report_failure("standard output cannot be written");
+  return code;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app("Tidegate: takes sensor readings in, keeps them safe, forwards them when the link allows", "tidegate");
+  app.set_version_flag("--version", std::string("tidegate ") + TIDEGATE_VERSION);
+  app.require_subcommand(1);
+  Chosen chosen;
+  add_run(app, chosen);
+  add_check(app, chosen);
+  add_status(app, chosen);
+  add_tail(app, chosen);
+  add_log(app, chosen);
+  add_simulate(app, chosen);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? kExitDone : kExitUsage;
+  }
+  return run_chosen(chosen);
+}

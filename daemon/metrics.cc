@@ -1,0 +1,184 @@
+#include "daemon/metrics.h"
+
+#include <array>
+#include <initializer_list>
+#include <map>
+#include <string_view>
+#include <utility>
+
+#include "core/text.h"
+#include "daemon/gateway.h"
+
+namespace tidegate::daemon {
+namespace {
+
+using Labels = std::initializer_list<std::pair<std::string_view, std::string_view>>;
+
+// Writes the exposition format: HELP and TYPE once a metric, then its samples.
+class Exposition {
+ public:
+  void begin(std::string_view name, std::string_view type, std::string_view help) {
+    name_ = name;
+    text_.append("# HELP ").append(name).append(" ").append(help).append("\n# TYPE ");
+    text_.append(name).append(" ").append(type).append("\n");
+  }
+  void sample(Labels labels, std::uint64_t value, std::string_view suffix = "") {
+    put_name(labels, suffix);
+    append_number(text_, value);
+    text_ += '\n';
+  }
+  void sample(Labels labels, double value, std::string_view suffix = "") {
+    put_name(labels, suffix);
+    append_number(text_, value);
+    text_ += '\n';
+  }
+  std::string take() { return std::move(text_); }
+
+ private:
+  void put_name(Labels labels, std::string_view suffix) {
+    text_.append(name_).append(suffix);
+    char separator = '{';
+    for (const auto& [name, value] : labels) {
+      text_ += separator;
+      text_.append(name).append("=");
+      append_json_string(text_, value);  // the same escapes: backslash, quote, newline
+      separator = ',';
+    }
+    if (separator == ',') text_ += '}';
+    text_ += ' ';
+  }
+
+  std::string text_;
+  std::string_view name_;
+};
+
+double to_seconds(Duration duration) { return std::chrono::duration<double>(duration).count(); }
+
+void put_drivers(Exposition& out, const Gateway& gateway) {
+  out.begin("tidegate_readings_accepted_total", "counter", "Readings written to the log, by driver.");
+  for (const auto& source : gateway.pipeline().sources()) {
+    out.sample({{"driver", source.driver->name()}}, source.accepted);
+  }
+  std::vector<std::pair<std::string, drivers::DriverStatus>> all;
+  for (const auto& source : gateway.pipeline().sources())
+    all.emplace_back(source.driver->name(), source.driver->status());
+
+  out.begin("tidegate_driver_up", "gauge", "1 while the driver has its connection.");
+  for (const auto& [name, status] : all) out.sample({{"driver", name}}, std::uint64_t{status.up});
+  out.begin("tidegate_driver_refused_total", "counter", "Messages and values not taken, by reason.");
+  for (const auto& [name, status] : all) {
+    for (const auto& [reason, count] : status.refused) out.sample({{"driver", name}, {"reason", reason}}, count);
+  }
+  out.begin("tidegate_driver_queue_bytes", "gauge", "Acknowledged and waiting between driver and log.");
+  for (const auto& [name, status] : all) out.sample({{"driver", name}}, status.queue_bytes);
+  out.begin("tidegate_device_up", "gauge", "1 while the device answers.");
+  for (const auto& [name, status] : all) {
+    for (const auto& device : status.devices) {
+      out.sample({{"driver", name}, {"device", device.name}}, std::uint64_t{device.up});
+    }
+  }
+  out.begin("tidegate_modbus_requests_total", "counter", "Requests to Modbus devices, by result.");
+  for (const auto& [name, status] : all) {
+    for (const auto& device : status.devices) {
+      for (const auto& [result, count] : device.requests) {
+        out.sample({{"driver", name}, {"device", device.name}, {"result", result}}, count);
+      }
+    }
+  }
+  out.begin("tidegate_readings_left_out_total", "counter", "Readings not kept on purpose, by reason.");
+  for (const auto& [reason, count] : gateway.pipeline().normaliser().left_out())
+    out.sample({{"reason", reason}}, count);
+}
+
+void put_uplinks(Exposition& out, const Gateway& gateway) {
+  const auto each = [&](auto&& put) {
+    for (const auto& uplink : gateway.uplinks()) {
+      for (const Stream stream : uplink->forwarder().options().streams) put(*uplink, stream);
+    }
+  };
+  out.begin("tidegate_readings_delivered_total", "counter", "Records acknowledged by the target.");
+  each([&](const UplinkRunner& uplink, Stream stream) {
+    out.sample({{"uplink", uplink.name()}, {"stream", to_string(stream)}},
+               uplink.forwarder().accounting(stream).delivered);
+  });
+  out.begin("tidegate_readings_filtered_total", "counter", "Records left out by the uplink's filter.");
+  each([&](const UplinkRunner& uplink, Stream stream) {
+    out.sample({{"stream", to_string(stream)}, {"uplink", uplink.name()}},
+               uplink.forwarder().accounting(stream).filtered);
+  });
+  out.begin("tidegate_readings_dropped_total", "counter",
+            "Records lost to the uplink: evicted or damaged before it had them.");
+  each([&](const UplinkRunner& uplink, Stream stream) {
+    out.sample({{"stream", to_string(stream)}, {"uplink", uplink.name()}, {"reason", "gone"}},
+               uplink.forwarder().accounting(stream).dropped);
+  });
+  out.begin("tidegate_uplink_backlog_readings", "gauge", "Records that the uplink has not passed yet.");
+  each([&](const UplinkRunner& uplink, Stream stream) {
+    out.sample({{"uplink", uplink.name()}, {"stream", to_string(stream)}}, uplink.forwarder().backlog(stream));
+  });
+  out.begin("tidegate_uplink_up", "gauge", "1 while the target is connected.");
+  for (const auto& uplink : gateway.uplinks()) out.sample({{"uplink", uplink->name()}}, std::uint64_t{uplink->is_up()});
+  out.begin("tidegate_uplink_delay_seconds", "gauge", "Age of the oldest record that is not yet acknowledged.");
+  for (const auto& uplink : gateway.uplinks()) {
+    const auto oldest = uplink->forwarder().oldest_pending();
+    out.sample({{"uplink", uplink->name()}}, oldest ? to_seconds(gateway.clock().wall_now() - *oldest) : 0.0);
+  }
+}
+
+void put_sync_times(Exposition& out, const Gateway& gateway) {
+  const auto& times = gateway.keeper().sync_times();
+  out.begin("tidegate_log_sync_seconds", "histogram", "Duration of fdatasync of the log.");
+  std::uint64_t below = 0;
+  for (std::size_t i = 0; i < kSyncBoundsSeconds.size(); ++i) {
+    below += times.counts[i];
+    std::string bound;
+    append_number(bound, kSyncBoundsSeconds[i]);
+    out.sample({{"le", bound}}, below, "_bucket");
+  }
+  below += times.counts.back();
+  out.sample({{"le", "+Inf"}}, below, "_bucket");
+  out.sample({}, times.sum_seconds, "_sum");
+  out.sample({}, below, "_count");
+}
+
+void put_log(Exposition& out, const Gateway& gateway) {
+  const auto& log = gateway.log();
+  out.begin("tidegate_log_stored_readings", "gauge", "Records in the log.");
+  for (const Stream stream : kAllStreams) out.sample({{"stream", to_string(stream)}}, log.stored(stream));
+  out.begin("tidegate_log_bytes", "gauge", "Bytes of the log's segments on disk.");
+  for (const Stream stream : kAllStreams) out.sample({{"stream", to_string(stream)}}, log.bytes(stream));
+  out.begin("tidegate_log_taking_records", "gauge",
+            "0 while the log refuses records and acknowledgements are withheld.");
+  out.sample({}, std::uint64_t{!gateway.pipeline().is_stalled()});
+  const auto counters = log.counters();
+  out.begin("tidegate_log_written_bytes_total", "counter", "Bytes written to the log since the start.");
+  out.sample({}, counters.written_bytes);
+  out.begin("tidegate_log_sync_failures_total", "counter", "Syncs that failed since the start.");
+  out.sample({}, counters.sync_failures);
+  put_sync_times(out, gateway);
+}
+
+void put_alarms(Exposition& out, const Gateway& gateway) {
+  std::array<std::uint64_t, 3> active{};
+  for (const auto& alarm : gateway.pipeline().rules().active())
+    ++active[static_cast<std::size_t>(alarm.raised.severity)];
+  out.begin("tidegate_alarms_active", "gauge", "Alarms that are raised now.");
+  for (const auto severity : {rules::Severity::info, rules::Severity::warning, rules::Severity::critical}) {
+    out.sample({{"severity", rules::to_string(severity)}}, active[static_cast<std::size_t>(severity)]);
+  }
+}
+
+}  // namespace
+
+std::string render_metrics(const Gateway& gateway) {
+  Exposition out;
+  out.begin("tidegate_build_info", "gauge", "Always 1; the labels say which build runs.");
+  out.sample({{"version", TIDEGATE_VERSION}}, std::uint64_t{1});
+  put_drivers(out, gateway);
+  put_uplinks(out, gateway);
+  put_log(out, gateway);
+  put_alarms(out, gateway);
+  return out.take();
+}
+
+}  // namespace tidegate::daemon

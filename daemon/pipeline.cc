@@ -1,0 +1,179 @@
+#include "daemon/pipeline.h"
+
+#include <algorithm>
+#include <cstddef>
+#include <span>
+#include <utility>
+
+#include "core/log.h"
+#include "daemon/event_record.h"
+
+namespace tidegate::daemon {
+namespace {
+
+constexpr std::size_t kPendingDocumentsMax = 10'000;  // events waiting for a log that refuses them
+constexpr std::size_t kSliceReadings = 4'096;         // of one append
+
+bool will_never_pass(const Error& error) {
+  return error.code == ErrorCode::invalid || error.code == ErrorCode::give_up_item;
+}
+
+}  // namespace
+
+Pipeline::Pipeline(buffer::RingLog& log, TagRegistry& tags, const Clock& clock)
+    : log_(log),
+      clock_(clock),
+      normaliser_(tags),
+      rules_(std::make_unique<rules::RuleEngine>(std::vector<rules::RuleOptions>{}, tags)) {}
+
+void Pipeline::add_driver(std::unique_ptr<drivers::Driver> driver, std::uint64_t accepted_before) {
+  sources_.push_back({std::move(driver), accepted_before});
+}
+
+FrameTimes Pipeline::now() const { return {clock_.wall_now(), clock_.boot_now(), clock_.quality()}; }
+
+bool Pipeline::turn() {
+  if (!flush_documents()) return false;
+  if (stalled_) {
+    const std::size_t source = *stalled_;
+    stalled_.reset();
+    if (!store(source)) return false;
+  }
+  bool any = false;
+  for (std::size_t source = 0; source < sources_.size() && !is_stalled(); ++source) any = take_in(source) || any;
+  return any;
+}
+
+bool Pipeline::take_in(std::size_t source) {
+  intake_.clear();
+  stored_ = 0;
+  sources_[source].driver->collect(intake_);
+  if (intake_.empty()) return false;
+  record_driver_events(*sources_[source].driver);
+  normaliser_.apply(intake_.readings);
+  store(source);
+  return true;
+}
+
+// One message can hold any number of readings, the log takes so many a call. The mark of the driver's queue goes with
+// the last of them: a kill before that takes the message again as a whole, which repeats readings and loses none.
+bool Pipeline::store(std::size_t source) {
+  Source& from = sources_[source];
+  std::size_t slice = kSliceReadings;
+  while (stored_ < intake_.readings.size()) {
+    const FrameTimes times = now();
+    const std::size_t count = std::min(slice, intake_.readings.size() - stored_);
+    const auto first = append_slice(count, times);
+    if (first) {
+      from.accepted += count;
+      judge(*first, count, times);
+    } else if (will_never_pass(first.error())) {
+      if (count > 1) {
+        slice = 1;  // finds the one that is to blame
+        continue;
+      }
+      drop(1, first.error().message);
+    } else {
+      note_refusal(first.error());
+      stalled_ = source;
+      return false;
+    }
+    stored_ += count;
+  }
+  from.driver->settled();
+  if (!stall_reason_.empty()) log_info("log", "takes records again");
+  stall_reason_.clear();
+  return true;
+}
+
+Result<Position> Pipeline::append_slice(std::size_t count, const FrameTimes& times) {
+  const bool is_last = stored_ + count == intake_.readings.size();
+  const auto mark =
+      is_last && intake_.mark ? std::span<const QueueMark>(&*intake_.mark, 1) : std::span<const QueueMark>();
+  return log_.append(std::span<const Reading>(intake_.readings).subspan(stored_, count), times, mark);
+}
+
+void Pipeline::judge(Position first, std::size_t count, const FrameTimes& times) {
+  RecordBatch batch;
+  batch.stream = Stream::readings;
+  batch.epoch = first.epoch;
+  batch.first = first.sequence;
+  batch.times = times;
+  const bool whole = count == intake_.readings.size();
+  if (whole) {
+    batch.readings.swap(intake_.readings);
+  } else {
+    const auto begin = intake_.readings.begin() + static_cast<std::ptrdiff_t>(stored_);
+    batch.readings.assign(begin, begin + static_cast<std::ptrdiff_t>(count));
+  }
+  transitions_.clear();
+  rules_->apply(batch, transitions_);
+  if (whole) intake_.readings.swap(batch.readings);  // keeps its capacity
+  record_alarms(transitions_);
+}
+
+void Pipeline::tick() {
+  transitions_.clear();
+  rules_->tick(now(), transitions_);
+  record_alarms(transitions_);
+}
+
+void Pipeline::record_alarms(const std::vector<rules::AlarmTransition>& transitions) {
+  for (const auto& transition : transitions) {
+    log_info("rules", "{} {}: {}", transition.alarm, rules::to_string(transition.state), transition.message);
+    pending_alarms_.push_back(rules::to_document(transition));
+  }
+  if (!transitions.empty()) flush_documents();
+}
+
+void Pipeline::record_event(std::string document) {
+  if (pending_events_.size() >= kPendingDocumentsMax) return drop(1, "too many events wait for the log");
+  pending_events_.push_back(std::move(document));
+  flush_documents();
+}
+
+void Pipeline::record_driver_events(const drivers::Driver& driver) {
+  for (const auto& event : intake_.events) {
+    const std::string subject = event.device.empty() ? driver.name() : driver.name() + "/" + event.device;
+    if (event.event.ends_with("-down")) {
+      log_warning("driver", "{} {}: {}", subject, event.event, event.detail);
+    } else {
+      log_info("driver", "{} {} {}", subject, event.event, event.detail);
+    }
+    record_event(event_record(event.event, clock_.wall_now(),
+                              {{"driver", driver.name()}, {"device", event.device}, {"detail", event.detail}}));
+  }
+}
+
+bool Pipeline::flush_documents() {
+  const bool alarms = flush(Stream::alarms, pending_alarms_);
+  const bool events = flush(Stream::events, pending_events_);
+  return alarms && events;
+}
+
+bool Pipeline::flush(Stream stream, std::vector<std::string>& documents) {
+  if (documents.empty()) return true;
+  const auto first = log_.append(stream, documents, now());
+  if (!first) {
+    if (!will_never_pass(first.error())) {
+      note_refusal(first.error());
+      return false;
+    }
+    drop(documents.size(), first.error().message);
+  }
+  documents.clear();
+  return true;
+}
+
+void Pipeline::drop(std::size_t count, const std::string& why) {
+  if (dropped_ == 0) log_error("log", "will never take {} records, they are left out and counted: {}", count, why);
+  dropped_ += count;
+}
+
+void Pipeline::note_refusal(const Error& error) {
+  if (stall_reason_ == error.message) return;
+  stall_reason_ = error.message;
+  log_error("log", "takes no records, acknowledgements are withheld, trying again: {}", error.message);
+}
+
+}  // namespace tidegate::daemon

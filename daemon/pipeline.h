@@ -1,0 +1,91 @@
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "buffer/ring_log.h"
+#include "core/clock.h"
+#include "daemon/normaliser.h"
+#include "drivers/driver.h"
+#include "rules/rule_engine.h"
+
+namespace tidegate::daemon {
+
+/// The way a reading takes through the core thread: collected from its driver, normalised, appended to the log,
+/// settled, judged by the rules; the alarms that come of it are appended too. Whatever the log refuses (disk full) is
+/// kept and nothing more is collected, so that drivers hold back their sources; nothing is settled before it is
+/// written. Core thread; owns no timer: call turn() when a driver woke, tick() at next_deadline().
+class Pipeline {
+ public:
+  struct Source {
+    std::unique_ptr<drivers::Driver> driver;
+    std::uint64_t accepted = 0;  // readings written to the log, over restarts
+  };
+
+  Pipeline(buffer::RingLog& log, TagRegistry& tags, const Clock& clock);
+
+  void add_driver(std::unique_ptr<drivers::Driver> driver, std::uint64_t accepted_before);
+  /// Takes over judging from here on; the engine has judged what it has to of the records before `from`.
+  void set_rules(std::unique_ptr<rules::RuleEngine> engine, Position from) {
+    rules_ = std::move(engine);
+    judged_from_ = from;
+  }
+  /// Behind the last reading that the rules have judged, or need not judge.
+  Position judged_to() const { return std::max(judged_from_, rules_->position()); }
+
+  /// Takes in what the drivers have, once round. True when something was taken in: there may be more.
+  bool turn();
+  /// Lets the rules' delays run out.
+  void tick();
+  /// Stores a document of the stream `events`.
+  void record_event(std::string document);
+  /// Stores alarms, as when the rules catch up at start.
+  void record_alarms(const std::vector<rules::AlarmTransition>& transitions);
+
+  /// True while the log refuses records: try again by turn() after a while.
+  bool is_stalled() const { return stalled_.has_value() || !pending_alarms_.empty() || !pending_events_.empty(); }
+  /// Records that the log will never take, and events that found no room to wait; counted, said once, left out.
+  std::uint64_t dropped() const { return dropped_; }
+  /// Why, for the status.
+  const std::string& stall_reason() const { return stall_reason_; }
+  std::optional<BootTime> next_deadline() const { return rules_->next_deadline(); }
+
+  rules::RuleEngine& rules() { return *rules_; }
+  const rules::RuleEngine& rules() const { return *rules_; }
+  std::vector<Source>& sources() { return sources_; }
+  const std::vector<Source>& sources() const { return sources_; }
+  const Normaliser& normaliser() const { return normaliser_; }
+  FrameTimes now() const;
+
+ private:
+  bool take_in(std::size_t source);
+  bool store(std::size_t source);
+  Result<Position> append_slice(std::size_t count, const FrameTimes& times);
+  void judge(Position first, std::size_t count, const FrameTimes& times);
+  void record_driver_events(const drivers::Driver& driver);
+  bool flush_documents();
+  bool flush(Stream stream, std::vector<std::string>& documents);
+  void note_refusal(const Error& error);
+  void drop(std::size_t count, const std::string& why);
+
+  buffer::RingLog& log_;
+  const Clock& clock_;
+  Normaliser normaliser_;
+  std::unique_ptr<rules::RuleEngine> rules_;
+  Position judged_from_;
+  std::vector<Source> sources_;
+  drivers::Intake intake_;              // of the stalled source while stalled_
+  std::optional<std::size_t> stalled_;  // the source whose intake the log refuses
+  std::size_t stored_ = 0;              // readings of the intake that the log has
+  std::string stall_reason_;
+  std::uint64_t dropped_ = 0;
+  std::vector<rules::AlarmTransition> transitions_;
+  std::vector<std::string> pending_alarms_;
+  std::vector<std::string> pending_events_;
+};
+
+}  // namespace tidegate::daemon

@@ -1,0 +1,62 @@
+#include "daemon/service_manager.h"
+
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <charconv>
+#include <cstddef>
+#include <cstdlib>
+#include <cstring>
+#include <string_view>
+
+#include "core/log.h"
+
+namespace tidegate::daemon {
+namespace {
+
+std::optional<std::uint64_t> number_from_environment(const char* name) {
+  const char* text = std::getenv(name);
+  if (text == nullptr) return std::nullopt;
+  std::uint64_t number = 0;
+  const std::string_view digits(text);
+  const auto [end, problem] = std::from_chars(digits.data(), digits.data() + digits.size(), number);
+  if (problem != std::errc() || end != digits.data() + digits.size()) return std::nullopt;
+  return number;
+}
+
+}  // namespace
+
+ServiceManager::ServiceManager() {
+  if (const char* path = std::getenv("NOTIFY_SOCKET"); path != nullptr) socket_path_ = path;
+  const auto for_process = number_from_environment("WATCHDOG_PID");
+  const auto microseconds = number_from_environment("WATCHDOG_USEC");
+  const bool for_us = !for_process || *for_process == static_cast<std::uint64_t>(::getpid());
+  if (microseconds && *microseconds > 0 && for_us) {
+    watchdog_interval_ = std::chrono::microseconds(static_cast<std::int64_t>(*microseconds / 2));
+  }
+}
+
+void ServiceManager::reloading(BootTime now) const {
+  const auto microseconds = std::chrono::duration_cast<std::chrono::microseconds>(now.time_since_epoch()).count();
+  notify("RELOADING=1\nMONOTONIC_USEC=" + std::to_string(microseconds) + "\n");
+}
+
+void ServiceManager::notify(const std::string& message) const {
+  if (socket_path_.empty()) return;
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  if (socket_path_.size() >= sizeof address.sun_path) return;
+  std::memcpy(address.sun_path, socket_path_.data(), socket_path_.size());
+  if (socket_path_.front() == '@') address.sun_path[0] = '\0';  // abstract name
+  const int fd = ::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  if (fd < 0) return;
+  const auto length = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + socket_path_.size());
+  const ssize_t sent =
+      ::sendto(fd, message.data(), message.size(), MSG_NOSIGNAL, reinterpret_cast<const sockaddr*>(&address), length);
+  if (sent < 0) log_warning("systemd", "{}", describe_errno("notify " + socket_path_, errno));
+  ::close(fd);
+}
+
+}  // namespace tidegate::daemon

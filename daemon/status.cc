@@ -1,0 +1,136 @@
+#include "daemon/status.h"
+
+#include <cstdint>
+
+#include "daemon/gateway.h"
+#include "daemon/json_writer.h"
+#include "daemon/offset.h"
+
+namespace tidegate::daemon {
+namespace {
+
+double to_seconds(Duration duration) { return std::chrono::duration<double>(duration).count(); }
+
+std::int64_t to_milliseconds(WallTime time) {
+  return std::chrono::floor<std::chrono::milliseconds>(time.time_since_epoch()).count();
+}
+
+void put_device(JsonWriter& json, const drivers::DeviceStatus& device) {
+  json.begin_object().member("name", device.name).member("up", device.up);
+  if (!device.up) json.member("detail", device.detail);
+  json.key("requests").begin_object();
+  for (const auto& [result, count] : device.requests) json.member(result, count);
+  json.end_object().end_object();
+}
+
+void put_driver(JsonWriter& json, const Pipeline::Source& source) {
+  const auto status = source.driver->status();
+  json.begin_object().member("name", source.driver->name()).member("up", status.up);
+  if (!status.up) json.member("detail", status.detail);
+  json.member("accepted", source.accepted);
+  json.member("queue_bytes", status.queue_bytes).member("queue_capacity_bytes", status.queue_capacity_bytes);
+  json.key("refused").begin_object();
+  for (const auto& [reason, count] : status.refused) json.member(reason, count);
+  json.end_object().key("devices").begin_array();
+  for (const auto& device : status.devices) put_device(json, device);
+  json.end_array().end_object();
+}
+
+void put_stream(JsonWriter& json, const buffer::RingLog& log, Stream stream) {
+  json.key(to_string(stream)).begin_object();
+  json.member("stored", log.stored(stream)).member("bytes", log.bytes(stream));
+  json.member("oldest", format_position(log.oldest(stream)));
+  json.member("end", format_position(log.end(stream)));
+  json.member("durable", format_position(log.durable(stream)));
+  json.end_object();
+}
+
+void put_log(JsonWriter& json, const Gateway& gateway) {
+  const auto& log = gateway.log();
+  const auto counters = log.counters();
+  json.begin_object();
+  json.member("epoch", log.recovery().epoch).member("taking_records", !gateway.pipeline().is_stalled());
+  if (gateway.pipeline().is_stalled()) json.member("detail", gateway.pipeline().stall_reason());
+  json.member("written_bytes", counters.written_bytes).member("frames", counters.frames);
+  json.member("syncs", counters.syncs).member("sync_failures", counters.sync_failures);
+  json.member("last_sync_seconds", to_seconds(counters.last_sync));
+  if (!gateway.checkpointer().failure().empty()) json.member("state_failure", gateway.checkpointer().failure());
+  json.key("streams").begin_object();
+  for (const Stream stream : kAllStreams) put_stream(json, log, stream);
+  json.end_object().end_object();
+}
+
+void put_uplink(JsonWriter& json, const Gateway& gateway, const UplinkRunner& uplink) {
+  const auto& forwarder = uplink.forwarder();
+  json.begin_object().member("name", uplink.name()).member("up", uplink.is_up());
+  if (!uplink.is_up()) json.member("detail", uplink.detail());
+  json.member("since_seconds", to_seconds(gateway.clock().boot_now() - uplink.since()));
+  const auto oldest = forwarder.oldest_pending();
+  json.member("delay_seconds", oldest ? to_seconds(gateway.clock().wall_now() - *oldest) : 0.0);
+  json.key("streams").begin_object();
+  for (const Stream stream : forwarder.options().streams) {
+    const auto accounting = forwarder.accounting(stream);
+    const auto cursor = forwarder.cursor(stream);
+    json.key(to_string(stream)).begin_object();
+    json.member("acked_to", format_position(cursor.acked_to)).member("passed_to", format_position(cursor.passed_to));
+    json.member("delivered", accounting.delivered).member("filtered", accounting.filtered);
+    json.member("dropped", accounting.dropped).member("pending", forwarder.backlog(stream));
+    json.end_object();
+  }
+  json.end_object().end_object();
+}
+
+}  // namespace
+
+std::string render_status(const Gateway& gateway) {
+  std::string text;
+  JsonWriter json(text);
+  json.begin_object().member("gateway", gateway.configuration().gateway.id).member("version", TIDEGATE_VERSION);
+  json.member("ready", gateway.is_ready());
+  json.member("time", to_milliseconds(gateway.clock().wall_now()));
+  json.member("clock", to_string(gateway.clock().quality()));
+  json.member("uptime_seconds", to_seconds(gateway.clock().boot_now() - gateway.started()));
+  json.member("tags", std::uint64_t{gateway.tags().size()});
+  json.key("drivers").begin_array();
+  for (const auto& source : gateway.pipeline().sources()) put_driver(json, source);
+  json.end_array().key("left_out").begin_object();
+  for (const auto& [reason, count] : gateway.pipeline().normaliser().left_out()) json.member(reason, count);
+  if (gateway.pipeline().dropped() > 0) json.member("refused_by_log", gateway.pipeline().dropped());
+  json.end_object().key("log");
+  put_log(json, gateway);
+  json.key("uplinks").begin_array();
+  for (const auto& uplink : gateway.uplinks()) put_uplink(json, gateway, *uplink);
+  json.end_array().key("alarms_active");
+  json.value(std::uint64_t{gateway.pipeline().rules().active().size()});
+  json.end_object();
+  return text;
+}
+
+std::string render_latest(const Gateway& gateway) {
+  std::string text;
+  JsonWriter json(text);
+  json.begin_object().key("readings").begin_array();
+  for (const auto& reading : gateway.pipeline().normaliser().latest()) {
+    if (reading.tag == kNoTag) continue;
+    const Tag& tag = gateway.tags().tag(reading.tag);
+    json.begin_object().member("tag", tag.path).member("driver", tag.driver);
+    if (!tag.unit.empty()) json.member("unit", tag.unit);
+    json.member("time", to_milliseconds(reading.time)).member("value", reading.value);
+    json.member("quality", to_string(reading.quality));
+    if (reading.reason != Reason::none) json.member("reason", to_string(reading.reason));
+    json.end_object();
+  }
+  json.end_array().end_object();
+  return text;
+}
+
+std::string render_alarms(const Gateway& gateway) {
+  std::string text;
+  JsonWriter json(text);
+  json.begin_object().key("alarms").begin_array();
+  for (const auto& alarm : gateway.pipeline().rules().active()) json.raw(rules::to_document(alarm.raised));
+  json.end_array().end_object();
+  return text;
+}
+
+}  // namespace tidegate::daemon

@@ -1,0 +1,114 @@
+#include "daemon/status_text.h"
+
+#include <simdjson.h>
+#include <spdlog/fmt/fmt.h>
+
+#include <cmath>
+#include <iterator>
+#include <string_view>
+
+namespace tidegate::daemon {
+namespace {
+
+using simdjson::dom::element;
+
+std::string_view text_of(const element& object, std::string_view key) {
+  std::string_view text;
+  return object[key].get(text) == simdjson::SUCCESS ? text : std::string_view("");
+}
+std::uint64_t count_of(const element& object, std::string_view key) {
+  std::uint64_t count = 0;
+  return object[key].get(count) == simdjson::SUCCESS ? count : 0;
+}
+double seconds_of(const element& object, std::string_view key) {
+  double seconds = 0;
+  return object[key].get(seconds) == simdjson::SUCCESS ? seconds : 0.0;
+}
+bool flag_of(const element& object, std::string_view key) {
+  bool flag = false;
+  return object[key].get(flag) == simdjson::SUCCESS && flag;
+}
+
+template <class Visit>
+void each_element(const element& object, std::string_view key, Visit&& visit) {
+  simdjson::dom::array items;
+  if (object[key].get(items) != simdjson::SUCCESS) return;
+  for (const element item : items) visit(item);
+}
+template <class Visit>
+void each_member(const element& object, std::string_view key, Visit&& visit) {
+  simdjson::dom::object members;
+  if (object[key].get(members) != simdjson::SUCCESS) return;
+  for (const auto member : members) visit(std::string_view(member.key), element(member.value));
+}
+
+std::string counts_of(const element& object, std::string_view key) {
+  std::string text;
+  each_member(object, key, [&](std::string_view name, const element& value) {
+    std::uint64_t count = 0;
+    if (value.get(count) != simdjson::SUCCESS || count == 0) return;
+    text += fmt::format("{}{} {}", text.empty() ? "" : ", ", name, count);
+  });
+  return text;
+}
+
+const char* up_word(const element& object) { return flag_of(object, "up") ? "up" : "DOWN"; }
+
+void put_drivers(std::string& out, const element& status) {
+  each_element(status, "drivers", [&](const element& driver) {
+    out += fmt::format("driver {:<16} {:<5} accepted {:>12}  {}\n", text_of(driver, "name"), up_word(driver),
+                       count_of(driver, "accepted"), text_of(driver, "detail"));
+    if (const auto refused = counts_of(driver, "refused"); !refused.empty()) out += "  refused: " + refused + "\n";
+    each_element(driver, "devices", [&](const element& device) {
+      out += fmt::format("  device {:<14} {:<5} {}  {}\n", text_of(device, "name"), up_word(device),
+                         counts_of(device, "requests"), text_of(device, "detail"));
+    });
+  });
+}
+
+void put_log(std::string& out, const element& status) {
+  element log;
+  if (status["log"].get(log) != simdjson::SUCCESS) return;
+  out += fmt::format("log    epoch {}, {} syncs, last {:.1f} ms{}\n", count_of(log, "epoch"), count_of(log, "syncs"),
+                     seconds_of(log, "last_sync_seconds") * 1000,
+                     flag_of(log, "taking_records") ? "" : ", TAKES NO RECORDS");
+  if (const auto detail = text_of(log, "detail"); !detail.empty()) out += fmt::format("  {}\n", detail);
+  each_member(log, "streams", [&](std::string_view name, const element& stream) {
+    out += fmt::format("  {:<9} stored {:>12}  {:>8.1f} MiB  {} to {}, durable {}\n", name, count_of(stream, "stored"),
+                       static_cast<double>(count_of(stream, "bytes")) / (1024.0 * 1024.0), text_of(stream, "oldest"),
+                       text_of(stream, "end"), text_of(stream, "durable"));
+  });
+}
+
+void put_uplinks(std::string& out, const element& status) {
+  each_element(status, "uplinks", [&](const element& uplink) {
+    out += fmt::format("uplink {:<16} {:<5} oldest pending {:.1f} s  {}\n", text_of(uplink, "name"), up_word(uplink),
+                       seconds_of(uplink, "delay_seconds"), text_of(uplink, "detail"));
+    each_member(uplink, "streams", [&](std::string_view name, const element& stream) {
+      out += fmt::format("  {:<9} delivered {:>12}  pending {:>9}  filtered {:>9}  dropped {}\n", name,
+                         count_of(stream, "delivered"), count_of(stream, "pending"), count_of(stream, "filtered"),
+                         count_of(stream, "dropped"));
+    });
+  });
+}
+
+}  // namespace
+
+Result<std::string> status_as_text(const std::string& status_json) {
+  simdjson::dom::parser parser;
+  element status;
+  if (const auto problem = parser.parse(status_json).get(status); problem != simdjson::SUCCESS) {
+    return fail(ErrorCode::corrupt,
+                fmt::format("the daemon's status is not JSON: {}", simdjson::error_message(problem)));
+  }
+  std::string out = fmt::format("gateway {} ({}), {}, up {:.0f} s, clock {}, {} tags, {} alarms active\n",
+                                text_of(status, "gateway"), text_of(status, "version"),
+                                flag_of(status, "ready") ? "ready" : "not ready", seconds_of(status, "uptime_seconds"),
+                                text_of(status, "clock"), count_of(status, "tags"), count_of(status, "alarms_active"));
+  put_drivers(out, status);
+  put_log(out, status);
+  put_uplinks(out, status);
+  return out;
+}
+
+}  // namespace tidegate::daemon

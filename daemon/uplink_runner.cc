@@ -1,0 +1,193 @@
+#include "daemon/uplink_runner.h"
+
+#include <algorithm>
+#include <functional>
+#include <utility>
+
+#include "core/log.h"
+
+namespace tidegate::daemon {
+namespace {
+
+constexpr Duration kReadPause = std::chrono::milliseconds(200);  // before a read that gave nothing is tried again
+
+std::uint64_t jitter_seed(const UplinkEnvironment& environment, const std::string& name) {
+  const auto now = static_cast<std::uint64_t>(environment.clock->boot_now().time_since_epoch().count());
+  return now ^ std::hash<std::string>{}(environment.gateway + "/" + name);
+}
+
+std::size_t index_of(Stream stream) { return static_cast<std::size_t>(stream); }
+
+}  // namespace
+
+UplinkRunner::UplinkRunner(uplink::ForwarderOptions options, UplinkEnvironment environment,
+                           const TransportMaker& make_transport)
+    : environment_(std::move(environment)),
+      forwarder_(options, environment_.gateway, *environment_.tags, jitter_seed(environment_, options.name)),
+      timer_(environment_.loop->make_timer()),
+      transport_(make_transport(handlers())),
+      since_(environment_.clock->boot_now()) {}
+
+UplinkRunner::~UplinkRunner() { *alive_ = false; }
+
+uplink::TransportHandlers UplinkRunner::handlers() {
+  uplink::TransportHandlers handlers;
+  handlers.done = [this, alive = alive_, loop = environment_.loop](std::uint64_t batch_id, bool ok) {
+    loop->post([this, alive, batch_id, ok] {
+      if (*alive) on_done(batch_id, ok);
+    });
+  };
+  handlers.link = [this, alive = alive_, loop = environment_.loop](bool up, std::string detail) {
+    loop->post([this, alive, up, detail = std::move(detail)] {
+      if (*alive) on_link(up, detail);
+    });
+  };
+  return handlers;
+}
+
+void UplinkRunner::restore(const buffer::StoredCursor& cursor) {
+  forwarder_.restore(cursor.stream, {cursor.acked_to, cursor.passed_to},
+                     {cursor.delivered, cursor.filtered, cursor.dropped});
+  restored_[index_of(cursor.stream)] = true;
+}
+
+Result<void> UplinkRunner::start() {
+  for (const Stream stream : forwarder_.options().streams) {
+    if (!restored_[index_of(stream)]) {
+      const Position oldest = environment_.log->oldest(stream);
+      forwarder_.restore(stream, {oldest, oldest}, {});
+    }
+    feeds_[index_of(stream)] =
+        std::make_unique<DiskFeed>(*environment_.log, stream, *environment_.storage, *environment_.loop);
+  }
+  return transport_->start();
+}
+
+void UplinkRunner::stop(Duration grace) {
+  timer_->cancel();
+  transport_->stop(grace);
+}
+
+void UplinkRunner::pump() {
+  for (const Stream stream : forwarder_.options().streams) {
+    forwarder_.announce(stream, environment_.log->end(stream));
+  }
+  read_on();
+  send_ready();
+  const BootTime now = environment_.clock->boot_now();
+  auto next = forwarder_.next_deadline();
+  if (read_again_at_ > now) next = std::min(next.value_or(read_again_at_), read_again_at_);
+  if (next) timer_->arm(std::max<Duration>(*next - now, std::chrono::milliseconds(1)), [this] { pump(); });
+}
+
+void UplinkRunner::read_on() {
+  if (environment_.clock->boot_now() < read_again_at_) return;
+  while (const auto demand = forwarder_.demand()) {
+    if (feeds_[index_of(demand->stream)]->busy()) return;
+    const auto outcome = environment_.log->read(demand->stream, demand->from);
+    if (outcome.status == buffer::ReadStatus::on_disk) {
+      request_from_disk(*demand);
+      return;
+    }
+    if (!take(demand->stream, outcome)) return;
+    send_ready();
+  }
+}
+
+bool UplinkRunner::take(Stream stream, const buffer::ReadOutcome& outcome) {
+  switch (outcome.status) {
+    case buffer::ReadStatus::ready:
+      forwarder_.supply(*outcome.batch, environment_.clock->boot_now());
+      return true;
+    case buffer::ReadStatus::gone:
+      log_warning("uplink", "{}: {} records of {} are gone, going on at epoch {} sequence {}", name(), outcome.lost,
+                  to_string(stream), outcome.next.epoch, outcome.next.sequence);
+      forwarder_.supply_gap(stream, outcome.next, outcome.lost);
+      return true;
+    case buffer::ReadStatus::at_end:
+    case buffer::ReadStatus::on_disk:
+      return false;
+  }
+  return false;
+}
+
+void UplinkRunner::request_from_disk(const uplink::ReadDemand& wanted) {
+  const auto done = [this, stream = wanted.stream](const Result<DiskFeed::Outcomes>& outcomes) {
+    on_read(stream, outcomes);
+  };
+  feeds_[index_of(wanted.stream)]->read(wanted.from, done);
+}
+
+void UplinkRunner::on_read(Stream stream, const Result<DiskFeed::Outcomes>& outcomes) {
+  if (!outcomes) {
+    if (const auto left_out = complaints_.admit("read", environment_.clock->boot_now())) {
+      log_error("uplink", "{}: cannot read {} from disk ({} times more since the last line): {}", name(),
+                to_string(stream), *left_out, outcomes.error().message);
+    }
+    return pause_reading();
+  }
+  // The log says that there is more, its files do not show it yet.
+  if (outcomes->front().status == buffer::ReadStatus::at_end) return pause_reading();
+  for (const auto& outcome : *outcomes) {
+    const auto demand = forwarder_.demand();
+    if (!demand || demand->stream != stream) break;  // what was read too far is read again
+    if (outcome.status == buffer::ReadStatus::at_end) break;
+    if (outcome.status == buffer::ReadStatus::ready && outcome.batch->end() <= demand->from) continue;
+    if (!take(stream, outcome)) break;
+    send_ready();
+  }
+  pump();
+}
+
+void UplinkRunner::pause_reading() {
+  read_again_at_ = environment_.clock->boot_now() + kReadPause;
+  timer_->arm(kReadPause, [this] { pump(); });
+}
+
+void UplinkRunner::send_ready() {
+  while (auto batch = forwarder_.next_batch(environment_.clock->boot_now(), environment_.clock->wall_now())) {
+    transport_->send(*batch);
+  }
+}
+
+void UplinkRunner::on_link(bool up, const std::string& detail) {
+  const BootTime now = environment_.clock->boot_now();
+  if (up != up_) {
+    since_ = now;
+    if (up) {
+      log_info("uplink", "{} is up", name());
+    } else {
+      log_warning("uplink", "{} is down: {}", name(), detail);
+    }
+  }
+  up_ = up;
+  detail_ = detail;
+  if (up) {
+    forwarder_.link_up(now);
+  } else {
+    forwarder_.link_down(now);
+  }
+  pump();
+}
+
+void UplinkRunner::on_done(std::uint64_t batch_id, bool ok) {
+  if (ok) {
+    forwarder_.acknowledged(batch_id);
+  } else {
+    forwarder_.failed(batch_id, environment_.clock->boot_now());
+  }
+  pump();
+}
+
+std::vector<buffer::StoredCursor> UplinkRunner::cursors() const {
+  std::vector<buffer::StoredCursor> cursors;
+  for (const Stream stream : forwarder_.options().streams) {
+    const auto cursor = forwarder_.cursor(stream);
+    const auto accounting = forwarder_.accounting(stream);
+    cursors.push_back({name(), stream, cursor.acked_to, cursor.passed_to, accounting.delivered, accounting.filtered,
+                       accounting.dropped});
+  }
+  return cursors;
+}
+
+}  // namespace tidegate::daemon

@@ -1,0 +1,84 @@
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "buffer/ring_log.h"
+#include "buffer/state_store.h"
+#include "core/clock.h"
+#include "core/log.h"
+#include "daemon/disk_feed.h"
+#include "daemon/event_loop.h"
+#include "daemon/worker.h"
+#include "uplink/forwarder.h"
+#include "uplink/transport.h"
+
+namespace tidegate::daemon {
+
+/// What an uplink runs on; all of it outlives the runner.
+struct UplinkEnvironment {
+  buffer::RingLog* log = nullptr;
+  EventLoop* loop = nullptr;
+  Worker* storage = nullptr;
+  const Clock* clock = nullptr;
+  const TagRegistry* tags = nullptr;
+  std::string gateway;
+};
+
+/// Brings together one forwarder, the log it reads and the transport that carries its batches. Core thread; the
+/// transport's reports are posted to it.
+class UplinkRunner {
+ public:
+  using TransportMaker = std::function<std::unique_ptr<uplink::Transport>(uplink::TransportHandlers)>;
+
+  UplinkRunner(uplink::ForwarderOptions options, UplinkEnvironment environment, const TransportMaker& make_transport);
+  ~UplinkRunner();
+  UplinkRunner(const UplinkRunner&) = delete;
+  UplinkRunner& operator=(const UplinkRunner&) = delete;
+
+  /// Where the stored cursor stands; without one the stream begins at the oldest record kept. Before start().
+  void restore(const buffer::StoredCursor& cursor);
+  Result<void> start();
+  void stop(Duration grace);
+
+  /// The log has grown: reads on and sends.
+  void pump();
+
+  const std::string& name() const { return forwarder_.options().name; }
+  const uplink::Forwarder& forwarder() const { return forwarder_; }
+  std::vector<buffer::StoredCursor> cursors() const;
+  bool is_up() const { return up_; }
+  const std::string& detail() const { return detail_; }
+  BootTime since() const { return since_; }
+
+ private:
+  uplink::TransportHandlers handlers();
+  void read_on();
+  /// False when nothing more can be supplied now.
+  bool take(Stream stream, const buffer::ReadOutcome& outcome);
+  void request_from_disk(const uplink::ReadDemand& demand);
+  void on_read(Stream stream, const Result<DiskFeed::Outcomes>& outcomes);
+  void pause_reading();
+  void send_ready();
+  void on_link(bool up, const std::string& detail);
+  void on_done(std::uint64_t batch_id, bool ok);
+
+  UplinkEnvironment environment_;
+  uplink::Forwarder forwarder_;
+  std::array<bool, kStreamCount> restored_{};
+  std::array<std::unique_ptr<DiskFeed>, kStreamCount> feeds_;
+  std::unique_ptr<Timer> timer_;
+  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+  std::unique_ptr<uplink::Transport> transport_;
+  bool up_ = false;
+  BootTime read_again_at_{};  // after a read that gave nothing
+  ComplaintFilter complaints_;
+  std::string detail_ = "not connected yet";
+  BootTime since_{};
+};
+
+}  // namespace tidegate::daemon

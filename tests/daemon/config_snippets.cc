@@ -1,0 +1,112 @@
+#include "tests/daemon/config_snippets.h"
+
+#include <algorithm>
+#include <map>
+
+namespace tidegate::daemon {
+namespace {
+
+using Lines = std::vector<std::string>;  // "key = value"
+
+struct Frame {
+  std::string before;
+  Lines keys;  // of the section itself
+  std::string after;
+};
+
+const std::string kMqttDriver = "[[driver.mqtt]]\nname = \"m\"\nbroker = \"mqtts://a\"\n";
+const std::string kSubscribe = "[[driver.mqtt.subscribe]]\ntopic = \"{tag}\"\n";
+const std::string kBus = "[[driver.modbus]]\nname = \"b\"\nurl = \"tcp://h\"\n";
+const std::string kDevice = "[[driver.modbus.device]]\nname = \"d\"\n";
+const std::string kTags = "tags = [{ name = \"t\", address = \"holding:0\" }]\n";
+const std::string kSimulator = "[[driver.simulator]]\nname = \"s\"\n";
+const std::string kMqttUplink = "[[uplink.mqtt]]\nname = \"u\"\nbroker = \"mqtts://b\"\n";
+const std::string kFileUplink = "[[uplink.file]]\nname = \"f\"\npath = \"p\"\n";
+
+const std::map<std::string, Frame>& frames() {
+  static const std::map<std::string, Frame> kFrames{
+      {"", {}},
+      {"gateway", {}},
+      {"buffer", {}},
+      {"driver", {}},
+      {"uplink", {}},
+      {"driver.mqtt", {"", {"name = \"m\"", "broker = \"mqtts://a\""}, kSubscribe}},
+      {"driver.mqtt.tls", {kMqttDriver, {}, kSubscribe}},
+      {"driver.mqtt.subscribe", {kMqttDriver, {"topic = \"{tag}\""}, ""}},
+      {"driver.modbus", {"", {"name = \"b\"", "url = \"tcp://h\""}, kDevice + kTags}},
+      {"driver.modbus.device", {kBus, {"name = \"d\""}, kTags}},
+      {"driver.modbus.device.tags", {kBus + kDevice, {"name = \"t\"", "address = \"holding:0\""}, ""}},
+      {"driver.simulator", {"", {"name = \"s\""}, ""}},
+      {"rule", {kSimulator, {"name = \"r\"", "type = \"threshold\"", "tags = [\"s-*\"]", "raise = \"> 90\""}, ""}},
+      {"uplink.mqtt", {"", {"name = \"u\"", "broker = \"mqtts://b\""}, ""}},
+      {"uplink.mqtt.tls", {kMqttUplink, {}, ""}},
+      {"uplink.mqtt.batch", {kMqttUplink, {}, ""}},
+      {"uplink.file", {"", {"name = \"f\"", "path = \"p\""}, ""}},
+      {"uplink.file.batch", {kFileUplink, {}, ""}},
+  };
+  return kFrames;
+}
+
+// What a key needs beside it, instead of or besides the lines of its frame.
+Lines companions(const std::string& path, const std::string& key) {
+  if (path == "rule" && (key == "method" || key == "sensitivity" || key == "warmup" || key == "alpha")) {
+    return {"name = \"r\"", "type = \"anomaly\"", "tags = [\"s-*\"]"};
+  }
+  if (path == "driver.mqtt.subscribe" && key == "tag") return {"topic = \"x\""};
+  Lines lines = frames().at(path).keys;
+  if (key == "password") lines.emplace_back("username = \"u\"");
+  if (key == "cert") lines.emplace_back("key = { file = \"client.key\" }");
+  if (key == "key") lines.emplace_back("cert = \"client.pem\"");
+  if (key == "time_unit") lines.emplace_back("time = \"/ts\"");
+  if (key == "backoff_most") lines.emplace_back("timeout = \"10ms\"");
+  return lines;
+}
+
+void collect(const Section& section, const std::string& path, std::vector<PlacedSection>& into) {
+  into.push_back(PlacedSection{&section, path});
+  for (const Section& inner : section.sections)
+    collect(inner, path.empty() ? inner.name : path + "." + inner.name, into);
+}
+
+// "driver.modbus.device" to "driver.modbus[0].device[0]."
+std::string prefix_of(const std::string& path) {
+  std::string prefix;
+  const Section* section = &key_table();
+  for (std::size_t begin = 0; begin < path.size();) {
+    const std::size_t end = std::min(path.find('.', begin), path.size());
+    section = section->section(path.substr(begin, end - begin));
+    prefix += section->name + (section->is_list ? "[0]." : ".");
+    begin = end + 1;
+  }
+  return prefix;
+}
+
+}  // namespace
+
+std::vector<PlacedSection> all_sections() {
+  std::vector<PlacedSection> sections;
+  collect(key_table(), "", sections);
+  return sections;
+}
+
+Snippet around(const PlacedSection& placed, const std::string& key, const std::string& line) {
+  const Frame& frame = frames().at(placed.path);
+  Snippet snippet;
+  snippet.key_prefix = prefix_of(placed.path);
+  const auto count = [&] {
+    return static_cast<std::uint32_t>(std::count(snippet.text.begin(), snippet.text.end(), '\n')) + 1U;
+  };
+  snippet.text = frame.before;
+  snippet.header_line = count();
+  if (!placed.path.empty()) {
+    snippet.text += placed.section->is_list ? "[[" + placed.path + "]]\n" : "[" + placed.path + "]\n";
+  }
+  for (const std::string& each : companions(placed.path, key)) {
+    if (each.rfind(key + " ", 0) != 0) snippet.text += each + "\n";
+  }
+  snippet.line = count();
+  snippet.text += line + "\n" + frame.after;
+  return snippet;
+}
+
+}  // namespace tidegate::daemon

@@ -1,0 +1,143 @@
+#include "daemon/pipeline.h"
+
+#include <gtest/gtest.h>
+
+#include "tests/support/fake_driver.h"
+#include "tests/support/fake_ring_log.h"
+#include "tests/support/manual_clock.h"
+
+namespace tidegate::daemon {
+namespace {
+
+class PipelineTest : public ::testing::Test {
+ protected:
+  testing::FakeDriver& add_driver(const std::string& name) {
+    auto driver = std::make_unique<testing::FakeDriver>(name);
+    auto& reference = *driver;
+    pipeline_.add_driver(std::move(driver), 0);
+    return reference;
+  }
+  Reading reading(std::int64_t value) {
+    Reading reading;
+    reading.tag = tags_.intern("pump/flow");
+    reading.value = value;
+    return reading;
+  }
+  void raise_above(double level) {
+    rules::RuleOptions rule;
+    rule.name = "high";
+    rule.tags = {"*"};
+    rule.raise = {rules::Comparison::greater, level};
+    pipeline_.set_rules(std::make_unique<rules::RuleEngine>(std::vector{rule}, tags_), Position{});
+  }
+
+  TagRegistry tags_;
+  testing::ManualClock clock_;
+  testing::FakeRingLog log_;
+  Pipeline pipeline_{log_, tags_, clock_};
+};
+
+TEST_F(PipelineTest, SettlesADriverOnlyWhenTheLogHasItsReadings) {
+  auto& driver = add_driver("a");
+  log_.refuse_with(ErrorCode::full);
+  driver.offer({reading(1), reading(2)});
+  pipeline_.turn();
+  EXPECT_EQ(driver.settled_readings(), 0U);
+  EXPECT_TRUE(pipeline_.is_stalled());
+  EXPECT_NE(pipeline_.stall_reason().find("No space left"), std::string::npos);
+
+  log_.accept_again();
+  pipeline_.turn();
+  EXPECT_EQ(driver.settled_readings(), 2U);
+  EXPECT_FALSE(pipeline_.is_stalled());
+  EXPECT_EQ(log_.readings().size(), 2U);
+  EXPECT_EQ(pipeline_.sources()[0].accepted, 2U);
+}
+
+TEST_F(PipelineTest, CollectsNothingMoreWhileTheLogRefuses) {
+  auto& first = add_driver("a");
+  auto& second = add_driver("b");
+  log_.refuse_with(ErrorCode::full);
+  first.offer({reading(1)});
+  first.offer({reading(2)});
+  second.offer({reading(3)});
+  for (int i = 0; i < 5; ++i) pipeline_.turn();
+  EXPECT_EQ(first.waiting(), 1U);
+  EXPECT_EQ(second.waiting(), 1U);
+
+  log_.accept_again();
+  for (int i = 0; i < 5; ++i) pipeline_.turn();
+  EXPECT_EQ(log_.readings().size(), 3U);
+  EXPECT_EQ(std::get<std::int64_t>(log_.readings()[0].value), 1);
+}
+
+TEST_F(PipelineTest, GoesOnBehindWhatTheLogWillNeverTake) {
+  auto& driver = add_driver("a");
+  log_.refuse_value(13);
+  driver.offer({reading(12), reading(13), reading(14)}, QueueMark{77, 4096});
+  pipeline_.turn();
+  EXPECT_FALSE(pipeline_.is_stalled());
+  EXPECT_EQ(driver.settled_readings(), 3U);
+  ASSERT_EQ(log_.readings().size(), 2U);
+  EXPECT_EQ(std::get<std::int64_t>(log_.readings()[1].value), 14);
+  EXPECT_EQ(pipeline_.dropped(), 1U);
+  EXPECT_EQ(log_.marks(), (std::vector<QueueMark>{{77, 4096}}));
+}
+
+TEST_F(PipelineTest, CutsAnIntakeOfAnySizeIntoWhatTheLogTakes) {
+  auto& driver = add_driver("a");
+  std::vector<Reading> readings;
+  for (int i = 0; i < 10'000; ++i) readings.push_back(reading(i));
+  driver.offer(std::move(readings));
+  pipeline_.turn();
+  ASSERT_EQ(log_.readings().size(), 10'000U);
+  for (std::size_t i = 0; i < 10'000; ++i) {
+    ASSERT_EQ(std::get<std::int64_t>(log_.readings()[i].value), static_cast<std::int64_t>(i));
+  }
+  EXPECT_LE(log_.largest_append(), 4'096U);
+}
+
+TEST_F(PipelineTest, PassesTheQueueMarkOnWithTheReadings) {
+  auto& driver = add_driver("a");
+  driver.offer({reading(1)}, QueueMark{77, 4096});
+  pipeline_.turn();
+  EXPECT_EQ(log_.marks(), (std::vector<QueueMark>{{77, 4096}}));
+}
+
+TEST_F(PipelineTest, SettlesWhatLeavesNoReading) {
+  auto& driver = add_driver("a");
+  Reading nameless = reading(1);
+  nameless.tag = kNoTag;
+  driver.offer({nameless});
+  pipeline_.turn();
+  EXPECT_EQ(driver.settled_readings(), 1U);
+  EXPECT_EQ(log_.readings().size(), 0U);
+}
+
+TEST_F(PipelineTest, StoresTheAlarmsThatReadingsRaise) {
+  raise_above(90);
+  auto& driver = add_driver("a");
+  driver.offer({reading(80), reading(95)});
+  pipeline_.turn();
+  ASSERT_EQ(log_.documents(Stream::alarms).size(), 1U);
+  const auto alarm = rules::parse_alarm_document(log_.documents(Stream::alarms)[0]).value();
+  EXPECT_EQ(alarm.alarm, "high/pump/flow");
+  EXPECT_EQ(alarm.cause, (Position{1, 2}));
+}
+
+TEST_F(PipelineTest, KeepsDriverEventsUntilTheLogTakesThem) {
+  auto& driver = add_driver("line-1");
+  log_.refuse_with(ErrorCode::retry);
+  driver.offer_event({"device-down", "boiler", "no answer within 500ms"});
+  pipeline_.turn();
+  EXPECT_TRUE(pipeline_.is_stalled());
+  log_.accept_again();
+  pipeline_.turn();
+  ASSERT_EQ(log_.documents(Stream::events).size(), 1U);
+  EXPECT_EQ(log_.documents(Stream::events)[0],
+            "{\"event\":\"device-down\",\"time\":1760000000000,\"driver\":\"line-1\",\"device\":\"boiler\","
+            "\"detail\":\"no answer within 500ms\"}");
+}
+
+}  // namespace
+}  // namespace tidegate::daemon
