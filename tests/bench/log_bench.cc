@@ -1,0 +1,186 @@
+// What the ring log costs: encoding and decoding a reading, appending, reading back, opening.
+#include <benchmark/benchmark.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "buffer/batch_decoder.h"
+#include "buffer/frame_builder.h"
+#include "buffer/ring_log.h"
+#include "core/clock.h"
+
+namespace tidegate::buffer {
+namespace {
+
+constexpr std::uint64_t kSegment = 16ULL << 20;
+
+// Values of two decimals that wander, of many tags, one every millisecond.
+std::vector<Reading> wandering(TagRegistry& tags, std::size_t count, std::size_t tag_count, WallTime begin) {
+  std::mt19937 random(42);
+  std::vector<Reading> readings(count);
+  for (std::size_t i = 0; i < count; ++i) {
+    readings[i].tag = tags.intern("hall-3/sensor-" + std::to_string(i % tag_count));
+    readings[i].time = begin + std::chrono::milliseconds(i);
+    readings[i].value = static_cast<double>(2000 + random() % 200) / 100;
+  }
+  return readings;
+}
+
+class Directory {
+ public:
+  Directory() {
+    std::string pattern = std::filesystem::temp_directory_path() / "tidegate-bench-XXXXXX";
+    path_ = ::mkdtemp(pattern.data());
+  }
+  Directory(const Directory&) = delete;
+  Directory& operator=(const Directory&) = delete;
+  ~Directory() { std::filesystem::remove_all(path_); }
+  std::string log() const { return path_ + "/log"; }
+
+ private:
+  std::string path_;
+};
+
+void run_jobs(RingLog& log, const Clock& clock, bool sync_now) {
+  while (auto job = log.next_job(clock.boot_now(), sync_now)) {
+    job->run();
+    log.finish(std::move(job));
+  }
+}
+
+void BM_Encode(benchmark::State& state) {
+  TagRegistry tags;
+  const SystemClock clock;
+  const auto readings = wandering(tags, static_cast<std::size_t>(state.range(0)), 100, clock.wall_now());
+  FrameBuilder builder(tags, Stream::readings, {}, kSegment);
+  const FrameRun run{{readings, {}}, 1, 1, {clock.wall_now(), clock.boot_now(), ClockQuality::synced}, {}};
+  std::uint64_t offset = kBlockBytes;
+  for (auto step : state) {
+    builder.build(run, {7, offset, offset + kSegment, kSectionsMax});
+    offset += builder.bytes().size();
+    if (offset > kSegment / 2) offset = kBlockBytes;
+  }
+  state.SetItemsProcessed(state.iterations() * state.range(0));
+  state.counters["bytes/reading"] = static_cast<double>(builder.bytes().size()) / static_cast<double>(state.range(0));
+}
+BENCHMARK(BM_Encode)->Arg(1)->Arg(10)->Arg(100)->Arg(500);
+
+void BM_Decode(benchmark::State& state) {
+  TagRegistry tags;
+  const SystemClock clock;
+  const auto readings = wandering(tags, static_cast<std::size_t>(state.range(0)), 100, clock.wall_now());
+  FrameBuilder builder(tags, Stream::readings, {}, kSegment);
+  const FrameRun run{{readings, {}}, 1, 1, {clock.wall_now(), clock.boot_now(), ClockQuality::synced}, {}};
+  builder.build(run, {7, kBlockBytes, kSegment, kSectionsMax});
+  const BuiltFrame& frame = builder.frames().front();
+  BatchDecoder decoder;
+  RecordBatch batch;
+  for (auto step : state) {
+    decoder.decode(Stream::readings, frame.header, builder.body(frame), *frame.tags, batch);
+    benchmark::DoNotOptimize(batch.readings.data());
+  }
+  state.SetItemsProcessed(state.iterations() * state.range(0));
+}
+BENCHMARK(BM_Decode)->Arg(1)->Arg(10)->Arg(100)->Arg(500);
+
+void BM_Append(benchmark::State& state) {
+  const Directory directory;
+  PosixFileSystem files;
+  const SystemClock clock;
+  TagRegistry tags;
+  RingLogOptions options;
+  options.directory = directory.log();
+  options.sync = SyncPolicy::os;
+  auto log = RingLog::open(files, clock, tags, options, {});
+  const auto readings = wandering(tags, static_cast<std::size_t>(state.range(0)), 100, clock.wall_now());
+  for (auto step : state) {
+    benchmark::DoNotOptimize((*log)->append(readings, {clock.wall_now(), clock.boot_now(), ClockQuality::synced}, {}));
+    if (auto job = (*log)->next_job(clock.boot_now(), false)) {
+      state.PauseTiming();
+      job->run();
+      (*log)->finish(std::move(job));
+      state.ResumeTiming();
+    }
+  }
+  state.SetItemsProcessed(state.iterations() * state.range(0));
+}
+BENCHMARK(BM_Append)->Arg(1)->Arg(10)->Arg(100)->Arg(500);
+
+// Fills a log with frames of `frame` readings until `bytes` are on disk.
+LogState fill(const std::string& directory, std::uint64_t bytes, std::size_t frame, RingLogOptions& options) {
+  PosixFileSystem files;
+  const SystemClock clock;
+  TagRegistry tags;
+  options.directory = directory;
+  options.size_max_bytes[0] = 2ULL << 30;
+  auto log = RingLog::open(files, clock, tags, options, {});
+  const auto readings = wandering(tags, frame, 100, clock.wall_now());
+  while ((*log)->bytes(Stream::readings) < bytes) {
+    if (!(*log)->append(readings, {clock.wall_now(), clock.boot_now(), ClockQuality::synced}, {})) {
+      run_jobs(**log, clock, true);
+    }
+  }
+  run_jobs(**log, clock, true);
+  return (*log)->state();
+}
+
+void BM_ReadDisk(benchmark::State& state) {
+  const Directory directory;
+  RingLogOptions options;
+  const LogState known = fill(directory.log(), 64ULL << 20, static_cast<std::size_t>(state.range(0)), options);
+  PosixFileSystem files;
+  const SystemClock clock;
+  TagRegistry tags;
+  auto log = RingLog::open(files, clock, tags, options, known);
+  std::int64_t records = 0;
+  for (auto step : state) {
+    const auto reader = (*log)->disk_reader(Stream::readings);
+    for (Position at = (*log)->oldest(Stream::readings);;) {
+      const auto outcome = reader->read(at);
+      if (!outcome || outcome->status == ReadStatus::at_end) break;
+      if (outcome->batch) records += static_cast<std::int64_t>(outcome->batch->size());
+      at = outcome->next;
+    }
+  }
+  state.SetItemsProcessed(records);
+}
+BENCHMARK(BM_ReadDisk)->Arg(1)->Arg(500)->Unit(benchmark::kMillisecond);
+
+void BM_OpenEmpty(benchmark::State& state) {
+  PosixFileSystem files;
+  const SystemClock clock;
+  for (auto step : state) {
+    state.PauseTiming();
+    const Directory directory;
+    RingLogOptions options;
+    options.directory = directory.log();
+    state.ResumeTiming();
+    TagRegistry tags;
+    auto log = RingLog::open(files, clock, tags, options, {});
+    benchmark::DoNotOptimize((*log)->append(wandering(tags, 1, 1, clock.wall_now()), {}, {}));
+  }
+}
+BENCHMARK(BM_OpenEmpty)->Unit(benchmark::kMillisecond)->Iterations(20);
+
+// Argument: MiB of segments.
+void BM_Open(benchmark::State& state) {
+  const Directory directory;
+  RingLogOptions options;
+  const LogState known = fill(directory.log(), static_cast<std::uint64_t>(state.range(0)) << 20, 500, options);
+  PosixFileSystem files;
+  const SystemClock clock;
+  for (auto step : state) {
+    TagRegistry tags;
+    auto log = RingLog::open(files, clock, tags, options, known);
+    benchmark::DoNotOptimize((*log)->stored(Stream::readings));
+  }
+}
+BENCHMARK(BM_Open)->Arg(64)->Arg(1024)->Unit(benchmark::kMillisecond)->Iterations(5);
+
+}  // namespace
+}  // namespace tidegate::buffer
+
+BENCHMARK_MAIN();

@@ -1,0 +1,90 @@
+#include <gtest/gtest.h>
+
+#include <sstream>
+
+#include "tests/integration/gateway_process.h"
+#include "tests/support/mosquitto_broker.h"
+#include "tests/support/network.h"
+#include "tests/support/wait_until.h"
+
+namespace tidegate::testing {
+namespace {
+
+using std::chrono::seconds;
+
+constexpr const char* kRule =
+    "[[rule]]\nname = \"hot\"\ntype = \"threshold\"\ntags = [\"boiler/*\"]\nraise = \"> 90\"\nclear = \"< 85\"\n";
+
+class AlarmShort : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    broker.start();
+    gateway.configure("[[driver.mqtt]]\nname = \"local\"\nbroker = \"" + broker.uri() +
+                      "\"\n  [[driver.mqtt.subscribe]]\n  topic = \"plant/{device}/{tag}\"\n  value = \"/value\"\n"
+                      "[[uplink.file]]\nname = \"export\"\npath = \"{dir}/export-{stream}.ndjson\"\n" +
+                      std::string(kRule));
+    gateway.start();
+    wait_until([&] { return broker.log().find("plant/+/+") != std::string::npos; }, seconds(20));
+  }
+
+  void publish(const std::string& topic, const std::string& payload) {
+    const auto published = run_to_end(
+        {"/usr/bin/mosquitto_pub", "-p", std::to_string(broker.port()), "-q", "1", "-t", topic, "-m", payload});
+    ASSERT_EQ(published.end.exit_code, 0) << published.errors;
+  }
+  void publish_value(double value) { publish("plant/boiler/temp", "{\"value\":" + std::to_string(value) + "}"); }
+  bool all_are_in_the_log(double count) {
+    return gateway.wait_for_metric("tidegate_readings_accepted_total{driver=\"local\"}", count, seconds(20));
+  }
+  std::vector<std::string> alarms(const std::string& state) {
+    const auto listing =
+        gateway.command({"tail", "--stream", "alarms", "--from", "0", "--config", gateway.config_file()});
+    return lines_with(listing.output, "\"state\":\"" + state + "\"");
+  }
+
+  std::string read_metrics() { return http_get(gateway.admin_port(), "/metrics").body; }
+
+  MosquittoBroker broker{"log_type subscribe\n"};
+  GatewayProcess gateway;
+};
+
+TEST_F(AlarmShort, NeitherRepeatsNorForgetsAnAlarmOverKills) {
+  publish_value(95);
+  ASSERT_TRUE(gateway.wait_for_metric("tidegate_alarms_active{severity=\"warning\"}", 1, seconds(20)));
+  gateway.kill();
+  gateway.start();
+  EXPECT_EQ(gateway.metric("tidegate_alarms_active{severity=\"warning\"}"), 1) << "it is still raised";
+  publish_value(96);
+  ASSERT_TRUE(all_are_in_the_log(1));
+  EXPECT_EQ(alarms("raised").size(), 1u) << "and was raised once";
+  publish_value(80);
+  ASSERT_TRUE(wait_until([&] { return alarms("cleared").size() == 1; }, seconds(20)));
+  gateway.kill();
+  gateway.start();
+  EXPECT_EQ(gateway.metric("tidegate_alarms_active{severity=\"warning\"}"), 0);
+  publish_value(91);
+  ASSERT_TRUE(wait_until([&] { return alarms("raised").size() == 2; }, seconds(20)));
+  EXPECT_EQ(alarms("cleared").size(), 1u);
+}
+
+TEST_F(AlarmShort, CountsBadInputByReasonAndGoesOn) {
+  publish("plant/boiler/temp", "not json at all");
+  publish("plant/boiler/temp", "{\"value\":{\"deep\":1}}");
+  publish("plant/boiler/temp", "{\"other\":1}");
+  publish("plant/boiler/temp", std::string(20'000, '['));
+  publish("plant/boiler/temp", "");
+  publish_value(20);
+  ASSERT_TRUE(all_are_in_the_log(1));
+  std::istringstream metrics(read_metrics());
+  double refused = 0;
+  for (std::string line; std::getline(metrics, line);) {
+    if (line.starts_with("tidegate_driver_refused_total{driver=\"local\""))
+      refused += std::stod(line.substr(line.rfind(' ')));
+  }
+  EXPECT_EQ(refused, 5) << read_metrics();
+  EXPECT_EQ(gateway.metric("tidegate_readings_accepted_total{driver=\"local\"}"), 1) << "nothing is made up";
+  EXPECT_NE(gateway.log().find("not json at all"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace tidegate::testing

@@ -1,0 +1,245 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <simdjson.h>
+#include <sys/stat.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "tests/integration/gateway_process.h"
+#include "tests/support/network.h"
+#include "tests/support/wait_until.h"
+
+namespace tidegate::testing {
+namespace {
+
+using std::chrono::seconds;
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+constexpr int kUsage = 64;
+constexpr int kWrongConfiguration = 78;
+
+constexpr const char* kSimulator =
+    "[[driver.simulator]]\nname = \"sim\"\ndevices = 2\ntags = 3\ninterval = \"100ms\"\n";
+constexpr const char* kAccepted = "tidegate_readings_accepted_total{driver=\"sim\"}";
+
+class CommandShort : public ::testing::Test {
+ protected:
+  FinishedProcess check(const std::string& body) {
+    gateway.configure(body);
+    return gateway.command({"check", "--config", gateway.config_file()});
+  }
+  // A daemon with a simulator that has taken some readings in.
+  void run_for_a_while(double readings = 30) {
+    gateway.configure(kSimulator);
+    gateway.start();
+    ASSERT_TRUE(gateway.wait_for_metric(kAccepted, readings, seconds(30)));
+  }
+
+  GatewayProcess gateway;
+};
+
+TEST_F(CommandShort, SaysItsVersionAndItsUsage) {
+  const auto version = gateway.command({"--version"});
+  EXPECT_EQ(version.end.exit_code, 0);
+  EXPECT_THAT(version.output, HasSubstr("tidegate 0."));
+  EXPECT_EQ(gateway.command({"--help"}).end.exit_code, 0);
+  EXPECT_EQ(gateway.command({"run", "--help"}).end.exit_code, 0);
+  EXPECT_EQ(gateway.command({}).end.exit_code, kUsage);
+  EXPECT_EQ(gateway.command({"swim"}).end.exit_code, kUsage);
+  EXPECT_EQ(gateway.command({"run", "--depth", "3"}).end.exit_code, kUsage);
+}
+
+TEST_F(CommandShort, AcceptsAGoodConfiguration) { EXPECT_EQ(check(kSimulator).end.exit_code, 0); }
+
+TEST_F(CommandShort, AcceptsTheExampleOfTheReadMe) {
+  const std::string read_me = read_file(TIDEGATE_SOURCE_DIR "/README.md");
+  const std::string fence = "```toml\n";
+  const auto begin = read_me.find(fence);
+  ASSERT_NE(begin, std::string::npos);
+  const auto end = read_me.find("```", begin + fence.size());
+  write_file(gateway.config_file(), read_me.substr(begin + fence.size(), end - begin - fence.size()));
+  const auto checked = gateway.command({"check", "--config", gateway.config_file()});
+  EXPECT_EQ(checked.end.exit_code, 0) << checked.errors;
+}
+
+TEST_F(CommandShort, ReportsAllMistakesAtOnceWithTheirPlaces) {
+  const auto checked = check(
+      "[buffer]\nsiez = \"1MiB\"\nsync = \"sometimes\"\nsync_interval = \"soon\"\n"
+      "[[driver.modbus]]\nname = \"m\"\nurl = \"tcp://10.0.0.5:99999\"\n");
+  EXPECT_EQ(checked.end.exit_code, kWrongConfiguration);
+  const std::string file = gateway.config_file();
+  EXPECT_THAT(checked.errors, HasSubstr(file + ":7:1: error: "));
+  EXPECT_THAT(checked.errors, HasSubstr("siez"));
+  EXPECT_THAT(checked.errors, HasSubstr("size"));
+  EXPECT_THAT(checked.errors, HasSubstr(file + ":8:"));
+  EXPECT_THAT(checked.errors, HasSubstr("sometimes"));
+  EXPECT_THAT(checked.errors, HasSubstr("always"));
+  EXPECT_THAT(checked.errors, HasSubstr(file + ":9:"));
+  EXPECT_THAT(checked.errors, HasSubstr(file + ":12:"));
+  EXPECT_GE(lines_with(checked.errors, ": error: ").size(), 4u);
+}
+
+TEST_F(CommandShort, ReportsASyntaxErrorWithItsPlace) {
+  const auto checked = check("[buffer\n");
+  EXPECT_EQ(checked.end.exit_code, kWrongConfiguration);
+  EXPECT_THAT(checked.errors, HasSubstr(gateway.config_file() + ":6:"));
+}
+
+TEST_F(CommandShort, RefusesDurableAcknowledgementForTheMqttDriver) {
+  const auto checked = check(
+      "[[driver.mqtt]]\nname = \"a\"\nbroker = \"mqtt://127.0.0.1:1883\"\nack = \"durable\"\n"
+      "  [[driver.mqtt.subscribe]]\n  topic = \"plant/{device}/{tag}\"\n");
+  EXPECT_EQ(checked.end.exit_code, kWrongConfiguration);
+  EXPECT_THAT(checked.errors, HasSubstr("durable"));
+}
+
+TEST_F(CommandShort, StartsNothingOnAWrongConfiguration) {
+  gateway.configure("[gatewya]\n");
+  const auto run = gateway.command({"run", "--config", gateway.config_file()});
+  EXPECT_EQ(run.end.exit_code, kWrongConfiguration);
+  EXPECT_FALSE(std::filesystem::exists(gateway.data_directory()));
+  EXPECT_EQ(gateway.command({"run", "--config", gateway.directory() + "/none.toml"}).end.exit_code,
+            kWrongConfiguration);
+}
+
+TEST_F(CommandShort, RefusesADataDirectoryThatIsInUse) {
+  run_for_a_while(1);
+  const auto second = gateway.command({"run", "--config", gateway.config_file()});
+  EXPECT_EQ(second.end.exit_code, 1);
+  EXPECT_THAT(second.errors, HasSubstr("in use"));
+  EXPECT_THAT(second.errors, HasSubstr(std::to_string(gateway.process().pid())));
+  EXPECT_TRUE(gateway.is_running());
+}
+
+TEST_F(CommandShort, RefusesADataDirectoryThatCannotBe) {
+  write_file(gateway.data_directory(), "a file");
+  gateway.configure(kSimulator);
+  const auto run = gateway.command({"run", "--config", gateway.config_file()});
+  EXPECT_EQ(run.end.exit_code, 1);
+  EXPECT_THAT(run.errors, HasSubstr(gateway.data_directory()));
+}
+
+TEST_F(CommandShort, KeepsItsFilesToItself) {
+  run_for_a_while(1);
+  struct stat found {};
+  ASSERT_EQ(::stat(gateway.data_directory().c_str(), &found), 0);
+  EXPECT_EQ(found.st_mode & 0777U, 0700U);
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(gateway.data_directory())) {
+    ASSERT_EQ(::stat(entry.path().c_str(), &found), 0);
+    EXPECT_EQ(found.st_mode & 0077U, 0U) << entry.path();
+  }
+}
+
+TEST_F(CommandShort, StopsCleanlyAndGoesOnInTheSameEpoch) {
+  run_for_a_while();
+  gateway.stop();
+  EXPECT_THAT(gateway.log(), HasSubstr("stopped"));
+  gateway.start();
+  EXPECT_THAT(gateway.log(), HasSubstr("after a clean stop"));
+  const auto status = gateway.command({"status", "--json", "--config", gateway.config_file()});
+  EXPECT_THAT(status.output, HasSubstr("\"epoch\":1,"));
+}
+
+TEST_F(CommandShort, BeginsAnEpochAfterAKill) {
+  run_for_a_while();
+  gateway.kill();
+  gateway.start();
+  const auto status = gateway.command({"status", "--json", "--config", gateway.config_file()});
+  EXPECT_THAT(status.output, HasSubstr("\"epoch\":2,"));
+}
+
+TEST_F(CommandShort, ShowsItsStateAsTextAndAsJson) {
+  run_for_a_while();
+  const auto text = gateway.command({"status", "--config", gateway.config_file()});
+  EXPECT_EQ(text.end.exit_code, 0);
+  EXPECT_THAT(text.output, HasSubstr("sim"));
+  const auto json =
+      gateway.command({"status", "--json", "--admin", "127.0.0.1:" + std::to_string(gateway.admin_port())});
+  EXPECT_EQ(json.end.exit_code, 0);
+  simdjson::dom::parser parser;
+  const simdjson::dom::element root = parser.parse(json.output);
+  for (const char* part : {"drivers", "log", "uplinks", "alarms_active"}) {
+    EXPECT_EQ(root[part].error(), simdjson::SUCCESS) << part;
+  }
+  gateway.stop();
+  const auto gone = gateway.command({"status", "--config", gateway.config_file()});
+  EXPECT_EQ(gone.end.exit_code, 1);
+  EXPECT_THAT(gone.errors, HasSubstr(std::to_string(gateway.admin_port())));
+}
+
+TEST_F(CommandShort, AnswersHealthReadinessAndMetrics) {
+  run_for_a_while();
+  EXPECT_EQ(http_get(gateway.admin_port(), "/healthz").status, 200);
+  EXPECT_EQ(http_get(gateway.admin_port(), "/readyz").status, 200);
+  EXPECT_EQ(http_get(gateway.admin_port(), "/nowhere").status, 404);
+  const std::string metrics = http_get(gateway.admin_port(), "/metrics").body;
+  for (const char* name :
+       {"tidegate_readings_accepted_total", "tidegate_readings_delivered_total", "tidegate_readings_dropped_total",
+        "tidegate_readings_filtered_total", "tidegate_log_stored_readings", "tidegate_log_bytes",
+        "tidegate_log_written_bytes_total", "tidegate_log_sync_seconds", "tidegate_uplink_up",
+        "tidegate_uplink_backlog_readings", "tidegate_uplink_delay_seconds", "tidegate_device_up",
+        "tidegate_modbus_requests_total", "tidegate_alarms_active", "tidegate_build_info"}) {
+    EXPECT_THAT(metrics, HasSubstr(std::string("# TYPE ") + name + " "));
+  }
+}
+
+TEST_F(CommandShort, TailsReadingsFromTheDaemonAndFromTheFiles) {
+  run_for_a_while();
+  const auto asked = gateway.command({"tail", "--from", "0", "--tag", "sim-1/*", "--config", gateway.config_file()});
+  EXPECT_EQ(asked.end.exit_code, 0) << asked.errors;
+  const auto from_daemon = lines_with(asked.output, "\"tag\":\"sim-1/tag-1\"");
+  EXPECT_GE(from_daemon.size(), 3u);
+  EXPECT_THAT(asked.output, Not(HasSubstr("sim-2/")));
+  gateway.stop();
+  const auto read = gateway.command({"tail", "--data-dir", gateway.data_directory(), "--tag", "sim-1/*"});
+  EXPECT_EQ(read.end.exit_code, 0) << read.errors;
+  EXPECT_TRUE(read.output.starts_with(asked.output.substr(0, asked.output.find('\n'))));
+  const auto events = gateway.command({"tail", "--data-dir", gateway.data_directory(), "--stream", "events"});
+  EXPECT_THAT(events.output, HasSubstr("\"event\":\"start\""));
+}
+
+TEST_F(CommandShort, VerifiesAWholeLogAndFindsADamagedOne) {
+  run_for_a_while();
+  gateway.stop();
+  const auto whole = gateway.command({"log", "verify", "--data-dir", gateway.data_directory()});
+  EXPECT_EQ(whole.end.exit_code, 0) << whole.output;
+  const auto listing = gateway.command({"log", "ls", "--data-dir", gateway.data_directory()});
+  EXPECT_THAT(listing.output, HasSubstr("readings"));
+  // A byte in the first frame behind the segment's header.
+  std::filesystem::path segment;
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(gateway.data_directory() + "/log")) {
+    if (entry.is_regular_file() && entry.path().string().find("readings") != std::string::npos) segment = entry.path();
+  }
+  ASSERT_FALSE(segment.empty());
+  constexpr std::streamoff kInFirstFrame = 4096 + 80;
+  std::fstream file(segment, std::ios::in | std::ios::out | std::ios::binary);
+  file.seekg(kInFirstFrame);
+  const auto byte = static_cast<char>(file.get() ^ 0x5a);
+  file.seekp(kInFirstFrame);
+  file.put(byte);
+  file.close();
+  const auto damaged = gateway.command({"log", "verify", "--data-dir", gateway.data_directory()});
+  EXPECT_EQ(damaged.end.exit_code, 1);
+  EXPECT_THAT(damaged.output, HasSubstr(segment.filename().string()));
+  gateway.start();
+  EXPECT_TRUE(gateway.is_running()) << "no content of the data directory stops the start";
+}
+
+TEST_F(CommandShort, ReloadsRulesAndSaysWhatNeedsARestart) {
+  run_for_a_while(1);
+  gateway.configure(std::string(kSimulator) +
+                    "[[rule]]\nname = \"low\"\ntype = \"threshold\"\ntags = [\"sim-1/*\"]\nraise = \"> -1000\"\n"
+                    "[[uplink.file]]\nname = \"export\"\npath = \"{dir}/export.ndjson\"\n");
+  gateway.reload();
+  EXPECT_TRUE(gateway.wait_for_metric("tidegate_alarms_active{severity=\"warning\"}", 3, seconds(20))) << gateway.log();
+  EXPECT_THAT(gateway.log(), HasSubstr("uplink"));
+  gateway.configure("[gatewya]\n");
+  gateway.reload();
+  EXPECT_TRUE(wait_until([&] { return gateway.log().find("nothing was changed") != std::string::npos; }, seconds(20)));
+  EXPECT_TRUE(gateway.is_running());
+}
+
+}  // namespace
+}  // namespace tidegate::testing
