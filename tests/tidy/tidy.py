@@ -18,8 +18,8 @@ TEXT_SUFFIXES = {".h", ".cc", ".py", ".md", ".txt", ".cmake", ".json", ".toml", 
 
 def tree_files(root: Path):
     for folder, folders, names in os.walk(root):
-        folders[:] = sorted(name for name in folders if name not in tree_rules.IGNORED_FOLDERS)
-        for name in sorted(names):
+        folders[:] = sorted(name for name in folders if name not in tree_rules.IGNORED_NAMES)
+        for name in sorted(set(names) - tree_rules.IGNORED_NAMES):
             file = Path(folder) / name
             if file.suffix in TEXT_SUFFIXES and file.is_file():
                 yield file

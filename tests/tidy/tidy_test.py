@@ -155,6 +155,11 @@ class TreeRules(unittest.TestCase):
         self.write("docs/a.md")
         self.assertEqual({("top-folder", "misc/"), ("link", "README.md")}, self.findings())
 
+    def test_what_git_and_builds_leave_is_left_alone(self):
+        self.write(".git", "gitdir: /home/somebody/tree\n")
+        self.write("build/notes.txt", "/root/x \n")
+        self.assertEqual(set(), self.findings())
+
     def test_a_file_of_wrong_format_is_reported(self):
         self.write(".clang-format", "BasedOnStyle: Google\n")
         self.write("core/a.cc", "int x = 1;\n")

@@ -6,7 +6,8 @@ from typing import Iterator
 from source_rules import FOLDERS, MAY_INCLUDE, Finding
 
 TOP_FOLDERS = FOLDERS | {"systemd", "toolchains", "tests", "docs", "scripts", ".ci"}
-IGNORED_FOLDERS = {"build", ".git", ".cache", ".vscode", ".idea", "__pycache__"}
+# In a linked work tree of git, `.git` is a file.
+IGNORED_NAMES = {"build", ".git", ".cache", ".vscode", ".idea", "__pycache__"}
 # These files speak of the very words that they look for.
 SPEAKS_OF_RULES = ("tests/tidy/",)
 
@@ -74,7 +75,7 @@ def check_link_graph(root: Path) -> Iterator[Finding]:
 
 def check_top(root: Path) -> Iterator[Finding]:
     for entry in sorted(root.iterdir()):
-        if entry.is_dir() and entry.name not in TOP_FOLDERS | IGNORED_FOLDERS:
+        if entry.is_dir() and entry.name not in TOP_FOLDERS | IGNORED_NAMES:
             yield Finding(f"{entry.name}/", 1, "top-folder", "a new top-level folder needs a reason, and a line here")
 
 
