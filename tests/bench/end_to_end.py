@@ -179,7 +179,7 @@ def fill_log(rig, source, mebibytes):
     text = rig.folder / "text"
     while log_bytes(rig) < mebibytes * MIB:
         text.write_text("\n".join(os.urandom(30000).hex() for _ in range(100)) + "\n", encoding="utf-8")
-        publisher = rig.start("fill", "/bin/sh", "-c", f"exec mosquitto_pub -p {source.port} -q 1 -t fill/a/b -l < {text}")
+        publisher = rig.start("fill", "/bin/sh", "-c", f"exec mosquitto_pub -h 127.0.0.1 -p {source.port} -q 1 -t fill/a/b -l < {text}")
         publisher.process.wait(120)
         before = -1
         while log_bytes(rig) > before:

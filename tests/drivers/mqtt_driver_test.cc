@@ -284,7 +284,7 @@ TEST_F(MqttDriverTest, ATooLargeMessageIsCountedAndTheNextOneComes) {
   ASSERT_TRUE(collect_event("driver-up"));
   const std::string large = broker_.directory() + "/large";
   std::ofstream(large) << std::string(5000, 'x');
-  const std::string publish = "mosquitto_pub -q 1 -p " + std::to_string(broker_.port()) + " -t plant/d/t ";
+  const std::string publish = "mosquitto_pub -h 127.0.0.1 -q 1 -p " + std::to_string(broker_.port()) + " -t plant/d/t ";
   ASSERT_EQ(std::system((publish + "-f " + large).c_str()), 0);
   ASSERT_EQ(std::system((publish + "-m '{\"v\":1}'").c_str()), 0);
   ASSERT_TRUE(collect_readings(1));
@@ -294,7 +294,7 @@ TEST_F(MqttDriverTest, ATooLargeMessageIsCountedAndTheNextOneComes) {
 TEST_F(MqttDriverTest, BadPayloadsAreCountedAndAreTakenOffTheQueue) {
   start_driver();
   ASSERT_TRUE(collect_event("driver-up"));
-  const std::string publish = "mosquitto_pub -q 1 -p " + std::to_string(broker_.port()) + " -t plant/d/t ";
+  const std::string publish = "mosquitto_pub -h 127.0.0.1 -q 1 -p " + std::to_string(broker_.port()) + " -t plant/d/t ";
   ASSERT_EQ(std::system((publish + "-m nonsense").c_str()), 0);
   ASSERT_TRUE(collect_until([&] { return !driver_->status().refused.empty(); }));
   EXPECT_EQ(driver_->status().refused.at("not_json"), 1U);

@@ -1,6 +1,9 @@
 #include "drivers/mqtt/queue_file.h"
 
 #include <gmock/gmock.h>
+#include <sys/resource.h>
+
+#include <csignal>
 
 #include "tests/drivers/queue_fixture.h"
 
@@ -92,11 +95,22 @@ TEST_F(QueueFileTest, ASecondProcessIsTurnedAway) {
 }
 
 TEST_F(QueueFileTest, ASizeThatCannotBeReservedIsAnError) {
-  options_.path = "/sys/test.queue";
+  std::signal(SIGXFSZ, SIG_IGN);
+  rlimit before{};
+  ASSERT_EQ(::getrlimit(RLIMIT_FSIZE, &before), 0);
+  const rlimit small{4096, before.rlim_max};
+  ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &small), 0);
   std::vector<std::string> remarks;
-  EXPECT_FALSE(SharedQueue::open(
-      options_, [] {}, remarks));
+  const auto opened = SharedQueue::open(
+      options_, [] {}, remarks);
+  ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &before), 0);
+  ASSERT_FALSE(opened);
+  EXPECT_THAT(opened.error().message, HasSubstr("test.queue"));
+}
+
+TEST_F(QueueFileTest, AMissingDirectoryIsAnError) {
   options_.path = directory_ + "/missing/test.queue";
+  std::vector<std::string> remarks;
   const auto opened = SharedQueue::open(
       options_, [] {}, remarks);
   ASSERT_FALSE(opened);

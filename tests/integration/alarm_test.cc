@@ -28,8 +28,8 @@ class AlarmShort : public ::testing::Test {
   }
 
   void publish(const std::string& topic, const std::string& payload) {
-    const auto published = run_to_end(
-        {"/usr/bin/mosquitto_pub", "-p", std::to_string(broker.port()), "-q", "1", "-t", topic, "-m", payload});
+    const auto published = run_to_end({"/usr/bin/mosquitto_pub", "-h", "127.0.0.1", "-p", std::to_string(broker.port()),
+                                       "-q", "1", "-t", topic, "-m", payload});
     ASSERT_EQ(published.end.exit_code, 0) << published.errors;
   }
   void publish_value(double value) { publish("plant/boiler/temp", "{\"value\":" + std::to_string(value) + "}"); }
