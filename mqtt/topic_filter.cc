@@ -1,0 +1,56 @@
+#include "mqtt/topic_filter.h"
+
+namespace tidegate::mqtt {
+namespace {
+
+// Takes the first level off; `rest` loses it and its separator. `had_more` says whether there was one.
+std::string_view take_level(std::string_view& rest, bool& had_more) {
+  const std::size_t slash = rest.find('/');
+  had_more = slash != std::string_view::npos;
+  const std::string_view level = rest.substr(0, slash);
+  rest.remove_prefix(had_more ? slash + 1 : rest.size());
+  return level;
+}
+
+constexpr std::string_view kShare = "$share/";
+
+bool is_share_group(std::string_view group) {
+  return !group.empty() && group.find_first_of("+#") == std::string_view::npos;
+}
+
+}  // namespace
+
+bool is_topic_name(std::string_view topic) {
+  return !topic.empty() && topic.find_first_of("+#") == std::string_view::npos;
+}
+
+bool is_topic_filter(std::string_view filter) {
+  if (filter.starts_with(kShare)) {
+    filter.remove_prefix(kShare.size());
+    bool had_more = false;
+    if (!is_share_group(take_level(filter, had_more)) || !had_more) return false;
+  }
+  if (filter.empty()) return false;
+  for (bool more = true; more;) {
+    const std::string_view level = take_level(filter, more);
+    if (level.find_first_of("+#") == std::string_view::npos) continue;
+    if (level.size() != 1 || (level == "#" && more)) return false;
+  }
+  return true;
+}
+
+bool filter_matches(std::string_view filter, std::string_view topic) {
+  if (topic.starts_with('$') && (filter.starts_with('+') || filter.starts_with('#'))) return false;
+  for (;;) {
+    bool filter_more = false;
+    bool topic_more = false;
+    const std::string_view wanted = take_level(filter, filter_more);
+    if (wanted == "#") return true;
+    const std::string_view level = take_level(topic, topic_more);
+    if (wanted != "+" && wanted != level) return false;
+    if (!topic_more) return !filter_more || filter == "#";  // "a/#" matches "a" too
+    if (!filter_more) return false;
+  }
+}
+
+}  // namespace tidegate::mqtt

@@ -1,0 +1,14 @@
+#pragma once
+
+#include <string_view>
+
+namespace tidegate::mqtt {
+
+/// A name to publish to: not empty, no wildcard (section 4.7.1). UTF-8 was checked when it was read.
+bool is_topic_name(std::string_view topic);
+/// A filter to subscribe to: `+` fills a level, `#` is the last one; "$share/GROUP/FILTER" too.
+bool is_topic_filter(std::string_view filter);
+/// Section 4.7: a filter that begins with a wildcard does not match topics that begin with `$`.
+bool filter_matches(std::string_view filter, std::string_view topic);
+
+}  // namespace tidegate::mqtt
