@@ -1,0 +1,43 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "core/time.h"
+#include "drivers/mqtt/options.h"
+
+namespace tidegate::drivers {
+
+/// When a sensor gets its acknowledgement.
+enum class ListenerAck : std::uint8_t {
+  durable,  // when its message survives a power cut here
+  written,  // when its message survives a kill of the daemon
+};
+
+/// What one client may use. Texts of a client that go beyond end its connection, with the code that MQTT has for it.
+struct ListenerLimits {
+  std::uint32_t packet_bytes_max = 1024 * 1024;
+  std::uint32_t topic_bytes_max = 1024;
+  std::uint32_t client_id_bytes_max = 256;
+  std::uint16_t inflight_max = 1000;  // messages of a client that wait for their acknowledgement
+  std::uint16_t topic_aliases_max = 64;
+  std::uint32_t connections_max = 1024;
+  Duration connect_timeout = std::chrono::seconds(10);  // for the CONNECT of a new connection
+  bool operator==(const ListenerLimits&) const = default;
+};
+
+/// One `[[driver.mqtt_listener]]`.
+struct MqttListenerOptions {
+  std::string name;
+  std::string host;  // an address
+  std::uint16_t port = 1883;
+  ListenerAck ack = ListenerAck::durable;
+  std::string users_file;  // empty: everybody may connect
+  ListenerLimits limits;
+  std::vector<MqttSubscribeOptions> subscribe;
+  std::uint32_t automatic_tags_max = 10000;
+  bool operator==(const MqttListenerOptions&) const = default;
+};
+
+}  // namespace tidegate::drivers

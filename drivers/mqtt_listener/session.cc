@@ -1,0 +1,282 @@
+#include "drivers/mqtt_listener/session.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "core/text.h"
+#include "mqtt/packet_encoder.h"
+
+namespace tidegate::drivers {
+namespace {
+
+using mqtt::PacketType;
+using mqtt::PropertyId;
+using mqtt::ReasonCode;
+
+// Nobody needs more to say who he is, and nothing is known of him yet.
+constexpr std::size_t kConnectBytesMax = 128 * 1024;
+// A client that does not read what it gets is not read from either.
+constexpr std::size_t kUnsentMax = 64 * 1024;
+// Of this connection and of earlier ones.
+constexpr std::size_t kQos2Share = 2;
+constexpr std::uint32_t kForever = 0xffff'ffff;
+
+Duration expiry_of(const mqtt::ConnectPacket& connect) {
+  if (connect.version == mqtt::ProtocolVersion::v3_1_1) return connect.clean_start ? Duration::zero() : Duration::max();
+  const std::uint32_t seconds = connect.properties.number(PropertyId::session_expiry_interval, 0);
+  return seconds == kForever ? Duration::max() : Duration(std::chrono::seconds(seconds));
+}
+
+}  // namespace
+
+ListenerSession::ListenerSession(SessionHost& host, const ListenerLimits& limits, BootTime now)
+    : host_(host), limits_(limits), last_heard_(now) {}
+
+std::size_t ListenerSession::receive(std::string_view input, BootTime now) {
+  std::size_t used = 0;
+  while (wants_input()) {
+    const std::size_t bytes_max =
+        connected_ ? limits_.packet_bytes_max : std::min<std::size_t>(kConnectBytesMax, limits_.packet_bytes_max);
+    const auto packet = mqtt::cut_packet(input.substr(used), bytes_max);
+    if (!packet) {
+      fail(packet.error());
+      break;
+    }
+    if (!*packet) break;
+    used += (*packet)->bytes;
+    last_heard_ = now;
+    handle(**packet);
+  }
+  return used;
+}
+
+bool ListenerSession::wants_input() const {
+  // In version 5 the client knows its limit, and going over it is an error of its own.
+  const bool may_go_on = is_v5() || pending_.size() < limits_.inflight_max;
+  return !over_ && may_go_on && out_.size() < kUnsentMax;
+}
+
+void ListenerSession::handle(const mqtt::RawPacket& packet) {
+  if (!connected_) {
+    if (packet.type == PacketType::connect) return handle_connect(packet);
+    over_ = true;
+    end_reason_ = "its first packet is no CONNECT";
+    return;
+  }
+  switch (packet.type) {
+    case PacketType::publish:
+      return handle_publish(packet);
+    case PacketType::pubrel:
+      return handle_pubrel(packet);
+    case PacketType::pingreq:
+      if (const auto empty = mqtt::decode_empty(packet); !empty) return fail(empty.error());
+      return mqtt::encode_empty(PacketType::pingresp, out_);
+    case PacketType::subscribe:
+      return handle_subscribe(packet);
+    case PacketType::unsubscribe:
+      return handle_unsubscribe(packet);
+    case PacketType::disconnect:
+      return handle_disconnect(packet);
+    case PacketType::puback:
+    case PacketType::pubrec:
+    case PacketType::pubcomp:
+      if (const auto ack = mqtt::decode_ack(packet, version_); !ack) fail(ack.error());
+      return;  // of nothing that was sent with QoS 1 or 2
+    default:
+      return fail({ReasonCode::protocol_error, "a packet that no client sends here, or a second CONNECT"});
+  }
+}
+
+void ListenerSession::handle_connect(const mqtt::RawPacket& packet) {
+  const auto connect = mqtt::decode_connect(packet);
+  if (!connect) {
+    // Whatever version it speaks, it knows this answer of 3.1.1, or none.
+    if (connect.error().reason == ReasonCode::unsupported_protocol_version) {
+      mqtt::encode(mqtt::ConnackPacket{false, connect.error().reason, {}}, mqtt::ProtocolVersion::v3_1_1, out_);
+    }
+    over_ = true;
+    end_reason_ = connect.error().message;
+    return;
+  }
+  version_ = connect->version;
+  client_id_ = connect->client_id;
+  user_name_ = connect->user_name.value_or("");
+  SessionHost::Admission admission;
+  const bool id_assigned = client_id_.empty();
+  if (id_assigned && !is_v5() && !connect->clean_start) {
+    admission.reason = ReasonCode::client_identifier_not_valid;
+  } else if (client_id_.size() > limits_.client_id_bytes_max) {
+    admission.reason = ReasonCode::client_identifier_not_valid;
+  } else if (connect->properties.has(PropertyId::authentication_method)) {
+    admission.reason = ReasonCode::bad_authentication_method;
+  } else {
+    if (id_assigned) client_id_ = host_.make_client_id();
+    admission = host_.admit(*this, *connect, client_id_);
+  }
+  answer_connect(*connect, admission, id_assigned);
+}
+
+void ListenerSession::answer_connect(const mqtt::ConnectPacket& connect, const SessionHost::Admission& admission,
+                                     bool id_assigned) {
+  mqtt::ConnackPacket answer;
+  answer.reason = admission.reason;
+  if (admission.reason != ReasonCode::success) {
+    mqtt::encode(answer, version_, out_);
+    over_ = true;
+    end_reason_ = std::string("refused: ") + mqtt::to_string(admission.reason);
+    return;
+  }
+  connected_ = true;
+  state_ = admission.state;
+  session_expiry_ = expiry_of(connect);
+  keep_alive_ = std::chrono::seconds(connect.keep_alive_seconds);
+  keep_will(connect);
+  answer.session_present = admission.resumed;
+  answer.properties.set(PropertyId::receive_maximum, limits_.inflight_max);
+  answer.properties.set(PropertyId::maximum_packet_size, limits_.packet_bytes_max);
+  answer.properties.set(PropertyId::topic_alias_maximum, limits_.topic_aliases_max);
+  answer.properties.set(PropertyId::subscription_identifier_available, 0);
+  answer.properties.set(PropertyId::shared_subscription_available, 0);
+  if (id_assigned) answer.properties.set(PropertyId::assigned_client_identifier, client_id_);
+  mqtt::encode(answer, version_, out_);
+}
+
+void ListenerSession::keep_will(const mqtt::ConnectPacket& connect) {
+  if (!connect.will) return;
+  const auto& will = *connect.will;
+  const std::uint32_t delay = will.properties.number(PropertyId::will_delay_interval, 0);
+  will_ = WillMessage{std::string(will.topic), std::string(will.payload),
+                      std::min(Duration(std::chrono::seconds(delay)), session_expiry_)};
+}
+
+void ListenerSession::handle_publish(const mqtt::RawPacket& packet) {
+  auto publish = mqtt::decode_publish(packet, version_);
+  if (!publish) return fail(publish.error());
+  if (!resolve_alias(*publish)) return;
+  if (publish->topic.size() > limits_.topic_bytes_max) {
+    return fail({ReasonCode::topic_name_invalid, "a topic is longer than is allowed"});
+  }
+  if (publish->qos > 0 && is_v5() && open_publishes() >= limits_.inflight_max) {
+    return fail({ReasonCode::receive_maximum_exceeded, "more messages in flight than the receive maximum"});
+  }
+  if (!host_.may_publish(*this, publish->topic)) {
+    // 3.1.1 has no negative acknowledgement, and a positive one would be a lie.
+    if (!is_v5()) return fail({ReasonCode::not_authorized, "may not publish to a topic that it published to"});
+    return acknowledge(*publish, last_ticket_, ReasonCode::not_authorized);
+  }
+  accept(*publish);
+}
+
+bool ListenerSession::resolve_alias(mqtt::PublishPacket& publish) {
+  const std::uint32_t alias = publish.properties.number(PropertyId::topic_alias, 0);
+  if (alias == 0) return true;
+  if (alias > limits_.topic_aliases_max) {
+    fail({ReasonCode::topic_alias_invalid, "a topic alias beyond the topic alias maximum"});
+    return false;
+  }
+  if (aliases_.size() < alias) aliases_.resize(alias);
+  std::string& topic = aliases_[alias - 1];
+  // A topic that is too long is refused, and must not stay.
+  if (!publish.topic.empty() && publish.topic.size() <= limits_.topic_bytes_max) topic = publish.topic;
+  if (!publish.topic.empty()) return true;
+  publish.topic = topic;
+  if (!topic.empty()) return true;
+  fail({ReasonCode::protocol_error, "a topic alias that was never given a topic"});
+  return false;
+}
+
+// What a client sends again because it has not seen our PUBREC is acknowledged again and taken once.
+void ListenerSession::accept(const mqtt::PublishPacket& publish) {
+  if (publish.qos == 2) {
+    const auto known = state_->qos2_taken.find(publish.packet_id);
+    if (known != state_->qos2_taken.end()) return acknowledge(publish, known->second, ReasonCode::success);
+    if (state_->qos2_taken.size() >= kQos2Share * std::size_t{limits_.inflight_max}) {
+      return fail({ReasonCode::quota_exceeded, "more messages of QoS 2 than are kept without a PUBREL"});
+    }
+  }
+  const auto taken = host_.take(*this, publish.topic, publish.payload);
+  last_ticket_ = taken.ticket;
+  const bool is_refused = mqtt::is_failure(taken.reason);
+  if (publish.qos == 2 && (!is_refused || !is_v5())) state_->qos2_taken.emplace(publish.packet_id, taken.ticket);
+  acknowledge(publish, taken.ticket, taken.reason);
+}
+
+void ListenerSession::acknowledge(const mqtt::PublishPacket& publish, Ticket ticket, ReasonCode reason) {
+  if (publish.qos == 0) return;
+  pending_.push_back({ticket, publish.packet_id, publish.qos == 1 ? PacketType::puback : PacketType::pubrec, reason});
+}
+
+std::size_t ListenerSession::open_publishes() const { return pending_.size() + awaiting_pubrel_; }
+
+void ListenerSession::release(Ticket ticket) {
+  while (!pending_.empty() && pending_.front().ticket <= ticket) {
+    const Pending& first = pending_.front();
+    mqtt::encode(first.type, mqtt::AckPacket{first.packet_id, first.reason, {}}, version_, out_);
+    if (first.type == PacketType::pubrec && !mqtt::is_failure(first.reason)) ++awaiting_pubrel_;
+    pending_.pop_front();
+  }
+}
+
+void ListenerSession::handle_pubrel(const mqtt::RawPacket& packet) {
+  const auto pubrel = mqtt::decode_ack(packet, version_);
+  if (!pubrel) return fail(pubrel.error());
+  const bool was_taken = state_->qos2_taken.erase(pubrel->packet_id) > 0;
+  if (was_taken && awaiting_pubrel_ > 0) --awaiting_pubrel_;
+  const ReasonCode reason = was_taken ? ReasonCode::success : ReasonCode::packet_identifier_not_found;
+  mqtt::encode(PacketType::pubcomp, mqtt::AckPacket{pubrel->packet_id, reason, {}}, version_, out_);
+}
+
+void ListenerSession::handle_subscribe(const mqtt::RawPacket& packet) {
+  const auto subscribe = mqtt::decode_subscribe(packet, version_);
+  if (!subscribe) return fail(subscribe.error());
+  mqtt::SubackPacket answer{subscribe->packet_id, {}, {}};
+  for (const auto& entry : subscribe->entries) answer.reasons.push_back(host_.subscribe(*this, entry.filter));
+  mqtt::encode(PacketType::suback, answer, version_, out_);
+}
+
+void ListenerSession::handle_unsubscribe(const mqtt::RawPacket& packet) {
+  const auto unsubscribe = mqtt::decode_unsubscribe(packet, version_);
+  if (!unsubscribe) return fail(unsubscribe.error());
+  mqtt::SubackPacket answer{unsubscribe->packet_id, {}, {}};
+  answer.reasons.assign(unsubscribe->filters.size(), ReasonCode::no_subscription_existed);
+  mqtt::encode(PacketType::unsuback, answer, version_, out_);
+}
+
+void ListenerSession::handle_disconnect(const mqtt::RawPacket& packet) {
+  const auto disconnect = mqtt::decode_disconnect(packet, version_);
+  if (!disconnect) return fail(disconnect.error());
+  if (disconnect->reason != ReasonCode::disconnect_with_will) will_.reset();
+  const std::uint32_t expiry = disconnect->properties.number(PropertyId::session_expiry_interval, 0);
+  if (disconnect->properties.has(PropertyId::session_expiry_interval)) {
+    session_expiry_ = expiry == kForever ? Duration::max() : Duration(std::chrono::seconds(expiry));
+  }
+  over_ = orderly_ = true;
+  end_reason_ = "the client disconnected";
+}
+
+void ListenerSession::fail(const mqtt::ProtocolError& error) { end(error.reason, error.message); }
+
+void ListenerSession::end(ReasonCode reason, std::string why) {
+  if (over_) return;
+  if (connected_ && is_v5()) mqtt::encode(mqtt::DisconnectPacket{reason, {}}, version_, out_);
+  over_ = true;
+  end_reason_ = std::move(why);
+}
+
+std::optional<ListenerSession::WillMessage> ListenerSession::take_will() { return std::exchange(will_, std::nullopt); }
+
+std::optional<BootTime> ListenerSession::deadline() const {
+  if (over_) return std::nullopt;
+  if (!connected_) return last_heard_ + limits_.connect_timeout;
+  if (keep_alive_ == Duration::zero() || !wants_input()) return std::nullopt;  // what it said may lie unread
+  return last_heard_ + keep_alive_ * 3 / 2;                                    // section 3.1.2.10
+}
+
+void ListenerSession::expire(BootTime now) {
+  const auto due = deadline();
+  if (!due || now < *due) return;
+  end(ReasonCode::keep_alive_timeout,
+      connected_ ? "nothing was heard of it for one and a half times its keep alive" : "sent no CONNECT in time");
+}
+
+}  // namespace tidegate::drivers

@@ -1,0 +1,148 @@
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/time.h"
+#include "drivers/mqtt_listener/options.h"
+#include "mqtt/packet_decoder.h"
+
+namespace tidegate::drivers {
+
+class ListenerSession;
+
+/// Grows with every message that the listener takes; a message is safe when its ticket is.
+using Ticket = std::uint64_t;
+
+/// What of a client outlives its connection (section 4.1), by its client id.
+struct ClientState {
+  std::map<std::uint16_t, Ticket> qos2_taken;  // by packet id: what is taken and not yet released by a PUBREL
+};
+
+/// What a session asks of its listener, which outlives it.
+class SessionHost {
+ public:
+  virtual ~SessionHost() = default;
+
+  struct Admission {
+    mqtt::ReasonCode reason = mqtt::ReasonCode::success;
+    std::shared_ptr<ClientState> state;  // with success; empty when `resumed` is false
+    bool resumed = false;
+  };
+  /// A client wants in; `client_id` is not empty. An older connection of that id ends before this returns.
+  virtual Admission admit(ListenerSession& session, const mqtt::ConnectPacket& connect,
+                          const std::string& client_id) = 0;
+  virtual std::string make_client_id() = 0;
+  virtual bool may_publish(const ListenerSession& session, std::string_view topic) = 0;
+
+  struct Taken {
+    Ticket ticket = 0;  // of this message, or of the last one before it where nothing of it is kept
+    mqtt::ReasonCode reason = mqtt::ReasonCode::success;
+  };
+  /// Takes a message in. A failure says that it never will be, and why.
+  virtual Taken take(const ListenerSession& session, std::string_view topic, std::string_view payload) = 0;
+  virtual mqtt::ReasonCode subscribe(ListenerSession& session, std::string_view filter) = 0;
+};
+
+/// The protocol of one connection of the listener: bytes of the client in, bytes for it out, messages to the host.
+/// Acknowledgements leave in the order of the messages (section 4.6), each when its ticket is released.
+///
+/// Passive: no socket, no timer, no thread; the core thread. What a client can make it hold is bounded by the limits.
+class ListenerSession {
+ public:
+  ListenerSession(SessionHost& host, const ListenerLimits& limits, BootTime now);
+  ListenerSession(const ListenerSession&) = delete;
+  ListenerSession& operator=(const ListenerSession&) = delete;
+
+  /// Works through the packets that `input` begins with; returns how many bytes that took. What is left is not all
+  /// there yet, or wants_input() is false.
+  std::size_t receive(std::string_view input, BootTime now);
+  /// False while the client has to wait: too much of it is unacknowledged or unread.
+  bool wants_input() const;
+  /// All messages up to this ticket are safe.
+  void release(Ticket ticket);
+
+  /// What is to be sent; the caller takes it away.
+  std::string& out() { return out_; }
+  /// The connection is to end when out() is sent; end_reason() says why, for the log.
+  bool is_over() const { return over_; }
+  const std::string& end_reason() const { return end_reason_; }
+  /// Whether the client said goodbye, so that nobody has to be told.
+  bool is_orderly() const { return orderly_; }
+
+  /// Ends it from our side: taken over, shutting down.
+  void end(mqtt::ReasonCode reason, std::string why);
+  /// The connection is gone: gives out the will, if there is one that has to go. Once.
+  struct WillMessage {
+    std::string topic;
+    std::string payload;
+    Duration delay{};
+  };
+  std::optional<WillMessage> take_will();
+
+  /// When to call expire(): no CONNECT, or no sign of life, until then.
+  std::optional<BootTime> deadline() const;
+  void expire(BootTime now);
+
+  bool is_connected() const { return connected_; }
+  const std::string& client_id() const { return client_id_; }
+  const std::string& user_name() const { return user_name_; }
+  mqtt::ProtocolVersion version() const { return version_; }
+  std::size_t unacknowledged() const { return pending_.size(); }
+  /// How long, after its end, what the client left is kept; Duration::max() is forever.
+  Duration session_expiry() const { return session_expiry_; }
+
+ private:
+  struct Pending {
+    Ticket ticket = 0;
+    std::uint16_t packet_id = 0;
+    mqtt::PacketType type = mqtt::PacketType::puback;
+    mqtt::ReasonCode reason = mqtt::ReasonCode::success;
+  };
+
+  bool is_v5() const { return version_ == mqtt::ProtocolVersion::v5; }
+  void handle(const mqtt::RawPacket& packet);
+  void handle_connect(const mqtt::RawPacket& packet);
+  void keep_will(const mqtt::ConnectPacket& connect);
+  void answer_connect(const mqtt::ConnectPacket& connect, const SessionHost::Admission& admission, bool id_assigned);
+  void handle_publish(const mqtt::RawPacket& packet);
+  void handle_pubrel(const mqtt::RawPacket& packet);
+  void handle_subscribe(const mqtt::RawPacket& packet);
+  void handle_unsubscribe(const mqtt::RawPacket& packet);
+  void handle_disconnect(const mqtt::RawPacket& packet);
+  bool resolve_alias(mqtt::PublishPacket& publish);
+  void accept(const mqtt::PublishPacket& publish);
+  void acknowledge(const mqtt::PublishPacket& publish, Ticket ticket, mqtt::ReasonCode reason);
+  std::size_t open_publishes() const;
+  void fail(const mqtt::ProtocolError& error);
+
+  SessionHost& host_;
+  const ListenerLimits& limits_;
+  std::string out_;
+  bool connected_ = false;
+  bool over_ = false;
+  bool orderly_ = false;
+  std::string end_reason_;
+
+  mqtt::ProtocolVersion version_ = mqtt::ProtocolVersion::v3_1_1;
+  std::string client_id_;
+  std::string user_name_;
+  Duration session_expiry_{};
+  Duration keep_alive_{};  // zero: none
+  BootTime last_heard_;
+  std::optional<WillMessage> will_;
+  std::vector<std::string> aliases_;  // topics by alias - 1
+
+  std::shared_ptr<ClientState> state_;
+  std::deque<Pending> pending_;
+  std::size_t awaiting_pubrel_ = 0;  // QoS 2 of this connection whose PUBREC is sent
+  Ticket last_ticket_ = 0;
+};
+
+}  // namespace tidegate::drivers
