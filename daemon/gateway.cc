@@ -12,6 +12,7 @@
 #include "daemon/event_record.h"
 #include "drivers/modbus/modbus_driver.h"
 #include "drivers/mqtt/mqtt_driver.h"
+#include "drivers/mqtt_listener/mqtt_listener.h"
 #include "drivers/simulator/simulator_driver.h"
 #include "uplink/transport.h"
 
@@ -85,6 +86,7 @@ Result<void> Gateway::open_log() {
   pipeline_ = std::make_unique<Pipeline>(*log_, tags_, clock_);
   storage_ = std::make_unique<Worker>("storage");
   keeper_ = std::make_unique<LogKeeper>(*log_, loop_, clock_);
+  keeper_->on_durable([this] { pipeline_->report_durable(); });
 
   // The new epoch is durable before the first record carries it.
   buffer::Checkpoint opened = saved;
@@ -145,6 +147,7 @@ drivers::DriverContext Gateway::driver_context() {
   context.tags = &tags_;
   context.clock = &clock_;
   context.wake = [this] { wake(); };
+  context.loop = &loop_.context();
   context.runtime_dir = config_.gateway.runtime_dir;
   context.boot_id = boot_id_;
   context.log_id = log_->state().log_id;
@@ -162,6 +165,9 @@ Result<void> Gateway::make_drivers(const buffer::Checkpoint& saved) {
   };
   for (const auto& options : config_.mqtt_drivers) {
     if (auto added = add(drivers::make_mqtt_driver(options, context)); !added) return added;
+  }
+  for (const auto& options : config_.mqtt_listeners) {
+    if (auto added = add(drivers::make_mqtt_listener(options, context)); !added) return added;
   }
   for (const auto& options : config_.modbus_buses) {
     if (auto added = add(drivers::make_modbus_driver(options, context)); !added) return added;
@@ -348,8 +354,8 @@ void Gateway::reload(const Config& config) {
   };
   note("gateway", config.gateway == config_.gateway);
   note("buffer", config.buffer == config_.buffer);
-  note("driver", config.mqtt_drivers == config_.mqtt_drivers && config.modbus_buses == config_.modbus_buses &&
-                     config.simulators == config_.simulators);
+  note("driver", config.mqtt_drivers == config_.mqtt_drivers && config.mqtt_listeners == config_.mqtt_listeners &&
+                     config.modbus_buses == config_.modbus_buses && config.simulators == config_.simulators);
   note("uplink", config.mqtt_uplinks == config_.mqtt_uplinks && config.file_uplinks == config_.file_uplinks);
   if (config.rules != config_.rules) {
     replace_rules(config.rules);

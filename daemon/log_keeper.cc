@@ -45,8 +45,9 @@ void LogKeeper::start(std::unique_ptr<buffer::LogJob> job) {
 
 void LogKeeper::finish(std::unique_ptr<buffer::LogJob> job) {
   running_ = false;
-  log_.finish(std::move(job));
+  const bool moved = log_.finish(std::move(job));
   count_sync();
+  if (moved && durable_) durable_();
   poke();
 }
 

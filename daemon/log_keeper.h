@@ -26,6 +26,8 @@ class LogKeeper {
  public:
   LogKeeper(buffer::RingLog& log, EventLoop& loop, const Clock& clock);
 
+  /// Called on the core thread whenever more has become durable.
+  void on_durable(std::function<void()> action) { durable_ = std::move(action); }
   /// Starts what is due. Call after appends; keeps its own timer for what becomes due later.
   void poke();
   /// Syncs all that is written, then calls `done` on the core thread.
@@ -46,6 +48,7 @@ class LogKeeper {
   bool running_ = false;
   BootTime started_{};
   std::function<void()> synced_;
+  std::function<void()> durable_;
   std::uint64_t syncs_seen_ = 0;
   SyncHistogram sync_times_;
   Worker worker_{"log-sync"};  // last: its thread ends before the rest is gone

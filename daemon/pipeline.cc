@@ -80,10 +80,34 @@ bool Pipeline::store(std::size_t source) {
     }
     stored_ += count;
   }
-  from.driver->settled();
+  settle(from);
   if (!stall_reason_.empty()) log_info("log", "takes records again");
   stall_reason_.clear();
   return true;
+}
+
+void Pipeline::settle(Source& source) {
+  source.driver->settled();
+  ++source.settles;
+  if (!source.driver->waits_for_durable()) return;
+  const Position end = log_.end(Stream::readings);
+  if (!source.undurable.empty() && source.undurable.back().first == end) {
+    source.undurable.back().second = source.settles;
+  } else {
+    source.undurable.emplace_back(end, source.settles);
+  }
+  report_durable();  // nothing new may have been written, and the rest be durable already
+}
+
+void Pipeline::report_durable() {
+  const Position durable = log_.durable(Stream::readings);
+  for (Source& source : sources_) {
+    std::uint64_t settles = 0;
+    for (; !source.undurable.empty() && source.undurable.front().first <= durable; source.undurable.pop_front()) {
+      settles = source.undurable.front().second;
+    }
+    if (settles > 0) source.driver->durable(settles);
+  }
 }
 
 Result<Position> Pipeline::append_slice(std::size_t count, const FrameTimes& times) {

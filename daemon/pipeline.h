@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <deque>
 #include <memory>
 #include <optional>
 #include <string>
@@ -24,6 +25,9 @@ class Pipeline {
   struct Source {
     std::unique_ptr<drivers::Driver> driver;
     std::uint64_t accepted = 0;  // readings written to the log, over restarts
+    std::uint64_t settles = 0;   // calls of settled()
+    /// The end of the log at calls of settled() that are not durable yet, for a driver that waits for that.
+    std::deque<std::pair<Position, std::uint64_t>> undurable{};
   };
 
   Pipeline(buffer::RingLog& log, TagRegistry& tags, const Clock& clock);
@@ -39,6 +43,8 @@ class Pipeline {
 
   /// Takes in what the drivers have, once round. True when something was taken in: there may be more.
   bool turn();
+  /// Tells drivers that wait for it what the log has made durable.
+  void report_durable();
   /// Lets the rules' delays run out.
   void tick();
   /// Stores a document of the stream `events`.
@@ -64,6 +70,7 @@ class Pipeline {
  private:
   bool take_in(std::size_t source);
   bool store(std::size_t source);
+  void settle(Source& source);
   Result<Position> append_slice(std::size_t count, const FrameTimes& times);
   void judge(Position first, std::size_t count, const FrameTimes& times);
   void record_driver_events(const drivers::Driver& driver);

@@ -14,6 +14,10 @@
 #include "core/record.h"
 #include "core/tag.h"
 
+namespace boost::asio {
+class io_context;
+}
+
 namespace tidegate::drivers {
 
 /// Something that happened to a device or a connection, for the stream `events`.
@@ -74,6 +78,11 @@ class Driver {
   /// Everything collected so far is written to the log: it survives SIGKILL.
   virtual void settled() = 0;
 
+  /// Whether durable() is of any use to this driver.
+  virtual bool waits_for_durable() const { return false; }
+  /// What the first `count` calls of settled() covered is durable: it survives a power cut.
+  virtual void durable(std::uint64_t /*count*/) {}
+
   virtual DriverStatus status() const = 0;
 };
 
@@ -81,8 +90,9 @@ class Driver {
 struct DriverContext {
   TagRegistry* tags = nullptr;
   const Clock* clock = nullptr;
-  std::function<void()> wake;  // any thread: there is something to collect
-  std::string runtime_dir;     // for queues in shared memory
+  std::function<void()> wake;               // any thread: there is something to collect
+  boost::asio::io_context* loop = nullptr;  // of the core thread; for drivers whose sockets it serves
+  std::string runtime_dir;                  // for queues in shared memory
   BootId boot_id{};
   std::array<std::uint8_t, 16> log_id{};
   std::vector<QueueMark> marks;  // how far the log has taken earlier queues

@@ -10,6 +10,7 @@
 #include "core/time.h"
 #include "drivers/modbus/options.h"
 #include "drivers/mqtt/options.h"
+#include "drivers/mqtt_listener/options.h"
 #include "drivers/simulator/simulator_driver.h"
 #include "rules/options.h"
 #include "uplink/options.h"
@@ -67,6 +68,7 @@ struct Config {
   GatewayOptions gateway;
   BufferOptions buffer;
   std::vector<drivers::MqttDriverOptions> mqtt_drivers;
+  std::vector<drivers::MqttListenerOptions> mqtt_listeners;
   std::vector<drivers::ModbusBusOptions> modbus_buses;
   std::vector<drivers::SimulatorOptions> simulators;
   std::vector<rules::RuleOptions> rules;

@@ -9,6 +9,7 @@ Section gateway_keys();
 Section buffer_keys();
 Section driver_keys();
 Section mqtt_driver_keys();
+Section mqtt_listener_keys();
 Section modbus_driver_keys();
 Section simulator_keys();
 Section rule_keys();

@@ -50,8 +50,7 @@ Section driver_keys() {
   using namespace rows;
   Section section = table<Config>(
       "driver", [](Config & config) -> auto& { return config; }, "Where readings come from.");
-  section.keys = {later("mqtt_listener", "run a broker such as mosquitto and use [[driver.mqtt]]")};
-  section.sections = {mqtt_driver_keys(), modbus_driver_keys(), simulator_keys()};
+  section.sections = {mqtt_driver_keys(), mqtt_listener_keys(), modbus_driver_keys(), simulator_keys()};
   for (Section& kind : section.sections) {
     kind.finish = [inner = kind.finish](void* self, const Scope& scope) {
       scope.claim_name("driver");

@@ -55,12 +55,9 @@ std::optional<HostPort> split_host_port(std::string_view text) {
   return out;
 }
 
-bool is_loopback(const std::string& host) {
-  if (host == "localhost") return true;
-  in_addr four{};
-  if (::inet_pton(AF_INET, host.c_str(), &four) == 1) return (ntohl(four.s_addr) >> 24) == 127;
-  in6_addr six{};
-  return ::inet_pton(AF_INET6, host.c_str(), &six) == 1 && IN6_IS_ADDR_LOOPBACK(&six) != 0;
+bool is_address(const std::string& host) {
+  in6_addr address{};
+  return ::inet_pton(AF_INET, host.c_str(), &address) == 1 || ::inet_pton(AF_INET6, host.c_str(), &address) == 1;
 }
 
 std::string list(std::initializer_list<std::string_view> names) {
@@ -93,11 +90,27 @@ Result<AdminAddress> parse_local_admin_address(const std::string& text) {
   if (!found || !found->port) {
     return wrong("must be \"HOST:PORT\", \"unix:PATH\" or \"\" for none, found " + quoted(text));
   }
-  if (!is_loopback(found->host)) {
+  if (!is_loopback_host(found->host)) {
     return wrong("must be a loopback address such as \"127.0.0.1:8480\", or \"unix:PATH\", found " + quoted(text) +
                  "; other addresses need admin_token and admin_tls, which are not available in this version");
   }
   return AdminAddress{AdminAddress::Kind::tcp, found->host, *found->port, ""};
+}
+
+bool is_loopback_host(const std::string& host) {
+  if (host == "localhost") return true;
+  in_addr four{};
+  if (::inet_pton(AF_INET, host.c_str(), &four) == 1) return (ntohl(four.s_addr) >> 24) == 127;
+  in6_addr six{};
+  return ::inet_pton(AF_INET6, host.c_str(), &six) == 1 && IN6_IS_ADDR_LOOPBACK(&six) != 0;
+}
+
+Result<ListenAddress> parse_listen_address(const std::string& text) {
+  const auto found = split_host_port(text);
+  if (!found || !found->port || !is_address(found->host)) {
+    return wrong("must be an IP address and a port, such as \"0.0.0.0:1883\" or \"[::]:1883\", found " + quoted(text));
+  }
+  return ListenAddress{found->host, *found->port};
 }
 
 Result<void> parse_broker_uri(const std::string& text, mqtt::BrokerOptions& into) {

@@ -72,9 +72,10 @@ MessageDecoder::Routes& MessageDecoder::routes_of(std::string_view topic) {
   return topics_.emplace(topic, std::move(routes)).first->second;
 }
 
-void MessageDecoder::decode(const QueueEntry& message, std::vector<Reading>& into) {
+Refusal MessageDecoder::decode(const QueueEntry& message, std::vector<Reading>& into) {
   message_ = &message;
   into_ = &into;
+  refusal_ = Refusal::none;
   Routes& routes = routes_of(message.topic);
   if (routes.routes.empty()) refuse(Refusal::no_such_topic, {});
   payloads_.load(message.payload, whole_milliseconds(message.received), clock_is_synced_);
@@ -82,6 +83,7 @@ void MessageDecoder::decode(const QueueEntry& message, std::vector<Reading>& int
     route_ = &route;
     payloads_.decode(route.subscription->rule, *this);
   }
+  return refusal_;
 }
 
 void MessageDecoder::take(Sample& sample) {
@@ -148,6 +150,7 @@ MessageDecoder::Slot MessageDecoder::find_slot(const std::string& path, const st
 
 void MessageDecoder::refuse(Refusal why, std::string_view detail) {
   count(why, 1);
+  if (refusal_ == Refusal::none) refusal_ = why;
   const auto left_out = complaints_.admit(name(why), now_);
   if (!left_out) return;
   const std::string more = *left_out == 0 ? "" : fmt::format(" ({} more of this kind since the last line)", *left_out);

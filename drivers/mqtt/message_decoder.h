@@ -30,7 +30,8 @@ class MessageDecoder final : private SampleSink {
     clock_is_synced_ = quality == ClockQuality::synced;
     now_ = now;
   }
-  void decode(const QueueEntry& message, std::vector<Reading>& into);
+  /// Returns why something of the message was not taken, whatever came first; `none` when all of it was.
+  Refusal decode(const QueueEntry& message, std::vector<Reading>& into);
 
   /// Counts what did not even come here.
   void count(Refusal why, std::uint64_t times);
@@ -87,6 +88,7 @@ class MessageDecoder final : private SampleSink {
   const QueueEntry* message_ = nullptr;  // while decode() runs
   Route* route_ = nullptr;
   std::vector<Reading>* into_ = nullptr;
+  Refusal refusal_ = Refusal::none;
 
   std::array<std::uint64_t, static_cast<std::size_t>(Refusal::count_)> refused_{};
   ComplaintFilter complaints_;

@@ -6,6 +6,7 @@
 
 #include "core/time.h"
 #include "drivers/mqtt/options.h"
+#include "drivers/mqtt_listener/publish_rights.h"
 
 namespace tidegate::drivers {
 
@@ -27,13 +28,23 @@ struct ListenerLimits {
   bool operator==(const ListenerLimits&) const = default;
 };
 
+/// Files in PEM. Without a certificate the listener speaks plain TCP.
+struct ListenerTls {
+  std::string certificate;  // and its chain
+  std::string key;
+  std::string client_ca;  // not empty: a client needs a certificate of this authority
+  bool operator==(const ListenerTls&) const = default;
+};
+
 /// One `[[driver.mqtt_listener]]`.
 struct MqttListenerOptions {
   std::string name;
   std::string host;  // an address
   std::uint16_t port = 1883;
   ListenerAck ack = ListenerAck::durable;
-  std::string users_file;  // empty: everybody may connect
+  std::string users;  // content of the password file; empty: everybody may connect
+  std::vector<PublishRight> rights;
+  ListenerTls tls;
   ListenerLimits limits;
   std::vector<MqttSubscribeOptions> subscribe;
   std::uint32_t automatic_tags_max = 10000;

@@ -1,0 +1,174 @@
+#include "core/text.h"
+#include "daemon/config/keys.h"
+#include "daemon/config/subscribe_keys.h"
+#include "drivers/mqtt_listener/mqtt_listener.h"
+#include "mqtt/topic_filter.h"
+
+namespace tidegate::daemon {
+namespace {
+
+using drivers::ListenerAck;
+using drivers::ListenerLimits;
+using drivers::ListenerTls;
+using drivers::MqttListenerOptions;
+using drivers::PublishRight;
+constexpr std::uint64_t kKiB = 1024;
+constexpr double kUsersBytesMax = 256.0 * 1024;
+
+Result<void> store_address(const std::string& text, MqttListenerOptions& into) {
+  const auto address = parse_listen_address(text);
+  if (!address) return tl::unexpected(address.error());
+  into.host = address->host;
+  into.port = address->port;
+  return {};
+}
+
+Result<void> store_filters(PublishRight& right, Setting& setting) {
+  auto& filters = std::get<std::vector<std::string>>(setting);
+  for (const std::string& filter : filters) {
+    if (mqtt::is_topic_filter(filter) && !filter.starts_with("$share/")) continue;
+    return fail(
+        ErrorCode::invalid,
+        "must be topic filters, with + for a level and a trailing # for the rest, found \"" + clip(filter) + "\"");
+  }
+  right.filters = std::move(filters);
+  return {};
+}
+
+void check_exposure(const MqttListenerOptions& listener, const Scope& scope) {
+  if (!scope.has("listen") || !scope.is_sound("listen") || is_loopback_host(listener.host)) return;
+  if (listener.users.empty() && listener.tls.client_ca.empty()) {
+    scope.odd("listen", "everybody who reaches this address can publish: give \"users\", or \"ca\" in \"tls\"");
+  } else if (listener.tls.certificate.empty()) {
+    scope.odd("listen", "passwords and readings cross the network in the clear: give the table \"tls\"");
+  }
+}
+
+void check_tls(const ListenerTls& tls, const Scope& scope) {
+  if (tls.certificate.empty()) return scope.wrong("cert", "is missing: the certificate that clients are shown");
+  if (tls.key.empty()) scope.wrong("key", "is missing: the key of the certificate");
+}
+
+void finish_listener(MqttListenerOptions& listener, const Scope& scope) {
+  check_exposure(listener, scope);
+  if (scope.has("tls")) check_tls(listener.tls, scope.table("tls"));
+  if (listener.ack == ListenerAck::durable && scope.state().config.buffer.ring.sync == buffer::SyncPolicy::os) {
+    scope.wrong("ack",
+                "\"durable\" does not go with buffer.sync \"os\", which never makes anything durable in time; use "
+                "\"written\" here, or \"interval\" or \"always\" there");
+  }
+  if (!scope.has("name") || !scope.is_sound("name")) return;
+  for (std::size_t i = 0; i < listener.subscribe.size(); ++i) {
+    note_subscribed_tags(listener.name, listener.subscribe[i], scope.item("subscribe", i));
+  }
+}
+
+Section listener_tls_keys() {
+  using namespace rows;
+  Section section = table<MqttListenerOptions>("tls", &MqttListenerOptions::tls,
+                                               "Takes TLS connections instead of plain ones; TLS 1.2 is the least.");
+  section.keys = {
+      file<ListenerTls>("cert", &ListenerTls::certificate)
+          .example("\"gateway.pem\"")
+          .says("The certificate that clients are shown, with its chain."),
+      secret_file<ListenerTls>("key", &ListenerTls::key)
+          .example("{ file = \"gateway.key\" }")
+          .says("The key of the certificate."),
+      file<ListenerTls>("ca", &ListenerTls::client_ca)
+          .by_default_is("clients need no certificate")
+          .example("\"sensors-ca.pem\"")
+          .says("Clients need a certificate of this authority."),
+  };
+  return section;
+}
+
+Section allow_keys() {
+  using namespace rows;
+  Section section =
+      list<MqttListenerOptions>("allow", &MqttListenerOptions::rights,
+                                "What users may publish to. Without any, everything; with some, only what "
+                                "one of them names.");
+  Key publish = row("publish", KeyType::texts, 1, kTextBytesMax);
+  publish.store = [](void* owner, Setting& setting) {
+    return store_filters(*static_cast<PublishRight*>(owner), setting);
+  };
+  section.keys = {
+      text<PublishRight>("user", &PublishRight::user)
+          .by_default_is("everybody")
+          .example("\"boiler\"")
+          .says("Whose right."),
+      std::move(publish)
+          .required()
+          .example("[\"plant/%u/#\"]")
+          .says("Topic filters; `%u` stands for the user's name, `%c` for the client id."),
+  };
+  return section;
+}
+
+std::vector<Key> limit_rows() {
+  using namespace rows;
+  using namespace std::chrono_literals;
+  using Owner = MqttListenerOptions;
+  const auto of = [](auto member) {
+    return [member](Owner & owner) -> auto& { return owner.limits.*member; };
+  };
+  return {
+      integer<Owner>("connections_max", of(&ListenerLimits::connections_max), 1, 100000)
+          .by_default(1024)
+          .says("How many clients may be connected."),
+      size<Owner>("packet_max", of(&ListenerLimits::packet_bytes_max), kKiB, 16 * kKiB * kKiB)
+          .by_default("1MiB")
+          .says("The largest packet that is taken."),
+      integer<Owner>("inflight_max", of(&ListenerLimits::inflight_max), 1, 65535)
+          .by_default(1000)
+          .says("How many messages of a client may wait for their acknowledgement: the receive maximum of MQTT 5. A "
+                "client of 3.1.1 that sends more is read from later."),
+      duration<Owner>("connect_timeout", of(&ListenerLimits::connect_timeout), 1s, 5min)
+          .by_default("10s")
+          .says("How long a new connection may take to say who it is."),
+      integer<Owner>("automatic_tags_max", &Owner::automatic_tags_max, 1, 1000000)
+          .by_default(10000)
+          .says("How many tags this driver may make of what arrives."),
+  };
+}
+
+}  // namespace
+
+Section mqtt_listener_keys() {
+  using namespace rows;
+  using Owner = MqttListenerOptions;
+  Section section = list<Config>("mqtt_listener", &Config::mqtt_listeners,
+                                 "Sensors publish straight to the gateway, no broker needed: MQTT 3.1.1 and 5.");
+  section.keys = {
+      driver_name_key<Owner>(),
+      parsed<Owner>("listen", store_address)
+          .required()
+          .must_be("\"ADDRESS:PORT\"")
+          .example("\"0.0.0.0:1883\"")
+          .says("Where to listen: an IP address and a port."),
+      choice<Owner, ListenerAck>("ack", &Owner::ack,
+                                 {{"durable", ListenerAck::durable}, {"written", ListenerAck::written}})
+          .by_default("durable")
+          .says("When a sensor gets its acknowledgement: when its message survives a power cut, or when it survives a "
+                "kill of the daemon."),
+  };
+  Key users = plain<Owner>("users", KeyType::secret, &Owner::users, 1, kUsersBytesMax);
+  users.store = [](void* owner, Setting& setting) -> Result<void> {
+    auto& content = std::get<std::string>(setting);
+    if (auto good = drivers::check_user_list(content); !good) return good;
+    static_cast<Owner*>(owner)->users = std::move(content);
+    return {};
+  };
+  section.keys.push_back(std::move(users)
+                             .by_default_is("everybody may connect")
+                             .example("{ file = \"users\" }")
+                             .says("Who may connect: the file that `mosquitto_passwd -c users NAME` makes."));
+  for (Key& key : limit_rows()) section.keys.push_back(std::move(key));
+  section.sections = {
+      listener_tls_keys(), allow_keys(),
+      subscribe_keys<Owner>("Topics that become readings, and how. What else is published is counted.")};
+  section.finish = finish<Owner>(finish_listener);
+  return section;
+}
+
+}  // namespace tidegate::daemon

@@ -1,0 +1,173 @@
+#include "daemon/config/subscribe_keys.h"
+
+#include "core/tag.h"
+#include "core/text.h"
+#include "daemon/config/keys.h"
+#include "daemon/config/values.h"
+#include "drivers/mqtt/mqtt_driver.h"
+
+namespace tidegate::daemon {
+namespace {
+
+using drivers::MqttSubscribeOptions;
+using drivers::PayloadFormat;
+using drivers::TimeUnit;
+constexpr const char* kPointerForm = "a JSON pointer (RFC 6901), such as \"/value\"";
+
+bool has_placeholder(const std::string& topic, const std::string& name) {
+  return topic.find("{" + name + "}") != std::string::npos || topic.find("{" + name + "...}") != std::string::npos;
+}
+
+Result<void> store_values(MqttSubscribeOptions& subscribe, Setting& setting) {
+  auto* pairs = std::get_if<Pairs>(&setting);
+  if (pairs == nullptr) {
+    subscribe.values_all = true;
+    return {};
+  }
+  for (const auto& [tag, pointer] : *pairs) {
+    if (auto good = check_tag_path(tag); !good) return good;
+    if (auto good = drivers::check_json_pointer(pointer); !good) {
+      return fail(ErrorCode::invalid, "at \"" + clip(tag) + "\": " + good.error().message);
+    }
+  }
+  subscribe.values = std::move(*pairs);
+  return {};
+}
+
+bool is_pointer(const std::string& part, const MqttSubscribeOptions& subscribe) {
+  return !subscribe.each.empty() && part.starts_with('/');
+}
+
+// `tag` and `device` are names, or with `each` also pointers into the element.
+void check_part(const std::string& part, const char* key, const MqttSubscribeOptions& subscribe, const Scope& scope) {
+  if (!scope.has(key) || !scope.is_sound(key)) return;
+  if (has_placeholder(subscribe.topic, key)) {
+    return scope.wrong(key, "is already the {" + std::string(key) + "} of the topic \"" + clip(subscribe.topic) +
+                                "\"; use one of them");
+  }
+  const auto good = is_pointer(part, subscribe) ? drivers::check_json_pointer(part) : check_tag_path(part);
+  if (!good) scope.wrong(key, good.error().message);
+}
+
+void check_sources_of_tag(const MqttSubscribeOptions& subscribe, const Scope& scope) {
+  if (!subscribe.values.empty() && scope.has("value")) {
+    return scope.wrong("values", "cannot stand beside \"value\"; use one of them");
+  }
+  if (!scope.has("topic") || !scope.is_sound("topic") || scope.has("values") || scope.has("tag")) return;
+  if (has_placeholder(subscribe.topic, "tag")) return;
+  scope.wrong("topic", "has no {tag}, and there is neither \"tag\" nor \"values\": nothing names the tag, found \"" +
+                           clip(subscribe.topic) + "\"");
+}
+
+void check_payload(const MqttSubscribeOptions& subscribe, const Scope& scope) {
+  if (scope.has("time_unit") && !scope.has("time")) scope.wrong("time_unit", "needs the key \"time\" beside it");
+  if (subscribe.payload == PayloadFormat::json) return;
+  for (const char* key : {"value", "values", "each", "time"}) {
+    if (scope.has(key)) scope.wrong(key, "is only for payload \"json\", found payload " + scope.found("payload"));
+  }
+}
+
+void finish_subscribe(MqttSubscribeOptions& subscribe, const Scope& scope) {
+  subscribe.where = to_string(scope.place());
+  check_part(subscribe.tag, "tag", subscribe, scope);
+  check_part(subscribe.device, "device", subscribe, scope);
+  check_sources_of_tag(subscribe, scope);
+  check_payload(subscribe, scope);
+}
+
+std::vector<Key> source_rows() {
+  using namespace rows;
+  using Owner = MqttSubscribeOptions;
+  return {
+      checked<Owner>("topic", &Owner::topic, drivers::check_topic_template)
+          .required()
+          .must_be("a topic template: {name} for one level, {name...} for the rest")
+          .example("\"plant/{device}/{tag}\"")
+          .says(
+              "What to subscribe to. `{device}` and `{tag}` name the tag; a `{name}` is a `+`, a trailing `{name...}` "
+              "a `#`."),
+      integer<Owner>("qos", &Owner::qos, 0, 1)
+          .by_default(1)
+          .says("Quality of service. With 0 the broker sends a message once and forgets it."),
+      choice<Owner, PayloadFormat>(
+          "payload", &Owner::payload,
+          {{"json", PayloadFormat::json}, {"number", PayloadFormat::number}, {"text", PayloadFormat::text}})
+          .not_yet("sparkplug", "use \"json\", \"number\" or \"text\"")
+          .by_default("json")
+          .says("What a message holds: JSON, one number in digits, or text."),
+      text<Owner>("device", &Owner::device)
+          .by_default_is("the driver's name")
+          .example("\"boiler\"")
+          .says("The device, where the topic has no `{device}`. With `each`, what begins with `/` is a JSON pointer."),
+      text<Owner>("tag", &Owner::tag)
+          .example("\"temp\"")
+          .says("The tag, where the topic has no `{tag}`. With `each`, what begins with `/` is a JSON pointer."),
+      text<Owner>("unit", &Owner::unit).example("\"°C\"").says("The unit of the values."),
+  };
+}
+
+std::vector<Key> json_rows() {
+  using namespace rows;
+  using Owner = MqttSubscribeOptions;
+  Key values = row("values", KeyType::pointers, 1, kTextBytesMax);
+  values.store = [](void* owner, Setting& setting) { return store_values(*static_cast<Owner*>(owner), setting); };
+  return {
+      checked<Owner>("value", &Owner::value, drivers::check_json_pointer)
+          .must_be(kPointerForm)
+          .may_be_empty()
+          .by_default_is("the whole payload")
+          .example("\"/value\"")
+          .says("Where the value is."),
+      std::move(values)
+          .example("{ temp = \"/t\", hum = \"/h\" }")
+          .says("Several values of a message, by tag; behind a tag of topic or `tag`, they are named `TAG/NAME`. "
+                "`\"*\"` takes "
+                "every scalar member of the object at `value`."),
+      checked<Owner>("each", &Owner::each, drivers::check_json_pointer)
+          .must_be(kPointerForm)
+          .example("\"/readings\"")
+          .says("Where an array of readings is; `value`, `time`, `tag` and `device` then point into each element."),
+      checked<Owner>("time", &Owner::time, drivers::check_json_pointer)
+          .must_be(kPointerForm)
+          .by_default_is("the time of arrival")
+          .example("\"/ts\"")
+          .says("Where the time of the reading is."),
+      choice<Owner, TimeUnit>("time_unit", &Owner::time_unit,
+                              {{"s", TimeUnit::seconds},
+                               {"ms", TimeUnit::milliseconds},
+                               {"us", TimeUnit::microseconds},
+                               {"ns", TimeUnit::nanoseconds},
+                               {"iso8601", TimeUnit::iso8601}})
+          .by_default("ms")
+          .says("What the time counts since 1970 UTC, or that it is written as in ISO 8601."),
+  };
+}
+
+}  // namespace
+
+// The tags that this subscription can make are known beforehand only when nothing of their paths comes in by messages.
+void note_subscribed_tags(const std::string& driver, const MqttSubscribeOptions& subscribe, const Scope& scope) {
+  const bool is_open = subscribe.values_all || has_placeholder(subscribe.topic, "device") ||
+                       has_placeholder(subscribe.topic, "tag") || is_pointer(subscribe.device, subscribe) ||
+                       is_pointer(subscribe.tag, subscribe);
+  if (is_open) {
+    scope.state().has_open_tags = true;
+    return;
+  }
+  const std::string device = subscribe.device.empty() ? driver : subscribe.device;
+  const std::string base = subscribe.tag.empty() ? device : device + "/" + subscribe.tag;
+  if (subscribe.values.empty()) {
+    if (!subscribe.tag.empty()) scope.claim_tag(base, driver, "tag");
+    return;
+  }
+  for (const auto& [name, pointer] : subscribe.values) scope.claim_tag(base + "/" + name, driver, "values");
+}
+
+void fill_subscribe_keys(Section& section) {
+  section.needs_one = true;
+  section.keys = source_rows();
+  for (Key& key : json_rows()) section.keys.push_back(std::move(key));
+  section.finish = rows::finish<MqttSubscribeOptions>(finish_subscribe);
+}
+
+}  // namespace tidegate::daemon

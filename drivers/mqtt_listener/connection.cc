@@ -1,0 +1,169 @@
+#include "drivers/mqtt_listener/connection.h"
+
+#include <boost/asio/buffer.hpp>
+
+#include "core/log.h"
+#include "core/text.h"
+
+namespace tidegate::drivers {
+namespace {
+
+namespace asio = boost::asio;
+using boost::system::error_code;
+
+// So that one busy connection does not keep the others waiting.
+constexpr int kReadsPerTurn = 4;
+// Of packets that are not all there, over all connections; who goes beyond it is ended.
+constexpr std::size_t kHeldBytesMax = 16 * 1024 * 1024;
+
+}  // namespace
+
+Connection::Connection(asio::ip::tcp::socket socket, std::optional<TlsChannel> tls, const ConnectionContext& context,
+                       std::string peer)
+    : socket_(std::move(socket)),
+      tls_(std::move(tls)),
+      context_(context),
+      peer_(std::move(peer)),
+      session_(*context.core, *context.limits, context.clock->boot_now()) {}
+
+void Connection::start() { wait_for_input(); }
+
+// With wait instead of read, an idle connection needs no buffer.
+void Connection::wait_for_input() {
+  if (closed_ || waits_for_input_ || reading_stopped_) return;
+  waits_for_input_ = true;
+  socket_.async_wait(asio::ip::tcp::socket::wait_read, [self = shared_from_this()](const error_code& problem) {
+    self->waits_for_input_ = false;
+    if (problem || self->closed_) return;
+    self->read();
+  });
+}
+
+void Connection::read() {
+  std::string& buffer = *context_.read_buffer;
+  for (int i = 0; i < kReadsPerTurn && !closed_; ++i) {
+    // Who is held back is read on by resume().
+    if (reading_stopped_ || !session_.wants_input() || !context_.core->wants_messages()) break;
+    error_code problem;
+    const std::size_t count = socket_.read_some(asio::buffer(buffer), problem);
+    if (problem == asio::error::would_block || problem == asio::error::try_again) break;
+    if (problem) return close();
+    if (!take(std::string_view(buffer).substr(0, count))) break;
+    if (count < buffer.size()) break;
+  }
+  flush();
+  if (!closed_ && !session_.is_over() && session_.wants_input() && context_.core->wants_messages()) wait_for_input();
+}
+
+// False when the connection is to end.
+bool Connection::take(std::string_view input) {
+  if (!tls_) {
+    work_through(input);
+    return !session_.is_over();
+  }
+  std::string plain;
+  const auto received = tls_->receive(input, plain, sending_);
+  if (!plain.empty()) work_through(plain);
+  if (received) return !session_.is_over();
+  tls_problem_ = received.error().message;
+  session_.end(mqtt::ReasonCode::unspecified_error, tls_problem_);
+  return false;
+}
+
+void Connection::work_through(std::string_view plain) {
+  const BootTime now = context_.clock->boot_now();
+  if (held_.empty()) {
+    const std::size_t used = session_.receive(plain, now);
+    hold(plain.substr(used));
+  } else {
+    held_.append(plain);
+    *context_.held_bytes += plain.size();
+    const std::size_t used = session_.receive(held_, now);
+    held_.erase(0, used);
+    *context_.held_bytes -= used;
+  }
+  if (held_.empty() && held_.capacity() > 4096) held_ = std::string();
+  session_.release(context_.core->safe());
+  if (!held_.empty() && *context_.held_bytes > kHeldBytesMax) {
+    session_.end(mqtt::ReasonCode::quota_exceeded, "the connections together hold too much of unfinished packets");
+  }
+}
+
+void Connection::hold(std::string_view rest) {
+  held_.assign(rest);
+  *context_.held_bytes += rest.size();
+}
+
+void Connection::resume() {
+  if (closed_) return;
+  session_.release(context_.core->safe());
+  if (!held_.empty() && !reading_stopped_ && !session_.is_over() && session_.wants_input() &&
+      context_.core->wants_messages()) {
+    work_through({});
+  }
+  flush();
+  if (!session_.is_over() && session_.wants_input() && context_.core->wants_messages()) wait_for_input();
+}
+
+void Connection::check_deadline(BootTime now) {
+  session_.expire(now);
+  if (session_.is_over()) flush();
+}
+
+void Connection::flush() {
+  if (closed_) return;
+  std::string& out = session_.out();
+  if (!out.empty()) {
+    if (!tls_) {
+      sending_.empty() ? sending_.swap(out) : static_cast<void>(sending_.append(out));
+      out.clear();
+    } else if (tls_->is_ready()) {
+      if (auto sent = tls_->send(out, sending_); !sent) tls_problem_ = sent.error().message;
+      out.clear();
+    }
+  }
+  if (!waits_for_output_) write_more();
+}
+
+void Connection::write_more() {
+  while (!sending_.empty() && !closed_) {
+    error_code problem;
+    const std::size_t count = socket_.write_some(asio::buffer(sending_), problem);
+    if (problem == asio::error::would_block || problem == asio::error::try_again) {
+      waits_for_output_ = true;
+      socket_.async_wait(asio::ip::tcp::socket::wait_write, [self = shared_from_this()](const error_code& failed) {
+        self->waits_for_output_ = false;
+        if (failed || self->closed_) return;
+        self->write_more();
+        self->resume();
+      });
+      return;
+    }
+    if (problem) return close();
+    sending_.erase(0, count);
+  }
+  if (sending_.capacity() > 16 * 1024) sending_ = std::string();
+  end_when_sent();
+}
+
+void Connection::end_when_sent() {
+  if (closed_ || !session_.is_over()) return;
+  if (tls_) {
+    tls_->close(sending_);
+    error_code ignored;
+    socket_.write_some(asio::buffer(sending_), ignored);  // a goodbye that does not fit is none
+  }
+  close();
+}
+
+void Connection::close() {
+  if (std::exchange(closed_, true)) return;
+  *context_.held_bytes -= held_.size();
+  held_.clear();
+  error_code ignored;
+  socket_.shutdown(asio::ip::tcp::socket::shutdown_both, ignored);
+  socket_.close(ignored);
+  context_.closed(*this);
+}
+
+}  // namespace tidegate::drivers

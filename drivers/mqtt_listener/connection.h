@@ -1,0 +1,74 @@
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+// <utility> stands before Asio: Boost 1.74 uses std::exchange without it.
+#include <utility>
+
+#include <boost/asio/ip/tcp.hpp>
+
+#include "drivers/mqtt_listener/listener_core.h"
+#include "drivers/mqtt_listener/session.h"
+#include "drivers/mqtt_listener/tls_channel.h"
+
+namespace tidegate::drivers {
+
+class Connection;
+
+/// What connections share and tell their listener, which outlives them.
+struct ConnectionContext {
+  ListenerCore* core = nullptr;
+  const ListenerLimits* limits = nullptr;
+  const Clock* clock = nullptr;
+  std::string* read_buffer = nullptr;       // one for all: nothing stays in it between two events
+  std::size_t* held_bytes = nullptr;        // of unfinished packets, of all connections
+  std::function<void(Connection&)> closed;  // may destroy the connection later, never at once
+};
+
+/// One socket of the listener with its session: moves bytes, holds what is not a whole packet yet, and writes at once
+/// what can be written. Core thread. Lives until its closed() was called and nothing is pending on the socket.
+class Connection : public std::enable_shared_from_this<Connection> {
+ public:
+  Connection(boost::asio::ip::tcp::socket socket, std::optional<TlsChannel> tls, const ConnectionContext& context,
+             std::string peer);
+
+  void start();
+  /// Messages became safe, or there is room again: sends what can go and reads on.
+  void resume();
+  /// Reads nothing more; what is acknowledged later still goes out.
+  void stop_reading() { reading_stopped_ = true; }
+  /// Looks at the session's deadline.
+  void check_deadline(BootTime now);
+  void close();
+
+  ListenerSession& session() { return session_; }
+  const std::string& peer() const { return peer_; }
+
+ private:
+  void wait_for_input();
+  void read();
+  bool take(std::string_view input);
+  void work_through(std::string_view plain);
+  void hold(std::string_view rest);
+  void flush();
+  void write_more();
+  void end_when_sent();
+
+  boost::asio::ip::tcp::socket socket_;
+  std::optional<TlsChannel> tls_;
+  const ConnectionContext& context_;
+  const std::string peer_;
+  ListenerSession session_;
+  std::string held_;     // plaintext that the session has not taken
+  std::string sending_;  // what the socket has not taken
+  std::string tls_problem_;
+  bool waits_for_input_ = false;
+  bool waits_for_output_ = false;
+  bool reading_stopped_ = false;
+  bool closed_ = false;
+};
+
+}  // namespace tidegate::drivers

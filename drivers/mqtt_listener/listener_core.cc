@@ -1,0 +1,179 @@
+#include "drivers/mqtt_listener/listener_core.h"
+
+#include <algorithm>
+#include <iterator>
+
+#include "core/log.h"
+#include "core/text.h"
+
+namespace tidegate::drivers {
+namespace {
+
+using mqtt::ReasonCode;
+
+// Readings between two turns of the core; beyond it sockets are left unread.
+constexpr std::size_t kReadyMax = 32 * 1024;
+constexpr std::size_t kLeftBehindMax = 4096;
+constexpr std::size_t kWillsMax = 4096;
+
+}  // namespace
+
+ListenerCore::ListenerCore(const MqttListenerOptions& options, std::unique_ptr<MessageDecoder> decoder,
+                           std::unique_ptr<UserList> users, const Clock& clock, std::function<void()> wake)
+    : options_(options),
+      decoder_(std::move(decoder)),
+      users_(std::move(users)),
+      clock_(clock),
+      wake_(std::move(wake)) {}
+
+SessionHost::Admission ListenerCore::admit(ListenerSession& session, const mqtt::ConnectPacket& connect,
+                                           const std::string& client_id) {
+  if (users_) {
+    const auto& name = connect.user_name;
+    if (!name || !users_->admits(*name, connect.password.value_or(""))) {
+      refuse("bad_login", fmt::format("client \"{}\", user \"{}\"", clip(client_id), clip(name.value_or(""))));
+      return {ReasonCode::bad_user_name_or_password, nullptr, false};
+    }
+  }
+  std::shared_ptr<ClientState> state;
+  if (const auto found = sessions_.find(client_id); found != sessions_.end()) {
+    auto [old, old_state] = found->second;
+    sessions_.erase(found);
+    state = std::move(old_state);
+    old->end(ReasonCode::session_taken_over, "another connection uses its client id");
+    if (taken_over_) taken_over_(*old);
+  } else if (const auto left = left_behind_.find(client_id); left != left_behind_.end()) {
+    state = std::move(left->second.state);
+    left_behind_.erase(left);
+  }
+  // Its own will of before is not due any more: it is back in time (section 3.1.3.2.2).
+  std::erase_if(wills_, [&](const DueWill& will) { return will.client_id == client_id; });
+  const bool resumed = state != nullptr && !connect.clean_start;
+  if (!resumed) state = std::make_shared<ClientState>();
+  sessions_[client_id] = {&session, state};
+  ++counters_.connects;
+  return {ReasonCode::success, state, resumed};
+}
+
+std::string ListenerCore::make_client_id() { return fmt::format("tidegate-client-{}", ++ids_made_); }
+
+bool ListenerCore::may_publish(const ListenerSession& session, std::string_view topic) {
+  if (drivers::may_publish(options_.rights, session.user_name(), session.client_id(), topic)) return true;
+  refuse("not_authorized", fmt::format("client \"{}\", user \"{}\", topic \"{}\"", clip(session.client_id()),
+                                       clip(session.user_name()), clip(topic)));
+  return false;
+}
+
+SessionHost::Taken ListenerCore::take(const ListenerSession&, std::string_view topic, std::string_view payload) {
+  const std::size_t before = ready_.size();
+  const BootTime now = clock_.boot_now();
+  decoder_->set_time(clock_.quality(), now);
+  const Refusal refusal = decoder_->decode({topic, payload, clock_.wall_now(), now, false, false}, ready_);
+  if (ready_.size() > before) {
+    if (before == 0) wake_();
+    return {++taken_, ReasonCode::success};
+  }
+  return {taken_,
+          refusal == Refusal::no_such_topic ? ReasonCode::no_matching_subscribers : ReasonCode::payload_format_invalid};
+}
+
+mqtt::ReasonCode ListenerCore::subscribe(ListenerSession& session, std::string_view filter) {
+  refuse("subscription", fmt::format("client \"{}\" wants \"{}\", but this is no broker: nothing is sent to clients",
+                                     clip(session.client_id()), clip(filter)));
+  return ReasonCode::not_authorized;
+}
+
+void ListenerCore::gone(ListenerSession& session) {
+  take_will(session);
+  const auto found = sessions_.find(session.client_id());
+  if (found == sessions_.end() || found->second.first != &session) return;  // another connection has taken over
+  auto state = std::move(found->second.second);
+  sessions_.erase(found);
+  leave_behind(session, std::move(state));
+}
+
+void ListenerCore::leave_behind(ListenerSession& session, std::shared_ptr<ClientState> state) {
+  const Duration expiry = session.session_expiry();
+  if (expiry == Duration::zero()) return;
+  if (left_behind_.size() >= kLeftBehindMax) {
+    const auto soonest = std::min_element(left_behind_.begin(), left_behind_.end(), [](const auto& a, const auto& b) {
+      return a.second.expires < b.second.expires;
+    });
+    left_behind_.erase(soonest);
+  }
+  const BootTime now = clock_.boot_now();
+  const BootTime expires = expiry > BootTime::max() - now ? BootTime::max() : now + expiry;
+  left_behind_[session.client_id()] = {std::move(state), expires};
+}
+
+void ListenerCore::take_will(ListenerSession& session) {
+  auto will = session.take_will();
+  if (!will || !may_publish(session, will->topic)) return;
+  if (will->delay == Duration::zero() || wills_.size() >= kWillsMax) return publish_will(will->topic, will->payload);
+  wills_.push_back(
+      {clock_.boot_now() + will->delay, session.client_id(), std::move(will->topic), std::move(will->payload)});
+}
+
+void ListenerCore::publish_will(const std::string& topic, const std::string& payload) {
+  const std::size_t before = ready_.size();
+  const BootTime now = clock_.boot_now();
+  decoder_->set_time(clock_.quality(), now);
+  decoder_->decode({topic, payload, clock_.wall_now(), now, false, false}, ready_);
+  if (ready_.size() > before) ++taken_;
+  if (before == 0 && !ready_.empty()) wake_();
+}
+
+void ListenerCore::tick(BootTime now) {
+  std::vector<DueWill> later;
+  for (DueWill& will : std::exchange(wills_, {})) {
+    if (will.due <= now) {
+      publish_will(will.topic, will.payload);
+    } else {
+      later.push_back(std::move(will));
+    }
+  }
+  wills_ = std::move(later);
+  std::erase_if(left_behind_, [now](const auto& left) { return left.second.expires <= now; });
+}
+
+bool ListenerCore::wants_messages() const { return ready_.size() < kReadyMax; }
+
+bool ListenerCore::collect(Intake& into) {
+  if (into.readings.empty()) {
+    into.readings.swap(ready_);
+  } else {
+    into.readings.insert(into.readings.end(), std::make_move_iterator(ready_.begin()),
+                         std::make_move_iterator(ready_.end()));
+  }
+  ready_.clear();
+  collected_ = taken_;
+  return false;
+}
+
+void ListenerCore::settled() {
+  ++settles_;
+  if (options_.ack == ListenerAck::written) {
+    safe_ = collected_;
+  } else {
+    settled_.emplace_back(settles_, collected_);
+  }
+}
+
+void ListenerCore::durable(std::uint64_t count) {
+  for (; !settled_.empty() && settled_.front().first <= count; settled_.pop_front()) safe_ = settled_.front().second;
+}
+
+ListenerCore::Counters ListenerCore::counters() const {
+  Counters all = counters_;
+  all.refused.merge(decoder_->refused());
+  return all;
+}
+
+void ListenerCore::refuse(const std::string& why, const std::string& detail) {
+  ++counters_.refused[why];
+  const auto left_out = complaints_.admit(why, clock_.boot_now());
+  if (!left_out) return;
+  log_warning(options_.name, "{}: {} ({} more of this kind since the last line)", why, detail, *left_out);
+}
+
+}  // namespace tidegate::drivers

@@ -1,0 +1,100 @@
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "drivers/driver.h"
+#include "drivers/mqtt/message_decoder.h"
+#include "drivers/mqtt_listener/session.h"
+#include "drivers/mqtt_listener/user_list.h"
+
+namespace tidegate::drivers {
+
+/// What the connections of a listener share: who may come in, what was taken and is on its way into the log, what
+/// clients leave behind. It knows when a message is safe, and so which tickets may be released.
+///
+/// Passive; the core thread. Sessions outlive nothing: gone() is called for each before it is destroyed.
+class ListenerCore final : public SessionHost {
+ public:
+  struct Counters {
+    std::uint64_t connects = 0;
+    std::map<std::string, std::uint64_t> refused;  // clients and messages, by reason
+  };
+
+  ListenerCore(const MqttListenerOptions& options, std::unique_ptr<MessageDecoder> decoder,
+               std::unique_ptr<UserList> users, const Clock& clock, std::function<void()> wake);
+
+  /// Called for a session that was ended by another's coming; its connection is to be flushed and closed.
+  void on_taken_over(std::function<void(ListenerSession&)> action) { taken_over_ = std::move(action); }
+
+  // SessionHost.
+  Admission admit(ListenerSession& session, const mqtt::ConnectPacket& connect, const std::string& client_id) override;
+  std::string make_client_id() override;
+  bool may_publish(const ListenerSession& session, std::string_view topic) override;
+  Taken take(const ListenerSession& session, std::string_view topic, std::string_view payload) override;
+  mqtt::ReasonCode subscribe(ListenerSession& session, std::string_view filter) override;
+
+  /// The connection of the session has ended: its will goes out, what it leaves is kept for as long as it asked.
+  void gone(ListenerSession& session);
+  /// Wills that are due, and what clients left too long ago.
+  void tick(BootTime now);
+
+  // Towards the log, as in Driver.
+  bool collect(Intake& into);
+  void settled();
+  void durable(std::uint64_t count);
+
+  /// Messages up to this ticket are safe.
+  Ticket safe() const { return safe_; }
+  /// False while so much waits for the log that nothing more is to be read.
+  bool wants_messages() const;
+  std::size_t waiting_readings() const { return ready_.size(); }
+  std::size_t sessions() const { return sessions_.size(); }
+  Counters counters() const;
+
+ private:
+  struct LeftBehind {
+    std::shared_ptr<ClientState> state;
+    BootTime expires{};
+  };
+  struct DueWill {
+    BootTime due{};
+    std::string client_id;
+    std::string topic;
+    std::string payload;
+  };
+
+  void take_will(ListenerSession& session);
+  void publish_will(const std::string& topic, const std::string& payload);
+  void leave_behind(ListenerSession& session, std::shared_ptr<ClientState> state);
+  void refuse(const std::string& why, const std::string& detail);
+
+  const MqttListenerOptions& options_;
+  const std::unique_ptr<MessageDecoder> decoder_;
+  const std::unique_ptr<UserList> users_;  // null: everybody may connect
+  const Clock& clock_;
+  const std::function<void()> wake_;
+  std::function<void(ListenerSession&)> taken_over_;
+
+  std::map<std::string, std::pair<ListenerSession*, std::shared_ptr<ClientState>>> sessions_;  // by client id
+  std::map<std::string, LeftBehind> left_behind_;                                              // by client id
+  std::vector<DueWill> wills_;
+  std::uint64_t ids_made_ = 0;
+
+  std::vector<Reading> ready_;
+  Ticket taken_ = 0;
+  Ticket collected_ = 0;
+  Ticket safe_ = 0;
+  std::uint64_t settles_ = 0;
+  std::deque<std::pair<std::uint64_t, Ticket>> settled_;  // how many calls of settled(), and what they cover
+  Counters counters_;
+  ComplaintFilter complaints_;
+};
+
+}  // namespace tidegate::drivers

@@ -1,0 +1,293 @@
+#include "drivers/mqtt_listener/mqtt_listener.h"
+
+#include <fcntl.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <set>
+#include <utility>
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/steady_timer.hpp>
+
+#include "core/log.h"
+#include "core/text.h"
+#include "drivers/mqtt_listener/connection.h"
+#include "drivers/mqtt_listener/listener_core.h"
+
+namespace tidegate::drivers {
+namespace {
+
+namespace asio = boost::asio;
+using asio::ip::tcp;
+using boost::system::error_code;
+
+constexpr std::size_t kReadBufferBytes = 64 * 1024;
+constexpr Duration kTick = std::chrono::seconds(1);
+constexpr Duration kAcceptPause = std::chrono::milliseconds(200);
+constexpr int kBacklog = 512;
+// libmodbus aborts the process where a descriptor of its own is beyond 1023, so these leave the low ones alone.
+constexpr int kDescriptorLeast = 1024;
+
+// As many descriptors as the system allows: a service is started with 1024.
+void raise_descriptor_limit() {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == limit.rlim_max) return;
+  limit.rlim_cur = limit.rlim_max;
+  (void)::setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+class MqttListener final : public Driver {
+ public:
+  MqttListener(MqttListenerOptions options, DriverContext context, std::unique_ptr<MessageDecoder> decoder,
+               std::unique_ptr<UserList> users, std::unique_ptr<TlsServer> tls)
+      : options_(std::move(options)),
+        context_(std::move(context)),
+        tls_(std::move(tls)),
+        core_(options_, std::move(decoder), std::move(users), *context_.clock, context_.wake),
+        acceptor_(*context_.loop),
+        timer_(*context_.loop),
+        accept_timer_(*context_.loop),
+        read_buffer_(kReadBufferBytes, '\0') {
+    shared_ = {&core_,        &options_.limits, context_.clock,
+               &read_buffer_, &held_bytes_,     [this](Connection& connection) { forget(connection); }};
+    core_.on_taken_over([this](ListenerSession& session) { flush_later(session); });
+  }
+  ~MqttListener() override {
+    *alive_ = false;
+    for (const auto& connection : std::set(connections_)) connection->close();
+  }
+
+  const std::string& name() const override { return options_.name; }
+  Result<void> start() override;
+  void stop() override;
+  bool collect(Intake& into) override;
+  void settled() override;
+  bool waits_for_durable() const override { return options_.ack == ListenerAck::durable; }
+  void durable(std::uint64_t count) override;
+  DriverStatus status() const override;
+
+ private:
+  Result<void> listen();
+  void accept();
+  void add(tcp::socket socket, const tcp::endpoint& peer);
+  bool move_up(tcp::socket& socket) const;
+  void forget(Connection& connection);
+  void flush_later(ListenerSession& session);
+  void tick();
+  void resume_all();
+  void complain(const char* kind, const std::string& text);
+
+  const MqttListenerOptions options_;
+  const DriverContext context_;
+  const std::unique_ptr<TlsServer> tls_;
+  ListenerCore core_;
+  ConnectionContext shared_;
+  tcp::acceptor acceptor_;
+  asio::steady_timer timer_;
+  asio::steady_timer accept_timer_;
+  std::string read_buffer_;
+  std::size_t held_bytes_ = 0;
+  std::set<std::shared_ptr<Connection>> connections_;
+  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+  std::vector<DriverEvent> events_;
+  std::uint64_t turned_away_ = 0;
+  bool held_back_ = false;
+  bool stopped_ = false;
+  ComplaintFilter complaints_;
+};
+
+Result<void> MqttListener::start() {
+  raise_descriptor_limit();
+  if (auto listening = listen(); !listening) return listening;
+  accept();
+  tick();
+  return {};
+}
+
+Result<void> MqttListener::listen() {
+  const std::string address = options_.host + ":" + std::to_string(options_.port);
+  error_code problem;
+  const tcp::endpoint endpoint(asio::ip::make_address(options_.host, problem), options_.port);
+  if (!problem) acceptor_.open(endpoint.protocol(), problem);
+  if (!problem) acceptor_.set_option(tcp::acceptor::reuse_address(true), problem);
+  if (!problem) acceptor_.bind(endpoint, problem);
+  if (!problem) acceptor_.listen(kBacklog, problem);
+  if (!problem) acceptor_.non_blocking(true, problem);
+  if (problem) {
+    return fail(ErrorCode::invalid,
+                "driver " + options_.name + ": cannot listen on " + address + ": " + problem.message());
+  }
+  log_info(options_.name, "listens on {}:{}{}", options_.host, acceptor_.local_endpoint().port(), tls_ ? " (TLS)" : "");
+  events_.push_back({"driver-up", {}, "listens on " + address});
+  return {};
+}
+
+void MqttListener::accept() {
+  acceptor_.async_accept([this, alive = alive_](const error_code& problem, tcp::socket socket) {
+    if (!*alive || problem == asio::error::operation_aborted || stopped_) return;
+    if (problem) {
+      complain("accept", "cannot take a connection: " + problem.message());
+      accept_timer_.expires_after(kAcceptPause);
+      accept_timer_.async_wait([this, alive](const error_code& cancelled) {
+        if (*alive && !cancelled) accept();
+      });
+      return;
+    }
+    error_code unknown;
+    const tcp::endpoint peer = socket.remote_endpoint(unknown);
+    if (!unknown) add(std::move(socket), peer);
+    accept();
+  });
+}
+
+void MqttListener::add(tcp::socket socket, const tcp::endpoint& peer) {
+  const std::string from = peer.address().to_string() + ":" + std::to_string(peer.port());
+  if (connections_.size() >= options_.limits.connections_max) {
+    ++turned_away_;
+    return complain("too_many_connections", from + " is turned away: there are " + std::to_string(connections_.size()) +
+                                                " connections, as many as may be");
+  }
+  error_code problem;
+  socket.set_option(tcp::no_delay(true), problem);
+  socket.set_option(tcp::socket::keep_alive(true), problem);
+  socket.non_blocking(true, problem);
+  if (problem || !move_up(socket)) return complain("accept", from + " is turned away: no descriptor is left");
+  std::optional<TlsChannel> channel;
+  if (tls_) {
+    auto accepted = tls_->accept();
+    if (!accepted) return complain("accept", from + " is turned away: " + accepted.error().message);
+    channel.emplace(std::move(*accepted));
+  }
+  const auto connection = std::make_shared<Connection>(std::move(socket), std::move(channel), shared_, from);
+  connections_.insert(connection);
+  connection->start();
+}
+
+bool MqttListener::move_up(tcp::socket& socket) const {
+  error_code problem;
+  const auto protocol = socket.local_endpoint(problem).protocol();
+  const int moved = problem ? -1 : ::fcntl(socket.native_handle(), F_DUPFD_CLOEXEC, kDescriptorLeast);
+  if (moved < 0) return errno == EINVAL;  // the limit is not that high: then there are no many of them either
+  socket.close(problem);
+  socket.assign(protocol, moved, problem);
+  if (!problem) socket.non_blocking(true, problem);
+  return !problem;
+}
+
+void MqttListener::forget(Connection& connection) {
+  ListenerSession& session = connection.session();
+  core_.gone(session);
+  if (session.is_connected() && !session.is_orderly()) {
+    log_info(options_.name, "client \"{}\" at {} is gone: {}", clip(session.client_id()), connection.peer(),
+             session.end_reason().empty() ? "the connection was lost" : session.end_reason());
+  } else if (!session.is_connected() && !session.end_reason().empty()) {
+    complain("connect", connection.peer() + ": " + session.end_reason());
+  }
+  connections_.erase(connection.shared_from_this());
+}
+
+// Not at once: the session that takes over is in the middle of its CONNECT.
+void MqttListener::flush_later(ListenerSession& session) {
+  for (const auto& connection : connections_) {
+    if (&connection->session() != &session) continue;
+    asio::post(*context_.loop, [connection] { connection->resume(); });
+    return;
+  }
+}
+
+void MqttListener::tick() {
+  const BootTime now = context_.clock->boot_now();
+  core_.tick(now);
+  for (const auto& connection : std::vector(connections_.begin(), connections_.end())) connection->check_deadline(now);
+  timer_.expires_after(kTick);
+  timer_.async_wait([this, alive = alive_](const error_code& cancelled) {
+    if (*alive && !cancelled) tick();
+  });
+}
+
+void MqttListener::resume_all() {
+  std::vector<std::shared_ptr<Connection>> waiting;
+  for (const auto& connection : connections_) {
+    if (held_back_ || connection->session().unacknowledged() > 0) waiting.push_back(connection);
+  }
+  held_back_ = !core_.wants_messages();
+  for (const auto& connection : waiting) connection->resume();
+}
+
+// Clients stay connected, so that what becomes durable on the way out is still acknowledged.
+void MqttListener::stop() {
+  if (std::exchange(stopped_, true)) return;
+  error_code ignored;
+  acceptor_.close(ignored);
+  accept_timer_.cancel();
+  for (const auto& connection : connections_) connection->stop_reading();
+}
+
+bool MqttListener::collect(Intake& into) {
+  for (DriverEvent& event : std::exchange(events_, {})) into.events.push_back(std::move(event));
+  held_back_ = held_back_ || !core_.wants_messages();
+  return core_.collect(into);
+}
+
+void MqttListener::settled() {
+  core_.settled();
+  if (held_back_ || options_.ack == ListenerAck::written) resume_all();
+}
+
+void MqttListener::durable(std::uint64_t count) {
+  core_.durable(count);
+  resume_all();
+}
+
+void MqttListener::complain(const char* kind, const std::string& text) {
+  if (const auto left_out = complaints_.admit(kind, context_.clock->boot_now())) {
+    log_warning(options_.name, "{} ({} more of this kind since the last line)", text, *left_out);
+  }
+}
+
+DriverStatus MqttListener::status() const {
+  DriverStatus status;
+  status.up = acceptor_.is_open() && !stopped_;
+  if (stopped_) status.detail = "stopped";
+  const auto counters = core_.counters();
+  status.refused = counters.refused;
+  if (turned_away_ > 0) status.refused["too_many_connections"] = turned_away_;
+  return status;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Driver>> make_mqtt_listener(MqttListenerOptions options, DriverContext context) {
+  MqttDriverOptions messages;  // what the decoder needs of a driver
+  messages.name = options.name;
+  messages.subscribe = options.subscribe;
+  messages.automatic_tags_max = options.automatic_tags_max;
+  auto decoder = MessageDecoder::make(messages, *context.tags);
+  if (!decoder) return tl::unexpected(decoder.error());
+  std::unique_ptr<UserList> users;
+  if (!options.users.empty()) {
+    auto parsed = UserList::parse(options.users);
+    if (!parsed) return tl::unexpected(parsed.error());
+    users = std::move(*parsed);
+  }
+  std::unique_ptr<TlsServer> tls;
+  if (!options.tls.certificate.empty()) {
+    auto made = TlsServer::make(options.tls);
+    if (!made) return fail(made.error().code, "driver " + options.name + ": " + made.error().message);
+    tls = std::move(*made);
+  }
+  return std::make_unique<MqttListener>(std::move(options), std::move(context), std::move(*decoder), std::move(users),
+                                        std::move(tls));
+}
+
+Result<void> check_user_list(const std::string& content) {
+  const auto parsed = UserList::parse(content);
+  if (!parsed) return tl::unexpected(parsed.error());
+  return {};
+}
+
+}  // namespace tidegate::drivers
