@@ -32,10 +32,8 @@ Result<void> set_up(SSL_CTX* context, const ListenerTls& options) {
     return fail(ErrorCode::invalid, "certificate " + options.certificate + ": " + complaint());
   }
   if (SSL_CTX_use_PrivateKey_file(context, options.key.c_str(), SSL_FILETYPE_PEM) != 1) {
-    return fail(ErrorCode::invalid, "key " + options.key + ": " + complaint());
-  }
-  if (SSL_CTX_check_private_key(context) != 1) {
-    return fail(ErrorCode::invalid, "key " + options.key + " does not belong to certificate " + options.certificate);
+    return fail(ErrorCode::invalid,
+                "key " + options.key + " of certificate " + options.certificate + ": " + complaint());
   }
   if (options.client_ca.empty()) return {};
   if (SSL_CTX_load_verify_locations(context, options.client_ca.c_str(), nullptr) != 1) {

@@ -39,7 +39,7 @@ THIRD_PARTY = [
     ("libmodbus", r"modbus(/.*|\.h)", ("drivers/modbus/", "tests/")),
     ("SQLite", r"sqlite3\.h", ("buffer/", "tests/")),
     ("toml++", r"toml(\+\+/.*|\.hpp)", ("daemon/",)),
-    ("Boost", r"boost/.*", ("daemon/", "drivers/mqtt_listener/", "tests/daemon/")),
+    ("Boost", r"boost/.*", ("daemon/", "drivers/mqtt_listener/", "tests/daemon/", "tests/drivers/")),
     ("CLI11", r"CLI/.*", ("daemon/",)),
     ("spdlog", r"spdlog/(?!fmt/).*", ("core/",)),
     ("simdjson", r"simdjson.*", ("drivers/mqtt/", "rules/", "uplink/", "daemon/", "tests/")),

@@ -1,0 +1,42 @@
+#include <gmock/gmock.h>
+
+#include "drivers/mqtt_listener/publish_rights.h"
+#include "drivers/mqtt_listener/user_list.h"
+
+namespace tidegate::drivers {
+namespace {
+
+using ::testing::HasSubstr;
+
+TEST(UserList, NamesTheLineThatIsWrongAndNeverTheRest) {
+  for (const std::string bad : {"boiler", ":x", "boiler:secret", "boiler:$6$salt$hash",
+                                "boiler:$7$x$YQ==$YQ==", "boiler:$7$101$YQ==$YQ==", "boiler:$7$0$YQ==$YQ=="}) {
+    const auto list = UserList::parse("# users\n\n" + bad + "\n");
+    ASSERT_FALSE(list) << bad;
+    EXPECT_THAT(list.error().message, HasSubstr("line 3 ")) << bad;
+    EXPECT_THAT(list.error().message, Not(HasSubstr("secret")));
+  }
+}
+
+TEST(UserList, AnEmptyListIsAMistake) { EXPECT_FALSE(UserList::parse("# nobody\n")); }
+
+TEST(PublishRights, WithoutAnyEverythingMayBePublished) { EXPECT_TRUE(may_publish({}, "", "id", "a/b")); }
+
+TEST(PublishRights, GiveOnlyWhatTheyName) {
+  const std::vector<PublishRight> rights{{"", {"common/#"}}, {"boiler", {"plant/%u/#", "by-id/%c"}}};
+  EXPECT_TRUE(may_publish(rights, "", "id", "common/x"));
+  EXPECT_TRUE(may_publish(rights, "boiler", "id", "plant/boiler/temp"));
+  EXPECT_TRUE(may_publish(rights, "boiler", "id", "by-id/id"));
+  EXPECT_FALSE(may_publish(rights, "boiler", "id", "plant/pump/temp"));
+  EXPECT_FALSE(may_publish(rights, "pump", "id", "plant/pump/temp"));
+}
+
+TEST(PublishRights, ANameWithAWildcardGivesNothing) {
+  const std::vector<PublishRight> rights{{"", {"plant/%u/x", "id/%c"}}};
+  EXPECT_FALSE(may_publish(rights, "+", "#", "plant/boiler/x"));
+  EXPECT_FALSE(may_publish(rights, "", "", "plant//x"));
+  EXPECT_FALSE(may_publish(rights, "a/b", "a/b", "plant/a/b/x"));
+}
+
+}  // namespace
+}  // namespace tidegate::drivers
