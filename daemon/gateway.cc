@@ -19,9 +19,10 @@
 namespace tidegate::daemon {
 namespace {
 
-// After a turn that took something in, the next one waits this long, so that a stream of single messages is taken in
-// bunches: one wake-up, one frame, one batch for dozens of readings.
+// After a turn that took in so much, the next one waits this long, so that a stream of single messages is taken in
+// bunches: one wake-up, one frame, one batch for dozens of readings. A single reading does not wait.
 constexpr Duration kTurnPause = std::chrono::milliseconds(2);
+constexpr std::uint64_t kBusyTurn = 8;
 constexpr Duration kStallPause = std::chrono::seconds(1);
 constexpr int kRoundsPerTurn = 4;
 constexpr Duration kStopGrace = std::chrono::seconds(2);
@@ -292,11 +293,11 @@ void Gateway::on_wake() {
     turn_timer_->arm(kTurnPause, [this] { on_wake(); });
     return;
   }
-  bool any = false;
-  for (int round = 0; round < kRoundsPerTurn && pipeline_->turn(); ++round) any = true;
+  const std::uint64_t taken = pipeline_->taken();
+  for (int round = 0; round < kRoundsPerTurn && pipeline_->turn();) ++round;
   after_turn();
   if (pipeline_->is_stalled()) return;
-  if (any) {
+  if (pipeline_->taken() - taken >= kBusyTurn) {
     turn_timer_->arm(kTurnPause, [this] { on_wake(); });
   } else {
     // From here on a wake posts again; what came in just before is taken now.

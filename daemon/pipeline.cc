@@ -66,6 +66,7 @@ bool Pipeline::store(std::size_t source) {
     const auto first = append_slice(count, times);
     if (first) {
       from.accepted += count;
+      taken_ += count;
       judge(*first, count, times);
     } else if (will_never_pass(first.error())) {
       if (count > 1) {

@@ -54,6 +54,8 @@ class Pipeline {
 
   /// True while the log refuses records: try again by turn() after a while.
   bool is_stalled() const { return stalled_.has_value() || !pending_alarms_.empty() || !pending_events_.empty(); }
+  /// Readings written to the log in this process.
+  std::uint64_t taken() const { return taken_; }
   /// Records that the log will never take, and events that found no room to wait; counted, said once, left out.
   std::uint64_t dropped() const { return dropped_; }
   /// Why, for the status.
@@ -89,6 +91,7 @@ class Pipeline {
   std::optional<std::size_t> stalled_;  // the source whose intake the log refuses
   std::size_t stored_ = 0;              // readings of the intake that the log has
   std::string stall_reason_;
+  std::uint64_t taken_ = 0;
   std::uint64_t dropped_ = 0;
   std::vector<rules::AlarmTransition> transitions_;
   std::vector<std::string> pending_alarms_;

@@ -76,7 +76,7 @@ Section listener_tls_keys() {
           .says("The key of the certificate."),
       file<ListenerTls>("ca", &ListenerTls::client_ca)
           .by_default_is("clients need no certificate")
-          .example("\"sensors-ca.pem\"")
+          .example("\"ca.pem\"")
           .says("Clients need a certificate of this authority."),
   };
   return section;

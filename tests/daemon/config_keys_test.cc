@@ -8,10 +8,18 @@
 namespace tidegate::daemon {
 namespace {
 
+// Made by mosquitto_passwd 2.0.11.
+constexpr const char* kUsers =
+    "boiler:$7$101$j7dZ1jYq7Bk1wFvW$3HXQZrHmU/R4ymDd7mDNZ+NnvG0H"
+    "nBpbCxqFAK17Et9qqmRvppHZVz9D01rwPKxEPrkPBkBu8YcJwyy/8fneBA==\n";
+
 class ConfigKeysTest : public ConfigTest {
  protected:
   ConfigKeysTest() {
-    for (const char* name : {"ca.pem", "client.pem", "client.key", "secret"}) write(name, "content\n");
+    for (const char* name : {"ca.pem", "client.pem", "client.key", "gateway.pem", "gateway.key", "secret"}) {
+      write(name, "content\n");
+    }
+    write("users", kUsers);
   }
 
   template <class Visit>

@@ -16,6 +16,8 @@ struct Frame {
 
 const std::string kMqttDriver = "[[driver.mqtt]]\nname = \"m\"\nbroker = \"mqtts://a\"\n";
 const std::string kSubscribe = "[[driver.mqtt.subscribe]]\ntopic = \"{tag}\"\n";
+const std::string kListener = "[[driver.mqtt_listener]]\nname = \"l\"\nlisten = \"127.0.0.1:1883\"\n";
+const std::string kListened = "[[driver.mqtt_listener.subscribe]]\ntopic = \"{tag}\"\n";
 const std::string kBus = "[[driver.modbus]]\nname = \"b\"\nurl = \"tcp://h\"\n";
 const std::string kDevice = "[[driver.modbus.device]]\nname = \"d\"\n";
 const std::string kTags = "tags = [{ name = \"t\", address = \"holding:0\" }]\n";
@@ -33,6 +35,10 @@ const std::map<std::string, Frame>& frames() {
       {"driver.mqtt", {"", {"name = \"m\"", "broker = \"mqtts://a\""}, kSubscribe}},
       {"driver.mqtt.tls", {kMqttDriver, {}, kSubscribe}},
       {"driver.mqtt.subscribe", {kMqttDriver, {"topic = \"{tag}\""}, ""}},
+      {"driver.mqtt_listener", {"", {"name = \"l\"", "listen = \"127.0.0.1:1883\""}, kListened}},
+      {"driver.mqtt_listener.tls", {kListener, {"cert = \"gateway.pem\"", "key = \"gateway.key\""}, kListened}},
+      {"driver.mqtt_listener.allow", {kListener, {"publish = [\"a/#\"]"}, kListened}},
+      {"driver.mqtt_listener.subscribe", {kListener, {"topic = \"{tag}\""}, ""}},
       {"driver.modbus", {"", {"name = \"b\"", "url = \"tcp://h\""}, kDevice + kTags}},
       {"driver.modbus.device", {kBus, {"name = \"d\""}, kTags}},
       {"driver.modbus.device.tags", {kBus + kDevice, {"name = \"t\"", "address = \"holding:0\""}, ""}},
@@ -52,8 +58,9 @@ Lines companions(const std::string& path, const std::string& key) {
   if (path == "rule" && (key == "method" || key == "sensitivity" || key == "warmup" || key == "alpha")) {
     return {"name = \"r\"", "type = \"anomaly\"", "tags = [\"s-*\"]"};
   }
-  if (path == "driver.mqtt.subscribe" && key == "tag") return {"topic = \"x\""};
+  if (path.ends_with(".subscribe") && key == "tag") return {"topic = \"x\""};
   Lines lines = frames().at(path).keys;
+  if (path == "driver.mqtt_listener.tls") return lines;
   if (key == "password") lines.emplace_back("username = \"u\"");
   if (key == "cert") lines.emplace_back("key = { file = \"client.key\" }");
   if (key == "key") lines.emplace_back("cert = \"client.pem\"");

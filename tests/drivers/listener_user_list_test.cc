@@ -8,6 +8,26 @@ namespace {
 
 using ::testing::HasSubstr;
 
+// Made by mosquitto_passwd 2.0.11 for "boiler" with the password "secret".
+constexpr const char* kLine =
+    "boiler:$7$101$j7dZ1jYq7Bk1wFvW$3HXQZrHmU/R4ymDd7mDNZ+NnvG0H"
+    "nBpbCxqFAK17Et9qqmRvppHZVz9D01rwPKxEPrkPBkBu8YcJwyy/8fneBA==\n";
+
+TEST(UserList, AdmitsWhoKnowsThePassword) {
+  const auto list = UserList::parse(kLine);
+  ASSERT_TRUE(list) << list.error().message;
+  EXPECT_TRUE((*list)->admits("boiler", "secret"));
+  EXPECT_FALSE((*list)->admits("boiler", "Secret"));
+  EXPECT_FALSE((*list)->admits("boiler", ""));
+  EXPECT_FALSE((*list)->admits("pump", "secret"));
+}
+
+TEST(UserList, RefusesAUserThatStandsTwice) {
+  const auto list = UserList::parse(std::string(kLine) + kLine);
+  ASSERT_FALSE(list);
+  EXPECT_THAT(list.error().message, HasSubstr("line 2 names the user \"boiler\" again"));
+}
+
 TEST(UserList, NamesTheLineThatIsWrongAndNeverTheRest) {
   for (const std::string bad : {"boiler", ":x", "boiler:secret", "boiler:$6$salt$hash",
                                 "boiler:$7$x$YQ==$YQ==", "boiler:$7$101$YQ==$YQ==", "boiler:$7$0$YQ==$YQ=="}) {

@@ -1,0 +1,72 @@
+#include <gmock/gmock.h>
+
+#include "tests/daemon/config_fixture.h"
+
+namespace tidegate::daemon {
+namespace {
+
+using ::testing::HasSubstr;
+
+class ConfigListenerTest : public ConfigTest {
+ protected:
+  static std::string listener(const std::string& listen, const std::string& more = "", const std::string& before = "") {
+    return before + "[[driver.mqtt_listener]]\nname = \"l\"\nlisten = \"" + listen + "\"\n" + more +
+           "[[driver.mqtt_listener.subscribe]]\ntopic = \"plant/{device}/{tag}\"\n";
+  }
+};
+
+TEST_F(ConfigListenerTest, takes_every_setting) {
+  const Config config = load_good(listener("[::1]:1884",
+                                           "ack = \"written\"\nconnections_max = 7\npacket_max = \"64KiB\"\n"
+                                           "inflight_max = 20\nconnect_timeout = \"3s\"\n"
+                                           "[[driver.mqtt_listener.allow]]\npublish = [\"plant/%c/#\"]\n"));
+  const auto& options = config.mqtt_listeners.at(0);
+  EXPECT_EQ(options.host, "::1");
+  EXPECT_EQ(options.port, 1884);
+  EXPECT_EQ(options.ack, drivers::ListenerAck::written);
+  EXPECT_EQ(options.limits.connections_max, 7U);
+  EXPECT_EQ(options.limits.packet_bytes_max, 65536U);
+  EXPECT_EQ(options.limits.inflight_max, 20U);
+  EXPECT_EQ(options.limits.connect_timeout, std::chrono::seconds(3));
+  EXPECT_EQ(options.rights, (std::vector<drivers::PublishRight>{{"", {"plant/%c/#"}}}));
+  EXPECT_EQ(options.subscribe.at(0).topic, "plant/{device}/{tag}");
+}
+
+TEST_F(ConfigListenerTest, an_address_is_one_of_this_machine_with_a_port) {
+  for (const char* wrong : {"127.0.0.1", "localhost:1883", "example.org:1883", ":1883", "127.0.0.1:70000"}) {
+    EXPECT_THAT(only_problem(listener(wrong)), HasSubstr("must be an IP address and a port")) << wrong;
+  }
+}
+
+TEST_F(ConfigListenerTest, warns_of_an_address_that_others_reach_without_login_or_tls) {
+  EXPECT_THAT(only_warning(listener("0.0.0.0:1883")), HasSubstr("everybody who reaches this address can publish"));
+  EXPECT_TRUE(load_good(listener("127.0.0.1:1883")).warnings.empty());
+}
+
+TEST_F(ConfigListenerTest, durable_needs_syncs) {
+  EXPECT_THAT(only_problem(listener("127.0.0.1:1883", "", "buffer.sync = \"os\"\n")),
+              HasSubstr("\"durable\" does not go with buffer.sync \"os\""));
+  load_good(listener("127.0.0.1:1883", "ack = \"written\"\n", "buffer.sync = \"os\"\n"));
+}
+
+TEST_F(ConfigListenerTest, a_password_file_that_is_none_is_named_by_its_line) {
+  write("users", "boiler:secret\n");
+  const std::string problem = only_problem(listener("127.0.0.1:1883", "users = { file = \"users\" }\n"));
+  EXPECT_THAT(problem, HasSubstr("line 1 must be NAME:$7$"));
+  EXPECT_THAT(problem, ::testing::Not(HasSubstr("secret")));
+}
+
+TEST_F(ConfigListenerTest, tls_needs_a_certificate_and_its_key) {
+  write("gateway.pem", "x");
+  EXPECT_THAT(only_problem(listener("127.0.0.1:1883", "tls = { cert = \"gateway.pem\" }\n")),
+              HasSubstr("tls.key: is missing"));
+  EXPECT_THAT(only_problem(listener("127.0.0.1:1883", "tls = { }\n")), HasSubstr("tls.cert: is missing"));
+}
+
+TEST_F(ConfigListenerTest, rights_are_topic_filters) {
+  EXPECT_THAT(only_problem(listener("127.0.0.1:1883", "[[driver.mqtt_listener.allow]]\npublish = [\"a/#/b\"]\n")),
+              HasSubstr("must be topic filters"));
+}
+
+}  // namespace
+}  // namespace tidegate::daemon
