@@ -1,0 +1,113 @@
+#include <gmock/gmock.h>
+#include <simdjson.h>
+
+#include <map>
+#include <random>
+
+#include "tests/integration/gateway_process.h"
+#include "tests/support/network.h"
+#include "tests/support/sensor_fleet.h"
+#include "tests/support/wait_until.h"
+
+namespace tidegate::testing {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+/// Sensors that publish straight to the daemon.
+class ListenerRig {
+ public:
+  explicit ListenerRig(SensorFleet::Options load, const std::string& settings = "") : port_(free_port()) {
+    gateway_.configure(
+        "[buffer]\nsync_interval = \"50ms\"\n" + settings +
+        "\n[[driver.mqtt_listener]]\nname = \"direct\"\nlisten = \"127.0.0.1:" + std::to_string(port_) +
+        "\"\n  [[driver.mqtt_listener.subscribe]]\n  topic = \"plant/{device}/{tag}\"\n  value = \"/value\"\n");
+    gateway_.start();
+    load.port = port_;
+    fleet_ = std::make_unique<SensorFleet>(load);
+  }
+
+  GatewayProcess& gateway() { return gateway_; }
+  SensorFleet& fleet() { return *fleet_; }
+
+  /// How often each value stands in the log, read from its files.
+  std::map<std::int64_t, int> logged() {
+    std::map<std::int64_t, int> counts;
+    const auto listed = run_to_end(
+        {program_path(), "tail", "--data-dir", gateway_.data_directory(), "--from", "0"}, {}, seconds(60));
+    EXPECT_EQ(listed.end.exit_code, 0) << listed.errors;
+    simdjson::dom::parser parser;
+    std::size_t begin = 0;
+    while (begin < listed.output.size()) {
+      const std::size_t end = std::min(listed.output.find('\n', begin), listed.output.size());
+      const simdjson::dom::element record = parser.parse(listed.output.substr(begin, end - begin));
+      const std::int64_t value = record["value"].get_int64();
+      const std::string tag = "sensor-" + std::to_string(value / SensorFleet::kValuesEach) + "/count";
+      EXPECT_EQ(std::string_view(record["tag"]), tag) << "value " << value << " is not as it was sent";
+      ++counts[value];
+      begin = end + 1;
+    }
+    return counts;
+  }
+
+  /// Every acknowledged value is in the log, and nothing that was never sent. Returns how many stand there twice or
+  /// more.
+  int expect_all_logged() {
+    const auto counts = logged();
+    int missing = 0;
+    for (const std::int64_t value : fleet_->acknowledged_values()) missing += counts.contains(value) ? 0 : 1;
+    EXPECT_EQ(missing, 0) << "acknowledged and not in the log";
+    int twice = 0;
+    for (const auto& [value, count] : counts) twice += count > 1 ? 1 : 0;
+    return twice;
+  }
+
+ private:
+  std::uint16_t port_;
+  GatewayProcess gateway_;
+  std::unique_ptr<SensorFleet> fleet_;
+};
+
+void keep_all_through_kills(SensorFleet::Options load, int kills) {
+  const unsigned seed = std::random_device{}();
+  SCOPED_TRACE("seed " + std::to_string(seed));
+  std::mt19937 random(seed);
+  ListenerRig rig(load);
+  rig.fleet().start();
+  const std::size_t total = rig.fleet().total();
+  for (int i = 1; i <= kills; ++i) {
+    const std::size_t share = total * static_cast<std::size_t>(i) / static_cast<std::size_t>(kills + 1);
+    ASSERT_TRUE(rig.fleet().wait_for_acknowledged(share + random() % (total / 50 + 1), seconds(60)));
+    rig.gateway().kill();
+    rig.expect_all_logged();
+    rig.gateway().start();
+  }
+  EXPECT_TRUE(rig.fleet().wait_for_acknowledged(total, seconds(60)))
+      << rig.fleet().acknowledged() << " of " << total << " acknowledged";
+  rig.gateway().stop();
+  std::printf("%zu acknowledged over %d kills, %d of them more than once in the log\n", rig.fleet().acknowledged(),
+              kills, rig.expect_all_logged());
+}
+
+TEST(KillShort, TheListenerKeepsWhatItAcknowledged) { keep_all_through_kills({0, 10, 1, 20, 300}, 2); }
+
+TEST(Kill, TheListenerKeepsWhatItAcknowledgedToFiftySensors) { keep_all_through_kills({0, 50, 1, 20, 400}, 5); }
+
+TEST(Kill, TheListenerKeepsWhatItAcknowledgedWithQos2) { keep_all_through_kills({0, 50, 2, 20, 200}, 3); }
+
+TEST(ListenerShort, AcknowledgesWhatIsOnTheWayWhenItStops) {
+  ListenerRig rig({0, 10, 1, 20, 1000});
+  rig.fleet().start();
+  ASSERT_TRUE(rig.fleet().wait_for_acknowledged(1000, seconds(60)));
+  rig.gateway().stop();
+  const std::size_t acknowledged = rig.fleet().acknowledged();
+  const auto counts = rig.logged();
+  // What is in the log was acknowledged on the way out; the last acknowledgements may still be on their way to us.
+  EXPECT_TRUE(wait_until([&] { return rig.fleet().acknowledged() >= counts.size(); }, seconds(5)))
+      << acknowledged << " acknowledged, " << counts.size() << " in the log";
+  rig.expect_all_logged();
+}
+
+}  // namespace
+}  // namespace tidegate::testing
