@@ -34,8 +34,8 @@ class ListenerRig {
   /// How often each value stands in the log, read from its files.
   std::map<std::int64_t, int> logged() {
     std::map<std::int64_t, int> counts;
-    const auto listed = run_to_end(
-        {program_path(), "tail", "--data-dir", gateway_.data_directory(), "--from", "0"}, {}, seconds(60));
+    const auto listed =
+        run_to_end({program_path(), "tail", "--data-dir", gateway_.data_directory(), "--from", "0"}, {}, seconds(60));
     EXPECT_EQ(listed.end.exit_code, 0) << listed.errors;
     simdjson::dom::parser parser;
     std::size_t begin = 0;
