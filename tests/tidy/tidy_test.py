@@ -155,6 +155,12 @@ class TreeRules(unittest.TestCase):
         self.write("docs/a.md")
         self.assertEqual({("top-folder", "misc/"), ("link", "README.md")}, self.findings())
 
+    def test_a_header_that_hides_one_of_paho_is_reported(self):
+        self.write("mqtt/topic.h")
+        self.write("system/mqtt/topic.h")
+        findings = tree_rules.check_shadowed_headers(self.root, self.root / "system")
+        self.assertEqual(["mqtt/topic.h"], [finding.path for finding in findings])
+
     def test_what_git_and_builds_leave_is_left_alone(self):
         self.write(".git", "gitdir: /home/somebody/tree\n")
         self.write("build/notes.txt", "/root/x \n")

@@ -79,4 +79,11 @@ def check_top(root: Path) -> Iterator[Finding]:
             yield Finding(f"{entry.name}/", 1, "top-folder", "a new top-level folder needs a reason, and a line here")
 
 
-TREE_RULES = [check_registration, check_link_graph, check_top]
+def check_shadowed_headers(root: Path, system: Path = Path("/usr/include")) -> Iterator[Finding]:
+    """Paho includes its own headers as "mqtt/NAME.h", and would find ours of that name: the top folder comes first."""
+    for header in sorted((root / "mqtt").glob("*.h")):
+        if (system / "mqtt" / header.name).exists():
+            yield Finding(header.relative_to(root).as_posix(), 1, "shadowed-header", "Paho has a header of this name: take another")
+
+
+TREE_RULES = [check_shadowed_headers, check_registration, check_link_graph, check_top]
