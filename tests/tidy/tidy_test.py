@@ -157,7 +157,8 @@ class TreeRules(unittest.TestCase):
 
     def test_a_header_that_hides_one_of_paho_is_reported(self):
         self.write("mqtt/topic.h")
-        self.write("system/mqtt/topic.h")
+        self.write("mqtt/client.h")
+        self.write("system/mqtt/client.h", '#include "mqtt/topic.h"\n')
         findings = tree_rules.check_shadowed_headers(self.root, self.root / "system")
         self.assertEqual(["mqtt/topic.h"], [finding.path for finding in findings])
 

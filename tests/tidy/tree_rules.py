@@ -80,10 +80,12 @@ def check_top(root: Path) -> Iterator[Finding]:
 
 
 def check_shadowed_headers(root: Path, system: Path = Path("/usr/include")) -> Iterator[Finding]:
-    """Paho includes its own headers as "mqtt/NAME.h", and would find ours of that name: the top folder comes first."""
+    """Paho's headers include each other as "mqtt/NAME.h", and would find ours of that name: the top folder comes first."""
+    wanted = {name for header in (system / "mqtt").glob("*.h")
+              for name in re.findall(r'#include "mqtt/(\w+\.h)"', header.read_text(encoding="utf-8", errors="replace"))}
     for header in sorted((root / "mqtt").glob("*.h")):
-        if (system / "mqtt" / header.name).exists():
-            yield Finding(header.relative_to(root).as_posix(), 1, "shadowed-header", "Paho has a header of this name: take another")
+        if header.name in wanted:
+            yield Finding(header.relative_to(root).as_posix(), 1, "shadowed-header", "Paho includes a header of this name: take another")
 
 
 TREE_RULES = [check_shadowed_headers, check_registration, check_link_graph, check_top]
