@@ -13,6 +13,8 @@ namespace tidegate::daemon {
 namespace {
 
 constexpr Duration kInterval = std::chrono::seconds(1);
+// Soon after a start, so that a daemon that is killed again and again gets on: what it sends again would only grow.
+constexpr Duration kFirst = std::chrono::milliseconds(100);
 constexpr Duration kRulesInterval = std::chrono::seconds(10);
 
 }  // namespace
@@ -21,7 +23,7 @@ Checkpointer::Checkpointer(Parts parts, std::string rules)
     : parts_(parts), timer_(parts.loop->make_timer()), rules_(std::move(rules)) {}
 
 void Checkpointer::start() {
-  timer_->arm(kInterval, [this] { tick(); });
+  timer_->arm(kFirst, [this] { tick(); });
 }
 
 void Checkpointer::tick() {

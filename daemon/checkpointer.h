@@ -35,7 +35,7 @@ class Checkpointer {
   /// `rules` is what is saved of the rules now, and stays so until there is something newer.
   Checkpointer(Parts parts, std::string rules);
 
-  /// Saves every second from now on, when something has changed.
+  /// Saves soon, and every second from then on, when something has changed.
   void start();
   /// Saves everything with the mark of a clean stop, then calls `done`.
   void save_last(std::function<void(bool ok)> done);

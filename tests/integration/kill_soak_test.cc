@@ -1,0 +1,115 @@
+#include <gtest/gtest.h>
+
+#include <charconv>
+#include <cstdlib>
+#include <random>
+#include <string_view>
+
+#include "tests/integration/relay_rig.h"
+
+namespace tidegate::testing {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+std::uint64_t from_environment(const char* name, std::uint64_t otherwise) {
+  const char* const text = std::getenv(name);
+  if (text == nullptr) return otherwise;
+  const std::string_view digits(text);
+  std::uint64_t number = 0;
+  const auto [end, problem] = std::from_chars(digits.data(), digits.data() + digits.size(), number);
+  if (problem != std::errc() || end != digits.data() + digits.size()) {
+    throw std::runtime_error(std::string(name) + " is no number: " + text);
+  }
+  return number;
+}
+
+/// A relay over a ring so small that segments are filled, evicted and used again all the time, killed at random
+/// moments: after a random number of acknowledged readings, a random number of microseconds, or while it starts.
+class KillSoak {
+ public:
+  KillSoak(std::uint64_t kills, std::uint64_t seed)
+      : kills_(kills), random_(seed), rig_({kills * kReadingsAKill, kRate}) {
+    rig_.gateway().configure("[buffer]\nsize = \"1MiB\"\nevents_size = \"1MiB\"\n" +
+                             relay_config(rig_.source().port(), rig_.target().port()));
+  }
+
+  void run() {
+    rig_.start_gateway();
+    rig_.publisher().start();
+    for (std::uint64_t kill = 1; kill <= kills_ && !::testing::Test::HasFailure(); ++kill) {
+      wait_for_the_moment();
+      rig_.gateway().kill();
+      if (kill % kVerifyEvery == 0) verify(kill);
+      start_again();
+    }
+    EXPECT_TRUE(rig_.publisher().wait_for_all(seconds(120)));
+    rig_.expect_all_arrived(seconds(120), static_cast<unsigned>(kills_ + kills_while_starting_));
+    EXPECT_GT(rig_.checker().report().epoch, kills_);
+    std::printf("%llu kills, %llu more while it started, %llu times verified\n",
+                static_cast<unsigned long long>(kills_), static_cast<unsigned long long>(kills_while_starting_),
+                static_cast<unsigned long long>(kills_ / kVerifyEvery));
+    rig_.gateway().stop();
+  }
+
+ private:
+  static constexpr std::uint64_t kReadingsAKill = 1'500;
+  static constexpr double kRate = 4'000;
+  static constexpr std::uint64_t kVerifyEvery = 5;
+
+  std::uint64_t up_to(std::uint64_t most) { return std::uniform_int_distribution<std::uint64_t>(0, most)(random_); }
+
+  void wait_for_the_moment() {
+    next_ += kReadingsAKill / 2 + up_to(kReadingsAKill / 2);
+    ASSERT_TRUE(rig_.publisher().wait_for_acknowledged(next_, seconds(60)));
+    // Anywhere between two turns, frames, syncs and checkpoints.
+    const auto moment = std::chrono::steady_clock::now() + std::chrono::microseconds(up_to(30'000));
+    while (std::chrono::steady_clock::now() < moment) {
+    }
+  }
+
+  // Sometimes killed before it is ready, in the middle of recovery or of the rules' catching up.
+  void start_again() {
+    if (up_to(4) == 0) {
+      ProcessUnderTest early({{program_path(), "run", "--config", rig_.gateway().config_file()}, {}, "", ""});
+      const auto moment = std::chrono::steady_clock::now() + std::chrono::microseconds(up_to(60'000));
+      while (std::chrono::steady_clock::now() < moment) {
+      }
+      early.send_signal(9);
+      ASSERT_TRUE(early.wait_for_end(seconds(20)));
+      ++kills_while_starting_;
+    }
+    rig_.gateway().start();
+  }
+
+  void verify(std::uint64_t kill) {
+    const auto verified = run_to_end({program_path(), "log", "verify", "--data-dir", rig_.gateway().data_directory()});
+    EXPECT_EQ(verified.end.exit_code, 0) << "after kill " << kill << ": " << verified.output << verified.errors;
+  }
+
+  const std::uint64_t kills_;
+  std::mt19937_64 random_;
+  RelayRig rig_;
+  std::uint64_t next_ = 0;
+  std::uint64_t kills_while_starting_ = 0;
+};
+
+void soak(std::uint64_t kills) {
+  const std::uint64_t seed = from_environment("TIDEGATE_KILL_SEED", std::random_device{}());
+  SCOPED_TRACE("the same moments again, as far as a machine repeats itself: TIDEGATE_KILL_SEED=" +
+               std::to_string(seed));
+  KillSoak(kills, seed).run();
+}
+
+TEST(Kill, LosesNothingOverFiftyKillsAtRandomMoments) { soak(50); }
+
+// scripts/test --target kill-soak; TIDEGATE_KILLS says how many.
+TEST(KillSoak, LosesNothingOverThousandsOfKills) {
+  constexpr std::uint64_t kAtATime = 500;  // what a receiver remembers of readings is bounded by rounds
+  const std::uint64_t kills = from_environment("TIDEGATE_KILLS", 10'000);
+  for (std::uint64_t done = 0; done < kills && !HasFailure(); done += kAtATime) soak(std::min(kAtATime, kills - done));
+}
+
+}  // namespace
+}  // namespace tidegate::testing
