@@ -66,7 +66,8 @@ std::optional<RecordedGap> parse_gap(std::string_view document) {
   const std::uint64_t first = number(field(document, "first"));
   const std::uint64_t last = number(field(document, "last"));
   if (!stream || first == 0 || last < first || last == UINT64_MAX) return std::nullopt;
-  return RecordedGap{*stream, static_cast<std::uint32_t>(number(field(document, "epoch"))), {first, last + 1}};
+  const bool is_drop = field(document, "reason") == R"("drop-newest")";
+  return RecordedGap{*stream, static_cast<std::uint32_t>(number(field(document, "epoch"))), {first, last + 1}, is_drop};
 }
 
 }  // namespace tidegate::buffer

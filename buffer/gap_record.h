@@ -22,6 +22,7 @@ struct RecordedGap {
   Stream stream = Stream::readings;
   std::uint32_t epoch = 0;
   SequenceRange range;
+  bool is_drop = false;  // dropped on purpose as the newest: no damage
 };
 std::optional<RecordedGap> parse_gap(std::string_view document);
 

@@ -11,7 +11,13 @@
 namespace tidegate::buffer {
 
 enum class SyncPolicy : std::uint8_t { always, interval, os };
-enum class WhenFull : std::uint8_t { drop_oldest, drop_newest, block };
+
+/// What happens to new readings when the ring is full of what not every uplink has passed.
+enum class WhenFull : std::uint8_t {
+  drop_oldest,  // the oldest segment makes room
+  drop_newest,  // they take their sequences and are not kept
+  block,        // they are refused (ErrorCode::full), so that their sources are held back
+};
 
 struct RingLogOptions {
   std::string directory;  // "<data_dir>/log"; its parent exists
@@ -20,6 +26,8 @@ struct RingLogOptions {
   std::uint64_t memory_bytes_max = 1ULL << 20;    // newest frames kept in memory for consumers that keep up, a stream
   SyncPolicy sync = SyncPolicy::interval;
   Duration sync_interval = std::chrono::milliseconds(250);
+  WhenFull when_full = WhenFull::drop_oldest;  // of `readings`; alarms and events always make room
+  std::optional<Duration> max_age;             // of `readings`
 
   bool operator==(const RingLogOptions&) const = default;
 };

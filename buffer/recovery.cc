@@ -6,6 +6,7 @@
 #include <cstring>
 #include <random>
 
+#include "buffer/known_drops.h"
 #include "buffer/quarantine.h"
 
 namespace tidegate::buffer {
@@ -52,8 +53,13 @@ Result<void> make_directories(FileSystem& files, const std::string& log_director
 class StreamRecovery {
  public:
   StreamRecovery(FileSystem& files, const std::string& log_directory, const StreamFiles& found, LogId log_id,
-                 RecoveryReport& report)
-      : files_(files), quarantine_(files, log_directory), found_(found), log_id_(log_id), report_(report) {
+                 KnownDrops& drops, RecoveryReport& report)
+      : files_(files),
+        quarantine_(files, log_directory),
+        found_(found),
+        log_id_(log_id),
+        drops_(drops),
+        report_(report) {
     result_.stream = found.stream;
   }
 
@@ -61,6 +67,7 @@ class StreamRecovery {
     report_unusable();
     for (const SegmentFile& file : found_.segments) take(file);
     drop_superseded();
+    result_.dropped = drops_.unrecorded(found_.stream);
     join();
     take_epochs(known);
     take_tail(known);
@@ -109,6 +116,7 @@ class StreamRecovery {
     std::vector<Hole> holes = segment.holes;
     if (segment.front) holes.push_back(*segment.front);
     for (const Hole& hole : holes) {
+      if (without(hole.lost, drops_.all(found_.stream)).empty()) continue;
       const bool is_new = quarantine_.copy(identity, content, hole.offset, hole.end_offset);
       if (is_new) {
         finding(
@@ -173,8 +181,13 @@ class StreamRecovery {
     if (!content.missing.empty()) content.missing.back().end = std::min(content.missing.back().end, limit);
   }
 
+  // What was dropped on purpose is none, as long as it is still to be recorded; else `events` holds it already.
   void lose(SequenceRange range, WallTime from, WallTime to) {
-    if (!range.empty()) result_.losses.push_back({range, "corruption", from, to});
+    std::vector<SequenceRange> dropped;
+    for (const Loss& loss : result_.dropped) dropped.push_back(loss.range);
+    for (const SequenceRange& part : without(range, dropped)) {
+      result_.losses.push_back({part, "corruption", from, to});
+    }
   }
 
   // Finds what is missing inside and between segments.
@@ -212,19 +225,27 @@ class StreamRecovery {
   // Tells a torn tail, which nobody was promised, from durable records that are gone.
   void take_tail(const LogState& known) {
     if (!result_.segments.empty()) result_.torn_bytes = result_.segments.back().torn_bytes;
-    if (known.log_id != log_id_) return;
-    const Position durable = known.durable[static_cast<std::size_t>(found_.stream)];
-    if (durable.sequence <= result_.next_sequence) return;
-    const SequenceRange gone{std::max(result_.next_sequence, std::min(result_.epochs.first(), durable.sequence)),
-                             durable.sequence};
-    result_.damaged = true;
-    result_.torn_bytes = 0;
+    const bool trusted = known.log_id == log_id_;
+    const std::uint64_t durable = trusted ? known.durable[static_cast<std::size_t>(found_.stream)].sequence : 0;
+    const bool lacks = durable > result_.next_sequence;
+    const auto dropped = lacks ? drops_.all(found_.stream) : drops_.newest(found_.stream);
+    std::uint64_t end = std::max(durable, result_.next_sequence);
+    for (const SequenceRange& range : dropped) end = std::max(end, range.end);
+    if (end == result_.next_sequence) return;
+    const SequenceRange tail{std::max(result_.next_sequence, std::min(result_.epochs.first(), end)), end};
     const WallTime when = result_.segments.empty() ? WallTime{} : result_.segments.back().content.wall_to;
-    lose(gone, when, when);
-    finding(fmt::format("stream {}: sequences {} to {} were durable and are gone", to_string(found_.stream), gone.first,
-                        gone.end - 1));
+    lose(tail, when, when);
+    for (const SequenceRange& gone : without(tail, dropped)) report_gone(gone, durable);
+    result_.next_sequence = end;
+  }
+
+  void report_gone(SequenceRange gone, std::uint64_t durable) {
+    finding(fmt::format("stream {}: sequences {} to {} were {} and are gone", to_string(found_.stream), gone.first,
+                        gone.end - 1, gone.first < durable ? "durable" : "given out"));
+    if (gone.first >= durable || result_.damaged) return;
+    result_.damaged = true;
     copy_tail();
-    result_.next_sequence = durable.sequence;
+    result_.torn_bytes = 0;
   }
 
   void copy_tail() {
@@ -255,9 +276,33 @@ class StreamRecovery {
   Quarantine quarantine_;
   const StreamFiles& found_;
   LogId log_id_;
+  KnownDrops& drops_;
   RecoveryReport& report_;
   RecoveredStream result_;
 };
+
+LogSnapshot snapshot_of(const RecoveredStream& stream, const StreamFiles& files, LogId log_id) {
+  LogSnapshot snapshot;
+  snapshot.log_id = log_id;
+  snapshot.stream = stream.stream;
+  snapshot.directory = files.directory;
+  snapshot.epochs = stream.epochs;
+  snapshot.end = stream.next_sequence;
+  for (const LoadedSegment& segment : stream.segments) {
+    const std::uint64_t bytes = segment.header ? segment.header->segment_bytes : segment.file_bytes;
+    snapshot.segments.push_back({segment.identity.number, segment.content.first, segment.content.end,
+                                 segment.content.used_bytes, segment.sealed ? bytes - kBlockBytes : 0,
+                                 segment.content.sections});
+  }
+  return snapshot;
+}
+
+// The oldest record of `events` that the last checkpoint may not have seen: those of the segments without a footer.
+Position newest_of(const RecoveredStream& events) {
+  const auto first = std::find_if(events.segments.begin(), events.segments.end(),
+                                  [](const LoadedSegment& segment) { return !segment.sealed; });
+  return events.epochs.at(first == events.segments.end() ? events.next_sequence : first->content.first);
+}
 
 void report_strangers(FileSystem& files, const std::string& log_directory, RecoveryReport& report) {
   const auto names = files.list(log_directory);
@@ -307,9 +352,15 @@ Result<Recovered> recover(FileSystem& files, const std::string& log_directory, c
   const bool had_log = is_known(recovered.log_id);
   if (!had_log) recovered.log_id = random_log_id();
   recovered.boot_id = read_boot_id().value_or(BootId{});
-  for (const StreamFiles& stream : found) {
-    recovered.streams.push_back(
-        StreamRecovery(files, log_directory, stream, recovered.log_id, recovered.report).run(known));
+  // `events` first: it says what of the readings was dropped on purpose.
+  KnownDrops drops(files, known.log_id == recovered.log_id ? known.dropped : std::vector<DroppedRange>{});
+  recovered.streams.resize(kStreamCount);
+  for (std::size_t i = kStreamCount; i-- > 0;) {
+    RecoveredStream& stream = recovered.streams[i];
+    stream = StreamRecovery(files, log_directory, found[i], recovered.log_id, drops, recovered.report).run(known);
+    if (stream.stream == Stream::events) {
+      drops.set_events(snapshot_of(stream, found[i], recovered.log_id), newest_of(stream));
+    }
   }
   recovered.report.fresh = !had_log;
   choose_epoch(recovered, known);

@@ -10,7 +10,7 @@
 
 namespace tidegate::buffer {
 
-/// Records that are gone from the log, and why ("overflow", "corruption").
+/// Records that are gone from the log, and why ("overflow", "age", "drop-newest", "corruption").
 struct Loss {
   SequenceRange range;
   const char* reason = "corruption";
@@ -30,6 +30,7 @@ struct RecoveredStream {
   bool damaged = false;  // its end is not where it was
   EpochTable epochs;     // without the one that begins now
   std::vector<Loss> losses;
+  std::vector<Loss> dropped;  // on purpose, and not yet recorded as a gap
   std::vector<QueueMark> marks;
 };
 

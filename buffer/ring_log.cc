@@ -6,7 +6,9 @@
 #include <array>
 #include <utility>
 
+#include "buffer/age_retention.h"
 #include "buffer/gap_record.h"
+#include "buffer/recorded_gaps.h"
 #include "buffer/recovery.h"
 #include "buffer/stream_log.h"
 #include "buffer/sync_job.h"
@@ -39,6 +41,7 @@ class StreamsLog final : public RingLog {
       streams_[i] = std::make_unique<StreamLog>(shared_, std::move(recovered.streams[i]),
                                                 trusted ? known.durable[i] : Position{});
     }
+    age_ = AgeRetention(shared_.options.max_age, log(Stream::readings).newest_wall());
   }
 
   const RecoveryReport& recovery() const override { return report_; }
@@ -47,6 +50,8 @@ class StreamsLog final : public RingLog {
 
   Result<Position> append(std::span<const Reading> readings, const FrameTimes& times,
                           std::span<const QueueMark> marks) override {
+    log(Stream::readings).close_drops();
+    record_drops(false);
     auto first = log(Stream::readings).append({readings, {}}, times, marks);
     record_losses();
     return first;
@@ -72,11 +77,15 @@ class StreamsLog final : public RingLog {
     return log(stream).distance(from, to);
   }
   void set_passed(Stream stream, Position passed) override { log(stream).set_passed(passed); }
+  StreamFill fill(Stream stream) const override { return log(stream).fill(); }
+  std::uint64_t dropped() const override { return log(Stream::readings).drops().total(); }
+  std::optional<BootTime> undurable_since() const override;
 
   std::unique_ptr<LogJob> next_job(BootTime now, bool sync_now) override;
   bool finish(std::unique_ptr<LogJob> job) override;
   std::optional<BootTime> next_deadline() const override;
   LogCounters counters() const override { return shared_.counters; }
+  std::optional<Error> failure() const override;
 
  private:
   StreamLog& log(Stream stream) { return *streams_[index_of(stream)]; }
@@ -84,6 +93,8 @@ class StreamsLog final : public RingLog {
   std::array<std::uint64_t, kStreamCount> durable_sequences() const;
   std::optional<BootTime> sync_at(const StreamLog& stream) const;
   void take_damage();
+  void record_drops(bool all);
+  void evict_by_age();
   void record_losses();
   bool record_found(StreamLog& stream);
   bool record_condemned(StreamLog& stream);
@@ -94,6 +105,7 @@ class StreamsLog final : public RingLog {
   RecoveryReport report_;
   StreamLog::Shared shared_;
   std::array<std::unique_ptr<StreamLog>, kStreamCount> streams_;
+  AgeRetention age_{std::nullopt, std::nullopt};
   bool job_out_ = false;
   std::optional<std::vector<RecordedGap>> recorded_;
 };
@@ -107,7 +119,21 @@ LogState StreamsLog::state() const {
     const auto epochs = streams_[i]->epochs();
     state.epochs.insert(state.epochs.end(), epochs.begin(), epochs.end());
   }
+  const StreamLog& readings = log(Stream::readings);
+  for (const Loss& loss : readings.drops().pending()) {
+    const std::uint32_t epoch = readings.epoch_of(loss.range.first);
+    state.dropped.push_back({Stream::readings, epoch, loss.range.first, loss.range.end - 1, loss.from, loss.to});
+  }
   return state;
+}
+
+std::optional<BootTime> StreamsLog::undurable_since() const {
+  std::optional<BootTime> oldest;
+  for (const auto& stream : streams_) {
+    const auto since = stream->undurable_since();
+    if (since && (!oldest || *since < *oldest)) oldest = since;
+  }
+  return oldest;
 }
 
 std::array<std::uint64_t, kStreamCount> StreamsLog::durable_sequences() const {
@@ -130,6 +156,8 @@ std::unique_ptr<LogJob> StreamsLog::next_job(BootTime now, bool sync_now) {
   if (job_out_) return nullptr;
   take_damage();
   for (auto& stream : streams_) stream->retry_replacement(now);
+  evict_by_age();
+  record_drops(sync_now);
   record_losses();
   const auto durable = durable_sequences();
   bool due = sync_now;
@@ -155,6 +183,7 @@ bool StreamsLog::finish(std::unique_ptr<LogJob> job) {
   for (std::size_t i = 0; i < kStreamCount; ++i) moved = streams_[i]->finish(done.work[i]) || moved;
   shared_.counters.syncs += done.syncs;
   if (done.syncs > 0) shared_.counters.last_sync = done.sync_time;
+  log(Stream::readings).drops().set_durable(log(Stream::events).durable_sequence());
   record_losses();
   return moved;
 }
@@ -165,6 +194,8 @@ std::optional<BootTime> StreamsLog::next_deadline() const {
   const auto consider = [&](std::optional<BootTime> at) {
     if (at && (!earliest || *at < *earliest)) earliest = at;
   };
+  consider(age_.next_check());
+  if (!log(Stream::events).retry_at()) consider(log(Stream::readings).drops().due_at());
   const auto durable = durable_sequences();
   for (const auto& stream : streams_) {
     // While a failed file waits to be replaced there is nothing of the stream to sync.
@@ -179,11 +210,38 @@ std::optional<BootTime> StreamsLog::next_deadline() const {
   return earliest;
 }
 
+std::optional<Error> StreamsLog::failure() const {
+  for (const auto& stream : streams_) {
+    if (stream->failure()) return stream->failure();
+  }
+  return std::nullopt;
+}
+
 void StreamsLog::take_damage() {
   for (const Damage& damage : shared_.damage->take()) {
     if (!log(damage.stream).add_damage(damage.lost)) continue;
     log_error("log", "{}, sequences {} to {} lost", damage.text, damage.lost.first, damage.lost.end - 1);
   }
+}
+
+void StreamsLog::record_drops(bool all) {
+  StreamLog& readings = log(Stream::readings);
+  const BootTime now = shared_.clock.boot_now();
+  const auto due = readings.drops().due_at();
+  if (!due || (*due > now && !all)) return;
+  // Whether an uplink has passed the place says nothing here: it has not had them.
+  if (append_gaps(readings, readings.drops().unrecorded())) {
+    readings.drops().set_recorded(log(Stream::events).end_sequence(), now);
+  } else {
+    readings.drops().put_off(now);
+  }
+}
+
+void StreamsLog::evict_by_age() {
+  const auto due = age_.next_check();
+  const FrameTimes now{shared_.clock.wall_now(), shared_.clock.boot_now(), shared_.clock.quality()};
+  if (!due || *due > now.boot) return;
+  if (const auto limit = age_.limit(now)) log(Stream::readings).evict_older(*limit);
 }
 
 void StreamsLog::record_losses() {
@@ -242,20 +300,9 @@ bool StreamsLog::append_gaps(StreamLog& stream, const std::vector<Loss>& losses)
 // kill: then the gap is in `events` already. Read once, and only when it matters; false when it cannot be read now.
 bool StreamsLog::know_recorded() {
   if (recorded_) return true;
-  std::vector<RecordedGap> found;
-  LogReader events(shared_.files, shared_.tags, log(Stream::events).snapshot(), nullptr);
-  for (Position at = log(Stream::events).oldest();;) {
-    const auto outcome = events.read(at);
-    if (!outcome) return false;
-    if (outcome->status == ReadStatus::at_end) break;
-    at = outcome->next;
-    if (!outcome->batch) continue;
-    for (const std::string& document : outcome->batch->documents) {
-      if (auto gap = parse_gap(document)) found.push_back(*gap);
-    }
-  }
-  recorded_ = std::move(found);
-  return true;
+  auto found = read_recorded_gaps(shared_.files, log(Stream::events).snapshot(), log(Stream::events).oldest());
+  if (found) recorded_ = std::move(*found);
+  return found.has_value();
 }
 
 std::vector<SequenceRange> StreamsLog::recorded_before(const StreamLog& stream) const {

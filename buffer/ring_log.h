@@ -26,6 +26,17 @@ struct EpochRange {
   std::uint64_t last = 0;
 };
 
+/// Readings that were dropped on purpose, and whose gap record may not be durable yet.
+struct DroppedRange {
+  Stream stream = Stream::readings;
+  std::uint32_t epoch = 0;
+  std::uint64_t first = 0;
+  std::uint64_t last = 0;
+  WallTime from{};
+  WallTime to{};
+  bool operator==(const DroppedRange&) const = default;
+};
+
 /// What the state database knows of the log. It may lag behind the segments, never lead.
 struct LogState {
   LogId log_id{};  // all zero: unknown
@@ -33,6 +44,7 @@ struct LogState {
   bool clean = false;                            // the last stop closed the log in order
   std::array<Position, kStreamCount> durable{};  // durable mark: behind the last record known to be synced
   std::vector<EpochRange> epochs;
+  std::vector<DroppedRange> dropped;
 };
 
 /// What open() found and did, for one event and the log.
@@ -73,6 +85,8 @@ class LogJob {
  public:
   virtual ~LogJob() = default;
   virtual void run() = 0;
+  /// How long each fdatasync of frames took, once run() has returned.
+  virtual std::span<const Duration> sync_times() const = 0;
 };
 
 struct LogCounters {
@@ -81,13 +95,26 @@ struct LogCounters {
   std::uint64_t syncs = 0;
   std::uint64_t sync_failures = 0;
   Duration last_sync{};
+  Duration undurable_worst{};  // the oldest that a written record has become before it was durable
+};
+
+/// How much of a stream's ring holds records that not every uplink has passed.
+struct StreamFill {
+  std::uint64_t unpassed_bytes = 0;
+  std::uint64_t capacity_bytes = 0;  // what fits before records are lost or refused
+  bool is_full = false;              // new records are being dropped or refused
+
+  double ratio() const {
+    return capacity_bytes == 0 ? 0 : static_cast<double>(unpassed_bytes) / static_cast<double>(capacity_bytes);
+  }
 };
 
 /// The durable ring log: three streams of frames in segments, one writer. docs/ring-log-format.md has the bytes.
 ///
 /// Written: append() returned; the records survive SIGKILL. Durable: durable() is behind them. Frames are never
 /// changed; after a sync the next frame begins on a new 4 KiB block. When a stream is at its size, its oldest segment
-/// goes; what an uplink had not passed of it is first recorded as a gap in the stream `events`.
+/// goes; what an uplink had not passed of it is first recorded as a gap in the stream `events`. The other policies keep
+/// what is not passed: new readings are then dropped, which is recorded too, or refused.
 ///
 /// Core thread, but for run() of jobs and DiskReader. Owns no thread and no timer.
 class RingLog {
@@ -105,7 +132,8 @@ class RingLog {
   virtual std::vector<QueueMark> queue_marks() const = 0;
 
   /// Writes one or more frames with these records; returns the position of the first. At most 64 Ki readings a call.
-  /// An error means that nothing of it was written; `full` and `retry` may pass.
+  /// An error means that nothing of it was written; `full` and `retry` may pass. Readings that are dropped on purpose
+  /// (dropped() grows) take their sequences and are no error.
   virtual Result<Position> append(std::span<const Reading> readings, const FrameTimes& times,
                                   std::span<const QueueMark> marks) = 0;
   /// The same for `alarms` and `events`; each document is one JSON object without "seq".
@@ -125,6 +153,11 @@ class RingLog {
   /// Every configured uplink that carries the stream has passed this; what lies before it is no loss when it is
   /// evicted.
   virtual void set_passed(Stream stream, Position passed) = 0;
+  virtual StreamFill fill(Stream stream) const = 0;
+  /// Readings dropped on purpose since the log was opened.
+  virtual std::uint64_t dropped() const = 0;
+  /// Since when the oldest record that is written and not durable is written.
+  virtual std::optional<BootTime> undurable_since() const = 0;
 
   /// Work that is due, if none is under way. With `sync_now` everything written is synced whatever the policy.
   virtual std::unique_ptr<LogJob> next_job(BootTime now, bool sync_now) = 0;
@@ -134,6 +167,8 @@ class RingLog {
   virtual std::optional<BootTime> next_deadline() const = 0;
 
   virtual LogCounters counters() const = 0;
+  /// Why a stream cannot be written or synced, as long as that lasts.
+  virtual std::optional<Error> failure() const = 0;
 };
 
 }  // namespace tidegate::buffer

@@ -34,7 +34,9 @@ constexpr const char* kSchema =
     " passed_epoch INTEGER, passed INTEGER, delivered INTEGER, filtered INTEGER, dropped INTEGER,"
     " PRIMARY KEY (uplink, stream)) WITHOUT ROWID;"
     "CREATE TABLE IF NOT EXISTS rules (id INTEGER PRIMARY KEY CHECK (id = 1), state BLOB);"
-    "CREATE TABLE IF NOT EXISTS counters (name TEXT PRIMARY KEY, value INTEGER) WITHOUT ROWID;";
+    "CREATE TABLE IF NOT EXISTS counters (name TEXT PRIMARY KEY, value INTEGER) WITHOUT ROWID;"
+    "CREATE TABLE IF NOT EXISTS dropped (stream INTEGER, first INTEGER, epoch INTEGER, last INTEGER,"
+    " time_from INTEGER, time_to INTEGER, PRIMARY KEY (stream, first)) WITHOUT ROWID;";
 
 bool same(const EpochRange& a, const EpochRange& b) {
   return a.stream == b.stream && a.epoch == b.epoch && a.first == b.first && a.last == b.last;
@@ -54,7 +56,8 @@ std::uint64_t number_of(Stream stream) { return static_cast<std::uint64_t>(strea
 
 struct Statements {
   SqliteStatement begin, commit, rollback;
-  SqliteStatement put_log, put_durable, put_epoch, drop_epoch, put_cursor, put_rules, put_counter;
+  SqliteStatement put_log, put_durable, put_epoch, drop_epoch, put_cursor, put_rules, put_counter, drop_dropped,
+      put_dropped;
 };
 
 Result<void> prepare_all(SqliteDatabase& database, Statements& statements) {
@@ -68,6 +71,8 @@ Result<void> prepare_all(SqliteDatabase& database, Statements& statements) {
       {&statements.drop_epoch, "DELETE FROM epochs WHERE stream = ? AND epoch = ?"},
       {&statements.put_cursor, "INSERT OR REPLACE INTO cursors VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"},
       {&statements.put_rules, "INSERT OR REPLACE INTO rules VALUES (1, ?)"},
+      {&statements.drop_dropped, "DELETE FROM dropped"},
+      {&statements.put_dropped, "INSERT OR REPLACE INTO dropped VALUES (?, ?, ?, ?, ?, ?)"},
       {&statements.put_counter, "INSERT OR REPLACE INTO counters VALUES (?, ?)"},
   };
   for (const auto& [statement, sql] : all) {
@@ -101,10 +106,12 @@ class SqliteStateStore final : public StateStore {
 
  private:
   Result<void> load_log(LogState& log);
+  Result<void> load_dropped(LogState& log);
   Result<void> load_cursors(Checkpoint& checkpoint);
   Result<void> put_changes(const Checkpoint& checkpoint);
   Result<void> put_log(const LogState& log);
   Result<void> put_epochs(const std::vector<EpochRange>& epochs);
+  Result<void> put_dropped(const std::vector<DroppedRange>& dropped);
   Result<void> put_cursors(const std::vector<StoredCursor>& cursors);
   Result<void> put_counters(const std::map<std::string, std::uint64_t>& counters);
 
@@ -117,6 +124,7 @@ class SqliteStateStore final : public StateStore {
 Result<Checkpoint> SqliteStateStore::load() {
   Checkpoint checkpoint;
   auto loaded = load_log(checkpoint.log);
+  if (loaded) loaded = load_dropped(checkpoint.log);
   if (loaded) loaded = load_cursors(checkpoint);
   if (loaded) {
     loaded = for_each_row(database_, "SELECT state FROM rules",
@@ -152,6 +160,16 @@ Result<void> SqliteStateStore::load_log(LogState& log) {
       });
 }
 
+Result<void> SqliteStateStore::load_dropped(LogState& log) {
+  return for_each_row(database_, "SELECT * FROM dropped ORDER BY stream, first", [&](SqliteStatement& row) {
+    const auto stream = stream_of(row.number(0));
+    if (!stream || row.number(1) == 0 || row.number(3) < row.number(1)) return;
+    const auto time = [&](int column) { return WallTime(Duration(static_cast<std::int64_t>(row.number(column)))); };
+    log.dropped.push_back(
+        {*stream, static_cast<std::uint32_t>(row.number(2)), row.number(1), row.number(3), time(4), time(5)});
+  });
+}
+
 Result<void> SqliteStateStore::load_cursors(Checkpoint& checkpoint) {
   return for_each_row(database_, "SELECT * FROM cursors ORDER BY uplink, stream", [&](SqliteStatement& row) {
     const auto stream = stream_of(row.number(1));
@@ -184,6 +202,7 @@ Result<void> SqliteStateStore::save(const Checkpoint& checkpoint) {
 Result<void> SqliteStateStore::put_changes(const Checkpoint& checkpoint) {
   auto put = put_log(checkpoint.log);
   if (put) put = put_epochs(checkpoint.log.epochs);
+  if (put) put = put_dropped(checkpoint.log.dropped);
   if (put) put = put_cursors(checkpoint.cursors);
   if (put && (!saved_ || saved_->rules != checkpoint.rules)) {
     put = statements_.put_rules.bind_blob(checkpoint.rules).run();
@@ -224,6 +243,18 @@ Result<void> SqliteStateStore::put_epochs(const std::vector<EpochRange>& epochs)
     auto put =
         statements_.put_epoch.bind(number_of(range.stream)).bind(range.epoch).bind(range.first).bind(range.last).run();
     if (!put) return put;
+  }
+  return {};
+}
+
+Result<void> SqliteStateStore::put_dropped(const std::vector<DroppedRange>& dropped) {
+  if (saved_ && saved_->log.dropped == dropped) return {};
+  if (auto cleared = statements_.drop_dropped.run(); !cleared) return cleared;
+  for (const DroppedRange& range : dropped) {
+    const auto nanoseconds = [](WallTime time) { return static_cast<std::uint64_t>(time.time_since_epoch().count()); };
+    auto& put = statements_.put_dropped.bind(number_of(range.stream)).bind(range.first).bind(range.epoch);
+    auto done = put.bind(range.last).bind(nanoseconds(range.from)).bind(nanoseconds(range.to)).run();
+    if (!done) return done;
   }
   return {};
 }

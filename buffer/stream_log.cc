@@ -37,9 +37,12 @@ StreamLog::StreamLog(Shared& shared, RecoveredStream recovered, Position known_d
   epochs_.add(shared.epoch, next_);
   const std::uint64_t oldest = recovered.segments.empty() ? next_ : recovered.segments.front().content.first;
   durable_ = std::max(epochs_.sequence_of(known_durable, next_), oldest);
+  for (const Loss& loss : recovered.dropped) add_missing(loss.range);
+  drops_.take_over(std::move(recovered.dropped));
   take_segments(recovered);
   take_spares(recovered);
   for (const Loss& loss : losses_) add_missing(loss.range);
+  take_durable(durable_);
   epochs_.forget_before(oldest_sequence());
 }
 
@@ -50,6 +53,7 @@ void StreamLog::take_segments(RecoveredStream& recovered) {
       stored.footer_at = (segment.header ? segment.header->segment_bytes : segment.file_bytes) - kBlockBytes;
       stored.content.sections = {};
     }
+    if (segment.header) stored.begun = segment.header->times;
     // What another process wrote and did not sync is only in the page cache.
     if (stored.content.end > durable_) unsynced_.push_back({stored.number, nullptr, false});
     segments_.push_back(std::move(stored));
@@ -61,6 +65,7 @@ void StreamLog::take_segments(RecoveredStream& recovered) {
   seal_recovered();
   directory_changed_ = true;  // whether the names that were found are durable is not known
   unsynced_since_ = shared_.clock.boot_now();
+  if (!unsynced_.empty() || unsynced_active_) undurable_since_ = unsynced_since_;
 }
 
 // Goes on in the newest segment, at the next block: what lies behind the last frame may be torn.
@@ -195,7 +200,8 @@ std::shared_ptr<const RecordBatch> StreamLog::decode_memory(std::uint64_t sequen
     return nullptr;
   for (++index; index < tail_.size(); ++index) {
     const MemoryFrame& next = tail_[index];
-    if (!same_moment(tail_[index - 1].header, next.header)) break;
+    const FrameHeader& before = tail_[index - 1].header;
+    if (!same_moment(before, next.header) || before.end() != next.header.first) break;
     if (batch->size() + next.header.count > kBatchRecordsMax) break;
     if (decoder_.append(next.header, next.body_span(), *next.tags, *batch) != DecodeStatus::ok) return nullptr;
   }

@@ -10,6 +10,7 @@
 #include "buffer/batch_decoder.h"
 #include "buffer/damage_reports.h"
 #include "buffer/disk_reader.h"
+#include "buffer/drop_ledger.h"
 #include "buffer/epoch_table.h"
 #include "buffer/frame_builder.h"
 #include "buffer/memory_tail.h"
@@ -71,6 +72,17 @@ class StreamLog {
   std::uint64_t distance(Position from, Position to) const;
 
   void set_passed(Position passed);
+  StreamFill fill() const;
+  /// Gives up what was taken in before `limit`, as far as the log knows that for certain and it is durable.
+  void evict_older(WallTime limit);
+  /// What was dropped on purpose and has no durable gap record yet.
+  DropLedger& drops() { return drops_; }
+  const DropLedger& drops() const { return drops_; }
+  /// Ends dropping if there is room again.
+  void close_drops();
+  /// Since when the oldest record that is written and not durable is written.
+  std::optional<BootTime> undurable_since() const { return undurable_since_; }
+  std::optional<WallTime> newest_wall() const;
   /// What was found damaged and is not recorded as a gap yet.
   std::vector<Loss> take_losses() { return std::exchange(losses_, {}); }
   /// The part of the losses that not every uplink had passed, and that `recorded` (rising) does not hold.
@@ -94,6 +106,8 @@ class StreamLog {
   /// When a failed file is to be replaced again.
   std::optional<BootTime> retry_at() const { return failure_ ? std::optional(retry_at_) : std::nullopt; }
   void retry_replacement(BootTime now);
+  /// Why nothing can be written or synced now.
+  const std::optional<Error>& failure() const { return failure_ ? failure_ : sync_failure_; }
   void start_sync(StreamWork& work, BootTime now);
   /// When there is work beside syncs; `durable` by stream.
   std::optional<BootTime> tasks_at(const std::array<std::uint64_t, kStreamCount>& durable) const;
@@ -108,6 +122,7 @@ class StreamLog {
     std::uint64_t footer_at = 0;  // 0 while there is none
     SegmentContent content;
     bool is_copy = false;  // begun to replace a failed file
+    FrameTimes begun{};    // when its first record was taken in; as good as its clock quality
   };
   struct Spare {
     std::uint64_t number = 0;
@@ -159,11 +174,20 @@ class StreamLog {
   Result<void> write_again(std::uint64_t from, std::uint64_t end, LogReader& reader, const MemoryTail& memory);
   Result<void> write_batch(const RecordBatch& batch);
 
+  // stream_overflow.cc
+  bool keeps_unpassed() const;
+  bool may_evict(const Stored& segment) const;
+  bool has_room_to_roll();
+  Error ring_is_full();
+  bool drops_now();
+  Position drop(const Records& records, const FrameTimes& times, std::span<const QueueMark> marks);
+  void take_durable(std::uint64_t target);
+
   // stream_retention.cc
   std::uint64_t segments_max() const;
   bool wants_spare() const;
   void enforce_size();
-  void condemn_oldest();
+  void condemn_oldest(const char* reason);
   void condemn(const Stored& segment, std::uint64_t until_durable);
   bool is_removable(const Condemned& one, const std::array<std::uint64_t, kStreamCount>& durable) const;
   void add_spare_task(StreamWork& work, const std::array<std::uint64_t, kStreamCount>& durable);
@@ -204,8 +228,14 @@ class StreamLog {
   bool file_failed_ = false;       // by the write under way
   std::optional<Error> failure_;
   BootTime retry_at_{};
-  std::uint32_t sync_failures_ = 0;  // in a row
+  std::uint32_t sync_failures_ = 0;    // in a row
+  std::optional<Error> sync_failure_;  // after more than one of them
   BootTime syncs_not_before_{};
+
+  DropLedger drops_;
+  bool found_full_ = false;  // by the write under way
+  bool refuses_ = false;     // the newest append was refused because the ring is full
+  std::optional<BootTime> undurable_since_;
 
   std::vector<Condemned> condemned_;
   BootTime tasks_at_{};  // not before: the last ones failed

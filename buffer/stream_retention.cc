@@ -33,18 +33,17 @@ bool StreamLog::wants_spare() const {
 // Only durable records are given up: the durable mark must not overtake what is on the disk.
 void StreamLog::enforce_size() {
   const std::uint64_t ahead = spare_ || preparing_spare_ || wants_spare() ? 1 : 0;
-  while (segments_.size() > 1 && segments_.size() + ahead > segments_max() &&
-         segments_.front().content.end <= durable_) {
-    condemn_oldest();
+  while (segments_.size() > 1 && segments_.size() + ahead > segments_max() && may_evict(segments_.front())) {
+    condemn_oldest("overflow");
   }
 }
 
-void StreamLog::condemn_oldest() {
+void StreamLog::condemn_oldest(const char* reason) {
   const Stored oldest = std::move(segments_.front());
   segments_.pop_front();
   Condemned condemned{oldest.number, oldest.bytes, {}, Stream::events, 0, oldest.content.first < opened_at_};
   for (const SequenceRange& range : without({oldest.content.first, oldest.content.end}, missing_)) {
-    condemned.losses.push_back({range, "overflow", oldest.content.wall_from, oldest.content.wall_to});
+    condemned.losses.push_back({range, reason, oldest.content.wall_from, oldest.content.wall_to});
   }
   condemned_.push_back(std::move(condemned));
   std::erase_if(missing_, [this](const SequenceRange& range) { return range.end <= oldest_sequence(); });
@@ -169,16 +168,21 @@ bool StreamLog::finish(StreamWork& work) {
   if (work.syncs && work.generation == generation_) {
     if (work.error) {
       // The first time the next file is tried at once; after that the disk is given time.
-      if (++sync_failures_ > 1) syncs_not_before_ = shared_.clock.boot_now() + kSyncAgainAfter;
+      if (++sync_failures_ > 1) {
+        syncs_not_before_ = shared_.clock.boot_now() + kSyncAgainAfter;
+        sync_failure_ = work.error;
+      }
       fail_tail(*work.error);
     } else {
       sync_failures_ = 0;
-      durable_ = std::max(durable_, work.target);
+      sync_failure_.reset();
+      take_durable(work.target);
     }
   }
   for (const FileSync& one : work.files) {
     const auto segment = std::find_if(segments_.begin(), segments_.end(),
                                       [&](const Stored& stored) { return stored.number == one.number; });
+    if (one.footer_written) shared_.counters.written_bytes += kBlockBytes;
     if (!one.footer_written || segment == segments_.end() || work.generation != generation_) continue;
     segment->footer_at = one.footer_at;
     segment->content.sections = {};
@@ -204,6 +208,7 @@ void StreamLog::finish_task(SegmentTask& task) {
     return;
   }
   if (!makes) return;
+  if (task.kind == SegmentTask::Kind::create) shared_.counters.written_bytes += task.bytes;
   if (!segments_.empty() && task.new_number < segments_.back().number) {
     condemned_.push_back({task.new_number, task.bytes, {}, stream_, 0});  // overtaken: numbers must rise
     return;

@@ -41,11 +41,15 @@ Result<void> StreamLog::check(const Records& records, std::span<const QueueMark>
 
 Result<Position> StreamLog::append(const Records& records, const FrameTimes& times, std::span<const QueueMark> marks) {
   if (auto checked = check(records, marks); !checked) return tl::unexpected(checked.error());
+  if (drops_now()) return drop(records, times, marks);
   const std::uint64_t first = next_;
   if (records.size() > 0) {
     auto written = write_run({records, first, shared_.epoch, coarse(times), marks});
+    refuses_ = std::exchange(found_full_, false);
     if (!written) {
       withdraw(first, written.error());
+      const bool drops = refuses_ && !failure_ && shared_.options.when_full == WhenFull::drop_newest;
+      if (drops) return drop(records, times, marks);
       return tl::unexpected(written.error());
     }
   }
@@ -79,6 +83,8 @@ Result<void> StreamLog::write_run(FrameRun run) {
       built = builder_.build(run, {active_->identity.seed(), active_->offset, active_->limit,
                                    sections < kSectionsMax ? kSectionsMax - sections : 0});
     }
+    // Nothing may be left half written when the ring turns out to be full.
+    if (built < run.records.size() && !has_room_to_roll()) return tl::unexpected(ring_is_full());
     if (built < run.records.size() && !fresh) {
       if (auto rolled = roll(run.first, run.times); !rolled) return rolled;
       continue;
@@ -121,6 +127,7 @@ void StreamLog::commit_built() {
 
 void StreamLog::mark_unsynced() {
   if (!has_unsynced()) unsynced_since_ = shared_.clock.boot_now();
+  if (!undurable_since_) undurable_since_ = shared_.clock.boot_now();
   unsynced_active_ = true;
 }
 
@@ -131,7 +138,10 @@ Result<void> StreamLog::make_room(std::uint64_t bytes) {
   const std::uint64_t wanted =
       std::min(active_->limit + kBlockBytes, std::max(needed, active_->reserved + kReserveStep));
   auto reserved = active_->file->reserve(wanted);
-  if (reserved) active_->reserved = wanted;
+  if (reserved) {
+    shared_.counters.written_bytes += wanted - active_->reserved;
+    active_->reserved = wanted;
+  }
   if (!reserved && reserved.error().code == ErrorCode::full) {
     segments_cap_ = std::max<std::uint64_t>(segments_.size(), 2);
     enforce_size();
@@ -191,6 +201,7 @@ Result<void> StreamLog::roll(std::uint64_t first, const FrameTimes& times) {
   stored.bytes = segment_bytes_;
   stored.content.first = stored.content.end = first;
   stored.is_copy = rewrites_to_ != 0;
+  stored.begun = times;
   segments_.push_back(std::move(stored));
   active_ = Active{header.identity, std::move(spare->file), kBlockBytes, present, segment_bytes_ - kBlockBytes};
   shared_.counters.written_bytes += kBlockBytes;

@@ -23,6 +23,14 @@ void SyncJob::run() {
   }
 }
 
+Result<void> SyncJob::sync(File& file) {
+  const BootTime begin = clock_.boot_now();
+  auto synced = file.sync();
+  sync_times_.push_back(clock_.boot_now() - begin);
+  ++syncs;
+  return synced;
+}
+
 Result<void> SyncJob::sync_frames(StreamWork& work_of_stream) {
   for (FileSync& one : work_of_stream.files) {
     if (!one.file) {
@@ -30,8 +38,7 @@ Result<void> SyncJob::sync_frames(StreamWork& work_of_stream) {
       if (!opened) return tl::unexpected(opened.error());
       one.file = std::move(*opened);
     }
-    ++syncs;
-    if (auto synced = one.file->sync(); !synced) return synced;
+    if (auto synced = sync(*one.file); !synced) return synced;
   }
   return work_of_stream.directory_changed ? files_.sync_directory(work_of_stream.directory) : Result<void>();
 }
@@ -41,8 +48,7 @@ void SyncJob::write_footers(StreamWork& work_of_stream) {
   for (FileSync& one : work_of_stream.files) {
     if (one.footer.empty()) continue;
     if (!one.file->write_at(one.footer_at, one.footer)) continue;
-    ++syncs;
-    one.footer_written = one.file->sync().has_value();
+    one.footer_written = sync(*one.file).has_value();
   }
 }
 

@@ -60,16 +60,19 @@ class SyncJob final : public LogJob {
 
   bool empty() const;
   std::array<StreamWork, kStreamCount> work;
+  std::span<const Duration> sync_times() const override { return sync_times_; }
   Duration sync_time{};     // result
   std::uint64_t syncs = 0;  // result
 
  private:
+  Result<void> sync(File& file);
   Result<void> sync_frames(StreamWork& work);
   void write_footers(StreamWork& work);
   Result<void> run_task(SegmentTask& task, const std::string& directory);
 
   FileSystem& files_;
   const Clock& clock_;
+  std::vector<Duration> sync_times_;
 };
 
 }  // namespace tidegate::buffer

@@ -51,17 +51,28 @@ void Checkpointer::save(buffer::Checkpoint checkpoint, std::function<void(bool o
   saving_ = true;
   saving_since_ = parts_.clock->boot_now();
   auto shared = std::make_shared<buffer::Checkpoint>(std::move(checkpoint));
-  parts_.storage->post([this, shared, done = std::move(done)] {
+  const Position readings_end = parts_.log->end(Stream::readings);
+  parts_.storage->post([this, shared, readings_end, done = std::move(done)] {
     const auto saved = parts_.store->save(*shared);
     const std::string failure = saved ? std::string() : saved.error().message;
-    parts_.loop->post([this, shared, done, failure] {
+    parts_.loop->post([this, shared, readings_end, done, failure] {
       saving_ = false;
-      if (!failure.empty() && failure != failure_) log_error("state", "checkpoint not saved: {}", failure);
-      failure_ = failure;
-      if (failure.empty()) report_passed(shared->cursors);
+      note_result(failure);
+      if (failure.empty()) {
+        report_passed(shared->cursors);
+        parts_.pipeline->drops_recorded(readings_end);
+      }
       done(failure.empty());
     });
   });
+}
+
+void Checkpointer::note_result(const std::string& failure) {
+  if (failure.empty() && !failure_.empty()) log_info("state", "checkpoints are saved again");
+  if (!failure.empty() && failure != failure_) {
+    log_error("state", "checkpoint not saved, trying again; until then cursors are not durable: {}", failure);
+  }
+  failure_ = failure;
 }
 
 buffer::Checkpoint Checkpointer::collect() {
@@ -77,6 +88,7 @@ buffer::Checkpoint Checkpointer::collect() {
   for (const auto& source : parts_.pipeline->sources()) {
     checkpoint.counters["accepted/" + source.driver->name()] = source.accepted;
   }
+  checkpoint.counters[StorageWatch::kCounter] = parts_.watch->is_failed() ? 1 : 0;
   return checkpoint;
 }
 
@@ -125,6 +137,8 @@ std::vector<std::uint64_t> Checkpointer::signature() const {
     signature.push_back(parts_.log->end(stream).sequence);
     signature.push_back(parts_.log->durable(stream).sequence);
   }
+  signature.push_back(parts_.log->state().dropped.size());
+  signature.push_back(parts_.watch->is_failed() ? 1 : 0);
   for (const auto& uplink : *parts_.uplinks) {
     for (const auto& cursor : uplink->cursors()) {
       signature.push_back(cursor.acked_to.sequence);

@@ -12,6 +12,7 @@
 #include "core/clock.h"
 #include "daemon/event_loop.h"
 #include "daemon/pipeline.h"
+#include "daemon/storage_watch.h"
 #include "daemon/uplink_runner.h"
 #include "daemon/worker.h"
 
@@ -29,6 +30,7 @@ class Checkpointer {
     std::vector<std::unique_ptr<UplinkRunner>>* uplinks = nullptr;
     EventLoop* loop = nullptr;
     Worker* storage = nullptr;
+    const StorageWatch* watch = nullptr;
     const Clock* clock = nullptr;
   };
 
@@ -61,6 +63,7 @@ class Checkpointer {
   bool is_all_durable() const;
   void save(buffer::Checkpoint checkpoint, std::function<void(bool ok)> done);
   buffer::Checkpoint collect();
+  void note_result(const std::string& failure);
   std::vector<std::uint64_t> signature() const;
 
   Parts parts_;

@@ -26,7 +26,9 @@ constexpr std::uint64_t kBusyTurn = 8;
 constexpr Duration kStallPause = std::chrono::seconds(1);
 constexpr int kRoundsPerTurn = 4;
 constexpr Duration kStopGrace = std::chrono::seconds(2);
-// No disk that works takes this long; the watchdog then lets systemd restart us.
+constexpr Duration kStorageLookEvery = std::chrono::seconds(1);
+// No disk that works takes this long. Where the kernel says that a thread waits for its disk, a restart would only wait
+// again; else the watchdog lets systemd restart us.
 constexpr Duration kStuckAfter = std::chrono::minutes(2);
 
 buffer::Checkpoint load_state(buffer::StateStore& store) {
@@ -100,13 +102,17 @@ Result<void> Gateway::open_log() {
   }
   if (auto kept = store_->save(opened); !kept) return kept;
 
+  storage_watch_ = std::make_unique<StorageWatch>(StorageWatch::Parts{log_.get(), pipeline_.get(), &clock_});
+  const auto was_raised = saved.counters.find(StorageWatch::kCounter);
+  storage_watch_->set_raised(was_raised != saved.counters.end() && was_raised->second != 0);
   // Drivers first: they claim their tags with unit and type, which messages of alarms name.
   if (auto made = make_drivers(saved); !made) return made;
   restore_rules(opened.rules);
   make_uplinks(saved);
-  checkpointer_ = std::make_unique<Checkpointer>(
-      Checkpointer::Parts{log_.get(), store_.get(), pipeline_.get(), &uplinks_, &loop_, storage_.get(), &clock_},
-      opened.rules);
+  checkpointer_ =
+      std::make_unique<Checkpointer>(Checkpointer::Parts{log_.get(), store_.get(), pipeline_.get(), &uplinks_, &loop_,
+                                                         storage_.get(), storage_watch_.get(), &clock_},
+                                     opened.rules);
   checkpointer_->report_passed(saved.cursors);
   report_opening(saved);
   return {};
@@ -221,12 +227,15 @@ void Gateway::restore_rules(const std::string& packed) {
       if (outcome->batch) visit(*outcome->batch);
     }
   };
+  each(Stream::alarms, state.alarms, [&](const RecordBatch& batch) {
+    for (const auto& document : batch.documents) {
+      const auto logged = rules::parse_alarm_document(document);
+      if (!logged) continue;
+      engine->observe_logged(*logged);
+      storage_watch_->observe_logged(*logged);
+    }
+  });
   if (!config_.rules.empty()) {
-    each(Stream::alarms, state.alarms, [&](const RecordBatch& batch) {
-      for (const auto& document : batch.documents) {
-        if (const auto logged = rules::parse_alarm_document(document)) engine->observe_logged(*logged);
-      }
-    });
     each(Stream::readings, state.readings, [&](const RecordBatch& batch) { engine->apply(batch, transitions); });
   }
   // Delays of an earlier boot end here, before this boot's readings come.
@@ -269,6 +278,7 @@ Result<void> Gateway::start() {
   turn_timer_ = loop_.make_timer();
   rules_timer_ = loop_.make_timer();
   watchdog_timer_ = loop_.make_timer();
+  storage_timer_ = loop_.make_timer();
   for (const auto& uplink : uplinks_) {
     if (auto started = uplink->start(); !started) return started;
   }
@@ -279,6 +289,7 @@ Result<void> Gateway::start() {
   ready_ = true;
   service_.ready();
   feed_watchdog();
+  look_at_storage();
   wake();
   return {};
 }
@@ -314,7 +325,11 @@ void Gateway::after_turn() {
   for (const auto& uplink : uplinks_) uplink->pump();
   arm_rules_timer();
   // What the log refused is tried again, whoever brought it: a driver, a rule's delay, an event.
-  if (pipeline_->is_stalled()) turn_timer_->arm(kStallPause, [this] { on_wake(); });
+  if (!pipeline_->is_stalled()) return;
+  // Whatever else comes in the meantime does not put it off.
+  const BootTime now = clock_.boot_now();
+  if (retry_at_ <= now) retry_at_ = now + kStallPause;
+  turn_timer_->arm(retry_at_ - now, [this] { on_wake(); });
 }
 
 void Gateway::arm_rules_timer() {
@@ -331,15 +346,24 @@ bool Gateway::makes_progress() const {
   return keeper_->busy_for() < kStuckAfter && checkpointer_->busy_for() < kStuckAfter;
 }
 
+bool Gateway::is_stuck() const {
+  const bool log_stuck = keeper_->busy_for() >= kStuckAfter && !keeper_->waits_for_disk();
+  return log_stuck || (checkpointer_->busy_for() >= kStuckAfter && !storage_->waits_for_disk());
+}
+
+void Gateway::look_at_storage() {
+  storage_watch_->look({checkpointer_->failure(), std::max(keeper_->busy_for(), checkpointer_->busy_for())});
+  after_turn();
+  storage_timer_->arm(kStorageLookEvery, [this] { look_at_storage(); });
+}
+
 void Gateway::feed_watchdog() {
   const auto interval = service_.watchdog_interval();
   if (!interval) return;
-  if (makes_progress()) {
-    service_.feed_watchdog();
+  if (is_stuck()) {
+    log_error("gateway", "a thread for the disk is stuck: the watchdog is not fed");
   } else {
-    log_error("gateway", "the disk has not answered for {} s",
-              std::chrono::duration_cast<std::chrono::seconds>(std::max(keeper_->busy_for(), checkpointer_->busy_for()))
-                  .count());
+    service_.feed_watchdog();
   }
   watchdog_timer_->arm(*interval, [this] { feed_watchdog(); });
 }

@@ -18,6 +18,7 @@
 #include "daemon/log_keeper.h"
 #include "daemon/pipeline.h"
 #include "daemon/service_manager.h"
+#include "daemon/storage_watch.h"
 #include "daemon/uplink_runner.h"
 #include "daemon/worker.h"
 
@@ -54,6 +55,7 @@ class Gateway {
   const TagRegistry& tags() const { return tags_; }
   const Pipeline& pipeline() const { return *pipeline_; }
   const std::vector<std::unique_ptr<UplinkRunner>>& uplinks() const { return uplinks_; }
+  const StorageWatch& storage_watch() const { return *storage_watch_; }
   const LogKeeper& keeper() const { return *keeper_; }
   const Checkpointer& checkpointer() const { return *checkpointer_; }
   BootTime started() const { return started_; }
@@ -71,7 +73,9 @@ class Gateway {
   void on_wake();
   void after_turn();
   void arm_rules_timer();
+  bool is_stuck() const;
   void feed_watchdog();
+  void look_at_storage();
   void stop_drivers();
   void finish_stop();
 
@@ -91,11 +95,14 @@ class Gateway {
   std::unique_ptr<Worker> storage_;
   std::unique_ptr<LogKeeper> keeper_;
   std::unique_ptr<Checkpointer> checkpointer_;
+  std::unique_ptr<StorageWatch> storage_watch_;
   std::unique_ptr<Timer> turn_timer_;
   std::unique_ptr<Timer> rules_timer_;
   std::unique_ptr<Timer> watchdog_timer_;
+  std::unique_ptr<Timer> storage_timer_;
   std::atomic<bool> wake_posted_{false};
   std::string hold_file_;  // while this file exists, nothing is collected (for tests of a held-up core)
+  BootTime retry_at_{};    // of what the log refused
   bool ready_ = false;
   bool stopping_ = false;
 };

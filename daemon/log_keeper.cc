@@ -45,17 +45,14 @@ void LogKeeper::start(std::unique_ptr<buffer::LogJob> job) {
 
 void LogKeeper::finish(std::unique_ptr<buffer::LogJob> job) {
   running_ = false;
+  for (const Duration sync_time : job->sync_times()) count(sync_time);
   const bool moved = log_.finish(std::move(job));
-  count_sync();
   if (moved && durable_) durable_();
   poke();
 }
 
-void LogKeeper::count_sync() {
-  const auto counters = log_.counters();
-  if (counters.syncs == syncs_seen_) return;
-  syncs_seen_ = counters.syncs;
-  const double seconds = std::chrono::duration<double>(counters.last_sync).count();
+void LogKeeper::count(Duration sync_time) {
+  const double seconds = std::chrono::duration<double>(sync_time).count();
   const auto* const bound = std::lower_bound(kSyncBoundsSeconds.begin(), kSyncBoundsSeconds.end(), seconds);
   ++sync_times_.counts[static_cast<std::size_t>(bound - kSyncBoundsSeconds.begin())];
   sync_times_.sum_seconds += seconds;

@@ -34,12 +34,13 @@ class LogKeeper {
   void sync_all(std::function<void()> done);
   /// How long the job under way has been running; zero without one. The watchdog looks at it.
   Duration busy_for() const;
+  bool waits_for_disk() const { return worker_.waits_for_disk(); }
   const SyncHistogram& sync_times() const { return sync_times_; }
 
  private:
   void start(std::unique_ptr<buffer::LogJob> job);
   void finish(std::unique_ptr<buffer::LogJob> job);
-  void count_sync();
+  void count(Duration sync_time);
 
   buffer::RingLog& log_;
   EventLoop& loop_;
@@ -49,7 +50,6 @@ class LogKeeper {
   BootTime started_{};
   std::function<void()> synced_;
   std::function<void()> durable_;
-  std::uint64_t syncs_seen_ = 0;
   SyncHistogram sync_times_;
   Worker worker_{"log-sync"};  // last: its thread ends before the rest is gone
 };

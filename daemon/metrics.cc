@@ -1,5 +1,6 @@
 #include "daemon/metrics.h"
 
+#include <algorithm>
 #include <array>
 #include <initializer_list>
 #include <map>
@@ -69,6 +70,8 @@ void put_drivers(Exposition& out, const Gateway& gateway) {
   for (const auto& [name, status] : all) {
     for (const auto& [reason, count] : status.refused) out.sample({{"driver", name}, {"reason", reason}}, count);
   }
+  out.begin("tidegate_driver_skipped_total", "counter", "Polls skipped because the log takes no readings.");
+  for (const auto& [name, status] : all) out.sample({{"driver", name}}, status.skipped);
   out.begin("tidegate_driver_queue_bytes", "gauge", "Acknowledged and waiting between driver and log.");
   for (const auto& [name, status] : all) out.sample({{"driver", name}}, status.queue_bytes);
   out.begin("tidegate_device_up", "gauge", "1 while the device answers.");
@@ -141,6 +144,31 @@ void put_sync_times(Exposition& out, const Gateway& gateway) {
   out.sample({}, below, "_count");
 }
 
+void put_storage(Exposition& out, const Gateway& gateway) {
+  const auto& log = gateway.log();
+  out.begin("tidegate_storage_failed", "gauge", "1 while log or state database cannot be written.");
+  out.sample({}, std::uint64_t{gateway.storage_watch().is_failed()});
+  out.begin("tidegate_log_fill_ratio", "gauge",
+            "Part of the ring that waits for an uplink; at 1 records are lost or held back.");
+  for (const Stream stream : kAllStreams) out.sample({{"stream", to_string(stream)}}, log.fill(stream).ratio());
+  out.begin("tidegate_log_fill_seconds_left", "gauge",
+            "Until the ring is full at the present rate; absent while it does not fill.");
+  for (const Stream stream : kAllStreams) {
+    const auto left = gateway.storage_watch().fill(stream).time_left();
+    if (left) out.sample({{"stream", to_string(stream)}}, to_seconds(*left));
+  }
+  out.begin("tidegate_log_dropped_readings_total", "counter",
+            "Readings dropped since the start because the ring was full.");
+  out.sample({}, log.dropped());
+  const BootTime now = gateway.clock().boot_now();
+  const Duration age = now - log.undurable_since().value_or(now);
+  out.begin("tidegate_log_undurable_seconds", "gauge",
+            "Age of the oldest record that is written and not durable yet: what a power cut would take.");
+  out.sample({}, to_seconds(age));
+  out.begin("tidegate_log_undurable_worst_seconds", "gauge", "The same at its worst since the start.");
+  out.sample({}, to_seconds(std::max(age, log.counters().undurable_worst)));
+}
+
 void put_log(Exposition& out, const Gateway& gateway) {
   const auto& log = gateway.log();
   out.begin("tidegate_log_stored_readings", "gauge", "Records in the log.");
@@ -156,6 +184,7 @@ void put_log(Exposition& out, const Gateway& gateway) {
   out.begin("tidegate_log_sync_failures_total", "counter", "Syncs that failed since the start.");
   out.sample({}, counters.sync_failures);
   put_sync_times(out, gateway);
+  put_storage(out, gateway);
 }
 
 void put_alarms(Exposition& out, const Gateway& gateway) {

@@ -27,7 +27,7 @@ Pipeline::Pipeline(buffer::RingLog& log, TagRegistry& tags, const Clock& clock)
       rules_(std::make_unique<rules::RuleEngine>(std::vector<rules::RuleOptions>{}, tags)) {}
 
 void Pipeline::add_driver(std::unique_ptr<drivers::Driver> driver, std::uint64_t accepted_before) {
-  sources_.push_back({std::move(driver), accepted_before});
+  sources_.push_back({.driver = std::move(driver), .accepted = accepted_before});
 }
 
 FrameTimes Pipeline::now() const { return {clock_.wall_now(), clock_.boot_now(), clock_.quality()}; }
@@ -59,6 +59,7 @@ bool Pipeline::take_in(std::size_t source) {
 // the last of them: a kill before that takes the message again as a whole, which repeats readings and loses none.
 bool Pipeline::store(std::size_t source) {
   Source& from = sources_[source];
+  const std::uint64_t dropped_before = log_.dropped();
   std::size_t slice = kSliceReadings;
   while (stored_ < intake_.readings.size()) {
     const FrameTimes times = now();
@@ -74,6 +75,9 @@ bool Pipeline::store(std::size_t source) {
         continue;
       }
       drop(1, first.error().message);
+    } else if (first.error().code == ErrorCode::full && count > 1) {
+      slice = count / 2;  // what is left of the room
+      continue;
     } else {
       note_refusal(first.error());
       stalled_ = source;
@@ -81,7 +85,8 @@ bool Pipeline::store(std::size_t source) {
     }
     stored_ += count;
   }
-  settle(from);
+  if (log_.dropped() > dropped_before) from.unsettled_to = log_.end(Stream::readings);
+  if (!from.unsettled_to) settle(from);
   if (!stall_reason_.empty()) log_info("log", "takes records again");
   stall_reason_.clear();
   return true;
@@ -108,6 +113,15 @@ void Pipeline::report_durable() {
       settles = source.undurable.front().second;
     }
     if (settles > 0) source.driver->durable(settles);
+  }
+}
+
+void Pipeline::drops_recorded(Position end) {
+  for (std::size_t i = 0; i < sources_.size(); ++i) {
+    Source& source = sources_[i];
+    if (!source.unsettled_to || end < *source.unsettled_to) continue;
+    source.unsettled_to.reset();
+    if (stalled_ != i) settle(source);
   }
 }
 

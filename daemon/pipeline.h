@@ -19,15 +19,18 @@ namespace tidegate::daemon {
 /// The way a reading takes through the core thread: collected from its driver, normalised, appended to the log,
 /// settled, judged by the rules; the alarms that come of it are appended too. Whatever the log refuses (disk full) is
 /// kept and nothing more is collected, so that drivers hold back their sources; nothing is settled before it is
-/// written. Core thread; owns no timer: call turn() when a driver woke, tick() at next_deadline().
+/// written, or, where the log drops it on purpose, before that is recorded. Core thread; owns no timer: call turn()
+/// when a driver woke, tick() at next_deadline().
 class Pipeline {
  public:
   struct Source {
     std::unique_ptr<drivers::Driver> driver;
-    std::uint64_t accepted = 0;  // readings written to the log, over restarts
+    std::uint64_t accepted = 0;  // readings that the log has taken, over restarts
     std::uint64_t settles = 0;   // calls of settled()
     /// The end of the log at calls of settled() that are not durable yet, for a driver that waits for that.
     std::deque<std::pair<Position, std::uint64_t>> undurable{};
+    /// What the log dropped of its readings on purpose is not recorded durably before this: nothing is settled.
+    std::optional<Position> unsettled_to{};
   };
 
   Pipeline(buffer::RingLog& log, TagRegistry& tags, const Clock& clock);
@@ -51,6 +54,9 @@ class Pipeline {
   void record_event(std::string document);
   /// Stores alarms, as when the rules catch up at start.
   void record_alarms(const std::vector<rules::AlarmTransition>& transitions);
+
+  /// The state database knows of all readings that the log dropped before `end`.
+  void drops_recorded(Position end);
 
   /// True while the log refuses records: try again by turn() after a while.
   bool is_stalled() const { return stalled_.has_value() || !pending_alarms_.empty() || !pending_events_.empty(); }

@@ -27,7 +27,7 @@ void put_driver(JsonWriter& json, const Pipeline::Source& source) {
   const auto status = source.driver->status();
   json.begin_object().member("name", source.driver->name()).member("up", status.up);
   if (!status.up) json.member("detail", status.detail);
-  json.member("accepted", source.accepted);
+  json.member("accepted", source.accepted).member("skipped", status.skipped);
   json.member("queue_bytes", status.queue_bytes).member("queue_capacity_bytes", status.queue_capacity_bytes);
   json.key("refused").begin_object();
   for (const auto& [reason, count] : status.refused) json.member(reason, count);
@@ -36,9 +36,13 @@ void put_driver(JsonWriter& json, const Pipeline::Source& source) {
   json.end_array().end_object();
 }
 
-void put_stream(JsonWriter& json, const buffer::RingLog& log, Stream stream) {
+void put_stream(JsonWriter& json, const Gateway& gateway, Stream stream) {
+  const auto& log = gateway.log();
   json.key(to_string(stream)).begin_object();
   json.member("stored", log.stored(stream)).member("bytes", log.bytes(stream));
+  json.member("fill", log.fill(stream).ratio()).member("full", log.fill(stream).is_full);
+  if (const auto left = gateway.storage_watch().fill(stream).time_left())
+    json.member("seconds_left", to_seconds(*left));
   json.member("oldest", format_position(log.oldest(stream)));
   json.member("end", format_position(log.end(stream)));
   json.member("durable", format_position(log.durable(stream)));
@@ -54,9 +58,12 @@ void put_log(JsonWriter& json, const Gateway& gateway) {
   json.member("written_bytes", counters.written_bytes).member("frames", counters.frames);
   json.member("syncs", counters.syncs).member("sync_failures", counters.sync_failures);
   json.member("last_sync_seconds", to_seconds(counters.last_sync));
+  json.member("storage_failed", gateway.storage_watch().is_failed());
+  if (!gateway.storage_watch().problem().empty()) json.member("storage_problem", gateway.storage_watch().problem());
+  json.member("dropped", log.dropped());
   if (!gateway.checkpointer().failure().empty()) json.member("state_failure", gateway.checkpointer().failure());
   json.key("streams").begin_object();
-  for (const Stream stream : kAllStreams) put_stream(json, log, stream);
+  for (const Stream stream : kAllStreams) put_stream(json, gateway, stream);
   json.end_object().end_object();
 }
 

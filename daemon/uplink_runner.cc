@@ -100,8 +100,11 @@ bool UplinkRunner::take(Stream stream, const buffer::ReadOutcome& outcome) {
       forwarder_.supply(*outcome.batch, environment_.clock->boot_now());
       return true;
     case buffer::ReadStatus::gone:
-      log_warning("uplink", "{}: {} records of {} are gone, going on at epoch {} sequence {}", name(), outcome.lost,
-                  to_string(stream), outcome.next.epoch, outcome.next.sequence);
+      // While readings are dropped as they come there is one of these after the other.
+      if (const auto left_out = complaints_.admit("gone", environment_.clock->boot_now())) {
+        log_warning("uplink", "{}: {} records of {} are gone, going on at epoch {} sequence {} ({} times more since)",
+                    name(), outcome.lost, to_string(stream), outcome.next.epoch, outcome.next.sequence, *left_out);
+      }
       forwarder_.supply_gap(stream, outcome.next, outcome.lost);
       return true;
     case buffer::ReadStatus::at_end:

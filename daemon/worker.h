@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <functional>
 #include <string>
 #include <thread>
@@ -18,10 +19,13 @@ class Worker {
 
   /// Queues a job; it must not throw. Each user has at most a few jobs under way, so the queue never fills.
   void post(std::function<void()> job);
+  /// Whether the thread sleeps in the kernel until its disk answers (state D).
+  bool waits_for_disk() const;
 
  private:
   static constexpr std::size_t kJobsMax = 4096;
   BoundedQueue<std::function<void()>> jobs_{kJobsMax};
+  std::atomic<int> thread_id_{0};
   std::thread thread_;
 };
 

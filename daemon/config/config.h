@@ -43,10 +43,8 @@ enum class AckPolicy : std::uint8_t { durable, written };
 
 /// `[buffer]`.
 struct BufferOptions {
-  buffer::RingLogOptions ring;      // directory is "<data_dir>/log"
-  std::optional<Duration> max_age;  // not set in this version
+  buffer::RingLogOptions ring;  // directory is "<data_dir>/log"
   AckPolicy ack = AckPolicy::durable;
-  buffer::WhenFull when_full = buffer::WhenFull::drop_oldest;
 
   bool operator==(const BufferOptions&) const = default;
 };

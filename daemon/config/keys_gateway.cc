@@ -40,6 +40,24 @@ void finish_gateway(GatewayOptions& gateway, const Scope& scope) {
   if (!scope.has("runtime_dir")) gateway.runtime_dir = runtime_directory(gateway.data_dir);
 }
 
+void finish_buffer(BufferOptions& buffer, const Scope& scope) {
+  const bool waits_for_ever = buffer.ring.sync == buffer::SyncPolicy::os && buffer.ack == AckPolicy::durable;
+  if (waits_for_ever && scope.has("ack")) {
+    scope.wrong("ack",
+                "cannot be \"durable\" beside sync = \"os\", which makes nothing durable by itself; use "
+                "\"written\", or sync = \"interval\" or \"always\"");
+  }
+}
+
+// A held-back MQTT driver holds Paho's thread, which the clients of the uplinks need too: nothing would ever make room.
+void finish_config(Config& config, const Scope& scope) {
+  if (config.buffer.ring.when_full != buffer::WhenFull::block || config.mqtt_drivers.empty()) return;
+  scope.table("buffer").wrong(
+      "when_full", "cannot be \"block\" beside driver.mqtt \"" + clip(config.mqtt_drivers.front().name) +
+                       "\" with ack = \"written\": holding it back would also hold back the uplinks, which share its "
+                       "client thread and have to make the room; use \"drop-oldest\" or \"drop-newest\"");
+}
+
 }  // namespace
 
 Section gateway_keys() {
@@ -106,7 +124,12 @@ Section buffer_keys() {
       size<BufferOptions>("memory", ring(&Ring::memory_bytes_max), 64 * kKiB, 256 * kMiB)
           .by_default("1MiB")
           .says("How much of the newest a stream keeps in memory for uplinks that keep up."),
-      later("max_age", "the oldest readings go by size: set buffer.size"),
+      duration<BufferOptions>("max_age", ring(&Ring::max_age), 1min, 24h * 3650)
+          .by_default_is("no limit")
+          .example("\"30d\"")
+          .says(
+              "Readings that are older go, whole files of the log at a time, once the clock is synced. What an uplink "
+              "had not sent of them is recorded as a gap. Alarms and events are kept by size alone."),
       choice<BufferOptions, buffer::SyncPolicy>("sync", ring(&Ring::sync),
                                                 {{"always", buffer::SyncPolicy::always},
                                                  {"interval", buffer::SyncPolicy::interval},
@@ -123,13 +146,16 @@ Section buffer_keys() {
           .by_default("durable")
           .says("When a driver without an `ack` of its own acknowledges to its source. `driver.mqtt` has its own; no "
                 "other driver of this version acknowledges."),
-      choice<BufferOptions, buffer::WhenFull>("when_full", &BufferOptions::when_full,
-                                              {{"drop-oldest", buffer::WhenFull::drop_oldest}})
-          .not_yet("drop-newest", "use \"drop-oldest\"")
-          .not_yet("block", "use \"drop-oldest\"")
+      choice<BufferOptions, buffer::WhenFull>("when_full", ring(&Ring::when_full),
+                                              {{"drop-oldest", buffer::WhenFull::drop_oldest},
+                                               {"drop-newest", buffer::WhenFull::drop_newest},
+                                               {"block", buffer::WhenFull::block}})
           .by_default("drop-oldest")
-          .says("What goes when a stream is full and an uplink has not sent it yet. What goes is recorded as a gap."),
+          .says("What happens when the ring of readings is full of what an uplink has not sent yet: the oldest go, new "
+                "ones are dropped, or sources are held back and polls skipped. What goes is recorded as a gap. `block` "
+                "cannot stand beside a `driver.mqtt`. Alarms and events always drop their oldest."),
   };
+  section.finish = finish<BufferOptions>(finish_buffer);
   return section;
 }
 
@@ -144,6 +170,7 @@ const Section& key_table() {
     include.store = [](void*, Setting&) -> Result<void> { return {}; };
     root.keys = {std::move(include)};
     root.sections = {gateway_keys(), buffer_keys(), driver_keys(), rule_keys(), uplink_keys()};
+    root.finish = finish<Config>(finish_config);
     return root;
   }();
   return kRoot;

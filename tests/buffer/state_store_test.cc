@@ -39,6 +39,8 @@ class StateStoreTest : public ::testing::Test {
     checkpoint.log.clean = true;
     checkpoint.log.durable = {Position{7, 1000}, Position{7, 3}, Position{6, 18'446'744'073'709'551'615U}};
     checkpoint.log.epochs = {{Stream::readings, 6, 1, 900}, {Stream::readings, 7, 901, 999}, {Stream::events, 7, 1, 0}};
+    checkpoint.log.dropped = {{Stream::readings, 7, 950, 960, WallTime(Duration(-5)), WallTime(Duration(1'760'000))},
+                              {Stream::readings, 7, 970, 970, {}, {}}};
     checkpoint.cursors = {{"cloud", Stream::readings, {7, 5}, {7, 9}, 4, 3, 1},
                           {"lake", Stream::alarms, {1, 1}, {1, 2}, 0, 0, 0}};
     checkpoint.rules = std::string("state\0with zeros", 16);
@@ -50,6 +52,7 @@ class StateStoreTest : public ::testing::Test {
     EXPECT_EQ(a.log.epoch, b.log.epoch);
     EXPECT_EQ(a.log.clean, b.log.clean);
     EXPECT_EQ(a.log.durable, b.log.durable);
+    EXPECT_EQ(a.log.dropped, b.log.dropped);
     EXPECT_EQ(a.rules, b.rules);
     EXPECT_EQ(a.counters, b.counters);
     ASSERT_EQ(a.log.epochs.size(), b.log.epochs.size());
@@ -98,6 +101,7 @@ TEST_F(StateStoreTest, KeepsTheLastOfManyCheckpoints) {
     checkpoint.cursors[0].acked_to.sequence = i;
     checkpoint.counters["accepted/local"] = i;
     if (i == 20) checkpoint.log.epochs.erase(checkpoint.log.epochs.begin());
+    if (i == 25) checkpoint.log.dropped.clear();
     if (i == 30) checkpoint.rules = "other";
     save(checkpoint);
   }

@@ -42,6 +42,32 @@ TEST_F(ConfigChecksTest, the_runtime_directory_comes_from_the_service_manager) {
   EXPECT_EQ(load_good("gateway.runtime_dir = \"x\"").gateway.runtime_dir, "x");
 }
 
+TEST_F(ConfigChecksTest, a_full_ring_has_a_policy_and_an_age) {
+  const std::string keys = "[buffer]\nwhen_full = \"drop-newest\"\nmax_age = \"30d\"\n";
+  const BufferOptions buffer = load_good(keys + mqtt_driver("topic = \"a/{device}/{tag}\"\n")).buffer;
+  EXPECT_EQ(buffer.ring.when_full, buffer::WhenFull::drop_newest);
+  EXPECT_EQ(buffer.ring.max_age, std::chrono::hours(24 * 30));
+  EXPECT_THAT(only_problem("buffer.max_age = \"1s\""), StartsWith("1 buffer.max_age: must be"));
+}
+
+TEST_F(ConfigChecksTest, a_driver_that_shares_its_thread_with_the_uplinks_is_not_held_back) {
+  const std::string block = "[buffer]\nwhen_full = \"block\"\n";
+  EXPECT_EQ(load_good(block + simulator("s")).buffer.ring.when_full, buffer::WhenFull::block);
+  EXPECT_THAT(only_problem(block + mqtt_driver("topic = \"a/{device}/{tag}\"\n")),
+              AllOf(StartsWith("2 buffer.when_full: cannot be \"block\" beside driver.mqtt \"m\""),
+                    HasSubstr("use \"drop-oldest\" or \"drop-newest\"")));
+  const auto problems = load_bad(block + mqtt_driver("topic = \"a/{device}/{tag}\"\n"));
+  ASSERT_EQ(problems.size(), 1U);
+  EXPECT_THAT(format_problem(problems[0]), HasSubstr(":2:13: error: buffer.when_full"));
+}
+
+TEST_F(ConfigChecksTest, what_nothing_makes_durable_is_not_awaited) {
+  EXPECT_THAT(only_problem("[buffer]\nsync = \"os\"\nack = \"durable\"\n"),
+              StartsWith("3 buffer.ack: cannot be \"durable\" beside sync = \"os\""));
+  EXPECT_EQ(load_good("[buffer]\nsync = \"os\"\nack = \"written\"\n").buffer.ack, AckPolicy::written);
+  EXPECT_EQ(load_good("[buffer]\nsync = \"os\"\n").buffer.ring.sync, buffer::SyncPolicy::os);
+}
+
 TEST_F(ConfigChecksTest, a_gateway_id_fits_into_a_topic) {
   for (const char* id : {"a b", "a/b", "a+", "#", "a\\\"b", "{a}"}) {
     EXPECT_THAT(only_problem("gateway.id = \"" + std::string(id) + "\""), StartsWith("1 gateway.id: must be a name"));

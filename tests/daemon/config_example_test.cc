@@ -35,8 +35,7 @@ TEST_F(ConfigExampleTest, the_buffer_of_the_example_is_read) {
   ring.sync_interval = 250ms;
   EXPECT_EQ(buffer.ring, ring);
   EXPECT_EQ(buffer.ack, AckPolicy::durable);
-  EXPECT_EQ(buffer.when_full, buffer::WhenFull::drop_oldest);
-  EXPECT_EQ(buffer.max_age, std::nullopt);
+  EXPECT_EQ(buffer.ring.when_full, buffer::WhenFull::drop_oldest);
 }
 
 TEST_F(ConfigExampleTest, the_mqtt_driver_of_the_example_is_read) {

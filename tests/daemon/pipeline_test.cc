@@ -54,6 +54,43 @@ TEST_F(PipelineTest, SettlesADriverOnlyWhenTheLogHasItsReadings) {
   EXPECT_EQ(pipeline_.sources()[0].accepted, 2U);
 }
 
+TEST_F(PipelineTest, SettlesWhatIsDroppedOnPurposeOnlyWhenThatIsRecorded) {
+  auto& driver = add_driver("a");
+  log_.drop_readings(true);
+  driver.offer({reading(1), reading(2)});
+  pipeline_.turn();
+  EXPECT_EQ(driver.settled_readings(), 0U);
+  EXPECT_EQ(pipeline_.sources()[0].accepted, 2U);
+  const Position saved = log_.end(Stream::readings);
+  log_.drop_readings(false);
+  driver.offer({reading(3)});
+  pipeline_.turn();
+  EXPECT_EQ(driver.settled_readings(), 0U) << "settling speaks of all that came before";
+  pipeline_.drops_recorded({1, saved.sequence - 1});
+  EXPECT_EQ(driver.settled_readings(), 0U);
+  pipeline_.drops_recorded(saved);
+  EXPECT_EQ(driver.settled_readings(), 3U);
+  driver.offer({reading(4)});
+  pipeline_.turn();
+  EXPECT_EQ(driver.settled_readings(), 4U);
+}
+
+TEST_F(PipelineTest, SettlesNothingThatTheLogRefusesWhenDropsAreRecorded) {
+  auto& driver = add_driver("a");
+  log_.drop_readings(true);
+  driver.offer({reading(1)});
+  pipeline_.turn();
+  log_.refuse_with(ErrorCode::retry);
+  driver.offer({reading(2)});
+  pipeline_.turn();
+  pipeline_.drops_recorded(log_.end(Stream::readings));
+  EXPECT_EQ(driver.settled_readings(), 0U);
+  log_.drop_readings(false);
+  log_.accept_again();
+  pipeline_.turn();
+  EXPECT_EQ(driver.settled_readings(), 2U);
+}
+
 TEST_F(PipelineTest, CollectsNothingMoreWhileTheLogRefuses) {
   auto& first = add_driver("a");
   auto& second = add_driver("b");

@@ -15,8 +15,11 @@ class FakeRingLog final : public buffer::RingLog {
  public:
   void refuse_with(ErrorCode code) { refusal_ = Error{code, "pwrite: No space left on device"}; }
   void accept_again() { refusal_.reset(); }
+  void set_fill(buffer::StreamFill fill) { fill_ = fill; }
   /// Every append that contains this value is invalid.
   void refuse_value(std::int64_t value) { refused_value_ = value; }
+  /// From here on readings take their sequences and are not kept.
+  void drop_readings(bool drop) { drops_ = drop; }
   std::size_t largest_append() const { return largest_append_; }
   const std::vector<Reading>& readings() const { return readings_; }
   const std::vector<std::string>& documents(Stream stream) const {
@@ -36,6 +39,10 @@ class FakeRingLog final : public buffer::RingLog {
     }
     largest_append_ = std::max(largest_append_, readings.size());
     const Position first = end(Stream::readings);
+    if (drops_) {
+      dropped_ += readings.size();
+      return first;
+    }
     readings_.insert(readings_.end(), readings.begin(), readings.end());
     marks_.assign(marks.begin(), marks.end());
     return first;
@@ -52,13 +59,17 @@ class FakeRingLog final : public buffer::RingLog {
   Position end(Stream stream) const override { return {1, 1 + stored(stream)}; }
   Position durable(Stream stream) const override { return end(stream); }
   std::uint64_t stored(Stream stream) const override {
-    return stream == Stream::readings ? readings_.size() : documents(stream).size();
+    return stream == Stream::readings ? readings_.size() + dropped_ : documents(stream).size();
   }
   std::uint64_t bytes(Stream) const override { return 0; }
   buffer::ReadOutcome read(Stream, Position) override { return {}; }
   std::unique_ptr<buffer::DiskReader> disk_reader(Stream) const override { return nullptr; }
   std::uint64_t distance(Stream, Position from, Position to) const override { return to.sequence - from.sequence; }
   void set_passed(Stream, Position) override {}
+  buffer::StreamFill fill(Stream) const override { return fill_; }
+  std::uint64_t dropped() const override { return dropped_; }
+  std::optional<BootTime> undurable_since() const override { return std::nullopt; }
+  std::optional<Error> failure() const override { return refusal_; }
   std::unique_ptr<buffer::LogJob> next_job(BootTime, bool) override { return nullptr; }
   bool finish(std::unique_ptr<buffer::LogJob>) override { return false; }
   std::optional<BootTime> next_deadline() const override { return std::nullopt; }
@@ -69,6 +80,9 @@ class FakeRingLog final : public buffer::RingLog {
   std::optional<Error> refusal_;
   std::optional<std::int64_t> refused_value_;
   std::size_t largest_append_ = 0;
+  bool drops_ = false;
+  std::uint64_t dropped_ = 0;
+  buffer::StreamFill fill_;
   std::vector<Reading> readings_;
   std::array<std::vector<std::string>, kStreamCount> documents_;
   std::vector<QueueMark> marks_;
