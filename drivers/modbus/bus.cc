@@ -86,6 +86,12 @@ BootTime Bus::step(BusBatch& into) {
   return plan_.wake_at(clock_.boot_now());
 }
 
+BootTime Bus::skip() {
+  const BootTime now = clock_.boot_now();
+  status_.count_skipped(plan_.skip_due(now));
+  return plan_.next_due();
+}
+
 bool Bus::connect(BusBatch& into) {
   if (const auto connected = link_.connect(); !connected) {
     connect_at_ = clock_.boot_now() + backoff_.next();

@@ -35,6 +35,9 @@ class Bus {
   /// `into`. Returns when to call again.
   BootTime step(BusBatch& into);
 
+  /// Does nothing of what is due, and counts it. Returns when to call again, if it is still not time for a step.
+  BootTime skip();
+
  private:
   struct BusTag {
     TagId id;

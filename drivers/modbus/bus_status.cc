@@ -19,6 +19,12 @@ void BusStatus::count_missed(std::uint64_t polls) {
   missed_ += polls;
 }
 
+void BusStatus::count_skipped(std::uint64_t polls) {
+  if (polls == 0) return;
+  const std::lock_guard lock(mutex_);
+  skipped_ += polls;
+}
+
 void BusStatus::set_device(std::size_t device, bool up, std::string detail) {
   const std::lock_guard lock(mutex_);
   devices_[device].up = up;
@@ -45,6 +51,7 @@ DriverStatus BusStatus::snapshot() const {
       if (device.requests[i] > 0) into.requests[to_string(static_cast<ModbusResult>(i))] = device.requests[i];
     }
   }
+  status.skipped = skipped_;
   if (missed_ > 0) status.refused["poll_missed"] = missed_;
   return status;
 }

@@ -18,6 +18,7 @@ class BusStatus {
 
   void count_request(std::size_t device, ModbusResult result);
   void count_missed(std::uint64_t polls);
+  void count_skipped(std::uint64_t polls);
   void set_device(std::size_t device, bool up, std::string detail);
   void set_bus(bool up, std::string detail);
 
@@ -36,6 +37,7 @@ class BusStatus {
   bool up_ = false;
   std::string detail_ = "not started";
   std::uint64_t missed_ = 0;
+  std::uint64_t skipped_ = 0;
 };
 
 }  // namespace tidegate::drivers

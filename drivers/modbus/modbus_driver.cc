@@ -21,10 +21,11 @@ namespace {
 
 constexpr std::size_t kBatchesMost = 256;  // waiting for the core: half a minute of a fast bus
 constexpr std::size_t kReadingsACollect = 4096;
+constexpr Duration kSkipPause = std::chrono::milliseconds(50);
 constexpr Duration kWaitMost = std::chrono::hours(1);
 
 // The bus with its thread and its queue to the core. The thread polls while the queue takes what it brings; while the
-// core is held up it waits with the last batch in hand, and the plan counts what is missed.
+// core is held up it waits with the last batch in hand, and skips and counts the polls that are due.
 class ModbusDriver final : public Driver {
  public:
   ModbusDriver(ModbusBusOptions options, DriverContext context, std::vector<TagId> ids,
@@ -87,14 +88,14 @@ class ModbusDriver final : public Driver {
     bool going_on = true;
     while (going_on) {
       const BootTime next = bus.step(batch);
-      going_on = (batch.empty() || deliver(batch)) && wait_until(next);
+      going_on = (batch.empty() || deliver(bus, batch)) && wait_until(next);
     }
     link_->close();
     left_over_ = std::move(batch);
   }
 
-  // Waits for room as long as it takes. False, and `batch` kept, when the driver is to stop.
-  bool deliver(BusBatch& batch) {
+  // Waits for room as long as it takes, polls skipped. False, and `batch` kept, when the driver is to stop.
+  bool deliver(Bus& bus, BusBatch& batch) {
     const std::size_t readings = batch.readings.size();
     queued_readings_.fetch_add(readings, std::memory_order_relaxed);
     bool told = false;
@@ -108,12 +109,20 @@ class ModbusDriver final : public Driver {
       if (!told)
         log_warning(options_.name, "{} batches of readings wait to be logged; polls are skipped", kBatchesMost);
       told = true;
-      std::unique_lock lock(mutex_);
-      changed_.wait(lock, [this] { return stopping_ || has_room_; });
-      if (stopping_) return false;
+      if (!wait_for_room(bus)) return false;
     }
     batch = BusBatch();
     return true;
+  }
+
+  // False when the driver is to stop.
+  bool wait_for_room(Bus& bus) {
+    for (;;) {
+      const Duration until_due = bus.skip() - context_.clock->boot_now();
+      const Duration wait = std::clamp<Duration>(until_due, kSkipPause, kWaitMost);
+      std::unique_lock lock(mutex_);
+      if (changed_.wait_for(lock, wait, [this] { return stopping_ || has_room_; })) return !stopping_;
+    }
   }
 
   bool wait_until(BootTime next) {

@@ -289,8 +289,26 @@ void PollPlan::advance(const Poll& poll, Duration pause, PollOutcome& outcome) {
   enqueue(poll.block);
 }
 
+std::uint64_t PollPlan::skip_due(BootTime now) {
+  std::uint64_t skipped = 0;
+  for (Device& device : devices_) {
+    if (device.state != DeviceState::up) continue;
+    while (!device.queue.empty() && blocks_[device.queue.front()].planned <= now) {
+      const std::uint32_t index = dequeue(device);
+      Block& block = blocks_[index];
+      const auto times = (now - block.planned) / block.read.interval + 1;
+      block.planned += block.read.interval * times;
+      block.attempts = 0;
+      block.skipped = true;
+      skipped += static_cast<std::uint64_t>(times);
+      enqueue(index);
+    }
+  }
+  return skipped;
+}
+
 void PollPlan::note_overload(Block& block, PollOutcome& outcome) {
-  if (outcome.missed > 0) {
+  if (std::exchange(block.skipped, false) || outcome.missed > 0) {
     outcome.overload_began = !block.overloaded;
     block.overloaded = true;
     block.on_time = 0;

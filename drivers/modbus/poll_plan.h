@@ -61,6 +61,12 @@ class PollPlan {
   BootTime wake_at(BootTime now) const;
   PollOutcome done(const Poll& poll, ModbusResult result, BootTime now);
 
+  /// Passes over what is due, because nothing that it would bring could be taken; how many reads that leaves out. The
+  /// next read of each block says that some were missed.
+  std::uint64_t skip_due(BootTime now);
+  /// When a device that answers is to be read next.
+  BootTime next_due() const;
+
   /// The connection is lost: nothing is known of the devices any more, and all of them are due.
   void start_over(BootTime now);
 
@@ -77,6 +83,7 @@ class PollPlan {
     std::uint32_t mute = 0;                  // polls in a row without an answer while the device answered others
     std::optional<std::uint64_t> failed_at;  // the device's count of answers when this block got none
     bool overloaded = false;
+    bool skipped = false;      // since it was read last
     std::uint8_t on_time = 0;  // polls in a row, while overloaded
   };
 
@@ -101,7 +108,6 @@ class PollPlan {
   void enqueue(std::uint32_t block);
   std::uint32_t dequeue(Device& device);
 
-  BootTime next_due() const;
   Device* pick_due(BootTime now);
   Device* pick_probe(BootTime now);
   bool may_probe(const Device& device, BootTime due, BootTime now) const;

@@ -59,7 +59,7 @@ class SimulatorDriver final : public Driver {
   DriverStatus status() const override {
     DriverStatus status;
     status.up = true;
-    if (const auto refused = queue_.counters().refused; refused > 0) status.refused["core_busy"] = refused;
+    status.skipped = queue_.counters().refused;
     return status;
   }
 

@@ -266,6 +266,25 @@ TEST_F(ModbusBus, PollsThatWereMissedAreCountedAndFlaggedOnce) {
   EXPECT_EQ(status_->snapshot().refused.at("poll_missed"), 4U);
 }
 
+TEST_F(ModbusBus, PollsThatAreSkippedAreCountedAsSuchAndFlaggedOnce) {
+  device("boiler", 1, {tag("temp", 0)});
+  run(seconds(3));
+  const std::size_t asked = link_.requests.size();
+  BootTime next = bus_->skip();
+  for (int i = 0; i < 10; ++i) {
+    clock_.advance(next - clock_.boot_now());
+    next = bus_->skip();
+  }
+  EXPECT_EQ(link_.requests.size(), asked);
+  EXPECT_EQ(status_->snapshot().skipped, 10U);
+  clock_.advance(seconds(5));
+  bus_->skip();
+  EXPECT_EQ(status_->snapshot().skipped, 15U);
+  EXPECT_EQ(run(seconds(2)), (std::vector<std::string>{"boiler/temp=null bad poll-missed", "boiler/temp=0 good"}));
+  EXPECT_EQ(run(seconds(2)), (std::vector<std::string>{"boiler/temp=0 good", "boiler/temp=0 good"}));
+  EXPECT_EQ(status_->snapshot().refused.count("poll_missed"), 0U);
+}
+
 TEST_F(ModbusBus, AValueThatIsNoneIsBadAndNeverMadeUp) {
   device("boiler", 3, {tag("temp", 0, ModbusType::float32)});
   link_.value = [](std::uint16_t) { return std::uint16_t{0xFFFF}; };

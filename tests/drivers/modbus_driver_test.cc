@@ -12,6 +12,7 @@
 #include "drivers/modbus/simulated_device.h"
 #include "drivers/modbus/simulated_server.h"
 #include "tests/drivers/pty_line.h"
+#include "tests/support/wait_until.h"
 
 namespace tidegate::drivers {
 namespace {
@@ -315,8 +316,9 @@ TEST_F(ModbusDriverTest, ACoreThatIsHeldUpStopsThePollsAndLosesNothing) {
   const auto held = driver_->status();
   EXPECT_GE(held.queue_bytes, 512 * sizeof(Reading));
   EXPECT_LE(held.queue_bytes, held.queue_capacity_bytes);
+  EXPECT_TRUE(testing::wait_until([&] { return driver_->status().skipped > held.skipped + 20; }, seconds(20)))
+      << "skipped polls are counted while the core is held up, not only afterwards";
   ASSERT_TRUE(collect_until([&] { return count("boiler/t0", Quality::good) >= 300; }));
-  EXPECT_GT(driver_->status().refused.at("poll_missed"), 20U);
   EXPECT_GE(count("boiler/t0", Quality::bad), 1U) << "the hole in the readings is said";
   driver_->stop();
   const std::uint64_t answered = server_->requests(1);
