@@ -166,7 +166,6 @@ ReadOutcome LogReader::take_batch(std::uint64_t sequence) {
 
 void LogReader::join_frames(FrameHeader last, RecordBatch& batch) {
   for (const ScannedFrame* next = peek(); next != nullptr && same_moment(last, next->header); next = peek()) {
-    if (next->header.first != last.end()) return;  // records between them were dropped, or are damaged
     if (batch.size() + next->header.count > kBatchRecordsMax || next->header.first >= place_->segment.end) return;
     last = next->header;
     if (decoder_.append(last, next->body, tags_.tags(), batch) != DecodeStatus::ok) {

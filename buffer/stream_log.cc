@@ -200,8 +200,7 @@ std::shared_ptr<const RecordBatch> StreamLog::decode_memory(std::uint64_t sequen
     return nullptr;
   for (++index; index < tail_.size(); ++index) {
     const MemoryFrame& next = tail_[index];
-    const FrameHeader& before = tail_[index - 1].header;
-    if (!same_moment(before, next.header) || before.end() != next.header.first) break;
+    if (!same_moment(tail_[index - 1].header, next.header)) break;
     if (batch->size() + next.header.count > kBatchRecordsMax) break;
     if (decoder_.append(next.header, next.body_span(), *next.tags, *batch) != DecodeStatus::ok) return nullptr;
   }

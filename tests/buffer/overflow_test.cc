@@ -203,6 +203,36 @@ TEST_F(DropNewestTest, TakesAHoleInTheMiddleForNoDamage) {
   expect_gaps_cover(behind - count, behind);
 }
 
+TEST_F(DropNewestTest, TakesAHoleBetweenTwoFramesOfOneSegmentForWhatItIs) {
+  open();
+  while (log_->fill(Stream::readings).ratio() < 0.94) {
+    append_numbered(1);
+    clock_.advance(std::chrono::milliseconds(300));
+    sync(false);
+  }
+  // At one moment: a frame, many readings that do not fit any more, and a frame that still fits.
+  append_numbered(1);
+  const std::uint64_t first = end();
+  ASSERT_TRUE(log_->append(std::vector<Reading>(40, reading("d/filler", std::string(1000, 'x'))), now(), {}));
+  ASSERT_EQ(log_->dropped(), 40U);
+  log_->set_passed(Stream::readings, {1, first - 50});
+  sync();  // so that the frames do not adjoin
+  append_numbered(1);
+  ASSERT_EQ(end(), first + 41);
+  for (const ReadBack& seen :
+       {read_all(Stream::readings, {1, first - 50}), read_disk(Stream::readings, {1, first - 50})}) {
+    ASSERT_EQ(seen.gone.size(), 1U);
+    EXPECT_EQ(seen.gone[0].second, 40U);
+    EXPECT_EQ(numbers(seen).back(), first + 40);
+  }
+  kill_and_reopen();
+  EXPECT_THAT(log_->recovery().findings, IsEmpty());
+  EXPECT_THAT(disk_.paths(), ::testing::Each(::testing::Not(HasSubstr("quarantine"))));
+  EXPECT_EQ(numbers(read_disk(Stream::readings, {1, first - 50})).back(), first + 40);
+  sync();
+  expect_gaps_cover(first, first + 40);
+}
+
 TEST_F(DropNewestTest, RefusesWhatItCannotTakeForAnotherReason) {
   open();
   overfill(1);

@@ -83,6 +83,10 @@ FinishedProcess GatewayProcess::command(std::vector<std::string> arguments) cons
   return run_to_end(std::move(arguments));
 }
 
+std::vector<std::string> GatewayProcess::tail(const std::string& stream, const std::string& part) const {
+  return lines_with(command({"tail", "--stream", stream, "--from", "0", "--config", config_file()}).output, part);
+}
+
 std::string relay_config(std::uint16_t source_port, std::uint16_t target_port) {
   return "[[driver.mqtt]]\nname = \"local\"\nbroker = \"mqtt://127.0.0.1:" + std::to_string(source_port) +
          "\"\n  [[driver.mqtt.subscribe]]\n  topic = \"plant/{device}/{tag}\"\n  value = \"/value\"\n  time = \"/ts\"\n"

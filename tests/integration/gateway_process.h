@@ -34,6 +34,8 @@ class GatewayProcess {
 
   bool is_running() { return process_ && process_->is_running(); }
   ProcessUnderTest& process() { return *process_; }
+  /// Lines of `tidegate tail` with the whole stream that hold `part`.
+  std::vector<std::string> tail(const std::string& stream, const std::string& part) const;
   std::uint16_t admin_port() const { return admin_port_; }
   std::string directory() const { return directory_.path(); }
   std::string data_directory() const { return directory_ / "data"; }

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <functional>
+#include <utility>
 
 namespace tidegate::testing {
 namespace {
@@ -208,8 +209,25 @@ std::uint64_t BatchChecker::uncovered_holes(const std::string& stream, const Cha
   return uncovered;
 }
 
+std::uint64_t BatchChecker::lost_readings() const {
+  const auto found = gaps_.find("readings");
+  if (found == gaps_.end()) return 0;
+  auto gaps = found->second;
+  std::sort(gaps.begin(), gaps.end(),
+            [](const Stretch& a, const Stretch& b) { return std::pair(a.epoch, a.from) < std::pair(b.epoch, b.from); });
+  std::uint64_t lost = 0;
+  std::uint64_t next = 0;  // sequences go on over epochs
+  for (const Stretch& gap : gaps) {
+    next = std::max(next, gap.from);
+    if (gap.to >= next) lost += gap.to - next + 1;
+    next = std::max(next, gap.to + 1);
+  }
+  return lost;
+}
+
 DeliveryReport BatchChecker::report() const {
   DeliveryReport report = report_;
+  report.lost = lost_readings();
   for (const auto& [stream, chain] : chains_) {
     const auto holes = uncovered_holes(stream, chain);
     report.chain_breaks += holes;

@@ -27,6 +27,7 @@ struct DeliveryReport {
   std::uint64_t malformed = 0;
   std::uint64_t chain_breaks = 0;  // stretches that no batch and no gap record answers for
   std::uint64_t gap_records = 0;
+  std::uint64_t lost = 0;    // readings that gap records name, each once
   std::uint64_t alarms = 0;  // entries of the stream `alarms`
   std::uint32_t epoch = 0;   // the newest of the stream `readings`
   std::vector<std::string> complaints;
@@ -70,6 +71,7 @@ class BatchChecker {
   void follow(Chain& chain, const Parsed& batch);
   void begin_epoch(Chain& chain, const Parsed& batch);
   bool is_as_published(const Parsed& batch, std::size_t index) const;
+  std::uint64_t lost_readings() const;
   std::uint64_t uncovered_holes(const std::string& stream, const Chain& chain) const;
   void complain(std::uint64_t& counter, const std::string& text);
 

@@ -1,0 +1,131 @@
+// The disk fails under the real daemon, and works again.
+#include <gtest/gtest.h>
+#include <sqlite3.h>
+#include <sys/resource.h>
+
+#include <filesystem>
+
+#include "tests/integration/relay_rig.h"
+#include "tests/integration/small_disk.h"
+
+namespace tidegate::testing {
+namespace {
+
+using std::chrono::seconds;
+
+constexpr const char* kFailed = "tidegate_storage_failed";
+
+/// The right to take the state database for oneself, used.
+class DatabaseLock {
+ public:
+  explicit DatabaseLock(const std::string& path) {
+    locked_ = sqlite3_open(path.c_str(), &database_) == SQLITE_OK &&
+              sqlite3_exec(database_, "BEGIN IMMEDIATE", nullptr, nullptr, nullptr) == SQLITE_OK;
+  }
+  DatabaseLock(const DatabaseLock&) = delete;
+  DatabaseLock& operator=(const DatabaseLock&) = delete;
+  ~DatabaseLock() { sqlite3_close(database_); }
+  bool is_locked() const { return locked_; }
+
+ private:
+  sqlite3* database_ = nullptr;
+  bool locked_ = false;
+};
+
+class Storage : public ::testing::Test {
+ protected:
+  void configure(const std::string& buffer) {
+    rig_.gateway().configure("[buffer]\n" + buffer + relay_config(rig_.source().port(), rig_.target().port()));
+  }
+  bool wait_until_failed(bool failed) {
+    return wait_until([&] { return rig_.gateway().metric(kFailed) == (failed ? 1 : 0); }, seconds(30));
+  }
+  /// The alarm was raised and cleared, and nothing that was acknowledged is lost.
+  void expect_well_again() {
+    EXPECT_TRUE(wait_until_failed(false)) << "it does not recover by itself";
+    EXPECT_TRUE(rig_.publisher().wait_for_all(seconds(60)));
+    EXPECT_TRUE(rig_.checker().wait_for_all(seconds(60)));
+    const auto report = rig_.checker().report();
+    EXPECT_EQ(report.distinct, kCount);
+    EXPECT_EQ(report.defects(), 0u) << ::testing::PrintToString(report.complaints);
+    EXPECT_TRUE(rig_.checker().wait_for([](const DeliveryReport& now) { return now.alarms >= 2; }, seconds(20)))
+        << "raised and cleared";
+    EXPECT_TRUE(rig_.gateway().is_running());
+    rig_.gateway().stop();
+    if (HasFailure()) ADD_FAILURE() << rig_.gateway().log();
+  }
+  static constexpr std::uint64_t kCount = 60'000;
+  RelayRig rig_{{kCount, 4'000}};
+};
+
+TEST_F(Storage, LivesThroughAFullDisk) {
+  SmallDisk disk(rig_.gateway().data_directory(), 24 << 20);
+  if (!disk.problem().empty()) GTEST_SKIP() << disk.problem();
+  configure("size = \"8MiB\"\nalarms_size = \"1MiB\"\nevents_size = \"1MiB\"\n");
+  rig_.start_gateway();
+  rig_.publisher().start();
+  ASSERT_TRUE(rig_.publisher().wait_for_acknowledged(2'000, seconds(60)));
+  disk.fill_up();
+  EXPECT_TRUE(wait_until_failed(true));
+  EXPECT_FALSE(lines_with(rig_.gateway().log(), "No space left").empty() &&
+               lines_with(rig_.gateway().log(), "disk is full").empty());
+  const std::uint64_t most = rig_.watch_memory(seconds(4));
+  EXPECT_LT(most, std::uint64_t{64} << 20) << "memory does not grow with what waits";
+  EXPECT_TRUE(rig_.gateway().is_running());
+  disk.free_again();
+  expect_well_again();
+}
+
+TEST_F(Storage, LivesWithoutFileDescriptors) {
+  configure("size = \"1MiB\"\n");
+  rig_.start_gateway();
+  rig_.publisher().start();
+  ASSERT_TRUE(rig_.publisher().wait_for_acknowledged(2'000, seconds(60)));
+  const pid_t pid = rig_.gateway().process().pid();
+  rlimit before{};
+  ASSERT_EQ(::prlimit(pid, RLIMIT_NOFILE, nullptr, &before), 0);
+  const rlimit none{3, before.rlim_max};
+  ASSERT_EQ(::prlimit(pid, RLIMIT_NOFILE, &none, nullptr), 0);
+  EXPECT_TRUE(
+      wait_until([&] { return !lines_with(rig_.gateway().log(), "tidegate/storage raised").empty(); }, seconds(60)));
+  EXPECT_FALSE(lines_with(rig_.gateway().log(), "Too many open files").empty());
+  ASSERT_EQ(::prlimit(pid, RLIMIT_NOFILE, &before, nullptr), 0);
+  expect_well_again();
+}
+
+TEST_F(Storage, LivesWithoutItsDatabase) {
+  configure("");
+  rig_.start_gateway();
+  rig_.publisher().start();
+  ASSERT_TRUE(rig_.publisher().wait_for_acknowledged(2'000, seconds(60)));
+  {
+    const DatabaseLock lock(rig_.gateway().data_directory() + "/state.db");
+    ASSERT_TRUE(lock.is_locked());
+    EXPECT_TRUE(wait_until_failed(true));
+    EXPECT_EQ(rig_.gateway().metric("tidegate_log_taking_records"), 1) << "readings are taken all the same";
+    EXPECT_FALSE(lines_with(rig_.gateway().log(), "cursors are not durable").empty());
+  }
+  expect_well_again();
+}
+
+// The alarm is not forgotten by a kill, and not raised twice.
+TEST_F(Storage, ClearsItsAlarmAfterAKill) {
+  configure("");
+  rig_.start_gateway();
+  rig_.publisher().start();
+  {
+    const DatabaseLock lock(rig_.gateway().data_directory() + "/state.db");
+    ASSERT_TRUE(lock.is_locked());
+    ASSERT_TRUE(wait_until_failed(true));
+    rig_.gateway().kill();
+  }
+  rig_.gateway().start();
+  EXPECT_TRUE(wait_until_failed(false));
+  EXPECT_EQ(rig_.gateway().tail("alarms", "\"state\":\"raised\"").size(), 1U);
+  EXPECT_TRUE(
+      wait_until([&] { return rig_.gateway().tail("alarms", "\"state\":\"cleared\"").size() == 1; }, seconds(20)));
+  rig_.gateway().stop();
+}
+
+}  // namespace
+}  // namespace tidegate::testing
