@@ -66,17 +66,31 @@ void put_drivers(std::string& out, const element& status) {
   });
 }
 
+// Said when it matters: half of the ring waits for an uplink.
+void put_fill(std::string& out, const element& stream) {
+  const double percent = 100 * seconds_of(stream, "fill");
+  if (percent < 50 && !flag_of(stream, "full")) return;
+  const double left = seconds_of(stream, "seconds_left");
+  out += fmt::format("    {:.0f} % of the ring wait for an uplink{}{}\n", percent,
+                     left > 0 ? fmt::format(", full in {:.0f} s", left) : "",
+                     flag_of(stream, "full") ? ", FULL: new readings are dropped or held back" : "");
+}
+
 void put_log(std::string& out, const element& status) {
   element log;
   if (status["log"].get(log) != simdjson::SUCCESS) return;
   out += fmt::format("log    epoch {}, {} syncs, last {:.1f} ms{}\n", count_of(log, "epoch"), count_of(log, "syncs"),
                      seconds_of(log, "last_sync_seconds") * 1000,
                      flag_of(log, "taking_records") ? "" : ", TAKES NO RECORDS");
+  if (const auto problem = text_of(log, "storage_problem"); !problem.empty()) {
+    out += fmt::format("  STORAGE FAILS: {}\n", problem);
+  }
   if (const auto detail = text_of(log, "detail"); !detail.empty()) out += fmt::format("  {}\n", detail);
   each_member(log, "streams", [&](std::string_view name, const element& stream) {
     out += fmt::format("  {:<9} stored {:>12}  {:>8.1f} MiB  {} to {}, durable {}\n", name, count_of(stream, "stored"),
                        static_cast<double>(count_of(stream, "bytes")) / (1024.0 * 1024.0), text_of(stream, "oldest"),
                        text_of(stream, "end"), text_of(stream, "durable"));
+    put_fill(out, stream);
   });
 }
 
