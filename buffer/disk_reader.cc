@@ -24,7 +24,9 @@ struct LogReader::Place {
   std::unique_ptr<FrameScanner> scanner;
   std::optional<ScannedFrame> frame;  // read, not yet consumed
   std::uint64_t next = 0;             // sequence behind the last consumed frame
-  std::string problem;                // what lay before `frame`
+  std::uint64_t section = 0;          // that the known tags belong to, with its epoch
+  std::uint32_t section_epoch = 0;
+  std::string problem;  // what lay before `frame`
   bool at_end = false;
 };
 
@@ -107,6 +109,7 @@ void LogReader::seek(std::uint64_t sequence) {
   place_->scanner = std::make_unique<FrameScanner>(*place_->file, identity.seed(), offset, place_->segment.used_bytes);
   place_->frame.reset();
   place_->at_end = false;
+  place_->section = 0;
   tags_.restart();
 }
 
@@ -122,9 +125,18 @@ const ScannedFrame* LogReader::peek() {
     place_->at_end = true;
     return nullptr;
   }
-  if (place_->frame->header.section_start()) tags_.restart();
+  enter_section(place_->frame->header);
   takes_dictionary(*place_->frame, tags_);
   return &*place_->frame;
+}
+
+// By what the frame says, not by its being the first: that one may be lost, and what the section before has named must
+// not name the tags of this one.
+void LogReader::enter_section(const FrameHeader& header) {
+  if (header.section == place_->section && header.epoch == place_->section_epoch) return;
+  place_->section = header.section;
+  place_->section_epoch = header.epoch;
+  tags_.restart();
 }
 
 void LogReader::consume() {
@@ -189,7 +201,9 @@ void LogReader::learn_tags_ahead() {
   const std::uint64_t behind = place_->frame->offset + place_->frame->header.frame_bytes();
   FrameScanner ahead(*place_->file, identity.seed(), behind, place_->segment.used_bytes);
   while (const auto frame = ahead.next()) {
-    if (frame->header.section_start()) break;
+    if (frame->header.section != place_->frame->header.section || frame->header.epoch != place_->frame->header.epoch) {
+      break;
+    }
     takes_dictionary(*frame, tags_);
   }
 }

@@ -52,6 +52,7 @@ class LogReader final : public DiskReader {
   Result<bool> open(const SegmentRef& segment);
   void seek(std::uint64_t sequence);
   const ScannedFrame* peek();
+  void enter_section(const FrameHeader& header);
   void consume();
   bool was_recycled() const;
   ReadOutcome read_in(const SegmentRef& segment, std::uint64_t sequence);

@@ -45,6 +45,7 @@ struct FrameHeader {
   FrameTimes times;
   Codec codec = Codec::readings;
   std::uint16_t flags = 0;
+  std::uint64_t section = 0;  // sequence of the first record of the section that the frame belongs to
 
   bool section_start() const { return (flags & kSectionStart) != 0; }
   std::uint64_t end() const { return first + count; }

@@ -58,6 +58,7 @@ std::size_t FrameBuilder::build_one(const FrameRun& run, std::size_t done, const
     ++sections_;
     dictionary_.restart();
     section_offset_ = offset;
+    section_ = run.first + done;
     restart_ = false;
     header.flags = kSectionStart;
   }
@@ -73,6 +74,7 @@ std::size_t FrameBuilder::build_one(const FrameRun& run, std::size_t done, const
     restart_ = true;  // the dictionary has numbers now that no frame has stored
     return 0;
   }
+  header.section = section_;
   header.first = run.first + done;
   header.count = static_cast<std::uint32_t>(count);
   header.epoch = run.epoch;

@@ -81,7 +81,8 @@ class FrameBuilder {
   bool restart_ = true;
   std::uint32_t epoch_ = 0;
   std::uint64_t section_offset_ = 0;
-  std::size_t sections_ = 0;  // begun in this build
+  std::uint64_t section_ = 0;  // sequence of its first record
+  std::size_t sections_ = 0;   // begun in this build
   OutBuffer out_;
   std::vector<BuiltFrame> frames_;
 };

@@ -101,8 +101,11 @@ void SegmentContent::add(const FrameHeader& header, std::uint64_t offset) {
     if (first == 0) first = end = header.first;
   }
   if (header.first > end) missing.push_back({end, header.first});
-  if (header.section_start()) {
-    sections.push_back({static_cast<std::uint32_t>(offset), header.epoch, header.first, header.times.wall});
+  // The frame that begins a section can be lost: then the first one that is left of it tells.
+  const std::uint64_t begins = std::max(header.section, end);
+  if (header.section_start() || sections.empty() || sections.back().epoch != header.epoch ||
+      sections.back().first < header.section) {
+    sections.push_back({static_cast<std::uint32_t>(offset), header.epoch, begins, header.times.wall});
   }
   ++frames;
   end = header.end();

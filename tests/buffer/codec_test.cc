@@ -256,11 +256,11 @@ TEST_F(CodecTest, NeverReadsBeyondABodyThatIsCutOrChanged) {
 // The example of docs/ring-log-format.md, byte for byte: whoever changes one changes the other.
 TEST(Frame, IsWhatTheFormatDocumentShows) {
   constexpr std::string_view kDocument =
-      "54474652c0c4b21d4d000000c3cedfa6"
+      "54474652a0783dd24d000000c3cedfa6"
       "08e20100000000000300000003000000"
       "80347cc0648309188009"
       "5f9ed3590000"
-      "01020100000000000000000000000000"
+      "010201000000000008e2010000000000"
       "b0b1b2b3b4b5b6b7b8b9babbbcbdbebf"
       "010700000000000000ac02"
       "0100020b"
@@ -309,6 +309,7 @@ TEST(Frame, HeaderIsRefusedAfterAnyFlippedBit) {
   header.first = 77;
   header.count = 12;
   header.epoch = 3;
+  header.section = 70;
   std::array<std::byte, kFrameHeaderBytes> bytes;
   write_frame_header(header, 5, bytes.data());
   ASSERT_TRUE(read_frame_header(bytes.data(), 5));

@@ -283,6 +283,32 @@ TEST_F(DamageTest, DecodesFramesWhoseTagsWereNamedInALostFrame) {
   EXPECT_EQ(seen.records[3].tag_path, "d/first");
 }
 
+// The second process begins a section with numbers of its own for tags; the frame that says so is lost.
+TEST_F(DamageTest, NamesNoTagByTheNumbersOfASectionBefore) {
+  open();
+  append_numbered(3, "d/first");
+  append_numbered(3, "d/second");
+  sync();
+  kill_and_reopen();
+  append_numbered(3, "d/second");
+  append_numbered(3, "d/first");
+  append_numbered(3, "d/second");
+  sync();
+  const std::string path = only_segment();
+  disk_.flip_bit(path, (frames_of(path)[2].offset + kFrameHeaderBytes) * 8);
+  for (const bool has_database : {true, false}) {
+    if (!has_database) known_ = {};
+    kill_and_reopen();
+    const ReadBack seen = read_all();
+    std::vector<std::uint64_t> left = range(1, 7);
+    for (std::uint64_t sequence = 10; sequence < 16; ++sequence) left.push_back(sequence);
+    ASSERT_EQ(numbers(seen), left);
+    EXPECT_EQ(seen.records[6].tag_path, "d/first");
+    EXPECT_EQ(seen.records[9].tag_path, "d/second");
+    EXPECT_EQ(seen.records[6].at.epoch, 2U);
+  }
+}
+
 TEST_F(DamageTest, ForgetsAQueueMarkWithAnyRecordOfItsAppend) {
   options_.segment_bytes_max = 1 << 20;
   options_.size_max_bytes[0] = 16 << 20;
