@@ -173,6 +173,10 @@ ReadOutcome LogReader::take_batch(std::uint64_t sequence) {
   trim_front(*batch, sequence);
   trim_back(*batch, place_->segment.end);  // what lies behind stands again in the next segment
   const Position behind = batch->end();
+  // Whatever a file says of epochs, reading goes on.
+  if (batch->size() == 0 || snapshot_.epochs.sequence_of(behind, snapshot_.end) <= sequence) {
+    return damaged(sequence, std::max(last.end(), sequence + 1), "the frame's epoch is not the one of its records");
+  }
   return {ReadStatus::ready, std::move(batch), behind, 0};
 }
 

@@ -13,6 +13,8 @@ namespace {
 
 // How far behind the last frame a torn write is looked for.
 constexpr std::size_t kTornBytesMax = 2 * kFrameBodyMax;
+// Where the first frames of a segment are, if it has any.
+constexpr std::uint64_t kFirstFramesMax = kFrameBodyMax + 64 * 1024;
 
 std::optional<SegmentContent> load_footer(const SegmentFile& file, const File& content,
                                           const SegmentIdentity& identity) {
@@ -24,15 +26,9 @@ std::optional<SegmentContent> load_footer(const SegmentFile& file, const File& c
   return footer;
 }
 
-bool has_frames(const SegmentFile& file, const File& content, const SegmentIdentity& identity) {
-  FrameScanner scanner(content, identity.seed(), kBlockBytes, frames_limit(file));
+bool has_frames(const File& content, const SegmentIdentity& identity, std::uint64_t limit) {
+  FrameScanner scanner(content, identity.seed(), kBlockBytes, limit);
   return scanner.next().has_value();
-}
-
-bool begins_with_frame(const File& content, const SegmentIdentity& identity) {
-  std::array<std::byte, kFrameHeaderBytes> head;
-  const auto count = content.read_at(kBlockBytes, head);
-  return count && *count == head.size() && read_frame_header(head.data(), identity.seed());
 }
 
 // Behind the last frame of a segment that was never used before lie zeros, unless a write was torn.
@@ -123,11 +119,17 @@ FileRole role_of(const SegmentFile& file, const File& content, const SegmentIden
     case BlockState::newer:
       return FileRole::newer;
     case BlockState::blank:
-      return begins_with_frame(content, identity) ? FileRole::segment : FileRole::spare;
+      // A file that waits for its use is all zeros, and need not be read to its end to tell.
+      return load_footer(file, content, identity) ||
+                     has_frames(content, identity,
+                                std::min<std::uint64_t>(frames_limit(file), kBlockBytes + kFirstFramesMax))
+                 ? FileRole::segment
+                 : FileRole::spare;
     case BlockState::invalid:
       if (file.bytes == 0) return FileRole::spare;
-      return load_footer(file, content, identity) || has_frames(file, content, identity) ? FileRole::segment
-                                                                                         : FileRole::foreign;
+      return load_footer(file, content, identity) || has_frames(content, identity, frames_limit(file))
+                 ? FileRole::segment
+                 : FileRole::foreign;
     case BlockState::valid:
       break;
   }

@@ -1,6 +1,7 @@
 #include "buffer/stream_log.h"
 
 #include <algorithm>
+#include <array>
 
 #include "buffer/gap_record.h"
 #include "buffer/segment_file.h"
@@ -48,6 +49,8 @@ StreamLog::StreamLog(Shared& shared, RecoveredStream recovered, Position known_d
 
 void StreamLog::take_segments(RecoveredStream& recovered) {
   for (LoadedSegment& segment : recovered.segments) {
+    const bool is_newest = &segment == &recovered.segments.back();
+    const bool restored = !segment.header && restore_header(segment, is_newest ? marks_ : std::vector<QueueMark>());
     Stored stored{segment.identity.number, segment.file_bytes, 0, std::move(segment.content)};
     if (segment.sealed) {
       stored.footer_at = (segment.header ? segment.header->segment_bytes : segment.file_bytes) - kBlockBytes;
@@ -55,7 +58,7 @@ void StreamLog::take_segments(RecoveredStream& recovered) {
     }
     if (segment.header) stored.begun = segment.header->times;
     // What another process wrote and did not sync is only in the page cache.
-    if (stored.content.end > durable_) unsynced_.push_back({stored.number, nullptr, false});
+    if (stored.content.end > durable_ || restored) unsynced_.push_back({stored.number, nullptr, false});
     segments_.push_back(std::move(stored));
   }
   for (const LoadedSegment& segment : recovered.superseded) {
@@ -100,18 +103,28 @@ void StreamLog::seal_recovered() {
   }
 }
 
-// The first file that fits waits for its use, all others go.
+// A header that is damaged costs nothing as long as somebody knows the log's id; it is written again, so that the file
+// tells by itself. There is nothing in the block that could be lost.
+bool StreamLog::restore_header(const LoadedSegment& segment, const std::vector<QueueMark>& marks) const {
+  SegmentHeader header;
+  header.identity = segment.identity;
+  header.first = segment.content.first;
+  header.epoch = segment.content.sections.empty() ? segment.content.last_epoch : segment.content.sections.front().epoch;
+  header.segment_bytes = segment.sealed ? segment.file_bytes : std::max(segment.file_bytes, segment_bytes_);
+  header.boot_id = shared_.boot_id;
+  header.times = {segment.content.wall_from, {}, ClockQuality::unsynced};
+  header.recycled = true;  // it may be
+  header.marks = marks;
+  std::array<std::byte, kBlockBytes> block;
+  write_segment_header(header, block.data());
+  const auto file = shared_.files.open(segment.path, OpenMode::write);
+  return file && (*file)->write_at(0, block);
+}
+
+// None is used under the number that it has: it may have been begun, and lost its header in a power cut; frames of then
+// would pass for new ones. Those that fit get another number when the next segment is made ahead.
 void StreamLog::take_spares(RecoveredStream& recovered) {
-  const std::uint64_t newest = segments_.empty() ? 0 : segments_.back().number;
-  for (const SegmentFile& file : recovered.spares) {
-    if (!spare_ && file.bytes == segment_bytes_ && file.number > newest) {
-      if (auto opened = shared_.files.open(file.path, OpenMode::write)) {
-        spare_ = Spare{file.number, std::move(*opened), file.header.state != BlockState::blank};
-        continue;
-      }
-    }
-    condemned_.push_back({file.number, file.bytes, {}, stream_, 0});
-  }
+  for (const SegmentFile& file : recovered.spares) condemned_.push_back({file.number, file.bytes, {}, stream_, 0});
 }
 
 std::string StreamLog::path(std::uint64_t number) const { return directory_ + "/" + segment_name(number); }

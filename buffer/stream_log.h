@@ -150,6 +150,7 @@ class StreamLog {
   void add_missing(SequenceRange range);
   void take_segments(RecoveredStream& recovered);
   void take_spares(RecoveredStream& recovered);
+  bool restore_header(const LoadedSegment& segment, const std::vector<QueueMark>& marks) const;
   void seal_recovered();
   void resume(const LoadedSegment& segment);
   ReadOutcome gone(std::uint64_t from, std::uint64_t to) const;

@@ -309,6 +309,50 @@ TEST_F(DamageTest, NamesNoTagByTheNumbersOfASectionBefore) {
   }
 }
 
+// As a power cut can leave it: the header is not there, frames behind it are.
+TEST_F(DamageTest, TakesAFileWithFramesForNoSpareThoughItsHeaderIsZero) {
+  open();
+  append_numbered(3);
+  append_numbered(4);
+  sync();
+  auto content = disk_.content(only_segment());
+  const std::uint64_t second = frames_of(only_segment())[1].offset;
+  std::fill_n(content.begin(), second, std::byte{0});
+  disk_.set_content(only_segment(), content);
+  kill_and_reopen();
+  EXPECT_EQ(numbers(read_all()), range(4, 8));
+  EXPECT_THAT(log_->recovery().findings, Contains(HasSubstr("the segment header is damaged")));
+}
+
+TEST_F(DamageTest, UsesNoFileUnderTheNumberThatItIsFoundWith) {
+  open();
+  append_numbered(3);
+  sync();
+  const std::string path = only_segment();
+  auto content = disk_.content(path);
+  content.assign(content.size(), std::byte{0});
+  disk_.set_content(path, content);
+  known_ = {};
+  kill_and_reopen();
+  append_numbered(1);
+  EXPECT_NE(segment_files().back(), path);
+}
+
+TEST_F(DamageTest, WritesADamagedHeaderAgainSoThatTheFileSpeaksForItself) {
+  open();
+  append_numbered(5);
+  sync();
+  save();
+  disk_.flip_bit(only_segment(), 100);
+  kill_and_reopen();
+  EXPECT_THAT(log_->recovery().findings, Contains(HasSubstr("the segment header is damaged")));
+  sync();
+  known_ = {};  // nobody but the file knows the log's id now
+  kill_and_reopen();
+  EXPECT_EQ(numbers(read_all()), range(1, 6));
+  EXPECT_THAT(log_->recovery().findings, IsEmpty());
+}
+
 TEST_F(DamageTest, ForgetsAQueueMarkWithAnyRecordOfItsAppend) {
   options_.segment_bytes_max = 1 << 20;
   options_.size_max_bytes[0] = 16 << 20;

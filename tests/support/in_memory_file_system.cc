@@ -92,6 +92,7 @@ Result<std::unique_ptr<File>> InMemoryFileSystem::open(const std::string& path, 
     if (!directories_.contains(parent_of(path)))
       return tidegate::fail(ErrorCode::invalid, path + ": no such directory");
     found = files_.emplace(path, std::make_shared<Node>()).first;
+    changes_[parent_of(path)].push_back({{path, found->second}});
   }
   if (found == files_.end()) return tidegate::fail(ErrorCode::invalid, path + ": no such file");
   return std::make_unique<OpenFile>(*this, path, found->second, mode != OpenMode::read);
@@ -102,6 +103,7 @@ Result<void> InMemoryFileSystem::rename(const std::string& from, const std::stri
   if (auto allowed = step(Operation::rename, from); !allowed) return allowed;
   const auto found = files_.find(from);
   if (found == files_.end()) return tidegate::fail(ErrorCode::invalid, from + ": no such file");
+  changes_[parent_of(from)].push_back({{to, found->second}, {from, nullptr}});
   files_[to] = found->second;
   files_.erase(from);
   return {};
@@ -111,6 +113,7 @@ Result<void> InMemoryFileSystem::remove(const std::string& path) {
   const std::lock_guard lock(mutex_);
   if (auto allowed = step(Operation::remove, path); !allowed) return allowed;
   if (files_.erase(path) == 0) return tidegate::fail(ErrorCode::invalid, path + ": no such file");
+  changes_[parent_of(path)].push_back({{path, nullptr}});
   return {};
 }
 
@@ -135,6 +138,7 @@ Result<void> InMemoryFileSystem::make_directory(const std::string& path) {
 Result<void> InMemoryFileSystem::sync_directory(const std::string& path) {
   const std::lock_guard lock(mutex_);
   if (auto allowed = step(Operation::sync_directory, path); !allowed) return allowed;
+  changes_.erase(path);
   std::erase_if(durable_names_, [&](const auto& entry) { return parent_of(entry.first) == path; });
   for (const auto& entry : files_) {
     if (parent_of(entry.first) == path) durable_names_.insert(entry);
@@ -162,13 +166,68 @@ std::size_t InMemoryFileSystem::count(Operation operation) const {
 void InMemoryFileSystem::lose_unsynced() {
   const std::lock_guard lock(mutex_);
   files_ = durable_names_;
+  changes_.clear();
   for (auto& [path, node] : files_) node->content = node->synced;
+}
+
+void InMemoryFileSystem::apply(const Change& change) {
+  if (change.node) {
+    durable_names_[change.path] = change.node;
+  } else {
+    durable_names_.erase(change.path);
+  }
+}
+
+void InMemoryFileSystem::power_cut(std::mt19937_64& random) {
+  const std::lock_guard lock(mutex_);
+  for (const auto& [directory, changes] : changes_) {
+    const std::size_t kept = random() % (changes.size() + 1);
+    for (std::size_t i = 0; i < kept; ++i) {
+      for (const Change& change : changes[i]) apply(change);
+    }
+  }
+  changes_.clear();
+  files_ = durable_names_;
+  for (auto& [path, node] : files_) cut_content(*node, random);
+}
+
+void InMemoryFileSystem::cut_content(Node& node, std::mt19937_64& random) {
+  constexpr std::size_t kSector = 512;
+  enum class Fate : std::uint8_t { none, all, first, any, count };
+  const auto fate = static_cast<Fate>(random() % static_cast<std::uint64_t>(Fate::count));
+  const std::size_t grown = std::max(node.content.size(), node.synced.size());
+  std::vector<std::byte> left = node.synced;
+  const bool keeps_length = fate == Fate::all || (fate != Fate::none && random() % 2 == 0);
+  left.resize(keeps_length ? grown : node.synced.size() + random() % (grown - node.synced.size() + 1));
+  if (fate == Fate::none && random() % 2 == 0) left.resize(node.synced.size());
+  node.content.resize(grown);
+  std::vector<std::size_t> unsynced;
+  for (std::size_t at = 0; at < left.size(); at += kSector) {
+    const std::size_t end = std::min(at + kSector, left.size());
+    if (!std::equal(left.begin() + static_cast<std::ptrdiff_t>(at), left.begin() + static_cast<std::ptrdiff_t>(end),
+                    node.content.begin() + static_cast<std::ptrdiff_t>(at))) {
+      unsynced.push_back(at);
+    }
+  }
+  const std::size_t first = unsynced.empty() ? 0 : random() % (unsynced.size() + 1);
+  for (std::size_t i = 0; i < unsynced.size(); ++i) {
+    const bool kept =
+        fate == Fate::all || (fate == Fate::first && i < first) || (fate == Fate::any && random() % 2 == 0);
+    const bool torn = fate != Fate::none && i == first && random() % 4 == 0;
+    if (!kept && !torn) continue;
+    const std::size_t length = std::min(kSector, left.size() - unsynced[i]);
+    std::copy_n(node.content.begin() + static_cast<std::ptrdiff_t>(unsynced[i]), torn ? random() % length : length,
+                left.begin() + static_cast<std::ptrdiff_t>(unsynced[i]));
+  }
+  node.content = left;
+  node.synced = std::move(left);
 }
 
 void InMemoryFileSystem::wipe() {
   const std::lock_guard lock(mutex_);
   files_.clear();
   durable_names_.clear();
+  changes_.clear();
   directories_ = {"."};
   failures_.clear();
   counts_.clear();
