@@ -232,7 +232,7 @@ void Session::report_link(LinkState state) {
   if (handlers_.link) handlers_.link(state);
 }
 
-/// The end of a session, to wait for.
+/// Something that the calls thread comes to, to wait for.
 class Ending {
  public:
   void tell() {
@@ -271,6 +271,10 @@ class PahoClient final : public Client {
     if (!started_) return;
     const BootTime deadline = clock_.boot_now() + grace;
     if (!std::exchange(stopped_, true)) {
+      // First what waits for the calls thread: it is on its way only when Paho has it.
+      const auto handed_over = std::make_shared<Ending>();
+      CallsThread::instance().post([handed_over] { handed_over->tell(); });
+      handed_over->wait(grace / 2);
       session_->wait_until_acknowledged(grace / 2);
       CallsThread::instance().post([session = session_, ending = ending_]() mutable {
         session->tear_down();
