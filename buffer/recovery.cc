@@ -256,20 +256,22 @@ class StreamRecovery {
     quarantine_.copy(last.identity, **content, last.end_offset, last.end_offset + last.torn_bytes);
   }
 
-  // The newest segment's header and frames say it all; a sealed one says it only in its frames.
+  // The newest segment's header and frames say it all. Where its header is lost, those before it are asked too.
   void take_marks_of_newest() {
     if (result_.segments.empty()) return;
-    const LoadedSegment& newest = result_.segments.back();
-    if (!newest.sealed) {
-      result_.marks = newest.marks;
-      return;
-    }
+    std::size_t first = result_.segments.size() - 1;
+    while (first > 0 && !result_.segments[first].header) --first;
+    for (; first < result_.segments.size(); ++first) take_marks(result_.marks, marks_of(result_.segments[first]));
+  }
+
+  // A sealed segment says it only in its frames.
+  std::vector<QueueMark> marks_of(const LoadedSegment& segment) {
+    if (!segment.sealed) return segment.marks;
     const auto file = std::find_if(found_.segments.begin(), found_.segments.end(),
-                                   [&](const SegmentFile& one) { return one.path == newest.path; });
-    const auto content = files_.open(newest.path, OpenMode::read);
-    if (content && file != found_.segments.end()) {
-      result_.marks = scan_segment(*file, **content, newest.identity).marks;
-    }
+                                   [&](const SegmentFile& one) { return one.path == segment.path; });
+    const auto content = files_.open(segment.path, OpenMode::read);
+    if (!content || file == found_.segments.end()) return {};
+    return scan_segment(*file, **content, segment.identity).marks;
   }
 
   FileSystem& files_;
