@@ -113,6 +113,20 @@ void LogReader::seek(std::uint64_t sequence) {
   tags_.restart();
 }
 
+// The first record of the segment in a frame of that time or later. Leaves no segment open.
+Result<std::optional<std::uint64_t>> LogReader::first_taken_in_at(WallTime time, const SegmentRef& segment) {
+  auto opened = open(segment);
+  const auto place = std::exchange(place_, nullptr);
+  if (!opened) return tl::unexpected(opened.error());
+  if (!*opened) return std::nullopt;
+  const SegmentIdentity identity{snapshot_.log_id, snapshot_.stream, segment.number};
+  FrameScanner scanner(*place->file, identity.seed(), kBlockBytes, segment.used_bytes);
+  while (const auto frame = scanner.next()) {
+    if (frame->header.times.wall >= time) return frame->header.first;
+  }
+  return std::nullopt;
+}
+
 const ScannedFrame* LogReader::peek() {
   if (place_->frame) return &*place_->frame;
   if (place_->at_end) return nullptr;

@@ -23,6 +23,7 @@ struct SegmentRef {
   std::uint64_t used_bytes = 0;  // behind the last frame
   std::uint64_t footer_at = 0;   // 0: none, `sections` says where sections begin
   std::vector<SectionEntry> sections;
+  WallTime wall_to{};  // the latest of its frames
 };
 
 /// One stream as it stands at one moment.
@@ -44,10 +45,13 @@ class LogReader final : public DiskReader {
   ~LogReader() override;
 
   Result<ReadOutcome> read(Position from) override;
+  Result<std::optional<Position>> find(const ReadPlace& place) override;
 
  private:
   struct Place;  // in the segment that is open
 
+  Result<std::optional<Position>> find_time(WallTime time);
+  Result<std::optional<std::uint64_t>> first_taken_in_at(WallTime time, const SegmentRef& segment);
   Result<bool> move_to(std::uint64_t sequence, const SegmentRef& segment);
   Result<bool> open(const SegmentRef& segment);
   void seek(std::uint64_t sequence);

@@ -66,8 +66,11 @@ std::optional<RecordedGap> parse_gap(std::string_view document) {
   const std::uint64_t first = number(field(document, "first"));
   const std::uint64_t last = number(field(document, "last"));
   if (!stream || first == 0 || last < first || last == UINT64_MAX) return std::nullopt;
-  const bool is_drop = field(document, "reason") == R"("drop-newest")";
-  return RecordedGap{*stream, static_cast<std::uint32_t>(number(field(document, "epoch"))), {first, last + 1}, is_drop};
+  std::string_view reason = field(document, "reason");
+  if (reason.size() >= 2) reason = reason.substr(1, reason.size() - 2);
+  if (reason == "skipped") return std::nullopt;
+  return RecordedGap{
+      *stream, static_cast<std::uint32_t>(number(field(document, "epoch"))), {first, last + 1}, std::string(reason)};
 }
 
 }  // namespace tidegate::buffer

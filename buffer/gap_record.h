@@ -17,12 +17,15 @@ std::vector<SequenceRange> without(SequenceRange range, std::span<const Sequence
 /// The documents for `events` that record a loss: one for each epoch.
 std::vector<std::string> gap_documents(Stream stream, const Loss& loss, const EpochTable& epochs, std::uint64_t end);
 
-/// A gap that a document of `events` records; nothing when it is something else.
+/// A gap that a document of `events` records; nothing when it is something else, such as what one uplink alone skipped.
 struct RecordedGap {
   Stream stream = Stream::readings;
   std::uint32_t epoch = 0;
   SequenceRange range;
-  bool is_drop = false;  // dropped on purpose as the newest: no damage
+  std::string reason;
+
+  /// Dropped on purpose as the newest: no damage.
+  bool is_drop() const { return reason == "drop-newest"; }
 };
 std::optional<RecordedGap> parse_gap(std::string_view document);
 

@@ -93,8 +93,8 @@ LogSnapshot snapshot_of(const InspectedStream& stream, const std::string& log_di
     if (!snapshot.segments.empty()) {
       snapshot.segments.back().end = std::min(snapshot.segments.back().end, content.first);
     }
-    snapshot.segments.push_back(
-        {segment.identity.number, content.first, content.end, segment.end_offset, 0, content.sections});
+    snapshot.segments.push_back({segment.identity.number, content.first, content.end, segment.end_offset, 0,
+                                 content.sections, content.wall_to});
     snapshot.end = content.end;
   }
   return snapshot;
@@ -158,6 +158,35 @@ void check_tail(FileSystem& files, const SegmentFile& file, const LoadedSegment&
                                        segment.end_offset, segment.content.end, sealed.content.end - 1));
 }
 
+// A time that nothing was taken in at or after is behind everything.
+Result<Position> place_in(LogReader& reader, const ReadPlace& place) {
+  auto found = reader.find(place);
+  if (found && !*found) found = reader.find({ReadPlace::Kind::end, {}, {}});
+  if (!found) return tl::unexpected(found.error());
+  return **found;
+}
+
+Result<void> read_range(LogReader& reader, const ReadRange& range,
+                        const std::function<bool(const RecordBatch&)>& visit) {
+  auto from = place_in(reader, range.from);
+  if (!from) return tl::unexpected(from.error());
+  auto to = place_in(reader, range.to.value_or(ReadPlace{ReadPlace::Kind::end, {}, {}}));
+  if (!to) return tl::unexpected(to.error());
+  while (*from < *to) {
+    auto outcome = reader.read(*from);
+    if (!outcome) return tl::unexpected(outcome.error());
+    if (outcome->status == ReadStatus::at_end) break;
+    if (outcome->batch) {
+      RecordBatch batch = *outcome->batch;
+      if (Position{batch.epoch, batch.first} >= *to) break;
+      if (batch.end() > *to && batch.epoch == to->epoch) trim_back(batch, to->sequence);
+      if (!visit(batch)) break;
+    }
+    from = outcome->next;
+  }
+  return {};
+}
+
 }  // namespace
 
 Result<std::vector<SegmentSummary>> inspect_log(FileSystem& files, const std::string& log_directory) {
@@ -184,20 +213,14 @@ Result<std::vector<SegmentSummary>> inspect_log(FileSystem& files, const std::st
   return summaries;
 }
 
-Result<void> read_log(FileSystem& files, const std::string& log_directory, TagRegistry& tags, Stream stream,
-                      Position from, const std::function<bool(const RecordBatch&)>& visit) {
+Result<void> read_log(FileSystem& files, const std::string& log_directory, TagRegistry& tags, const ReadRange& range,
+                      const std::function<bool(const RecordBatch&)>& visit) {
   auto streams = inspect_streams(files, log_directory);
   if (!streams) return tl::unexpected(streams.error());
   for (const InspectedStream& found : *streams) {
-    if (found.files.stream != stream) continue;
+    if (found.files.stream != range.stream) continue;
     LogReader reader(files, tags, snapshot_of(found, log_directory), nullptr);
-    for (;;) {
-      auto outcome = reader.read(from);
-      if (!outcome) return tl::unexpected(outcome.error());
-      if (outcome->status == ReadStatus::at_end) break;
-      if (outcome->batch && !visit(*outcome->batch)) break;
-      from = outcome->next;
-    }
+    if (auto read = read_range(reader, range, visit); !read) return read;
   }
   return {};
 }

@@ -1,9 +1,11 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "buffer/read_place.h"
 #include "core/error.h"
 #include "core/file_system.h"
 #include "core/record.h"
@@ -27,8 +29,15 @@ struct SegmentSummary {
 
 Result<std::vector<SegmentSummary>> inspect_log(FileSystem& files, const std::string& log_directory);
 
-/// Calls `visit` with every readable batch of the stream at or behind `from`, oldest first, until it returns false.
-Result<void> read_log(FileSystem& files, const std::string& log_directory, TagRegistry& tags, Stream stream,
-                      Position from, const std::function<bool(const RecordBatch&)>& visit);
+/// Which records to read: those from one place on that lie before the other, if there is one.
+struct ReadRange {
+  Stream stream = Stream::readings;
+  ReadPlace from;
+  std::optional<ReadPlace> to;
+};
+
+/// Calls `visit` with every readable batch of the range, cut to it, oldest first, until it returns false.
+Result<void> read_log(FileSystem& files, const std::string& log_directory, TagRegistry& tags, const ReadRange& range,
+                      const std::function<bool(const RecordBatch&)>& visit);
 
 }  // namespace tidegate::buffer

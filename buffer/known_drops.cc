@@ -25,7 +25,7 @@ const std::vector<RecordedGap>& KnownDrops::recorded() {
 std::vector<SequenceRange> KnownDrops::joined(Stream stream, const std::vector<RecordedGap>& gaps) const {
   std::vector<SequenceRange> ranges;
   for (const RecordedGap& gap : gaps) {
-    if (gap.is_drop && gap.stream == stream) ranges.push_back(gap.range);
+    if (gap.is_drop() && gap.stream == stream) ranges.push_back(gap.range);
   }
   for (const DroppedRange& range : saved_) {
     if (range.stream == stream) ranges.push_back({range.first, range.last + 1});
@@ -51,7 +51,7 @@ std::vector<Loss> KnownDrops::unrecorded(Stream stream) {
     if (range.stream != stream) continue;
     std::vector<SequenceRange> known;
     for (const RecordedGap& gap : recorded()) {
-      if (gap.is_drop && gap.stream == stream && gap.epoch == range.epoch) known.push_back(gap.range);
+      if (gap.is_drop() && gap.stream == stream && gap.epoch == range.epoch) known.push_back(gap.range);
     }
     sort_ranges(known);
     for (const SequenceRange& part : without({range.first, range.last + 1}, known)) {

@@ -8,6 +8,7 @@
 
 #include "buffer/age_retention.h"
 #include "buffer/gap_record.h"
+#include "buffer/loss_ledger.h"
 #include "buffer/recorded_gaps.h"
 #include "buffer/recovery.h"
 #include "buffer/stream_log.h"
@@ -76,6 +77,13 @@ class StreamsLog final : public RingLog {
   std::uint64_t distance(Stream stream, Position from, Position to) const override {
     return log(stream).distance(from, to);
   }
+  std::uint64_t sequence_of(Stream stream, Position position) const override {
+    return log(stream).sequence_of(position);
+  }
+  Position position_of(Stream stream, std::uint64_t sequence) const override {
+    return log(stream).position_of(sequence);
+  }
+  std::vector<LostPart> explain(Stream stream, Position from, Position next) override;
   void set_passed(Stream stream, Position passed) override { log(stream).set_passed(passed); }
   StreamFill fill(Stream stream) const override { return log(stream).fill(); }
   std::uint64_t dropped() const override { return log(Stream::readings).drops().total(); }
@@ -108,6 +116,7 @@ class StreamsLog final : public RingLog {
   AgeRetention age_{std::nullopt, std::nullopt};
   bool job_out_ = false;
   std::optional<std::vector<RecordedGap>> recorded_;
+  std::array<LossLedger, kStreamCount> ledgers_;
 };
 
 LogState StreamsLog::state() const {
@@ -284,6 +293,29 @@ bool StreamsLog::record_condemned(StreamLog& stream) {
   return recorded;
 }
 
+// What an earlier process recorded is looked up when it is needed.
+std::vector<LostPart> StreamsLog::explain(Stream stream, Position from, Position next) {
+  const StreamLog& of = log(stream);
+  const SequenceRange range{of.sequence_of(from), next.sequence};
+  const auto is_open = [](const LossLedger::Part& part) { return part.reason.empty(); };
+  LossLedger all = ledgers_[index_of(stream)];
+  for (const Loss& dropped : of.drops().pending()) all.note(dropped.range, dropped.reason);
+  auto parts = all.explain(range);
+  if (std::any_of(parts.begin(), parts.end(), is_open) && know_recorded()) {
+    for (const RecordedGap& gap : *recorded_) {
+      if (gap.stream == stream && of.epoch_of(gap.range.first) == gap.epoch) all.note(gap.range, gap.reason);
+    }
+    parts = all.explain(range);
+  }
+  std::vector<LostPart> explained;
+  for (const auto& part : parts) {
+    const char* const guess = part.range.first < of.oldest_sequence() ? "overflow" : "corruption";
+    explained.push_back({of.position_of(part.range.end), part.range.count(), is_open(part) ? guess : part.reason});
+  }
+  if (!explained.empty()) explained.back().next = next;
+  return explained;
+}
+
 bool StreamsLog::append_gaps(StreamLog& stream, const std::vector<Loss>& losses) {
   std::vector<std::string> documents;
   for (const Loss& loss : losses) {
@@ -292,6 +324,10 @@ bool StreamsLog::append_gaps(StreamLog& stream, const std::vector<Loss>& losses)
   if (documents.empty()) return true;
   const FrameTimes now{shared_.clock.wall_now(), shared_.clock.boot_now(), shared_.clock.quality()};
   if (!log(Stream::events).append({{}, documents}, now, {})) return false;
+  for (std::size_t i = 0; i < kStreamCount; ++i) {
+    if (streams_[i].get() != &stream) continue;
+    for (const Loss& loss : losses) ledgers_[i].note(loss.range, loss.reason);
+  }
   for (const std::string& document : documents) log_warning("log", "records are lost: {}", document);
   return true;
 }

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "buffer/options.h"
+#include "buffer/read_place.h"
 #include "core/clock.h"
 #include "core/file_system.h"
 #include "core/record.h"
@@ -77,6 +78,17 @@ class DiskReader {
   virtual ~DiskReader() = default;
   /// The frame that holds `from`, or the first behind it. `at_end` at the end of what this reader knows.
   virtual Result<ReadOutcome> read(Position from) = 0;
+  /// Where a place is; a time is looked for in the segments' footers and then in one segment, a sequence that is not
+  /// given out yet stays as it is, and what is before the oldest record means that one. Nothing for a time when no
+  /// record was taken in at it or later.
+  virtual Result<std::optional<Position>> find(const ReadPlace& place) = 0;
+};
+
+/// Records that a consumer finds gone, and why: "overflow", "corruption", as the gap record says.
+struct LostPart {
+  Position next;  // behind them
+  std::uint64_t lost = 0;
+  std::string reason;
 };
 
 /// Slow work of the log: fdatasync, making and reserving segments, removing old ones. Made by RingLog::next_job on the
@@ -150,8 +162,15 @@ class RingLog {
   /// Records of the stream in [from, to), whatever the epochs; what is known to be missing does not count.
   virtual std::uint64_t distance(Stream stream, Position from, Position to) const = 0;
 
+  /// The sequence that a position means; a position behind the end of its epoch means the first of the next one.
+  virtual std::uint64_t sequence_of(Stream stream, Position position) const = 0;
+  /// The position of a sequence.
+  virtual Position position_of(Stream stream, std::uint64_t sequence) const = 0;
+  /// Why the records from `from` up to `next` are gone, for an outcome `gone`: parts that follow each other.
+  virtual std::vector<LostPart> explain(Stream stream, Position from, Position next) = 0;
+
   /// Every configured uplink that carries the stream has passed this; what lies before it is no loss when it is
-  /// evicted.
+  /// evicted. May go back, when one is to be given records again.
   virtual void set_passed(Stream stream, Position passed) = 0;
   virtual StreamFill fill(Stream stream) const = 0;
   /// Readings dropped on purpose since the log was opened.

@@ -34,6 +34,9 @@ constexpr const char* kSchema =
     " passed_epoch INTEGER, passed INTEGER, delivered INTEGER, filtered INTEGER, dropped INTEGER,"
     " PRIMARY KEY (uplink, stream)) WITHOUT ROWID;"
     "CREATE TABLE IF NOT EXISTS rules (id INTEGER PRIMARY KEY CHECK (id = 1), state BLOB);"
+    // Beside `cursors`, so that programs that do not know of it go on working with that table.
+    "CREATE TABLE IF NOT EXISTS accounts (uplink TEXT, stream INTEGER, name TEXT, value INTEGER,"
+    " PRIMARY KEY (uplink, stream, name)) WITHOUT ROWID;"
     "CREATE TABLE IF NOT EXISTS counters (name TEXT PRIMARY KEY, value INTEGER) WITHOUT ROWID;"
     "CREATE TABLE IF NOT EXISTS dropped (stream INTEGER, first INTEGER, epoch INTEGER, last INTEGER,"
     " time_from INTEGER, time_to INTEGER, PRIMARY KEY (stream, first)) WITHOUT ROWID;";
@@ -44,7 +47,7 @@ bool same(const EpochRange& a, const EpochRange& b) {
 
 bool same(const StoredCursor& a, const StoredCursor& b) {
   return a.uplink == b.uplink && a.stream == b.stream && a.acked_to == b.acked_to && a.passed_to == b.passed_to &&
-         a.delivered == b.delivered && a.filtered == b.filtered && a.dropped == b.dropped;
+         a.delivered == b.delivered && a.filtered == b.filtered && a.dropped == b.dropped && a.accounts == b.accounts;
 }
 
 std::optional<Stream> stream_of(std::uint64_t number) {
@@ -56,8 +59,8 @@ std::uint64_t number_of(Stream stream) { return static_cast<std::uint64_t>(strea
 
 struct Statements {
   SqliteStatement begin, commit, rollback;
-  SqliteStatement put_log, put_durable, put_epoch, drop_epoch, put_cursor, put_rules, put_counter, drop_dropped,
-      put_dropped;
+  SqliteStatement put_log, put_durable, put_epoch, drop_epoch, put_cursor, put_account, put_rules, put_counter,
+      drop_dropped, put_dropped;
 };
 
 Result<void> prepare_all(SqliteDatabase& database, Statements& statements) {
@@ -70,6 +73,7 @@ Result<void> prepare_all(SqliteDatabase& database, Statements& statements) {
       {&statements.put_epoch, "INSERT OR REPLACE INTO epochs VALUES (?, ?, ?, ?)"},
       {&statements.drop_epoch, "DELETE FROM epochs WHERE stream = ? AND epoch = ?"},
       {&statements.put_cursor, "INSERT OR REPLACE INTO cursors VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"},
+      {&statements.put_account, "INSERT OR REPLACE INTO accounts VALUES (?, ?, ?, ?)"},
       {&statements.put_rules, "INSERT OR REPLACE INTO rules VALUES (1, ?)"},
       {&statements.drop_dropped, "DELETE FROM dropped"},
       {&statements.put_dropped, "INSERT OR REPLACE INTO dropped VALUES (?, ?, ?, ?, ?, ?)"},
@@ -112,6 +116,8 @@ class SqliteStateStore final : public StateStore {
   Result<void> put_log(const LogState& log);
   Result<void> put_epochs(const std::vector<EpochRange>& epochs);
   Result<void> put_dropped(const std::vector<DroppedRange>& dropped);
+  Result<void> load_accounts(Checkpoint& checkpoint);
+  Result<void> put_accounts(const StoredCursor& cursor);
   Result<void> put_cursors(const std::vector<StoredCursor>& cursors);
   Result<void> put_counters(const std::map<std::string, std::uint64_t>& counters);
 
@@ -126,6 +132,7 @@ Result<Checkpoint> SqliteStateStore::load() {
   auto loaded = load_log(checkpoint.log);
   if (loaded) loaded = load_dropped(checkpoint.log);
   if (loaded) loaded = load_cursors(checkpoint);
+  if (loaded) loaded = load_accounts(checkpoint);
   if (loaded) {
     loaded = for_each_row(database_, "SELECT state FROM rules",
                           [&](SqliteStatement& row) { checkpoint.rules = row.bytes(0); });
@@ -183,6 +190,16 @@ Result<void> SqliteStateStore::load_cursors(Checkpoint& checkpoint) {
     cursor.filtered = row.number(7);
     cursor.dropped = row.number(8);
     checkpoint.cursors.push_back(std::move(cursor));
+  });
+}
+
+Result<void> SqliteStateStore::load_accounts(Checkpoint& checkpoint) {
+  return for_each_row(database_, "SELECT uplink, stream, name, value FROM accounts", [&](SqliteStatement& row) {
+    const auto stream = stream_of(row.number(1));
+    const auto cursor = std::find_if(
+        checkpoint.cursors.begin(), checkpoint.cursors.end(),
+        [&, uplink = row.bytes(0)](const auto& one) { return one.uplink == uplink && stream == one.stream; });
+    if (cursor != checkpoint.cursors.end()) cursor->accounts[row.bytes(2)] = row.number(3);
   });
 }
 
@@ -269,6 +286,25 @@ Result<void> SqliteStateStore::put_cursors(const std::vector<StoredCursor>& curs
     put.bind(cursor.acked_to.epoch).bind(cursor.acked_to.sequence);
     put.bind(cursor.passed_to.epoch).bind(cursor.passed_to.sequence);
     auto done = put.bind(cursor.delivered).bind(cursor.filtered).bind(cursor.dropped).run();
+    if (done) done = put_accounts(cursor);
+    if (!done) return done;
+  }
+  return {};
+}
+
+Result<void> SqliteStateStore::put_accounts(const StoredCursor& cursor) {
+  const std::vector<StoredCursor> none;
+  const auto& before = saved_ ? saved_->cursors : none;
+  const auto known = std::find_if(before.begin(), before.end(), [&](const StoredCursor& one) {
+    return one.uplink == cursor.uplink && one.stream == cursor.stream;
+  });
+  for (const auto& [name, value] : cursor.accounts) {
+    if (known != before.end()) {
+      const auto same_value = known->accounts.find(name);
+      if (same_value != known->accounts.end() && same_value->second == value) continue;
+    }
+    auto& put = statements_.put_account.bind(std::string_view(cursor.uplink)).bind(number_of(cursor.stream));
+    auto done = put.bind(std::string_view(name)).bind(value).run();
     if (!done) return done;
   }
   return {};

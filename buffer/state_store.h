@@ -22,6 +22,7 @@ struct StoredCursor {
   std::uint64_t delivered = 0;
   std::uint64_t filtered = 0;
   std::uint64_t dropped = 0;
+  std::map<std::string, std::uint64_t> accounts{};  // all else that is counted, by name
 };
 
 /// All that is saved in one transaction, so that state and the offset it belongs to are of the same moment.

@@ -175,7 +175,7 @@ std::uint64_t StreamLog::distance(Position from, Position to) const {
   return range.empty() ? 0 : range.count() - missing_in(range);
 }
 
-void StreamLog::set_passed(Position passed) { passed_ = std::max(passed_, epochs_.sequence_of(passed, next_)); }
+void StreamLog::set_passed(Position passed) { passed_ = epochs_.sequence_of(passed, next_); }
 
 ReadOutcome StreamLog::gone(std::uint64_t from, std::uint64_t to) const {
   return {ReadStatus::gone, nullptr, epochs_.at(to), to - from};
@@ -231,7 +231,7 @@ LogSnapshot StreamLog::snapshot() const {
   snapshot.end = next_;
   for (const Stored& segment : segments_) {
     snapshot.segments.push_back({segment.number, segment.content.first, segment.content.end, segment.content.used_bytes,
-                                 segment.footer_at, segment.content.sections});
+                                 segment.footer_at, segment.content.sections, segment.content.wall_to});
   }
   return snapshot;
 }

@@ -87,6 +87,9 @@ class StreamLog {
   std::vector<Loss> take_losses() { return std::exchange(losses_, {}); }
   /// The part of the losses that not every uplink had passed, and that `recorded` (rising) does not hold.
   std::vector<Loss> to_record(const std::vector<Loss>& losses, std::span<const SequenceRange> recorded) const;
+  Position position_of(std::uint64_t sequence) const { return epochs_.at(sequence); }
+  std::uint64_t sequence_of(Position position) const { return epochs_.sequence_of(position, next_); }
+  std::uint64_t oldest_sequence() const { return segments_.empty() ? next_ : segments_.front().content.first; }
   std::uint32_t epoch_of(std::uint64_t sequence) const { return epochs_.epoch_of(sequence); }
   std::vector<Condemned>& condemned() { return condemned_; }
   /// The gap records for a loss.
@@ -145,7 +148,6 @@ class StreamLog {
 
   // stream_log.cc
   std::string path(std::uint64_t number) const;
-  std::uint64_t oldest_sequence() const { return segments_.empty() ? next_ : segments_.front().content.first; }
   std::uint64_t missing_in(SequenceRange range) const;
   void add_missing(SequenceRange range);
   void take_segments(RecoveredStream& recovered);

@@ -7,11 +7,13 @@
 
 #include "core/text.h"
 #include "daemon/disk_feed.h"
+#include "daemon/find_place.h"
 #include "daemon/gateway.h"
 #include "daemon/json_writer.h"
 #include "daemon/metrics.h"
 #include "daemon/offset.h"
 #include "daemon/record_json.h"
+#include "daemon/replay_api.h"
 #include "daemon/status.h"
 
 namespace tidegate::daemon {
@@ -114,6 +116,7 @@ class RecordsAnswer : public std::enable_shared_from_this<RecordsAnswer> {
 }  // namespace
 
 void AdminApi::answer(const AdminRequest& request, const AdminRespond& respond) {
+  if (is_replay_path(request.path)) return answer_replay(gateway_, request, respond);
   if (request.method != "GET" && request.method != "HEAD") return respond(refuse(405, "only GET is answered here"));
   AdminResponse response;
   if (request.path == "/healthz") {
@@ -137,7 +140,7 @@ void AdminApi::answer(const AdminRequest& request, const AdminRespond& respond) 
   } else {
     return respond(refuse(404,
                           "known are /healthz /readyz /metrics /api/v1/status /api/v1/readings/latest "
-                          "/api/v1/alarms /api/v1/records"));
+                          "/api/v1/alarms /api/v1/records, and POST /api/v1/uplinks/NAME/replay"));
   }
   respond(std::move(response));
 }
@@ -151,18 +154,18 @@ void AdminApi::answer_records(const AdminRequest& request, const AdminRespond& r
   if (problem != std::errc() || end != limit_text.data() + limit_text.size() || limit == 0) {
     return respond(refuse(400, "limit: a whole number from 1 to 1000"));
   }
-  Position from = gateway_.log().oldest(*stream);
-  if (const std::string text = member_of(request, "from", ""); text == "end") {
-    from = gateway_.log().end(*stream);
-  } else if (!text.empty()) {
-    const auto offset = parse_offset(text);
-    if (!offset) return respond(refuse(400, offset.error().message));
-    if (offset->time) return respond(refuse(400, "from: EPOCH:SEQUENCE, SEQUENCE or end"));
-    from = offset->position ? *offset->position : resolve_sequence(gateway_.log().state(), *stream, *offset->sequence);
-  }
-  std::make_shared<RecordsAnswer>(gateway_, *stream, member_of(request, "tag", ""), std::min(limit, kRecordsMax),
-                                  respond)
-      ->read_from(from);
+  const auto place = parse_offset(member_of(request, "from", "oldest"), gateway_.clock().wall_now());
+  if (!place) return respond(refuse(400, place.error().message));
+  const auto answer = std::make_shared<RecordsAnswer>(gateway_, *stream, member_of(request, "tag", ""),
+                                                      std::min(limit, kRecordsMax), respond);
+  // Places that need no look at the disk, which is every one but the first of those who read on.
+  if (place->kind == buffer::ReadPlace::Kind::position) return answer->read_from(place->position);
+  if (place->kind == buffer::ReadPlace::Kind::end) return answer->read_from(gateway_.log().end(*stream));
+  find_place(gateway_.log(), gateway_.storage(), gateway_.loop(), *stream, *place,
+             [this, stream = *stream, answer, respond](const auto& found) {
+               if (!found) return respond(refuse(500, found.error().message));
+               answer->read_from(found->value_or(gateway_.log().end(stream)));
+             });
 }
 
 }  // namespace tidegate::daemon

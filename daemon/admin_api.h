@@ -10,14 +10,15 @@ namespace tidegate::daemon {
 class Gateway;
 
 /// What the admin address answers: /healthz, /readyz, /metrics, /api/v1/status, /api/v1/readings/latest,
-/// /api/v1/alarms, /api/v1/records. Reads only. The gateway outlives it.
+/// /api/v1/alarms, /api/v1/records, all of which only read; replay_api.h answers the one that does not. The gateway
+/// outlives it.
 class AdminApi {
  public:
   explicit AdminApi(Gateway& gateway) : gateway_(gateway) {}
   void answer(const AdminRequest& request, const AdminRespond& respond);
 
  private:
-  /// stream, from (EPOCH:SEQUENCE; default: the oldest), limit, tag (glob): {"records":[...],"next":"E:S","end":bool}.
+  /// stream, from (see offset.h; default: the oldest), limit, tag (glob): {"records":[...],"next":"E:S","end":bool}.
   void answer_records(const AdminRequest& request, const AdminRespond& respond);
 
   Gateway& gateway_;

@@ -27,10 +27,10 @@ tl::unexpected<Error> unreachable(const std::string& address, const NetError& pr
 }
 
 template <class Socket>
-Result<std::string> ask(Socket& socket, const std::string& address, const std::string& target) {
-  http::request<http::empty_body> request(http::verb::get, target, 11);
+Result<std::string> ask(Socket& socket, const std::string& address, http::request<http::string_body> request) {
   request.set(http::field::host, "localhost");
   request.set(http::field::connection, "close");
+  request.prepare_payload();
   NetError problem;
   http::write(socket, request, problem);
   if (problem) return unreachable(address, problem);
@@ -41,15 +41,13 @@ Result<std::string> ask(Socket& socket, const std::string& address, const std::s
   if (problem) return unreachable(address, problem);
   auto& answer = parser.get();
   if (answer.result() != http::status::ok) {
-    return fail(ErrorCode::invalid, address + target + " answered " + std::to_string(answer.result_int()) + ": " +
-                                        clip(answer.body(), 300));
+    return fail(ErrorCode::invalid, address + std::string(request.target()) + " answered " +
+                                        std::to_string(answer.result_int()) + ": " + clip(answer.body(), 300));
   }
   return std::move(answer.body());
 }
 
-}  // namespace
-
-Result<std::string> admin_get(const AdminAddress& address, const std::string& target) {
+Result<std::string> send(const AdminAddress& address, http::request<http::string_body> request) {
   const std::string name = format_admin_address(address);
   net::io_context context;
   NetError problem;
@@ -57,7 +55,7 @@ Result<std::string> admin_get(const AdminAddress& address, const std::string& ta
     net::local::stream_protocol::socket socket(context);
     socket.connect(net::local::stream_protocol::endpoint(address.path), problem);
     if (problem) return unreachable(name, problem);
-    return ask(socket, name, target);
+    return ask(socket, name, std::move(request));
   }
   net::ip::tcp::resolver resolver(context);
   const auto endpoints = resolver.resolve(address.host, std::to_string(address.port), problem);
@@ -69,7 +67,20 @@ Result<std::string> admin_get(const AdminAddress& address, const std::string& ta
     if (!problem) break;
   }
   if (problem) return unreachable(name, problem);
-  return ask(socket, name, target);
+  return ask(socket, name, std::move(request));
+}
+
+}  // namespace
+
+Result<std::string> admin_get(const AdminAddress& address, const std::string& target) {
+  return send(address, http::request<http::string_body>(http::verb::get, target, 11));
+}
+
+Result<std::string> admin_post(const AdminAddress& address, const std::string& target, const std::string& json) {
+  http::request<http::string_body> request(http::verb::post, target, 11);
+  request.set(http::field::content_type, "application/json");
+  request.body() = json;
+  return send(address, std::move(request));
 }
 
 }  // namespace tidegate::daemon

@@ -17,6 +17,7 @@
 
 #include "core/text.h"
 #include "daemon/admin_address.h"
+#include "daemon/percent_encode.h"
 
 namespace tidegate::daemon {
 namespace {
@@ -32,31 +33,12 @@ constexpr std::uint64_t kBodyBytesMax = 64 * 1024;
 constexpr auto kIdleTimeout = std::chrono::seconds(30);
 constexpr auto kAcceptPause = std::chrono::milliseconds(500);  // after accept() failed, as for want of descriptors
 
-int hex_digit(char c) {
-  if (c >= '0' && c <= '9') return c - '0';
-  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-  return -1;
-}
-
-std::string percent_decode(std::string_view text) {
-  std::string decoded;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    const bool escape =
-        text[i] == '%' && i + 2 < text.size() && hex_digit(text[i + 1]) >= 0 && hex_digit(text[i + 2]) >= 0;
-    if (escape) {
-      decoded += static_cast<char>(hex_digit(text[i + 1]) * 16 + hex_digit(text[i + 2]));
-      i += 2;
-    } else {
-      decoded += text[i] == '+' ? ' ' : text[i];
-    }
-  }
-  return decoded;
-}
-
 AdminRequest to_request(const http::request<http::string_body>& message) {
   AdminRequest request;
   request.method = std::string(message.method_string());
+  const auto type = message[http::field::content_type];
+  request.content_type = std::string(type.data(), type.size());
+  request.body = message.body();
   std::string_view target(message.target().data(), message.target().size());
   const std::size_t mark = target.find('?');
   request.path = std::string(target.substr(0, mark));

@@ -15,6 +15,8 @@ struct AdminRequest {
   std::string method;
   std::string path;                          // without the query
   std::map<std::string, std::string> query;  // percent-decoded
+  std::string content_type;
+  std::string body;
 };
 
 struct AdminResponse {
@@ -42,5 +44,7 @@ Result<std::unique_ptr<AdminServer>> start_admin_server(EventLoop& loop, const A
 
 /// One GET to the admin address; the body, or an error that names the address and what was answered. Blocking.
 Result<std::string> admin_get(const AdminAddress& address, const std::string& target);
+/// One POST of a JSON document, likewise.
+Result<std::string> admin_post(const AdminAddress& address, const std::string& target, const std::string& json);
 
 }  // namespace tidegate::daemon

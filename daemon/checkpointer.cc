@@ -27,7 +27,8 @@ void Checkpointer::start() {
 }
 
 void Checkpointer::tick() {
-  if (!saving_ && signature() != saved_signature_) {
+  for (const auto& uplink : *parts_.uplinks) uplink->check_accounts();
+  if (!saving_ && !held_ && signature() != saved_signature_) {
     auto now_signature = signature();
     save(collect(), [this, now_signature = std::move(now_signature)](bool ok) {
       if (ok) saved_signature_ = now_signature;
@@ -126,6 +127,8 @@ void Checkpointer::report_passed(const std::vector<buffer::StoredCursor>& cursor
         return one.uplink == uplink->name() && one.stream == stream;
       });
       least = std::min(least, cursor == cursors.end() ? Position{} : cursor->passed_to);
+      // What it is to be given again is not passed, whatever an older checkpoint says.
+      least = std::min(least, uplink->forwarder().cursor(stream).passed_to);
     }
     parts_.log->set_passed(stream, least);
   }

@@ -39,6 +39,10 @@ class Checkpointer {
 
   /// Saves soon, and every second from then on, when something has changed.
   void start();
+  /// While held, nothing is saved but by save_now() and save_last().
+  void hold(bool held) { held_ = held; }
+  /// Saves what is now, then calls `done`.
+  void save_now(std::function<void(bool ok)> done) { save(collect(), std::move(done)); }
   /// Saves everything with the mark of a clean stop, then calls `done`.
   void save_last(std::function<void(bool ok)> done);
   /// Tells the log what all uplinks have durably passed: evicting that is no loss. Before the first save these are the
@@ -75,6 +79,7 @@ class Checkpointer {
   std::optional<RulesState> rules_next_;
   BootTime rules_taken_{};
   bool saving_ = false;
+  bool held_ = false;
   BootTime saving_since_{};
   std::string failure_;
 };

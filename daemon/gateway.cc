@@ -113,6 +113,8 @@ Result<void> Gateway::open_log() {
       std::make_unique<Checkpointer>(Checkpointer::Parts{log_.get(), store_.get(), pipeline_.get(), &uplinks_, &loop_,
                                                          storage_.get(), storage_watch_.get(), &clock_},
                                      opened.rules);
+  replay_ = std::make_unique<Replay>(Replay::Parts{log_.get(), pipeline_.get(), keeper_.get(), checkpointer_.get(),
+                                                   &clock_, [this] { after_turn(); }});
   checkpointer_->report_passed(saved.cursors);
   report_opening(saved);
   return {};

@@ -17,6 +17,7 @@
 #include "daemon/event_loop.h"
 #include "daemon/log_keeper.h"
 #include "daemon/pipeline.h"
+#include "daemon/replay.h"
 #include "daemon/service_manager.h"
 #include "daemon/storage_watch.h"
 #include "daemon/uplink_runner.h"
@@ -58,6 +59,7 @@ class Gateway {
   const StorageWatch& storage_watch() const { return *storage_watch_; }
   const LogKeeper& keeper() const { return *keeper_; }
   const Checkpointer& checkpointer() const { return *checkpointer_; }
+  Replay& replay() { return *replay_; }
   BootTime started() const { return started_; }
 
  private:
@@ -96,6 +98,7 @@ class Gateway {
   std::unique_ptr<LogKeeper> keeper_;
   std::unique_ptr<Checkpointer> checkpointer_;
   std::unique_ptr<StorageWatch> storage_watch_;
+  std::unique_ptr<Replay> replay_;
   std::unique_ptr<Timer> turn_timer_;
   std::unique_ptr<Timer> rules_timer_;
   std::unique_ptr<Timer> watchdog_timer_;

@@ -10,6 +10,8 @@ namespace {
 
 using namespace tidegate::daemon;
 
+constexpr const char* kPlaces =
+    "EPOCH:SEQUENCE, SEQUENCE, oldest, end, a time such as 2026-11-27T08:00:00Z, or so long ago, such as -2h";
 constexpr const char* kDefaultConfig = "/etc/tidegate/tidegate.toml";
 
 // Each add_* declares one command; `chosen` gets what to do once the line is parsed.
@@ -53,7 +55,7 @@ void add_tail(CLI::App& app, Chosen& chosen) {
   auto* command = app.add_subcommand("tail", "Print records as JSON lines");
   add_location(*command, options.daemon);
   command->add_option("--stream", options.stream, "readings, alarms or events")->capture_default_str();
-  command->add_option("--from", options.from, "EPOCH:SEQUENCE, SEQUENCE or a time; default: the oldest record kept");
+  command->add_option("--from", options.from, kPlaces);
   command->add_option("--tag", options.tag, "only tags that this glob matches");
   command->add_flag("--follow", options.follow, "go on with new records; without --from only new ones");
   command->add_option("--data-dir", options.data_dir, "read the files there instead of asking the daemon");
@@ -64,6 +66,7 @@ void add_log(CLI::App& app, Chosen& chosen) {
   static std::string data_dir;
   static std::string stream;
   static std::string from;
+  static std::string to;
   auto* log = app.add_subcommand("log", "Look at a ring log's files; changes nothing");
   log->require_subcommand(1);
   auto* ls = log->add_subcommand("ls", "List the segments");
@@ -73,10 +76,21 @@ void add_log(CLI::App& app, Chosen& chosen) {
     command->add_option("--data-dir", data_dir, "the data directory")->required();
   }
   cat->add_option("--stream", stream, "readings, alarms or events; default: all");
-  cat->add_option("--from", from, "EPOCH:SEQUENCE, SEQUENCE or a time");
+  cat->add_option("--from", from, kPlaces);
+  cat->add_option("--to", to, "up to there, that record not included");
   ls->callback([&chosen] { chosen = [] { return list_log(data_dir); }; });
-  cat->callback([&chosen] { chosen = [] { return cat_log(data_dir, stream, from); }; });
+  cat->callback([&chosen] { chosen = [] { return cat_log(data_dir, stream, from, to); }; });
   verify->callback([&chosen] { chosen = [] { return verify_log(data_dir); }; });
+}
+
+void add_replay(CLI::App& app, Chosen& chosen) {
+  static ReplayOptions options;
+  auto* command = app.add_subcommand("replay", "Move the cursor of an uplink: give records again, or skip some");
+  add_location(*command, options.daemon);
+  command->add_option("--uplink", options.uplink, "its name")->required();
+  command->add_option("--from", options.from, kPlaces)->required();
+  command->add_option("--stream", options.stream, "readings, alarms or events")->capture_default_str();
+  command->callback([&chosen] { chosen = [] { return replay_uplink(options); }; });
 }
 
 void add_simulate(CLI::App& app, Chosen& chosen) {
@@ -131,6 +145,7 @@ int main(int argc, char** argv) {
   add_status(app, chosen);
   add_tail(app, chosen);
   add_log(app, chosen);
+  add_replay(app, chosen);
   add_simulate(app, chosen);
   try {
     app.parse(argc, argv);

@@ -112,12 +112,29 @@ void put_uplinks(Exposition& out, const Gateway& gateway) {
   out.begin("tidegate_readings_dropped_total", "counter",
             "Records lost to the uplink: evicted or damaged before it had them.");
   each([&](const UplinkRunner& uplink, Stream stream) {
-    out.sample({{"stream", to_string(stream)}, {"uplink", uplink.name()}, {"reason", "gone"}},
-               uplink.forwarder().accounting(stream).dropped);
+    for (const auto& [reason, count] : uplink.forwarder().accounting(stream).reasons) {
+      out.sample({{"stream", to_string(stream)}, {"uplink", uplink.name()}, {"reason", reason}}, count);
+    }
   });
   out.begin("tidegate_uplink_backlog_readings", "gauge", "Records that the uplink has not passed yet.");
   each([&](const UplinkRunner& uplink, Stream stream) {
-    out.sample({{"uplink", uplink.name()}, {"stream", to_string(stream)}}, uplink.forwarder().backlog(stream));
+    out.sample({{"uplink", uplink.name()}, {"stream", to_string(stream)}}, uplink.balance(stream).pending);
+  });
+  out.begin("tidegate_uplink_accepted_total", "counter",
+            "Records that the log took in since the uplink first started; with those replayed, the sum of the ones "
+            "delivered, filtered, dropped and in the backlog.");
+  each([&](const UplinkRunner& uplink, Stream stream) {
+    out.sample({{"stream", to_string(stream)}, {"uplink", uplink.name()}}, uplink.balance(stream).accepted);
+  });
+  out.begin("tidegate_readings_replayed_total", "counter", "Records passed and asked for again.");
+  each([&](const UplinkRunner& uplink, Stream stream) {
+    out.sample({{"stream", to_string(stream)}, {"uplink", uplink.name()}},
+               uplink.forwarder().accounting(stream).replayed);
+  });
+  out.begin("tidegate_uplink_account_mismatch", "gauge", "By how much that does not hold: other than 0 is a mistake.");
+  each([&](const UplinkRunner& uplink, Stream stream) {
+    const auto mismatch = static_cast<std::int64_t>(uplink.balance(stream).mismatch());
+    out.sample({{"stream", to_string(stream)}, {"uplink", uplink.name()}}, static_cast<double>(mismatch));
   });
   out.begin("tidegate_uplink_up", "gauge", "1 while the target is connected.");
   for (const auto& uplink : gateway.uplinks()) out.sample({{"uplink", uplink->name()}}, std::uint64_t{uplink->is_up()});

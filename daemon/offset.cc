@@ -8,6 +8,8 @@
 namespace tidegate::daemon {
 namespace {
 
+using buffer::ReadPlace;
+
 template <class Number>
 bool parse_whole(std::string_view text, Number& number) {
   const auto [end, problem] = std::from_chars(text.data(), text.data() + text.size(), number);
@@ -16,34 +18,26 @@ bool parse_whole(std::string_view text, Number& number) {
 
 }  // namespace
 
-Result<Offset> parse_offset(std::string_view text) {
-  Offset offset;
-  if (std::uint64_t sequence = 0; parse_whole(text, sequence)) {
-    offset.sequence = sequence;
-    return offset;
+Result<ReadPlace> parse_offset(std::string_view text, WallTime now) {
+  ReadPlace place;
+  if (text == "oldest") return place;
+  if (text == "end") return ReadPlace{ReadPlace::Kind::end, {}, {}};
+  if (parse_whole(text, place.position.sequence)) {
+    place.kind = ReadPlace::Kind::sequence;
+    return place;
   }
   const auto parts = split(text, ':');
   if (Position position;
       parts.size() == 2 && parse_whole(parts[0], position.epoch) && parse_whole(parts[1], position.sequence)) {
-    offset.position = position;
-    return offset;
+    return ReadPlace{ReadPlace::Kind::position, position, {}};
   }
-  if (const auto time = parse_rfc3339(text)) {
-    offset.time = *time;
-    return offset;
+  if (const auto time = parse_rfc3339(text)) return ReadPlace{ReadPlace::Kind::time, {}, *time};
+  if (text.starts_with('-')) {
+    if (const auto ago = parse_duration(text.substr(1))) return ReadPlace{ReadPlace::Kind::time, {}, now - *ago};
   }
   return fail(ErrorCode::invalid, "offset \"" + clip(text) +
-                                      "\": allowed are EPOCH:SEQUENCE, SEQUENCE, or a time such as "
-                                      "2026-11-21T05:07:00Z");
-}
-
-Position resolve_sequence(const buffer::LogState& state, Stream stream, std::uint64_t sequence) {
-  Position found{0, sequence};  // before all epochs: the oldest record
-  for (const auto& range : state.epochs) {
-    if (range.stream != stream || range.epoch < found.epoch || sequence < range.first) continue;
-    if (sequence <= range.last || range.epoch == state.epoch) found.epoch = range.epoch;
-  }
-  return found;
+                                      "\": allowed are EPOCH:SEQUENCE, SEQUENCE, oldest, end, a time such as "
+                                      "2026-11-21T05:07:00Z, or so long ago, such as -2h");
 }
 
 std::string format_position(Position position) {

@@ -76,12 +76,17 @@ void put_uplink(JsonWriter& json, const Gateway& gateway, const UplinkRunner& up
   json.member("delay_seconds", oldest ? to_seconds(gateway.clock().wall_now() - *oldest) : 0.0);
   json.key("streams").begin_object();
   for (const Stream stream : forwarder.options().streams) {
-    const auto accounting = forwarder.accounting(stream);
+    const auto balance = uplink.balance(stream);
     const auto cursor = forwarder.cursor(stream);
     json.key(to_string(stream)).begin_object();
     json.member("acked_to", format_position(cursor.acked_to)).member("passed_to", format_position(cursor.passed_to));
-    json.member("delivered", accounting.delivered).member("filtered", accounting.filtered);
-    json.member("dropped", accounting.dropped).member("pending", forwarder.backlog(stream));
+    json.member("accepted", balance.accepted).member("replayed", balance.counts.replayed);
+    json.member("delivered", balance.counts.delivered).member("filtered", balance.counts.filtered);
+    json.member("pending", balance.pending).member("dropped", balance.counts.dropped);
+    json.key("dropped_by_reason").begin_object();
+    for (const auto& [reason, count] : balance.counts.reasons) json.member(reason, count);
+    json.end_object();
+    if (balance.mismatch() != 0) json.member("account_mismatch", static_cast<std::int64_t>(balance.mismatch()));
     json.end_object();
   }
   json.end_object().end_object();

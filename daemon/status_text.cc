@@ -99,9 +99,14 @@ void put_uplinks(std::string& out, const element& status) {
     out += fmt::format("uplink {:<16} {:<5} oldest pending {:.1f} s  {}\n", text_of(uplink, "name"), up_word(uplink),
                        seconds_of(uplink, "delay_seconds"), text_of(uplink, "detail"));
     each_member(uplink, "streams", [&](std::string_view name, const element& stream) {
-      out += fmt::format("  {:<9} delivered {:>12}  pending {:>9}  filtered {:>9}  dropped {}\n", name,
-                         count_of(stream, "delivered"), count_of(stream, "pending"), count_of(stream, "filtered"),
-                         count_of(stream, "dropped"));
+      out += fmt::format(
+          "  {:<9} accepted {:>12} + replayed {} = delivered {:>12} + pending {} + filtered {} + dropped {}", name,
+          count_of(stream, "accepted"), count_of(stream, "replayed"), count_of(stream, "delivered"),
+          count_of(stream, "pending"), count_of(stream, "filtered"), count_of(stream, "dropped"));
+      if (const auto reasons = counts_of(stream, "dropped_by_reason"); !reasons.empty()) out += " (" + reasons + ")";
+      element mismatch;
+      if (stream["account_mismatch"].get(mismatch) == simdjson::SUCCESS) out += " ACCOUNTS DO NOT HOLD";
+      out += "\n";
     });
   });
 }

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "core/log.h"
+#include "daemon/stored_accounts.h"
 
 namespace tidegate::daemon {
 namespace {
@@ -46,8 +47,7 @@ uplink::TransportHandlers UplinkRunner::handlers() {
 }
 
 void UplinkRunner::restore(const buffer::StoredCursor& cursor) {
-  forwarder_.restore(cursor.stream, {cursor.acked_to, cursor.passed_to},
-                     {cursor.delivered, cursor.filtered, cursor.dropped});
+  forwarder_.restore(cursor.stream, {cursor.acked_to, cursor.passed_to}, accounting_of(cursor), is_replay(cursor));
   restored_[index_of(cursor.stream)] = true;
 }
 
@@ -55,7 +55,9 @@ Result<void> UplinkRunner::start() {
   for (const Stream stream : forwarder_.options().streams) {
     if (!restored_[index_of(stream)]) {
       const Position oldest = environment_.log->oldest(stream);
-      forwarder_.restore(stream, {oldest, oldest}, {});
+      uplink::Accounting counts;
+      counts.first = oldest.sequence;
+      forwarder_.restore(stream, {oldest, oldest}, counts);
     }
     feeds_[index_of(stream)] =
         std::make_unique<DiskFeed>(*environment_.log, stream, *environment_.storage, *environment_.loop);
@@ -100,12 +102,7 @@ bool UplinkRunner::take(Stream stream, const buffer::ReadOutcome& outcome) {
       forwarder_.supply(*outcome.batch, environment_.clock->boot_now());
       return true;
     case buffer::ReadStatus::gone:
-      // While readings are dropped as they come there is one of these after the other.
-      if (const auto left_out = complaints_.admit("gone", environment_.clock->boot_now())) {
-        log_warning("uplink", "{}: {} records of {} are gone, going on at epoch {} sequence {} ({} times more since)",
-                    name(), outcome.lost, to_string(stream), outcome.next.epoch, outcome.next.sequence, *left_out);
-      }
-      forwarder_.supply_gap(stream, outcome.next, outcome.lost);
+      supply_gap(stream, outcome);
       return true;
     case buffer::ReadStatus::at_end:
     case buffer::ReadStatus::on_disk:
@@ -114,8 +111,22 @@ bool UplinkRunner::take(Stream stream, const buffer::ReadOutcome& outcome) {
   return false;
 }
 
+void UplinkRunner::supply_gap(Stream stream, const buffer::ReadOutcome& outcome) {
+  // While readings are dropped as they come there is one of these after the other.
+  if (const auto left_out = complaints_.admit("gone", environment_.clock->boot_now())) {
+    log_warning("uplink", "{}: {} records of {} are gone, going on at epoch {} sequence {} ({} times more since)",
+                name(), outcome.lost, to_string(stream), outcome.next.epoch, outcome.next.sequence, *left_out);
+  }
+  const Position from = environment_.log->position_of(stream, outcome.next.sequence - outcome.lost);
+  for (const auto& part : environment_.log->explain(stream, from, outcome.next)) {
+    forwarder_.supply_gap(stream, part.next, part.lost, part.reason);
+  }
+}
+
 void UplinkRunner::request_from_disk(const uplink::ReadDemand& wanted) {
-  const auto done = [this, stream = wanted.stream](const Result<DiskFeed::Outcomes>& outcomes) {
+  const auto done = [this, stream = wanted.stream,
+                     moves = moves_[index_of(wanted.stream)]](const Result<DiskFeed::Outcomes>& outcomes) {
+    if (moves != moves_[index_of(stream)]) return pump();
     on_read(stream, outcomes);
   };
   feeds_[index_of(wanted.stream)]->read(wanted.from, done);
@@ -186,11 +197,61 @@ std::vector<buffer::StoredCursor> UplinkRunner::cursors() const {
   std::vector<buffer::StoredCursor> cursors;
   for (const Stream stream : forwarder_.options().streams) {
     const auto cursor = forwarder_.cursor(stream);
-    const auto accounting = forwarder_.accounting(stream);
-    cursors.push_back({name(), stream, cursor.acked_to, cursor.passed_to, accounting.delivered, accounting.filtered,
-                       accounting.dropped});
+    const auto counts = forwarder_.accounting(stream);
+    cursors.push_back({name(), stream, cursor.acked_to, cursor.passed_to, counts.delivered, counts.filtered,
+                       counts.dropped, stored_accounts(counts, forwarder_.is_replay_marked(stream))});
   }
   return cursors;
+}
+
+uplink::CursorMove UplinkRunner::plan_move(Stream stream, Position to) const {
+  const Position passed = forwarder_.cursor(stream).passed_to;
+  const std::uint64_t now = environment_.log->sequence_of(stream, passed);
+  const std::uint64_t then = environment_.log->sequence_of(stream, to);
+  uplink::CursorMove move;
+  move.to = environment_.log->position_of(stream, then);
+  move.replayed = now > then ? now - then : 0;
+  move.skipped = then > now ? then - now : 0;
+  move.reused = passed.sequence - now;
+  return move;
+}
+
+void UplinkRunner::move(Stream stream, const uplink::CursorMove& move) {
+  ++moves_[index_of(stream)];
+  read_again_at_ = BootTime{};
+  forwarder_.move(stream, move);
+  pump();
+}
+
+std::uint64_t UplinkRunner::Balance::mismatch() const {
+  return accepted + counts.replayed - counts.delivered - counts.filtered - counts.dropped - pending;
+}
+
+// A cursor behind the end of its epoch has passed numbers that are given out once more, and are counted twice.
+UplinkRunner::Balance UplinkRunner::balance(Stream stream) const {
+  Balance balance;
+  balance.counts = forwarder_.accounting(stream);
+  const Position passed = forwarder_.cursor(stream).passed_to;
+  const std::uint64_t next = environment_.log->sequence_of(stream, passed);
+  const std::uint64_t end = environment_.log->end(stream).sequence;
+  balance.accepted = end - balance.counts.first + balance.counts.reused + (passed.sequence - next);
+  balance.pending = end - next;
+  return balance;
+}
+
+void UplinkRunner::check_accounts() {
+  for (const Stream stream : forwarder_.options().streams) {
+    if (mismatch_said_) return;
+    const Balance found = balance(stream);
+    if (found.mismatch() == 0) continue;
+    mismatch_said_ = true;
+    log_error(
+        "uplink",
+        "{}: the accounts of {} do not hold, which is a mistake of this program: accepted {} + replayed {} is not "
+        "delivered {} + filtered {} + pending {} + dropped {}",
+        name(), to_string(stream), found.accepted, found.counts.replayed, found.counts.delivered, found.counts.filtered,
+        found.pending, found.counts.dropped);
+  }
 }
 
 }  // namespace tidegate::daemon

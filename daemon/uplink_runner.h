@@ -51,6 +51,21 @@ class UplinkRunner {
   const std::string& name() const { return forwarder_.options().name; }
   const uplink::Forwarder& forwarder() const { return forwarder_; }
   std::vector<buffer::StoredCursor> cursors() const;
+  /// Moves the cursor of a stream to a place of the log; what it comes to is in the answer. Not durable by itself.
+  uplink::CursorMove plan_move(Stream stream, Position to) const;
+  void move(Stream stream, const uplink::CursorMove& move);
+
+  /// The accounting equation of a stream, term by term: accepted + replayed = delivered + filtered + pending + dropped.
+  struct Balance {
+    uplink::Accounting counts;
+    std::uint64_t accepted = 0;
+    std::uint64_t pending = 0;
+    /// By how much the two sides differ: not 0 is a mistake of this program.
+    std::uint64_t mismatch() const;
+  };
+  Balance balance(Stream stream) const;
+  /// Says so in the log, once, if the accounts of a stream do not hold.
+  void check_accounts();
   bool is_up() const { return up_; }
   const std::string& detail() const { return detail_; }
   BootTime since() const { return since_; }
@@ -61,6 +76,7 @@ class UplinkRunner {
   /// False when nothing more can be supplied now.
   bool take(Stream stream, const buffer::ReadOutcome& outcome);
   void request_from_disk(const uplink::ReadDemand& demand);
+  void supply_gap(Stream stream, const buffer::ReadOutcome& outcome);
   void on_read(Stream stream, const Result<DiskFeed::Outcomes>& outcomes);
   void pause_reading();
   void send_ready();
@@ -70,6 +86,8 @@ class UplinkRunner {
   UplinkEnvironment environment_;
   uplink::Forwarder forwarder_;
   std::array<bool, kStreamCount> restored_{};
+  std::array<std::uint32_t, kStreamCount> moves_{};  // what was read for the place before is of no use
+  bool mismatch_said_ = false;
   std::array<std::unique_ptr<DiskFeed>, kStreamCount> feeds_;
   std::unique_ptr<Timer> timer_;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);

@@ -114,6 +114,7 @@ BatchEncoder::BatchEncoder(const std::string& gateway, const TagRegistry& tags) 
   longest.historical = true;
   longest.sent = WallTime::min();
   longest.prev = ChainEnd{longest.epoch, longest.to};
+  longest.replay = true;
   frame_bytes_max_ = make_head(longest).size() + kTail.size();
 }
 
@@ -186,6 +187,7 @@ std::string BatchEncoder::make_head(const BatchHead& head) const {
     put(",\"to\":", head.prev->to);
     out += '}';
   }
+  if (head.replay) out += ",\"replay\":true";
   out += ",\"";
   out += stream;
   out += "\":[";

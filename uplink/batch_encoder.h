@@ -29,6 +29,7 @@ struct BatchHead {
   bool historical = false;  // lane "backlog" instead of "live"
   WallTime sent{};
   std::optional<ChainEnd> prev;
+  bool replay = false;  // the cursor was moved by hand: the chain begins anew here
 };
 
 /// Writes batches of format json, version 1: entries are appended one by one to a buffer that the caller owns and

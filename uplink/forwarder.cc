@@ -154,8 +154,17 @@ Forwarder::Forwarder(ForwarderOptions options, std::string gateway, const TagReg
     : impl_(std::make_unique<Impl>(std::move(options), gateway, tags, jitter_seed)) {}
 Forwarder::~Forwarder() = default;
 
-void Forwarder::restore(Stream stream, const Cursor& cursor, const Accounting& accounting) {
-  if (StreamChain* const chain = impl_->chain(stream)) chain->restore(cursor, accounting);
+void Forwarder::restore(Stream stream, const Cursor& cursor, const Accounting& accounting, bool replay) {
+  if (StreamChain* const chain = impl_->chain(stream)) chain->restore(cursor, accounting, replay);
+}
+
+void Forwarder::move(Stream stream, const CursorMove& move) {
+  if (StreamChain* const chain = impl_->chain(stream)) chain->move(move);
+}
+
+bool Forwarder::is_replay_marked(Stream stream) const {
+  const StreamChain* const chain = impl_->chain(stream);
+  return chain != nullptr && chain->is_replay_marked();
 }
 
 std::optional<ReadDemand> Forwarder::demand() const { return impl_->demand(); }
@@ -168,8 +177,8 @@ void Forwarder::supply(const RecordBatch& batch, BootTime now) {
   if (StreamChain* const chain = impl_->chain(batch.stream)) chain->supply(batch, now, impl_->room());
 }
 
-void Forwarder::supply_gap(Stream stream, Position next, std::uint64_t lost) {
-  if (StreamChain* const chain = impl_->chain(stream)) chain->supply_gap(next, lost);
+void Forwarder::supply_gap(Stream stream, Position next, std::uint64_t lost, const std::string& reason) {
+  if (StreamChain* const chain = impl_->chain(stream)) chain->supply_gap(next, lost, reason);
 }
 
 std::optional<OutgoingBatch> Forwarder::next_batch(BootTime now, WallTime wall_now) {

@@ -9,6 +9,7 @@
 
 #include "core/record.h"
 #include "core/tag.h"
+#include "uplink/accounting.h"
 #include "uplink/options.h"
 
 namespace tidegate::uplink {
@@ -20,12 +21,13 @@ struct Cursor {
   bool operator==(const Cursor&) const = default;
 };
 
-/// Records of one stream counted by what became of them at this uplink, since its first start:
-/// accepted = delivered + filtered + pending + dropped, to the record.
-struct Accounting {
-  std::uint64_t delivered = 0;
-  std::uint64_t filtered = 0;
-  std::uint64_t dropped = 0;  // evicted, damaged or poisoned before they were passed
+/// Moves a cursor by hand. What is counted: records that are given again, those that are skipped, and numbers that were
+/// passed and given out once more behind the cursor's epoch.
+struct CursorMove {
+  Position to;
+  std::uint64_t replayed = 0;
+  std::uint64_t skipped = 0;
+  std::uint64_t reused = 0;
 };
 
 /// One batch on its way. `payload` is the complete message (interface "batch payload", format json, version 1).
@@ -58,7 +60,14 @@ class Forwarder {
   ~Forwarder();
 
   /// Where to begin. Call once a stream, before anything else.
-  void restore(Stream stream, const Cursor& cursor, const Accounting& accounting);
+  /// `replay`: the next batch is to carry the mark of a replay, because the one that had it was not acknowledged yet.
+  void restore(Stream stream, const Cursor& cursor, const Accounting& accounting, bool replay = false);
+
+  /// Goes on at another place, as if that were the cursor; all that was read or is on its way is forgotten, and what is
+  /// reported of it later changes nothing. The first batch from there carries the mark of a replay.
+  void move(Stream stream, const CursorMove& move);
+  /// Whether the mark of a replay is still to be acknowledged.
+  bool is_replay_marked(Stream stream) const;
 
   /// The stream and place to read next; nothing while there is no room, or when all that was announced is read.
   std::optional<ReadDemand> demand() const;
@@ -69,8 +78,8 @@ class Forwarder {
   /// epoch can begin with nothing): the stream is then asked for again when more is announced.
   void supply(const RecordBatch& batch, BootTime now);
   /// The log holds nothing between the demanded place and `next` any more (evicted or damaged): `lost` records are
-  /// counted as dropped and the chain goes on at `next`; the log's gap record tells the receiver.
-  void supply_gap(Stream stream, Position next, std::uint64_t lost);
+  /// counted as dropped for that reason and the chain goes on at `next`; the log's gap record tells the receiver.
+  void supply_gap(Stream stream, Position next, std::uint64_t lost, const std::string& reason = "unknown");
 
   /// The next batch to hand to the transport, or nothing: the link is down, all in flight, waiting for more records
   /// until the delay is over, or backing off. `sent` and wall times come from `wall_now`.

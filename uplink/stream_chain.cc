@@ -36,13 +36,35 @@ Stream StreamChain::stream_of(std::uint64_t batch_id) {
   return static_cast<Stream>(std::min<std::uint64_t>(number, kStreamCount - 1));
 }
 
-void StreamChain::restore(const Cursor& cursor, const Accounting& accounting) {
+void StreamChain::restore(const Cursor& cursor, const Accounting& accounting, bool replay) {
   acked_to_ = cursor.acked_to;
   passed_to_ = std::max(cursor.passed_to, cursor.acked_to);
   accounting_ = accounting;
+  complete(accounting_, passed_to_);
+  replay_ = replay;
   read_ = end_ = passed_to_;
   fill_.begin_next(std::min(acked_to_.sequence, passed_to_.sequence));
   if (acked_to_.epoch != 0 && acked_to_.sequence != 0) sealed_to_ = ChainEnd{acked_to_.epoch, acked_to_.sequence - 1};
+}
+
+// Numbers of batches go on, so that no answer to what is forgotten finds one of the batches that come now.
+void StreamChain::move(const CursorMove& move) {
+  chain_.clear();
+  reuses_.clear();
+  held_ = waiting_ = in_flight_ = 0;
+  unpassed_ = lead_counted_ = 0;
+  paused_until_.reset();
+  rests_ = false;
+  accounting_.replayed += move.replayed;
+  accounting_.reused += move.reused;
+  accounting_.drop("skipped", move.skipped);
+  acked_to_ = passed_to_ = read_ = move.to;
+  end_ = std::max(end_, move.to);
+  fill_.begin_next(move.to.sequence);
+  sealed_to_.reset();
+  if (move.to.epoch != 0 && move.to.sequence != 0) sealed_to_ = ChainEnd{move.to.epoch, move.to.sequence - 1};
+  replay_ = true;
+  replay_sealed_ = false;
 }
 
 void StreamChain::announce(Position end) {
@@ -71,10 +93,10 @@ void StreamChain::supply(const RecordBatch& batch, BootTime now, std::size_t roo
   settle();
 }
 
-void StreamChain::supply_gap(Position next, std::uint64_t lost) {
+void StreamChain::supply_gap(Position next, std::uint64_t lost, const std::string& reason) {
   if (next <= read_) return;
   end_ = std::max(end_, next);
-  move_to(next, lost);
+  move_to(next, lost, reason);
   settle();
 }
 
@@ -85,15 +107,18 @@ bool StreamChain::enter(const RecordBatch& batch) {
   const Position first{batch.epoch, batch.first};
   if (first <= read_) return true;
   const bool skips = read_.epoch != 0 && first.sequence > read_.sequence;
-  move_to(first, skips ? first.sequence - read_.sequence : 0);
+  move_to(first, skips ? first.sequence - read_.sequence : 0, "unknown");
   return true;
 }
 
-void StreamChain::move_to(Position next, std::uint64_t lost) {
+void StreamChain::move_to(Position next, std::uint64_t lost, const std::string& reason) {
+  const std::uint64_t reached = read_.sequence + lost;
+  if (read_.epoch == 0) accounting_.first += next.sequence - reached;
+  if (read_.epoch != 0 && reached > next.sequence) reuses_.push_back({next, reached - next.sequence});
   if (lost == 0 && next.epoch != read_.epoch) {
     begin_epoch(next);
   } else {
-    break_chain(next, lost);
+    break_chain(next, lost, reason);
   }
 }
 
@@ -110,12 +135,13 @@ void StreamChain::begin_epoch(Position next) {
 
 // What was covered before the gap is answered for by a batch, be it one without entries: behind the gap the receiver
 // could not tell it from what is lost.
-void StreamChain::break_chain(Position next, std::uint64_t lost) {
+void StreamChain::break_chain(Position next, std::uint64_t lost, const std::string& reason) {
   if (!fill_.empty() || fill_.stretch().from < read_.sequence) seal();
   Link gap;
   gap.state = State::done;
   gap.end = next;
   gap.lost = lost;
+  gap.reason = reason;
   chain_.push_back(std::move(gap));
   unpassed_ += lost;
   if (!sealed_to_ && next.sequence != 0) sealed_to_ = ChainEnd{next.epoch, next.sequence - 1};
@@ -130,6 +156,8 @@ void StreamChain::seal() {
   link.stretch = fill_.stretch();
   if (sealed_to_ && sealed_to_->epoch != read_.epoch) link.prev = sealed_to_;
   sealed_to_ = ChainEnd{read_.epoch, read_.sequence - 1};
+  link.replay = replay_ && !replay_sealed_;
+  replay_sealed_ = replay_;
   link.entries = fill_.begin_next(read_.sequence);
   chain_.push_back(std::move(link));
   ++held_;
@@ -142,7 +170,7 @@ void StreamChain::settle() {
   while (!chain_.empty() && chain_.front().state == State::done) {
     const Link& link = chain_.front();
     count_done(link);
-    passed_to_ = link.end;
+    pass(link.end);
     if (!link.is_gap() || link.end.epoch == acked_to_.epoch || acked_to_.epoch == 0) acked_to_ = link.end;
     lead_counted_ = 0;
     chain_.pop_front();
@@ -153,14 +181,22 @@ void StreamChain::settle() {
   accounting_.filtered += newly_filtered;
   unpassed_ -= newly_filtered;
   lead_counted_ = head.lead;
-  passed_to_ = head.count == 0 ? head_end : head.first_entry;
+  pass(head.count == 0 ? head_end : head.first_entry);
+}
+
+void StreamChain::pass(Position to) {
+  passed_to_ = to;
+  for (; !reuses_.empty() && reuses_.front().at <= to; reuses_.pop_front()) {
+    accounting_.reused += reuses_.front().count;
+  }
 }
 
 void StreamChain::count_done(const Link& link) {
   const std::uint64_t filtered = link.stretch.filtered - lead_counted_;
   accounting_.delivered += link.stretch.count;
   accounting_.filtered += filtered;
-  accounting_.dropped += link.lost;
+  accounting_.drop(link.reason, link.lost);
+  if (link.replay) replay_ = replay_sealed_ = false;
   const std::uint64_t records = link.stretch.count + filtered + link.lost;
   assert(records <= unpassed_);
   unpassed_ -= records;
@@ -218,6 +254,7 @@ BatchHead StreamChain::head_of(const Link& link, BootTime now, WallTime wall_now
   head.historical = !is_live;
   head.sent = wall_now;
   head.prev = link.prev;
+  head.replay = link.replay;
   return head;
 }
 

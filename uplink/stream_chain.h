@@ -33,7 +33,10 @@ class StreamChain {
 
   static Stream stream_of(std::uint64_t batch_id);
 
-  void restore(const Cursor& cursor, const Accounting& accounting);
+  void restore(const Cursor& cursor, const Accounting& accounting, bool replay);
+  /// See Forwarder::move.
+  void move(const CursorMove& move);
+  bool is_replay_marked() const { return replay_; }
   void announce(Position end);
   /// Whether records that were announced are still to be read.
   bool is_behind() const { return !rests_ && read_ < end_; }
@@ -44,7 +47,7 @@ class StreamChain {
 
   /// Takes what fits into the batch being filled and `room` more.
   void supply(const RecordBatch& batch, BootTime now, std::size_t room);
-  void supply_gap(Position next, std::uint64_t lost);
+  void supply_gap(Position next, std::uint64_t lost, const std::string& reason);
 
   std::size_t held() const { return held_; }            // batches in the chain, whatever their state
   std::size_t waiting() const { return waiting_; }      // of these to be sent, the first time or again
@@ -73,20 +76,29 @@ class StreamChain {
 
     State state = State::waiting;
     Position end;
-    std::uint64_t lost = 0;  // a gap: nothing below is used
+    std::uint64_t lost = 0;  // a gap: only the reason of what is below is used
+    std::string reason;
     std::uint64_t number = 0;
     std::uint16_t attempt = 0;
     Stretch stretch;
     std::optional<ChainEnd> prev;
+    bool replay = false;
     std::string entries;                         // until it is sent first, then
     std::shared_ptr<const std::string> message;  // with the entries at
     std::size_t entries_at = 0;
   };
 
+  /// From `at` on numbers are given out that an earlier epoch, read before, gave out too.
+  struct Reuse {
+    Position at;
+    std::uint64_t count = 0;
+  };
+
   bool enter(const RecordBatch& batch);
-  void move_to(Position next, std::uint64_t lost);
+  void move_to(Position next, std::uint64_t lost, const std::string& reason);
   void begin_epoch(Position next);
-  void break_chain(Position next, std::uint64_t lost);
+  void break_chain(Position next, std::uint64_t lost, const std::string& reason);
+  void pass(Position to);
   void seal();
   void settle();
   void count_done(const Link& link);
@@ -108,6 +120,9 @@ class StreamChain {
   Position acked_to_;
   Position passed_to_;
   Accounting accounting_;
+  std::deque<Reuse> reuses_;        // ahead of passed_to_, rising
+  bool replay_ = false;             // moved by hand, and no batch from there acknowledged
+  bool replay_sealed_ = false;      // a batch of the chain carries the mark
   std::uint64_t unpassed_ = 0;      // records between passed_to_ and read_
   std::uint64_t lead_counted_ = 0;  // filtered records at the chain's head that are in accounting_ already
 

@@ -19,8 +19,16 @@ struct TailOptions {
   std::string data_dir;  // not empty: read the files instead of asking the daemon
   std::string stream = "readings";
   std::string from;
+  std::string to;  // with data_dir
   std::string tag;
   bool follow = false;
+};
+
+struct ReplayOptions {
+  DaemonLocation daemon;
+  std::string uplink;
+  std::string from;
+  std::string stream = "readings";
 };
 
 struct SimulateModbusOptions {
@@ -45,8 +53,10 @@ int print_config_reference();
 int show_status(const DaemonLocation& location, bool json);
 int tail_records(const TailOptions& options);
 int list_log(const std::string& data_dir);
-int cat_log(const std::string& data_dir, const std::string& stream, const std::string& from);
+/// The records of one stream, of all when `stream` is empty, between two places; empty: from the oldest, to the end.
+int cat_log(const std::string& data_dir, const std::string& stream, const std::string& from, const std::string& to);
 int verify_log(const std::string& data_dir);
+int replay_uplink(const ReplayOptions& options);
 int simulate_modbus(const SimulateModbusOptions& options);
 int simulate_mqtt(const SimulateMqttOptions& options);
 

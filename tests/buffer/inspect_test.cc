@@ -7,6 +7,10 @@
 namespace tidegate::buffer {
 namespace {
 
+ReadRange range_from(Stream stream, Position from) {
+  return {stream, {ReadPlace::Kind::position, from, {}}, std::nullopt};
+}
+
 using ::testing::Contains;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
@@ -21,7 +25,7 @@ class InspectTest : public LogFixture {
   std::vector<std::uint64_t> read(Stream stream, Position from) {
     std::vector<std::uint64_t> sequences;
     TagRegistry tags;
-    const auto result = read_log(disk_, "data/log", tags, stream, from, [&](const RecordBatch& batch) {
+    const auto result = read_log(disk_, "data/log", tags, range_from(stream, from), [&](const RecordBatch& batch) {
       for (std::size_t i = 0; i < batch.size(); ++i) sequences.push_back(batch.first + i);
       return true;
     });
@@ -78,8 +82,8 @@ TEST_F(InspectTest, StopsWhenTheVisitorHasEnough) {
   write_three_segments();
   int batches = 0;
   TagRegistry tags;
-  ASSERT_TRUE(
-      read_log(disk_, "data/log", tags, Stream::readings, {}, [&](const RecordBatch&) { return ++batches < 2; }));
+  ASSERT_TRUE(read_log(disk_, "data/log", tags, range_from(Stream::readings, {}),
+                       [&](const RecordBatch&) { return ++batches < 2; }));
   EXPECT_EQ(batches, 2);
 }
 

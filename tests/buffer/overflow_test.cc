@@ -53,7 +53,7 @@ class OverflowTest : public LogFixture {
   /// The gap records are these sequences, each once.
   void expect_gaps_cover(std::uint64_t first, std::uint64_t end) {
     for (const RecordedGap& gap : gaps()) {
-      EXPECT_TRUE(gap.is_drop);
+      EXPECT_TRUE(gap.is_drop());
       EXPECT_EQ(gap.range.first, first) << "a hole between the gap records, or an overlap";
       first = gap.range.end;
     }

@@ -5,22 +5,24 @@
 namespace tidegate::daemon {
 namespace {
 
+using buffer::ReadPlace;
+
+constexpr WallTime kNow{std::chrono::hours(480'000)};
+
 TEST(Offset, IsAPositionASequenceOrATime) {
-  EXPECT_EQ(parse_offset("3:120")->position, (Position{3, 120}));
-  EXPECT_EQ(parse_offset("120")->sequence, 120U);
-  EXPECT_TRUE(parse_offset("2026-11-21T05:07:00Z")->time.has_value());
-  for (const char* wrong : {"", "x", "3:", ":3", "1:2:3", "-1", "yesterday"})
-    EXPECT_FALSE(parse_offset(wrong)) << wrong;
+  EXPECT_EQ(*parse_offset("3:120", kNow), (ReadPlace{ReadPlace::Kind::position, {3, 120}, {}}));
+  EXPECT_EQ(*parse_offset("120", kNow), (ReadPlace{ReadPlace::Kind::sequence, {0, 120}, {}}));
+  EXPECT_EQ(parse_offset("oldest", kNow)->kind, ReadPlace::Kind::oldest);
+  EXPECT_EQ(parse_offset("end", kNow)->kind, ReadPlace::Kind::end);
+  EXPECT_EQ(parse_offset("1970-01-01T02:00:00Z", kNow)->time, WallTime(std::chrono::hours(2)));
+  EXPECT_EQ(*parse_offset("-2h", kNow), (ReadPlace{ReadPlace::Kind::time, {}, kNow - std::chrono::hours(2)}));
+  EXPECT_EQ(parse_offset("-250ms", kNow)->time, kNow - std::chrono::milliseconds(250));
 }
 
-TEST(Offset, ASequenceIsThatOfTheNewestEpochThatGaveItOut) {
-  buffer::LogState state;
-  state.epoch = 3;
-  state.epochs = {{Stream::readings, 1, 1, 110}, {Stream::readings, 2, 101, 200}, {Stream::readings, 3, 201, 200}};
-  EXPECT_EQ(resolve_sequence(state, Stream::readings, 50), (Position{1, 50}));
-  EXPECT_EQ(resolve_sequence(state, Stream::readings, 105), (Position{2, 105}));
-  EXPECT_EQ(resolve_sequence(state, Stream::readings, 500), (Position{3, 500}));
-  EXPECT_LT(resolve_sequence(state, Stream::readings, 0), (Position{1, 1}));
+TEST(Offset, IsNothingElse) {
+  for (const char* wrong : {"", "x", "3:", ":3", "1:2:3", "-1", "-", "--2h", "2h", "End", "yesterday"})
+    EXPECT_FALSE(parse_offset(wrong, kNow)) << wrong;
+  EXPECT_NE(parse_offset("yesterday", kNow).error().message.find("yesterday"), std::string::npos);
 }
 
 }  // namespace

@@ -65,6 +65,9 @@ class FakeRingLog final : public buffer::RingLog {
   buffer::ReadOutcome read(Stream, Position) override { return {}; }
   std::unique_ptr<buffer::DiskReader> disk_reader(Stream) const override { return nullptr; }
   std::uint64_t distance(Stream, Position from, Position to) const override { return to.sequence - from.sequence; }
+  std::uint64_t sequence_of(Stream, Position position) const override { return position.sequence; }
+  Position position_of(Stream, std::uint64_t sequence) const override { return {1, sequence}; }
+  std::vector<buffer::LostPart> explain(Stream, Position, Position) override { return {}; }
   void set_passed(Stream, Position) override {}
   buffer::StreamFill fill(Stream) const override { return fill_; }
   std::uint64_t dropped() const override { return dropped_; }

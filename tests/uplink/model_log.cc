@@ -56,6 +56,28 @@ void ModelLog::crash(std::size_t count, Position passed) {
   end_.epoch = epoch + 1;
 }
 
+// Counts records, where the daemon subtracts sequences.
+CursorMove ModelLog::move(const Cursor& cursor, Position to) {
+  const Position passed = cursor.passed_to;
+  CursorMove move;
+  move.to = to;
+  std::size_t next = index_of(passed);
+  while (next < records_.size() && records_[next].fate == Fate::vanished) ++next;
+  move.reused = passed.sequence - (next < records_.size() ? records_[next].at : end_).sequence;
+  for (ModelRecord& record : records_) {
+    const bool exists = record.fate != Fate::vanished;
+    // The gap record covers what the filter left out and no batch answered for, too.
+    if (record.at >= cursor.acked_to && record.at < to) record.skipped = record.declared = true;
+    if (record.at >= passed && record.at < to) move.skipped += exists ? 1U : 0U;
+    if (record.at < to || record.at >= passed) continue;
+    move.replayed += exists ? 1U : 0U;
+    moved_over_ += record.is_counted ? 1U : 0U;
+    record.is_counted = exists;
+    record.skipped = false;
+  }
+  return move;
+}
+
 ModelLog::Read ModelLog::read(Position from, const FrameTimes& times, std::mt19937_64& random) const {
   Read outcome;
   std::size_t at = index_of(from);

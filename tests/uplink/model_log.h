@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "core/record.h"
+#include "uplink/forwarder.h"
 
 namespace tidegate::uplink::testing {
 
@@ -19,6 +20,8 @@ struct ModelRecord {
   Fate fate = Fate::kept;
   bool is_counted = true;  // false: vanished before the uplink had passed it
   bool received = false;
+  bool skipped = false;   // by a move of the cursor
+  bool declared = false;  // as skipped, once
 };
 
 /// A stream of the ring log as an uplink sees it: frames of any size, eviction, damage, crashes that lose the tail.
@@ -43,6 +46,11 @@ class ModelLog {
   /// does not cover is not counted by anyone.
   void crash(std::size_t count, Position passed);
 
+  /// Moves the uplink's cursor; what it then has to count.
+  CursorMove move(const Cursor& cursor, Position to);
+  /// Records that were passed before the cursor was moved back over them.
+  std::uint64_t moved_over() const { return moved_over_; }
+
   /// As RingLog::read, with frames cut at random, also around `from`.
   Read read(Position from, const FrameTimes& times, std::mt19937_64& random) const;
 
@@ -63,6 +71,7 @@ class ModelLog {
   Position end_;
   std::vector<ModelRecord> records_;
   std::vector<std::uint32_t> reusing_;  // epochs
+  std::uint64_t moved_over_ = 0;
 };
 
 }  // namespace tidegate::uplink::testing

@@ -44,6 +44,7 @@ void read_head(const dom::element& root, ParsedBatch& batch) {
   read(root, "sent", batch.sent, batch.problem);
   if (root["historical"].get(batch.historical) != simdjson::SUCCESS) batch.problem = "no historical";
   if (batch.lane != (batch.historical ? "backlog" : "live")) batch.problem = "lane " + batch.lane;
+  if (root["replay"].get(batch.replay) == simdjson::SUCCESS && !batch.replay) batch.problem = "replay is not true";
   dom::element prev;
   if (root["prev"].get(prev) != simdjson::SUCCESS) return;
   batch.prev.emplace();

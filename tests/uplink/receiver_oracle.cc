@@ -55,9 +55,12 @@ std::string ReceiverOracle::check_chain(const ParsedBatch& batch) const {
     if (records[i].at == *newest_ || records[i].fate == Fate::vanished) continue;
     if (records[i].fate == Fate::evicted) after_gap = true;
     const bool may_reach_back = batch.epoch != newest_->epoch && (batch.prev || is_beginning(batch));
-    const bool is_answered = records[i].fate == Fate::evicted || (!records[i].passes && may_reach_back);
+    if (records[i].declared) after_gap = true;
+    const bool is_answered =
+        records[i].fate == Fate::evicted || records[i].declared || (!records[i].passes && may_reach_back);
     if (!is_answered) return "hole at " + testing::describe(records[i].at);
   }
+  if (batch.replay) return {};  // the chain begins anew
   if (batch.epoch == newest_->epoch && !after_gap && batch.from != newest_->sequence + 1) {
     return "begins behind " + testing::describe(*newest_) + " without a gap";
   }
@@ -87,7 +90,8 @@ std::string ReceiverOracle::check_prev(const ParsedBatch& batch, bool after_gap)
 
 std::string ReceiverOracle::find_missing() const {
   for (const ModelRecord& record : log_.records()) {
-    if (record.passes && record.fate == Fate::kept && !record.received) return testing::describe(record.at);
+    if (record.passes && record.fate == Fate::kept && !record.received && !record.skipped)
+      return testing::describe(record.at);
   }
   return {};
 }

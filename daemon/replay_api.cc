@@ -1,0 +1,128 @@
+#include "daemon/replay_api.h"
+
+#include <simdjson.h>
+
+#include <algorithm>
+#include <string>
+#include <utility>
+
+#include "core/text.h"
+#include "daemon/find_place.h"
+#include "daemon/gateway.h"
+#include "daemon/json_writer.h"
+#include "daemon/offset.h"
+#include "daemon/percent_encode.h"
+
+namespace tidegate::daemon {
+namespace {
+
+constexpr std::string_view kPathBegins = "/api/v1/uplinks/";
+constexpr std::string_view kPathEnds = "/replay";
+
+AdminResponse refuse(unsigned status, std::string_view why) {
+  AdminResponse response;
+  response.status = status;
+  JsonWriter(response.body).begin_object().member("error", why).end_object();
+  return response;
+}
+
+struct ReplayOrder {
+  UplinkRunner* uplink = nullptr;
+  Stream stream = Stream::readings;
+  buffer::ReadPlace from;
+  std::string from_text;
+};
+
+UplinkRunner* find_uplink(Gateway& gateway, std::string_view name) {
+  for (const auto& uplink : gateway.uplinks()) {
+    if (uplink->name() == name) return uplink.get();
+  }
+  return nullptr;
+}
+
+Result<ReplayOrder> parse_order(const std::string& body, WallTime now) {
+  simdjson::dom::parser parser;
+  simdjson::dom::object root;
+  if (parser.parse(body).get(root) != simdjson::SUCCESS) {
+    return fail(ErrorCode::invalid, R"(the body is not a JSON object such as {"from":"-2h","stream":"readings"})");
+  }
+  ReplayOrder order;
+  for (const auto member : root) {
+    std::string_view text;
+    if (member.value.get(text) != simdjson::SUCCESS) {
+      return fail(ErrorCode::invalid, std::string(member.key) + ": a text is wanted");
+    }
+    if (member.key == "from") {
+      order.from_text = std::string(text);
+    } else if (member.key == "stream") {
+      const auto stream = parse_stream(text);
+      if (!stream) return fail(ErrorCode::invalid, "stream: allowed are readings, alarms, events");
+      order.stream = *stream;
+    } else {
+      return fail(ErrorCode::invalid, "unknown member " + clip(member.key) + ": known are from, stream");
+    }
+  }
+  const auto from = parse_offset(order.from_text, now);
+  if (!from) return tl::unexpected(from.error());
+  order.from = *from;
+  return order;
+}
+
+AdminResponse answer_of(const ReplayOrder& order, const uplink::CursorMove& move) {
+  AdminResponse response;
+  JsonWriter json(response.body);
+  json.begin_object().member("uplink", order.uplink->name()).member("stream", to_string(order.stream));
+  json.member("from", format_position(move.to)).member("replayed", move.replayed).member("skipped", move.skipped);
+  json.end_object();
+  return response;
+}
+
+void move_to(Gateway& gateway, const ReplayOrder& order, const Result<std::optional<Position>>& place,
+             const AdminRespond& respond) {
+  if (!place) return respond(refuse(500, place.error().message));
+  const Position end = gateway.log().end(order.stream);
+  const std::string ends = "the stream " + std::string(to_string(order.stream)) + " ends at " + format_position(end);
+  if (!*place) {
+    return respond(refuse(400, "from " + order.from_text + ": no record was taken in at that time or later; " + ends +
+                                   ", from=end skips everything"));
+  }
+  if (**place > end) return respond(refuse(400, "from " + order.from_text + " lies beyond the log: " + ends));
+  gateway.replay().move(*order.uplink, order.stream, **place, [order, respond](const auto& move) {
+    respond(move ? answer_of(order, *move) : refuse(503, move.error().message));
+  });
+}
+
+}  // namespace
+
+bool is_replay_path(std::string_view path) {
+  return path.size() > kPathBegins.size() + kPathEnds.size() && path.starts_with(kPathBegins) &&
+         path.ends_with(kPathEnds);
+}
+
+void answer_replay(Gateway& gateway, const AdminRequest& request, const AdminRespond& respond) {
+  if (request.method != "POST") return respond(refuse(405, "a replay is asked for by POST"));
+  // Which a page of another site cannot send without asking first.
+  if (!request.content_type.starts_with("application/json")) {
+    return respond(refuse(415, "the content type is to be application/json"));
+  }
+  if (!gateway.is_ready()) return respond(refuse(503, "not ready"));
+  const std::string_view path(request.path);
+  const std::string name =
+      percent_decode(path.substr(kPathBegins.size(), path.size() - kPathBegins.size() - kPathEnds.size()));
+  auto order = parse_order(request.body, gateway.clock().wall_now());
+  if (!order) return respond(refuse(400, order.error().message));
+  order->uplink = find_uplink(gateway, name);
+  if (order->uplink == nullptr) {
+    std::string known;
+    for (const auto& uplink : gateway.uplinks()) known += " " + uplink->name();
+    return respond(refuse(404, "no uplink " + clip(name) + "; there are:" + (known.empty() ? " none" : known)));
+  }
+  const auto& streams = order->uplink->forwarder().options().streams;
+  if (std::find(streams.begin(), streams.end(), order->stream) == streams.end()) {
+    return respond(refuse(400, "uplink " + name + " does not carry the stream " + to_string(order->stream)));
+  }
+  find_place(gateway.log(), gateway.storage(), gateway.loop(), order->stream, order->from,
+             [&gateway, order = *order, respond](const auto& place) { move_to(gateway, order, place, respond); });
+}
+
+}  // namespace tidegate::daemon

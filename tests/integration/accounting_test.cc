@@ -1,0 +1,179 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <map>
+#include <sstream>
+
+#include "tests/integration/gateway_process.h"
+#include "tests/support/network.h"
+#include "tests/support/wait_until.h"
+
+namespace tidegate::testing {
+namespace {
+
+using std::chrono::seconds;
+using ::testing::HasSubstr;
+
+constexpr const char* kBody =
+    "[buffer]\nsize = \"1MiB\"\n"
+    "[[driver.simulator]]\nname = \"sim\"\ndevices = 100\ntags = 40\ninterval = \"100ms\"\n"
+    "[[uplink.file]]\nname = \"export\"\npath = \"{dir}/out/all.ndjson\"\n"
+    "[[uplink.file]]\nname = \"part\"\npath = \"{dir}/part.ndjson\"\ntags = [\"sim-1/*\"]\n";
+
+/// The real daemon with a simulator and two uplinks to files, one of them with a filter; its accounts as /metrics has
+/// them. The first uplink is down while a file stands where its directory should.
+class AccountingShort : public ::testing::Test {
+ protected:
+  AccountingShort() {
+    gateway.configure(kBody);
+    uplink_up();
+  }
+
+  void uplink_up() {
+    std::filesystem::remove(out());
+    std::filesystem::create_directory(out());
+  }
+  void uplink_down() {
+    if (std::filesystem::exists(out())) std::filesystem::rename(out(), out() + "-" + std::to_string(++outages_));
+    write_file(out(), "in the way");
+  }
+  std::string out() const { return gateway.directory() + "/out"; }
+
+  double term(const std::string& name, const std::string& uplink, const std::string& reason = "") const {
+    const std::string more = reason.empty() ? "" : ",reason=\"" + reason + "\"";
+    return gateway.metric(name + "{stream=\"readings\",uplink=\"" + uplink + "\"" + more + "}");
+  }
+  double delivered(const std::string& uplink) const {
+    return gateway.metric("tidegate_readings_delivered_total{uplink=\"" + uplink + "\",stream=\"readings\"}");
+  }
+  double backlog(const std::string& uplink) const {
+    return gateway.metric("tidegate_uplink_backlog_readings{uplink=\"" + uplink + "\",stream=\"readings\"}");
+  }
+
+  // accepted + replayed = delivered + filtered + pending + dropped, of one answer, for every uplink and stream.
+  void expect_balanced(const std::string& when) const {
+    std::map<std::string, double> left;
+    std::istringstream lines(http_get(gateway.admin_port(), "/metrics").body);
+    std::size_t checked = 0;
+    for (std::string line; std::getline(lines, line);) {
+      const auto value_at = line.rfind(' ');
+      const double value = value_at == std::string::npos ? 0 : std::strtod(line.c_str() + value_at, nullptr);
+      const std::string where = label(line, "uplink") + "/" + label(line, "stream");
+      if (line.starts_with("tidegate_uplink_accepted_total{")) {
+        left[where] += value;
+        ++checked;
+      }
+      if (line.starts_with("tidegate_readings_replayed_total{")) left[where] += value;
+      for (const char* term : {"tidegate_readings_delivered_total{", "tidegate_readings_filtered_total{",
+                               "tidegate_readings_dropped_total{", "tidegate_uplink_backlog_readings{"}) {
+        if (line.starts_with(term)) left[where] -= value;
+      }
+      if (line.starts_with("tidegate_uplink_account_mismatch{")) {
+        EXPECT_EQ(value, 0) << when << ": " << line;
+      }
+    }
+    EXPECT_EQ(checked, 6u);
+    for (const auto& [where, value] : left) EXPECT_EQ(value, 0) << when << ": " << where;
+  }
+
+  FinishedProcess replay(const std::string& from, const std::string& uplink = "export",
+                         const std::string& stream = "readings") const {
+    return gateway.command(
+        {"replay", "--uplink", uplink, "--from", from, "--stream", stream, "--config", gateway.config_file()});
+  }
+  bool wait_for_delivered(const std::string& uplink, double least) const {
+    return wait_until([&] { return delivered(uplink) >= least; }, seconds(60));
+  }
+
+  GatewayProcess gateway;
+
+ private:
+  static std::string label(const std::string& line, const std::string& name) {
+    const auto at = line.find(name + "=\"");
+    if (at == std::string::npos) return "";
+    const auto begin = at + name.size() + 2;
+    return line.substr(begin, line.find('"', begin) - begin);
+  }
+  int outages_ = 0;
+};
+
+TEST_F(AccountingShort, HoldsThroughOutageKillReplayAndSkip) {
+  gateway.start();
+  ASSERT_TRUE(wait_for_delivered("export", 10'000)) << gateway.log();
+  expect_balanced("running");
+  uplink_down();
+  expect_balanced("down");
+  gateway.kill();
+  gateway.start();
+  expect_balanced("killed");
+  uplink_up();
+  const double before = delivered("export");
+  ASSERT_TRUE(wait_for_delivered("export", before + 10'000));
+  expect_balanced("after the outage");
+
+  const auto again = replay("oldest");
+  EXPECT_EQ(again.end.exit_code, 0) << again.errors << gateway.log();
+  expect_balanced("replayed");
+  const double replayed = term("tidegate_readings_replayed_total", "export");
+  EXPECT_GE(replayed, 10'000);
+  EXPECT_EQ(replay("-1h", "part").end.exit_code, 0);
+  expect_balanced("replayed the other");
+  gateway.kill();
+  gateway.start();
+  EXPECT_GE(term("tidegate_readings_replayed_total", "export"), replayed) << "it was durable when it was answered";
+  expect_balanced("killed after the replay");
+
+  gateway.stop();  // the file is open
+  uplink_down();
+  gateway.start();
+  ASSERT_TRUE(wait_until([&] { return backlog("export") > 2'000; }, seconds(60)));
+  const auto skip = replay("end");
+  EXPECT_EQ(skip.end.exit_code, 0) << skip.errors;
+  EXPECT_GE(term("tidegate_readings_dropped_total", "export", "skipped"), 2'000);
+  expect_balanced("skipped");
+  const auto events = gateway.command({"tail", "--stream", "events", "--config", gateway.config_file()});
+  EXPECT_THAT(events.output, HasSubstr("\"reason\":\"skipped\",\"uplink\":\"export\""));
+  gateway.stop();
+  gateway.start();
+  EXPECT_GE(term("tidegate_readings_dropped_total", "export", "skipped"), 2'000);
+  expect_balanced("started again");
+}
+
+TEST_F(AccountingShort, HoldsWhenATinyRingOverflows) {
+  uplink_down();
+  gateway.start();
+  ASSERT_TRUE(wait_until(
+      [&] {
+        return term("tidegate_uplink_accepted_total", "export") > 0 &&
+               gateway.log().find("records are lost") != std::string::npos;
+      },
+      seconds(100)));
+  uplink_up();
+  ASSERT_TRUE(wait_for_delivered("export", 1'000)) << gateway.log();
+  EXPECT_TRUE(
+      wait_until([&] { return term("tidegate_readings_dropped_total", "export", "overflow") > 0; }, seconds(10)))
+      << http_get(gateway.admin_port(), "/metrics").body << gateway.log();
+  expect_balanced("overflowed");
+  gateway.kill();
+  gateway.start();
+  expect_balanced("killed");
+}
+
+TEST_F(AccountingShort, RefusesAReplayThatCannotBe) {
+  gateway.start();
+  ASSERT_TRUE(wait_for_delivered("export", 1));
+  EXPECT_THAT(replay("oldest", "nowhere").errors, HasSubstr("there are: export part"));
+  EXPECT_THAT(replay("oldest", "export", "smells").errors, HasSubstr("readings, alarms, events"));
+  EXPECT_THAT(replay("9:1").errors, HasSubstr("beyond the log"));
+  EXPECT_THAT(replay("999999999").errors, HasSubstr("beyond the log"));
+  EXPECT_THAT(replay("2100-01-01T00:00:00Z").errors, HasSubstr("no record was taken in"));
+  EXPECT_THAT(replay("soon").errors, HasSubstr("soon"));
+  EXPECT_EQ(replay("soon").end.exit_code, 1);
+  EXPECT_EQ(http_get(gateway.admin_port(), "/api/v1/uplinks/export/replay").status, 405);
+  EXPECT_EQ(term("tidegate_readings_replayed_total", "export"), 0);
+  expect_balanced("refused");
+}
+
+}  // namespace
+}  // namespace tidegate::testing
