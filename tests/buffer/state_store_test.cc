@@ -41,7 +41,7 @@ class StateStoreTest : public ::testing::Test {
     checkpoint.log.epochs = {{Stream::readings, 6, 1, 900}, {Stream::readings, 7, 901, 999}, {Stream::events, 7, 1, 0}};
     checkpoint.log.dropped = {{Stream::readings, 7, 950, 960, WallTime(Duration(-5)), WallTime(Duration(1'760'000))},
                               {Stream::readings, 7, 970, 970, {}, {}}};
-    checkpoint.cursors = {{"cloud", Stream::readings, {7, 5}, {7, 9}, 4, 3, 1},
+    checkpoint.cursors = {{"cloud", Stream::readings, {7, 5}, {7, 9}, 4, 3, 1, {{"dropped/overflow", 1}, {"replayed", 9}}},
                           {"lake", Stream::alarms, {1, 1}, {1, 2}, 0, 0, 0}};
     checkpoint.rules = std::string("state\0with zeros", 16);
     checkpoint.counters = {{"accepted/local", 12}, {"accepted/line-1", 18'446'744'073'709'551'615U}};
@@ -71,6 +71,7 @@ class StateStoreTest : public ::testing::Test {
       EXPECT_EQ(a.cursors[i].delivered, b.cursors[i].delivered);
       EXPECT_EQ(a.cursors[i].filtered, b.cursors[i].filtered);
       EXPECT_EQ(a.cursors[i].dropped, b.cursors[i].dropped);
+      EXPECT_EQ(a.cursors[i].accounts, b.cursors[i].accounts);
     }
   }
 
@@ -90,6 +91,26 @@ TEST_F(StateStoreTest, KeepsACheckpointOverRestarts) {
   save(example());
   open();
   EXPECT_FALSE(store_->notice());
+  expect_same(load(), example());
+}
+
+// What a version wrote that knew neither of accounts nor of readings that were dropped on purpose.
+TEST_F(StateStoreTest, TakesADatabaseWithoutTheNewerTables) {
+  open();
+  save(example());
+  store_.reset();
+  sqlite3* database = nullptr;
+  ASSERT_EQ(sqlite3_open(path_.c_str(), &database), SQLITE_OK);
+  ASSERT_EQ(sqlite3_exec(database, "DROP TABLE accounts; DROP TABLE dropped", nullptr, nullptr, nullptr), SQLITE_OK);
+  sqlite3_close(database);
+  open();
+  EXPECT_FALSE(store_->notice());
+  Checkpoint expected = example();
+  expected.log.dropped.clear();
+  expected.cursors[0].accounts.clear();
+  expect_same(load(), expected);
+  save(example());
+  open();
   expect_same(load(), example());
 }
 
