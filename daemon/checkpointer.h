@@ -12,6 +12,7 @@
 #include "core/clock.h"
 #include "daemon/event_loop.h"
 #include "daemon/pipeline.h"
+#include "daemon/rules_state.h"
 #include "daemon/storage_watch.h"
 #include "daemon/uplink_runner.h"
 #include "daemon/worker.h"
@@ -51,15 +52,6 @@ class Checkpointer {
   /// Not empty while saving fails.
   const std::string& failure() const { return failure_; }
   Duration busy_for() const;
-
-  /// The rules' state with the places in the log that it belongs to.
-  struct RulesState {
-    std::string engine;  // RuleEngine::save()
-    Position readings;   // behind the last reading judged
-    Position alarms;     // the end of the stream `alarms` at that moment: a restart knows which alarms came later
-  };
-  static std::string pack_rules(const RulesState& state);
-  static std::optional<RulesState> unpack_rules(const std::string& packed);
 
  private:
   void tick();

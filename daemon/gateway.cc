@@ -98,7 +98,7 @@ Result<void> Gateway::open_log() {
   // Rules that never ran begin here, whenever this start is the one that ends by a kill.
   if (opened.rules.empty()) {
     const rules::RuleEngine unused({}, tags_);
-    opened.rules = Checkpointer::pack_rules({unused.save(), log_->end(Stream::readings), log_->end(Stream::alarms)});
+    opened.rules = pack_rules({unused.save(), log_->end(Stream::readings), log_->end(Stream::alarms)});
   }
   if (auto kept = store_->save(opened); !kept) return kept;
 
@@ -213,8 +213,8 @@ void Gateway::make_uplinks(const buffer::Checkpoint& saved) {
 // Readings behind the saved state are judged again; what the stream `alarms` already holds comes out no second time.
 void Gateway::restore_rules(const std::string& packed) {
   auto engine = std::make_unique<rules::RuleEngine>(config_.rules, tags_);
-  Checkpointer::RulesState state{"", log_->end(Stream::readings), log_->end(Stream::alarms)};
-  if (auto unpacked = Checkpointer::unpack_rules(packed)) state = std::move(*unpacked);
+  RulesState state{"", log_->end(Stream::readings), log_->end(Stream::alarms)};
+  if (auto unpacked = unpack_rules(packed)) state = std::move(*unpacked);
   if (const auto restored = engine->restore(state.engine); !restored) {
     log_warning("rules", "saved state is of no use, rules begin anew: {}", restored.error().message);
   }
