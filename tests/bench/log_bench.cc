@@ -182,5 +182,3 @@ BENCHMARK(BM_Open)->Arg(64)->Arg(1024)->Unit(benchmark::kMillisecond)->Iteration
 
 }  // namespace
 }  // namespace tidegate::buffer
-
-BENCHMARK_MAIN();

@@ -66,11 +66,12 @@ void inspect(Bench& bench) {
   (void)buffer::inspect_log(bench.disk, bench.options.directory);
   for (std::size_t i = 0; i < kStreamCount; ++i) {
     TagRegistry tags;
-    (void)buffer::read_log(bench.disk, bench.options.directory, tags, static_cast<Stream>(i), {},
-                           [&](const RecordBatch& batch) {
-                             check_batch(batch, tags);
-                             return true;
-                           });
+    buffer::ReadRange all;
+    all.stream = static_cast<Stream>(i);
+    (void)buffer::read_log(bench.disk, bench.options.directory, tags, all, [&](const RecordBatch& batch) {
+      check_batch(batch, tags);
+      return true;
+    });
   }
 }
 
