@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Builds the fuzzers (run.py build) or runs one of them for a while (run.py segment, run.py state).
 
-TIDEGATE_FUZZ_SECONDS says for how long, 30 if it is not set. New inputs go to build/fuzz/corpus/NAME, which the next run
+TIDEGATE_FUZZ_SECONDS says for how long. If it is not set: 30 seconds from one and the same seed, so that what is found then
+was brought by the change at hand. New inputs go to build/fuzz/corpus/NAME, which the next run
 begins with; what breaks a promise is kept in build/fuzz/findings and named in the output: run the fuzzer with that file to
 see it again, and add the file to tests/fuzz/corpus/NAME with the fix."""
 import os
@@ -29,6 +30,10 @@ def seconds():
     return text
 
 
+def seed():
+    return [] if "TIDEGATE_FUZZ_SECONDS" in os.environ else ["-seed=1"]
+
+
 def fuzz(name):
     fuzzer = BUILD / "bin" / f"{name}_fuzzer"
     if not fuzzer.exists():
@@ -41,7 +46,7 @@ def fuzz(name):
     if os.access("/dev/shm", os.W_OK):
         environment["TMPDIR"] = "/dev/shm"  # a database an input
     return subprocess.run(
-        [fuzzer, f"-max_total_time={seconds()}", "-timeout=20", "-rss_limit_mb=1024", "-print_final_stats=1",
+        [fuzzer, *seed(), f"-max_total_time={seconds()}", "-timeout=20", "-rss_limit_mb=1024", "-print_final_stats=1",
          "-close_fd_mask=2",  # what the log says of the damage; a finding run by itself shows it
          f"-artifact_prefix={findings}/{name}-", corpus, TOP / "tests" / "fuzz" / "corpus" / name],
         env=environment).returncode
