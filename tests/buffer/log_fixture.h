@@ -39,6 +39,7 @@ class LogFixture : public ::testing::Test {
   /// Opens with what was last saved, and saves, as the daemon does.
   void open() {
     log_.reset();
+    disk_.begin_process();
     tags_ = std::make_unique<TagRegistry>();
     auto opened = RingLog::open(disk_, clock_, *tags_, options_, known_);
     ASSERT_TRUE(opened) << opened.error().message;

@@ -136,7 +136,7 @@ class PowerCutTest : public LogFixture, public ::testing::WithParamInterface<int
     if (below(2) == 0) begin_job();
     job_.reset();
     log_.reset();
-    disk_.power_cut(random_);
+    disk_.power_cut(random_());
     lost_state_ = below(5) == 0;
     if (lost_state_) known_ = {};
     clock_.advance(std::chrono::seconds(1));
@@ -149,7 +149,7 @@ class PowerCutTest : public LogFixture, public ::testing::WithParamInterface<int
   void close_and_start() {
     finish_job();
     close();
-    if (below(2) == 0) disk_.power_cut(random_);  // everything was synced: it takes nothing
+    if (below(2) == 0) disk_.power_cut(random_());  // everything was synced: it takes nothing
     open();
     ASSERT_TRUE(log_);
     ASSERT_TRUE(log_->recovery().clean);

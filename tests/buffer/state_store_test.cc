@@ -41,8 +41,9 @@ class StateStoreTest : public ::testing::Test {
     checkpoint.log.epochs = {{Stream::readings, 6, 1, 900}, {Stream::readings, 7, 901, 999}, {Stream::events, 7, 1, 0}};
     checkpoint.log.dropped = {{Stream::readings, 7, 950, 960, WallTime(Duration(-5)), WallTime(Duration(1'760'000))},
                               {Stream::readings, 7, 970, 970, {}, {}}};
-    checkpoint.cursors = {{"cloud", Stream::readings, {7, 5}, {7, 9}, 4, 3, 1, {{"dropped/overflow", 1}, {"replayed", 9}}},
-                          {"lake", Stream::alarms, {1, 1}, {1, 2}, 0, 0, 0}};
+    checkpoint.cursors = {
+        {"cloud", Stream::readings, {7, 5}, {7, 9}, 4, 3, 1, {{"dropped/overflow", 1}, {"replayed", 9}}},
+        {"lake", Stream::alarms, {1, 1}, {1, 2}, 0, 0, 0}};
     checkpoint.rules = std::string("state\0with zeros", 16);
     checkpoint.counters = {{"accepted/local", 12}, {"accepted/line-1", 18'446'744'073'709'551'615U}};
     return checkpoint;

@@ -5,6 +5,8 @@
 namespace tidegate::testing {
 namespace {
 
+constexpr std::size_t kSectorBytes = InMemoryFileSystem::kSectorBytes;
+
 std::string parent_of(const std::string& path) {
   const auto slash = path.rfind('/');
   return slash == std::string::npos ? "." : path.substr(0, slash);
@@ -31,19 +33,30 @@ class InMemoryFileSystem::OpenFile final : public File {
     if (!writable_) return tidegate::fail(ErrorCode::invalid, path_ + ": opened for reading");
     if (auto step = system_.step(Operation::write, path_); !step) return step;
     const auto begin = static_cast<std::size_t>(offset);
-    if (node_->content.size() < begin + data.size()) node_->content.resize(begin + data.size());
+    if (auto use = system_.check_use(*node_, path_); !use) return use;
+    if (data.empty()) return {};
+    grow(begin + data.size());
+    mark(begin, begin + data.size());
     std::copy(data.begin(), data.end(), node_->content.begin() + static_cast<std::ptrdiff_t>(begin));
     return {};
   }
 
   Result<void> sync() override {
     const std::lock_guard lock(system_.mutex_);
-    if (failed_) return tidegate::fail(ErrorCode::invalid, path_ + ": synced again after a sync had failed");
+    if (auto use = system_.check_use(*node_, path_); !use) return use;
     if (auto step = system_.step(Operation::sync, path_); !step) {
-      failed_ = true;
+      if (system_.halts_) return step;  // nothing will be synced again
+      node_->failed = true;
+      node_->dirty.clear();
       return step;
     }
-    node_->synced = node_->content;
+    node_->synced.resize(node_->content.size());
+    for (const std::size_t sector : node_->dirty) {
+      const std::size_t begin = sector * kSectorBytes;
+      const std::size_t count = std::min(kSectorBytes, node_->content.size() - begin);
+      std::copy_n(node_->content.data() + begin, count, node_->synced.data() + begin);
+    }
+    node_->dirty.clear();
     return {};
   }
 
@@ -51,7 +64,8 @@ class InMemoryFileSystem::OpenFile final : public File {
     const std::lock_guard lock(system_.mutex_);
     if (node_->content.size() >= bytes) return {};
     if (auto step = system_.step(Operation::reserve, path_); !step) return step;
-    node_->content.resize(static_cast<std::size_t>(bytes));
+    if (auto use = system_.check_use(*node_, path_); !use) return use;
+    grow(static_cast<std::size_t>(bytes));
     return {};
   }
 
@@ -61,15 +75,34 @@ class InMemoryFileSystem::OpenFile final : public File {
   }
 
  private:
+  void grow(std::size_t size) {
+    const std::size_t before = node_->content.size();
+    if (size <= before) return;
+    node_->content.resize(size);
+    mark(before, size);
+  }
+  void mark(std::size_t begin, std::size_t end) {
+    for (std::size_t sector = begin / kSectorBytes; sector * kSectorBytes < end; ++sector) node_->dirty.insert(sector);
+  }
+
   InMemoryFileSystem& system_;
   std::string path_;
   std::shared_ptr<Node> node_;
   bool writable_;
-  bool failed_ = false;
 };
 
 Result<void> InMemoryFileSystem::step(Operation operation, const std::string& path) {
   ++counts_[operation];
+  ++operations_;
+  if (failure_of_any_) {
+    Failure& any = *failure_of_any_;
+    if (any.skip > 0) {
+      --any.skip;
+    } else if (any.times > 0) {
+      --any.times;
+      return tidegate::fail(any.code, path + ": injected failure");
+    }
+  }
   const auto failure = failures_.find(operation);
   if (failure == failures_.end() || path.find(failure->second.part) == std::string::npos) return {};
   if (failure->second.skip > 0) {
@@ -92,7 +125,7 @@ Result<std::unique_ptr<File>> InMemoryFileSystem::open(const std::string& path, 
     if (!directories_.contains(parent_of(path)))
       return tidegate::fail(ErrorCode::invalid, path + ": no such directory");
     found = files_.emplace(path, std::make_shared<Node>()).first;
-    changes_[parent_of(path)].push_back({{path, found->second}});
+    name_changes_.push_back({path, "", found->second});
   }
   if (found == files_.end()) return tidegate::fail(ErrorCode::invalid, path + ": no such file");
   return std::make_unique<OpenFile>(*this, path, found->second, mode != OpenMode::read);
@@ -103,9 +136,9 @@ Result<void> InMemoryFileSystem::rename(const std::string& from, const std::stri
   if (auto allowed = step(Operation::rename, from); !allowed) return allowed;
   const auto found = files_.find(from);
   if (found == files_.end()) return tidegate::fail(ErrorCode::invalid, from + ": no such file");
-  changes_[parent_of(from)].push_back({{to, found->second}, {from, nullptr}});
   files_[to] = found->second;
   files_.erase(from);
+  name_changes_.push_back({from, to, nullptr});
   return {};
 }
 
@@ -113,7 +146,7 @@ Result<void> InMemoryFileSystem::remove(const std::string& path) {
   const std::lock_guard lock(mutex_);
   if (auto allowed = step(Operation::remove, path); !allowed) return allowed;
   if (files_.erase(path) == 0) return tidegate::fail(ErrorCode::invalid, path + ": no such file");
-  changes_[parent_of(path)].push_back({{path, nullptr}});
+  name_changes_.push_back({path, "", nullptr});
   return {};
 }
 
@@ -138,11 +171,19 @@ Result<void> InMemoryFileSystem::make_directory(const std::string& path) {
 Result<void> InMemoryFileSystem::sync_directory(const std::string& path) {
   const std::lock_guard lock(mutex_);
   if (auto allowed = step(Operation::sync_directory, path); !allowed) return allowed;
-  changes_.erase(path);
-  std::erase_if(durable_names_, [&](const auto& entry) { return parent_of(entry.first) == path; });
-  for (const auto& entry : files_) {
-    if (parent_of(entry.first) == path) durable_names_.insert(entry);
+  // What came before in a directory is durable with what comes later in it.
+  std::set<std::string> directories{path};
+  std::vector<NameChange> kept;
+  for (std::size_t i = name_changes_.size(); i-- > 0;) {
+    const NameChange& change = name_changes_[i];
+    const bool touches = directories.contains(parent_of(change.from)) ||
+                         (!change.to.empty() && directories.contains(parent_of(change.to)));
+    if (!touches) continue;
+    directories.insert(parent_of(change.from));
+    kept.push_back(change);
+    name_changes_.erase(name_changes_.begin() + static_cast<std::ptrdiff_t>(i));
   }
+  for (std::size_t i = kept.size(); i-- > 0;) keep_name(kept[i]);
   return {};
 }
 
@@ -155,6 +196,8 @@ void InMemoryFileSystem::fail(Operation operation, std::size_t skip, std::size_t
 void InMemoryFileSystem::fail_never() {
   const std::lock_guard lock(mutex_);
   failures_.clear();
+  failure_of_any_.reset();
+  halts_ = false;
 }
 
 std::size_t InMemoryFileSystem::count(Operation operation) const {
@@ -163,71 +206,15 @@ std::size_t InMemoryFileSystem::count(Operation operation) const {
   return found == counts_.end() ? 0 : found->second;
 }
 
-void InMemoryFileSystem::lose_unsynced() {
-  const std::lock_guard lock(mutex_);
-  files_ = durable_names_;
-  changes_.clear();
-  for (auto& [path, node] : files_) node->content = node->synced;
-}
-
-void InMemoryFileSystem::apply(const Change& change) {
-  if (change.node) {
-    durable_names_[change.path] = change.node;
-  } else {
-    durable_names_.erase(change.path);
-  }
-}
-
-void InMemoryFileSystem::power_cut(std::mt19937_64& random) {
-  const std::lock_guard lock(mutex_);
-  for (const auto& [directory, changes] : changes_) {
-    const std::size_t kept = random() % (changes.size() + 1);
-    for (std::size_t i = 0; i < kept; ++i) {
-      for (const Change& change : changes[i]) apply(change);
-    }
-  }
-  changes_.clear();
-  files_ = durable_names_;
-  for (auto& [path, node] : files_) cut_content(*node, random);
-}
-
-void InMemoryFileSystem::cut_content(Node& node, std::mt19937_64& random) {
-  constexpr std::size_t kSector = 512;
-  enum class Fate : std::uint8_t { none, all, first, any, count };
-  const auto fate = static_cast<Fate>(random() % static_cast<std::uint64_t>(Fate::count));
-  const std::size_t grown = std::max(node.content.size(), node.synced.size());
-  std::vector<std::byte> left = node.synced;
-  const bool keeps_length = fate == Fate::all || (fate != Fate::none && random() % 2 == 0);
-  left.resize(keeps_length ? grown : node.synced.size() + random() % (grown - node.synced.size() + 1));
-  if (fate == Fate::none && random() % 2 == 0) left.resize(node.synced.size());
-  node.content.resize(grown);
-  std::vector<std::size_t> unsynced;
-  for (std::size_t at = 0; at < left.size(); at += kSector) {
-    const std::size_t end = std::min(at + kSector, left.size());
-    if (!std::equal(left.begin() + static_cast<std::ptrdiff_t>(at), left.begin() + static_cast<std::ptrdiff_t>(end),
-                    node.content.begin() + static_cast<std::ptrdiff_t>(at))) {
-      unsynced.push_back(at);
-    }
-  }
-  const std::size_t first = unsynced.empty() ? 0 : random() % (unsynced.size() + 1);
-  for (std::size_t i = 0; i < unsynced.size(); ++i) {
-    const bool kept =
-        fate == Fate::all || (fate == Fate::first && i < first) || (fate == Fate::any && random() % 2 == 0);
-    const bool torn = fate != Fate::none && i == first && random() % 4 == 0;
-    if (!kept && !torn) continue;
-    const std::size_t length = std::min(kSector, left.size() - unsynced[i]);
-    std::copy_n(node.content.begin() + static_cast<std::ptrdiff_t>(unsynced[i]), torn ? random() % length : length,
-                left.begin() + static_cast<std::ptrdiff_t>(unsynced[i]));
-  }
-  node.content = left;
-  node.synced = std::move(left);
-}
-
 void InMemoryFileSystem::wipe() {
   const std::lock_guard lock(mutex_);
   files_.clear();
   durable_names_.clear();
-  changes_.clear();
+  name_changes_.clear();
+  misuses_.clear();
+  failure_of_any_.reset();
+  halts_ = false;
+  operations_ = 0;
   directories_ = {"."};
   failures_.clear();
   counts_.clear();
@@ -250,6 +237,8 @@ void InMemoryFileSystem::set_content(const std::string& path, std::vector<std::b
   auto& node = files_[path];
   if (!node) node = std::make_shared<Node>();
   node->content = node->synced = std::move(content);
+  node->dirty.clear();
+  std::erase_if(name_changes_, [&](const NameChange& change) { return change.from == path || change.to == path; });
   durable_names_[path] = node;
 }
 

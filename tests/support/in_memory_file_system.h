@@ -17,11 +17,15 @@ namespace tidegate::testing {
 
 /// A disk in memory that knows what was synced, and fails when it is told to. Any thread.
 ///
-/// Content that was not synced, and names whose directory was not, are what a power cut can take away: all of it by
-/// lose_unsynced(), any part of it, sector by sector, by power_cut().
+/// Content is durable by the sector of 512 bytes once its file was synced, names once their directory was. A power cut
+/// takes away what is not: all of it by lose_unsynced(), by a seed what a disk may take by power_cut().
+///
+/// A failed sync drops what was dirty, as Linux does: the content can still be read, the next sync would return 0, and
+/// a power cut takes it. So a process that writes or syncs the file again is wrong: that fails, and misuses() tells.
 class InMemoryFileSystem final : public FileSystem {
  public:
   enum class Operation : std::uint8_t { open, read, write, sync, reserve, rename, remove, sync_directory };
+  static constexpr std::size_t kSectorBytes = 512;
 
   Result<std::unique_ptr<File>> open(const std::string& path, OpenMode mode) override;
   Result<void> rename(const std::string& from, const std::string& to) override;
@@ -36,13 +40,23 @@ class InMemoryFileSystem final : public FileSystem {
   /// Operations of that kind so far, failed ones too.
   std::size_t count(Operation operation) const;
 
+  /// Fails `times` operations of any kind after letting `skip` pass; they are counted together.
+  void fail_any(std::size_t skip, std::size_t times, ErrorCode code);
+  /// The machine stops after `skip` operations: all later ones fail, up to the power cut.
+  void halt_after(std::size_t skip);
+  /// Operations of all kinds so far, failed ones too.
+  std::size_t operations() const;
+  /// Writes to and syncs of files whose sync had failed, by one process.
+  std::vector<std::string> misuses() const;
+  /// The next process knows nothing of failed syncs.
+  void begin_process();
+
+  /// A power cut as a disk may do it, the same for the same seed. Of each file no, all, the first or any of the sectors
+  /// that were not synced are written, one of them perhaps in part; its size is the old one, the new one, or between.
+  /// Of the changes of names in each directory the first so many are kept.
+  void power_cut(std::uint64_t seed);
   /// A power cut: every file has the content of its last sync, and the names of the last directory syncs.
   void lose_unsynced();
-
-  /// A power cut as disks and journals have them, drawn from `random`. Of each file any unsynced sectors of 512 bytes
-  /// are there or not: none, all, the first ones, every one by a throw, one of them torn in the middle; a file that had
-  /// grown has any length in between. Of each directory, the first so many changes since its last sync are there.
-  void power_cut(std::mt19937_64& random);
 
   /// Everything is gone, failures and counts too.
   void wipe();
@@ -56,11 +70,14 @@ class InMemoryFileSystem final : public FileSystem {
   struct Node {
     std::vector<std::byte> content;
     std::vector<std::byte> synced;
+    std::set<std::size_t> dirty;  // sectors
+    bool failed = false;          // a sync of it, in this process
   };
-  /// A name that came (with its file) or went, since the last sync of its directory.
-  struct Change {
-    std::string path;
-    std::shared_ptr<Node> node;  // null: removed
+  /// A change of names that is not durable. `node` of a create only, `to` of a rename only.
+  struct NameChange {
+    std::string from;
+    std::string to;
+    std::shared_ptr<Node> node;
   };
   struct Failure {
     std::size_t skip = 0;
@@ -71,15 +88,19 @@ class InMemoryFileSystem final : public FileSystem {
   class OpenFile;
 
   Result<void> step(Operation operation, const std::string& path);
-  void apply(const Change& change);
-  static void cut_content(Node& node, std::mt19937_64& random);
+  Result<void> check_use(const Node& node, const std::string& path);
+  void keep_name(const NameChange& change);
+  static void cut_node(Node& node, std::mt19937_64& random);
 
   mutable std::mutex mutex_;
   std::map<std::string, std::shared_ptr<Node>> files_;
   std::map<std::string, std::shared_ptr<Node>> durable_names_;
-  // By directory, in order. A rename is one entry: its two halves come true together.
-  std::map<std::string, std::vector<std::vector<Change>>> changes_;
+  std::vector<NameChange> name_changes_;  // in their order
   std::set<std::string> directories_{"."};
+  std::optional<Failure> failure_of_any_;
+  bool halts_ = false;
+  std::size_t operations_ = 0;
+  std::vector<std::string> misuses_;
   std::map<Operation, Failure> failures_;
   std::map<Operation, std::size_t> counts_;
 };
