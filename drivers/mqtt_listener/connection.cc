@@ -107,22 +107,24 @@ void Connection::resume() {
 
 void Connection::check_deadline(BootTime now) {
   session_.expire(now);
-  if (session_.is_over()) flush();
+  if (!session_.is_over() || closed_) return;
+  // Who does not read why it was ended is not waited for a second time.
+  if (std::exchange(was_over_, true)) return close();
+  flush();
 }
 
+// While the socket takes nothing, answers stay with the session, which then takes no more from the client.
 void Connection::flush() {
-  if (closed_) return;
+  if (closed_ || waits_for_output_) return;
   std::string& out = session_.out();
-  if (!out.empty()) {
-    if (!tls_) {
-      sending_.empty() ? sending_.swap(out) : static_cast<void>(sending_.append(out));
-      out.clear();
-    } else if (tls_->is_ready()) {
-      if (auto sent = tls_->send(out, sending_); !sent) tls_problem_ = sent.error().message;
-      out.clear();
-    }
+  if (!out.empty() && !tls_) {
+    sending_.append(out);
+    out.clear();
+  } else if (!out.empty() && tls_->is_ready()) {
+    if (auto sent = tls_->send(out, sending_); !sent) tls_problem_ = sent.error().message;
+    out.clear();
   }
-  if (!waits_for_output_) write_more();
+  write_more();
 }
 
 void Connection::write_more() {

@@ -68,6 +68,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   bool waits_for_input_ = false;
   bool waits_for_output_ = false;
   bool reading_stopped_ = false;
+  bool was_over_ = false;  // when its deadline was last looked at
   bool closed_ = false;
 };
 

@@ -140,6 +140,33 @@ TEST_F(MqttListenerTest, GarbageEndsItsConnectionAndNoOther) {
   ASSERT_TRUE(turn_until([&] { return intake_.readings.size() == 1; }));
 }
 
+// Its socket is full of answers that it does not read, so that the goodbye does not fit either.
+TEST_F(MqttListenerTest, WhoReadsNothingIsEndedAllTheSame) {
+  start();
+  RawClient client(options_.port);
+  client.send(connect("a", ProtocolVersion::v5, 1));
+  ASSERT_TRUE(is_connected(client));
+  const std::string pings = [] {
+    std::string bytes;
+    for (int i = 0; i < 10'000; ++i) bytes += std::string("\xc0\x00", 2);
+    return bytes;
+  }();
+  std::size_t sent = 0;
+  std::size_t quiet = 0;
+  // Until neither side takes any more; what the kernel holds is some megabytes.
+  for (int i = 0; i < 20'000 && quiet < 100; ++i) {
+    const std::size_t count = client.send(pings);
+    sent += count;
+    quiet = count == 0 ? quiet + 1 : 0;
+    loop_.restart();
+    loop_.run_for(std::chrono::milliseconds(1));
+  }
+  ASSERT_EQ(quiet, 100U) << "after " << sent << " bytes it is still read from";
+  RawClient second(options_.port);
+  second.send(connect("a"));  // takes over
+  EXPECT_TRUE(turn_until([&] { return client.send(pings) == 0 && client.is_broken(); }));
+}
+
 TEST_F(MqttListenerTest, AConnectionThatSaysNothingEnds) {
   options_.limits.connect_timeout = std::chrono::seconds(1);
   start();

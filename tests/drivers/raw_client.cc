@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -39,6 +40,11 @@ const std::string& RawClient::received() {
     if (count <= 0) return received_;
     received_.append(buffer.data(), static_cast<std::size_t>(count));
   }
+}
+
+bool RawClient::is_broken() const {
+  pollfd state{fd_, POLLRDHUP, 0};
+  return ::poll(&state, 1, 0) > 0 && (state.revents & (POLLRDHUP | POLLHUP | POLLERR)) != 0;
 }
 
 bool RawClient::is_ended() {

@@ -19,6 +19,8 @@ class RawClient {
   const std::string& received();
   /// The other side has ended the connection.
   bool is_ended();
+  /// The same, without reading what it has sent.
+  bool is_broken() const;
 
  private:
   int fd_;
