@@ -10,6 +10,7 @@
 #include "daemon/commands/commands.h"
 #include "daemon/config/config.h"
 #include "daemon/gateway.h"
+#include "daemon/start_pages.h"
 
 namespace tidegate::daemon {
 namespace {
@@ -55,6 +56,7 @@ int run(Config config, const std::string& config_file) {
   loop.on_signal(SIGHUP, [&] { reload(gateway, config_file); });
   if (const auto started = gateway.start(); !started) return report_failure(started.error().message);
   log_info("gateway", "ready");
+  give_back_start_pages();
   loop.run();
   log_info("gateway", "stopped");
   return kExitDone;
