@@ -12,6 +12,7 @@
 #include "buffer/gap_record.h"
 #include "core/log.h"
 #include "tests/buffer/log_fixture.h"
+#include "tests/support/seed.h"
 
 namespace tidegate::buffer {
 namespace {
@@ -294,10 +295,9 @@ class HaltTest : public LogFixture {
   }
 
   void run_seeds(std::uint64_t part) {
-    const char* given = std::getenv("TIDEGATE_SEED");
-    const char* count = std::getenv("TIDEGATE_SEEDS");
-    const std::uint64_t seeds = count != nullptr ? std::stoull(count) : given != nullptr ? 1 : kSeeds;
-    const std::uint64_t base = given != nullptr ? std::stoull(given) : 0;
+    const bool given = std::getenv("TIDEGATE_SEED") != nullptr;
+    const std::uint64_t seeds = testing::from_environment("TIDEGATE_SEEDS", given ? 1 : kSeeds);
+    const std::uint64_t base = testing::from_environment("TIDEGATE_SEED", 0);
     for (std::uint64_t i = 0; i < seeds; ++i) {
       const std::uint64_t seed = base + part * seeds + i;
       live(seed);

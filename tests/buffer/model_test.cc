@@ -1,5 +1,5 @@
 // Random operations on a log against the simplest thing that could be right: a map of all records. The seed is printed;
-// TIDEGATE_SEED repeats a run.
+// TIDEGATE_SEED repeats a run, TIDEGATE_MODEL_ROUNDS makes it longer.
 #include <gtest/gtest.h>
 
 #include <cstdlib>
@@ -7,11 +7,16 @@
 #include <random>
 
 #include "tests/buffer/log_fixture.h"
+#include "tests/support/seed.h"
 
 namespace tidegate::buffer {
 namespace {
 
-constexpr int kRounds = 30;
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr std::uint64_t kRounds = 30;
+#else
+constexpr std::uint64_t kRounds = 100;
+#endif
 constexpr int kStepsPerRound = 150;
 
 class ModelTest : public LogFixture {
@@ -22,7 +27,7 @@ class ModelTest : public LogFixture {
     WallTime time;
   };
 
-  void begin(std::uint32_t seed) {
+  void begin(std::uint64_t seed) {
     random_.seed(seed);
     log_.reset();
     disk_.wipe();
@@ -71,7 +76,8 @@ class ModelTest : public LogFixture {
     const Position end = log_->end(Stream::readings);
     const auto first = log_->append(readings, now(), {});
     if (!first) {
-      ASSERT_TRUE(first.error().code == ErrorCode::full || first.error().code == ErrorCode::retry);
+      ASSERT_TRUE(first.error().code == ErrorCode::full || first.error().code == ErrorCode::retry)
+          << first.error().message;
       ASSERT_EQ(log_->end(Stream::readings), end);
       return;
     }
@@ -135,7 +141,7 @@ class ModelTest : public LogFixture {
       from = std::max(oldest, somewhere->first);
     }
     const ReadBack seen = below(2) == 0 ? read_all(Stream::readings, from) : read_disk(Stream::readings, from);
-    ASSERT_TRUE(seen.gone.empty());
+    ASSERT_TRUE(seen.gone.empty()) << ::testing::PrintToString(seen.gone);
     auto expected = records_.lower_bound(from);
     for (const auto& record : seen.records) {
       ASSERT_NE(expected, records_.end());
@@ -149,14 +155,17 @@ class ModelTest : public LogFixture {
     ASSERT_EQ(log_->distance(Stream::readings, from, log_->end(Stream::readings)), seen.records.size());
   }
 
-  /// What was evicted is recorded, each record once.
+  /// What was evicted is recorded, each record once; the oldest gap records can be evicted themselves.
   void compare_gaps() {
     sync();
     std::uint64_t next = 1;
+    bool complete = log_->oldest(Stream::events).sequence == 1;
     for (const auto& record : read_all(Stream::events).records) {
+      if (record.document.find("\"stream\":\"events\"") != std::string::npos) continue;
       const auto number = [&](const std::string& key) {
         return std::stoull(record.document.substr(record.document.find("\"" + key + "\":") + key.size() + 3));
       };
+      if (!std::exchange(complete, true)) next = number("first");
       ASSERT_EQ(number("first"), next) << record.document;
       next = number("last") + 1;
       ASSERT_TRUE(records_.contains({static_cast<std::uint32_t>(number("epoch")), number("first")}));
@@ -200,10 +209,10 @@ class ModelTest : public LogFixture {
 };
 
 TEST_F(ModelTest, BehavesLikeAMapOfAllRecords) {
-  const char* given = std::getenv("TIDEGATE_SEED");
-  const std::uint32_t base = given != nullptr ? static_cast<std::uint32_t>(std::stoul(given)) : std::random_device()();
-  for (std::uint32_t round = 0; round < kRounds; ++round) {
-    const std::uint32_t seed = base + round;
+  const std::uint64_t base = testing::from_environment("TIDEGATE_SEED", 1);
+  const std::uint64_t rounds = testing::from_environment("TIDEGATE_MODEL_ROUNDS", kRounds);
+  for (std::uint64_t round = 0; round < rounds; ++round) {
+    const std::uint64_t seed = base + round;
     begin(seed);
     for (int i = 0; i < kStepsPerRound; ++i) {
       step();

@@ -10,6 +10,7 @@
 #include <set>
 
 #include "tests/buffer/log_fixture.h"
+#include "tests/support/seed.h"
 
 namespace tidegate::buffer {
 namespace {
@@ -21,11 +22,6 @@ constexpr std::uint64_t kSeeds = 5'000;
 #endif
 constexpr int kParts = 4;  // tests that run side by side
 constexpr int kStepsMost = 60;
-
-std::optional<std::uint64_t> from_environment(const char* name) {
-  const char* const text = std::getenv(name);
-  return text == nullptr ? std::nullopt : std::optional<std::uint64_t>(std::stoull(text));
-}
 
 class PowerCutTest : public LogFixture, public ::testing::WithParamInterface<int> {
  protected:
@@ -244,14 +240,14 @@ class PowerCutTest : public LogFixture, public ::testing::WithParamInterface<int
 INSTANTIATE_TEST_SUITE_P(Part, PowerCutTest, ::testing::Range(0, kParts));
 
 TEST_P(PowerCutTest, TakesNothingThatWasDurable) {
-  if (const auto seed = from_environment("TIDEGATE_SEED")) {
-    if (GetParam() == 0) live(*seed);
+  if (std::getenv("TIDEGATE_SEED") != nullptr) {
+    if (GetParam() == 0) live(testing::from_environment("TIDEGATE_SEED", 0));
     return;
   }
   // The same seeds in every run of the list, so that what is red then was brought by the change at hand; new ones in a
   // soak.
-  const auto asked = from_environment("TIDEGATE_POWER_CUT_SEEDS");
-  const std::uint64_t seeds = asked.value_or(kSeeds);
+  const bool asked = std::getenv("TIDEGATE_POWER_CUT_SEEDS") != nullptr;
+  const std::uint64_t seeds = testing::from_environment("TIDEGATE_POWER_CUT_SEEDS", kSeeds);
   const std::uint64_t base = asked ? std::random_device{}() * std::uint64_t{1'000'000} : 0;
   const std::uint64_t first = base + static_cast<std::uint64_t>(GetParam()) * 100'000'000;
   RecordProperty("first_seed", std::to_string(first));

@@ -6,24 +6,13 @@
 #include <string_view>
 
 #include "tests/integration/relay_rig.h"
+#include "tests/support/seed.h"
 
 namespace tidegate::testing {
 namespace {
 
 using std::chrono::milliseconds;
 using std::chrono::seconds;
-
-std::uint64_t from_environment(const char* name, std::uint64_t otherwise) {
-  const char* const text = std::getenv(name);
-  if (text == nullptr) return otherwise;
-  const std::string_view digits(text);
-  std::uint64_t number = 0;
-  const auto [end, problem] = std::from_chars(digits.data(), digits.data() + digits.size(), number);
-  if (problem != std::errc() || end != digits.data() + digits.size()) {
-    throw std::runtime_error(std::string(name) + " is no number: " + text);
-  }
-  return number;
-}
 
 /// A relay over a ring so small that segments are filled, evicted and used again all the time, killed at random
 /// moments: after a random number of acknowledged readings, a random number of microseconds, or while it starts.
@@ -95,20 +84,21 @@ class KillSoak {
   std::uint64_t kills_while_starting_ = 0;
 };
 
-void soak(std::uint64_t kills) {
-  const std::uint64_t seed = from_environment("TIDEGATE_KILL_SEED", std::random_device{}());
-  SCOPED_TRACE("the same moments again, as far as a machine repeats itself: TIDEGATE_KILL_SEED=" +
-               std::to_string(seed));
+void soak(std::uint64_t kills, std::uint64_t seed) {
+  SCOPED_TRACE("the same moments again, as far as a machine repeats itself: TIDEGATE_SEED=" + std::to_string(seed));
   KillSoak(kills, seed).run();
 }
 
-TEST(Kill, LosesNothingOverFiftyKillsAtRandomMoments) { soak(50); }
+TEST(Kill, LosesNothingOverFiftyKillsAtRandomMoments) { soak(50, from_environment("TIDEGATE_SEED", 1)); }
 
 // scripts/test --target kill-soak; TIDEGATE_KILLS says how many.
 TEST(KillSoak, LosesNothingOverThousandsOfKills) {
   constexpr std::uint64_t kAtATime = 500;  // what a receiver remembers of readings is bounded by rounds
   const std::uint64_t kills = from_environment("TIDEGATE_KILLS", 10'000);
-  for (std::uint64_t done = 0; done < kills && !HasFailure(); done += kAtATime) soak(std::min(kAtATime, kills - done));
+  const std::uint64_t seed = from_environment("TIDEGATE_SEED", std::random_device{}());
+  for (std::uint64_t done = 0; done < kills && !HasFailure(); done += kAtATime) {
+    soak(std::min(kAtATime, kills - done), seed + done);
+  }
 }
 
 }  // namespace

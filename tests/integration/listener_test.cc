@@ -6,6 +6,7 @@
 
 #include "tests/integration/gateway_process.h"
 #include "tests/support/network.h"
+#include "tests/support/seed.h"
 #include "tests/support/sensor_fleet.h"
 #include "tests/support/wait_until.h"
 
@@ -70,9 +71,9 @@ class ListenerRig {
 };
 
 void keep_all_through_kills(SensorFleet::Options load, int kills) {
-  const unsigned seed = std::random_device{}();
+  const std::uint64_t seed = from_environment("TIDEGATE_SEED", 1);
   SCOPED_TRACE("seed " + std::to_string(seed));
-  std::mt19937 random(seed);
+  std::mt19937 random(static_cast<std::uint32_t>(seed));
   ListenerRig rig(load);
   rig.fleet().start();
   const std::size_t total = rig.fleet().total();

@@ -21,7 +21,8 @@ namespace tidegate::testing {
 /// takes away what is not: all of it by lose_unsynced(), by a seed what a disk may take by power_cut().
 ///
 /// A failed sync drops what was dirty, as Linux does: the content can still be read, the next sync would return 0, and
-/// a power cut takes it. So a process that writes or syncs the file again is wrong: that fails, and misuses() tells.
+/// a power cut takes it. So a process that syncs or reserves the file again is wrong: that fails, and misuses() tells.
+/// A write is not: the thread that writes may not know yet what another thread's sync has met.
 class InMemoryFileSystem final : public FileSystem {
  public:
   enum class Operation : std::uint8_t { open, read, write, sync, reserve, rename, remove, sync_directory };

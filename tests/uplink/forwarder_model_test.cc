@@ -4,20 +4,17 @@
 #include <cstdio>
 #include <cstdlib>
 
+#include "tests/support/seed.h"
 #include "tests/uplink/forwarder_simulation.h"
 
 namespace tidegate::uplink::testing {
 namespace {
 
 // TIDEGATE_SEEDS: how many; TIDEGATE_SEED: only this one.
-std::uint64_t environment(const char* name, std::uint64_t otherwise) {
-  const char* const text = std::getenv(name);
-  return text != nullptr ? std::strtoull(text, nullptr, 10) : otherwise;
-}
-
 void run_seeds(bool link_keeps_order, std::uint64_t seeds) {
-  const std::uint64_t first = environment("TIDEGATE_SEED", 1);
-  const std::uint64_t count = std::getenv("TIDEGATE_SEED") != nullptr ? 1 : environment("TIDEGATE_SEEDS", seeds);
+  const std::uint64_t first = tidegate::testing::from_environment("TIDEGATE_SEED", 1);
+  const std::uint64_t count =
+      std::getenv("TIDEGATE_SEED") != nullptr ? 1 : tidegate::testing::from_environment("TIDEGATE_SEEDS", seeds);
   std::uint64_t batches = 0;
   std::uint64_t repeats = 0;
   for (std::uint64_t seed = first; seed < first + count; ++seed) {
