@@ -58,7 +58,9 @@ void StreamLog::take_segments(RecoveredStream& recovered) {
     }
     if (segment.header) stored.begun = segment.header->times;
     // What another process wrote and did not sync is only in the page cache.
-    if (stored.content.end > durable_ || restored) unsynced_.push_back({stored.number, nullptr, false});
+    if (stored.content.end > durable_ || restored) {
+      unsynced_.push_back({stored.number, nullptr, false, undurable_part(segment)});
+    }
     segments_.push_back(std::move(stored));
   }
   for (const LoadedSegment& segment : recovered.superseded) {
@@ -69,6 +71,22 @@ void StreamLog::take_segments(RecoveredStream& recovered) {
   directory_changed_ = true;  // whether the names that were found are durable is not known
   unsynced_since_ = shared_.clock.boot_now();
   if (!unsynced_.empty() || unsynced_active_) undurable_since_ = unsynced_since_;
+}
+
+// What has a footer was synced before it got it.
+ByteRange StreamLog::undurable_part(const LoadedSegment& segment) const {
+  if (segment.sealed || segment.content.end <= durable_) return {};
+  if (segment.content.first >= durable_) return {0, segment.end_offset};
+  const auto file = shared_.files.open(segment.path, OpenMode::read);
+  std::uint64_t begin = 0;
+  if (file) {
+    FrameScanner scanner(**file, segment.identity.seed(), kBlockBytes, segment.end_offset);
+    while (const auto frame = scanner.next()) {
+      begin = frame->offset;
+      if (frame->header.end() > durable_) break;
+    }
+  }
+  return {begin, segment.end_offset};
 }
 
 // Goes on in the newest segment, at the next block: what lies behind the last frame may be torn.
@@ -82,6 +100,7 @@ void StreamLog::resume(const LoadedSegment& segment) {
   active_ = Active{segment.identity, std::move(*file), offset, segment.file_bytes, limit};
   segments_.back().bytes = segment_bytes_;
   if (!unsynced_.empty() && unsynced_.back().number == segment.identity.number) {
+    active_again_ = unsynced_.back().again;
     unsynced_.pop_back();
     unsynced_active_ = true;
   }

@@ -144,6 +144,7 @@ class StreamLog {
     std::uint64_t number = 0;
     std::shared_ptr<File> file;
     bool is_full = false;
+    ByteRange again{};
   };
 
   // stream_log.cc
@@ -153,6 +154,7 @@ class StreamLog {
   void take_segments(RecoveredStream& recovered);
   void take_spares(RecoveredStream& recovered);
   bool restore_header(const LoadedSegment& segment, const std::vector<QueueMark>& marks) const;
+  ByteRange undurable_part(const LoadedSegment& segment) const;
   void seal_recovered();
   void resume(const LoadedSegment& segment);
   ReadOutcome gone(std::uint64_t from, std::uint64_t to) const;
@@ -224,6 +226,7 @@ class StreamLog {
 
   std::vector<Unsynced> unsynced_;  // files before the active one
   bool unsynced_active_ = false;
+  ByteRange active_again_;  // as in Unsynced
   bool directory_changed_ = false;
   BootTime unsynced_since_{};
   std::uint64_t rewrites_to_ = 0;  // for the segments that are begun while the tail is written anew

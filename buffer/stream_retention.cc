@@ -91,6 +91,7 @@ FileSync StreamLog::sync_of(const Unsynced& one) const {
   sync.number = one.number;
   sync.file = one.file;
   sync.path = path(one.number);
+  sync.again = one.again;
   const auto segment = std::find_if(segments_.begin(), segments_.end(),
                                     [&](const Stored& stored) { return stored.number == one.number; });
   if (!one.is_full || segment == segments_.end() || !fits_footer(segment->content)) return sync;
@@ -111,7 +112,7 @@ void StreamLog::start_sync(StreamWork& work, BootTime now) {
   for (const Unsynced& one : unsynced_) work.files.push_back(sync_of(one));
   unsynced_.clear();
   if (std::exchange(unsynced_active_, false)) {
-    work.files.push_back(sync_of({active_->identity.number, active_->file, false}));
+    work.files.push_back(sync_of({active_->identity.number, active_->file, false, std::exchange(active_again_, {})}));
     // What is durable now is never written again, not even as the rest of a block.
     active_->offset = (active_->offset + kBlockBytes - 1) / kBlockBytes * kBlockBytes;
   }

@@ -212,7 +212,7 @@ Result<void> StreamLog::roll(std::uint64_t first, const FrameTimes& times) {
 void StreamLog::seal_active() {
   if (!active_) return;
   if (!has_unsynced()) unsynced_since_ = shared_.clock.boot_now();
-  unsynced_.push_back({active_->identity.number, std::move(active_->file), true});
+  unsynced_.push_back({active_->identity.number, std::move(active_->file), true, std::exchange(active_again_, {})});
   unsynced_active_ = false;
   active_.reset();
 }
@@ -242,6 +242,7 @@ bool StreamLog::replace_tail() {
   auto old_condemned = condemned_;
   auto old_unsynced = std::exchange(unsynced_, {});
   const bool old_unsynced_active = std::exchange(unsynced_active_, false);
+  const ByteRange old_again = std::exchange(active_again_, {});
   auto old_active = std::exchange(active_, std::nullopt);
   MemoryTail old_tail = std::exchange(tail_, MemoryTail());
   const std::uint64_t old_newest = segments_.empty() ? 0 : segments_.back().number;
@@ -264,6 +265,7 @@ bool StreamLog::replace_tail() {
   condemned_ = std::move(old_condemned);
   unsynced_ = std::move(old_unsynced);
   unsynced_active_ = old_unsynced_active;
+  active_again_ = old_again;
   active_ = std::move(old_active);
   tail_ = std::move(old_tail);
   next_ = end;

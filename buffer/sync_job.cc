@@ -3,6 +3,11 @@
 #include <algorithm>
 
 namespace tidegate::buffer {
+namespace {
+
+constexpr std::size_t kCopyBytes = std::size_t{64} * 1024;
+
+}  // namespace
 
 bool SyncJob::empty() const {
   return std::all_of(work.begin(), work.end(), [](const StreamWork& one) { return one.empty(); });
@@ -31,6 +36,19 @@ Result<void> SyncJob::sync(File& file) {
   return synced;
 }
 
+Result<void> SyncJob::write_again(File& file, ByteRange range) const {
+  std::vector<std::byte> piece(kCopyBytes);
+  while (range.begin < range.end) {
+    const auto wanted = static_cast<std::size_t>(std::min<std::uint64_t>(piece.size(), range.end - range.begin));
+    const auto count = file.read_at(range.begin, std::span(piece).first(wanted));
+    if (!count) return tl::unexpected(count.error());
+    if (*count == 0) return {};  // it ends before: so do the frames that opening found
+    if (auto written = file.write_at(range.begin, std::span(piece).first(*count)); !written) return written;
+    range.begin += *count;
+  }
+  return {};
+}
+
 Result<void> SyncJob::sync_frames(StreamWork& work_of_stream) {
   for (FileSync& one : work_of_stream.files) {
     if (!one.file) {
@@ -38,6 +56,7 @@ Result<void> SyncJob::sync_frames(StreamWork& work_of_stream) {
       if (!opened) return tl::unexpected(opened.error());
       one.file = std::move(*opened);
     }
+    if (auto again = write_again(*one.file, one.again); !again) return again;
     if (auto synced = sync(*one.file); !synced) return synced;
   }
   return work_of_stream.directory_changed ? files_.sync_directory(work_of_stream.directory) : Result<void>();

@@ -14,11 +14,20 @@
 
 namespace tidegate::buffer {
 
+/// A stretch of a file.
+struct ByteRange {
+  std::uint64_t begin = 0;
+  std::uint64_t end = 0;
+};
+
 /// A file with frames that are not durable yet.
 struct FileSync {
   std::uint64_t number = 0;
   std::shared_ptr<File> file;  // null: opened by path
   std::string path;
+  // To be written again as it stands before the sync: another process wrote it, and may have had a sync of it fail,
+  // after which the kernel takes for clean what is not on the disk.
+  ByteRange again;
   bool is_full = false;           // gets its footer once its frames are synced
   std::vector<std::byte> footer;  // empty: none
   std::uint64_t footer_at = 0;
@@ -66,6 +75,7 @@ class SyncJob final : public LogJob {
 
  private:
   Result<void> sync(File& file);
+  Result<void> write_again(File& file, ByteRange range) const;
   Result<void> sync_frames(StreamWork& work);
   void write_footers(StreamWork& work);
   Result<void> run_task(SegmentTask& task, const std::string& directory);

@@ -167,6 +167,31 @@ TEST_F(SyncTest, AKillAfterAFailedSyncFindsEverything) {
   EXPECT_EQ(numbers(read_all()), range(1, 15));
 }
 
+// The next process can read them, and its sync succeeds without having anything to do.
+TEST_F(SyncTest, WhatASyncFailedOfBeforeAKillIsWrittenAgain) {
+  for (const std::uint64_t durable_before : {0U, 5U}) {
+    disk_.wipe();
+    ASSERT_TRUE(disk_.make_directory("data"));
+    known_ = {};
+    open();
+    append_numbered(5);
+    if (durable_before > 0) sync();
+    append_numbered(5, "device/later");
+    save();
+    auto one = job();
+    disk_.fail(Operation::sync, 0, 1, ErrorCode::retry);
+    one->run();  // and nobody learns how it went
+    one.reset();
+    kill_and_reopen();
+    sync();
+    EXPECT_EQ(durable(), (Position{2, 11}));
+    disk_.lose_unsynced();
+    kill_and_reopen();
+    EXPECT_EQ(numbers(read_all()), range(1, 11));
+    EXPECT_THAT(log_->recovery().findings, IsEmpty());
+  }
+}
+
 TEST_F(SyncTest, RecoveredRecordsAreSavedFromAFailedSyncToo) {
   open();
   append_numbered(5);
