@@ -164,7 +164,10 @@ std::optional<BootTime> StreamsLog::sync_at(const StreamLog& stream) const {
 std::unique_ptr<LogJob> StreamsLog::next_job(BootTime now, bool sync_now) {
   if (job_out_) return nullptr;
   take_damage();
-  for (auto& stream : streams_) stream->retry_replacement(now);
+  for (auto& stream : streams_) {
+    stream->lift_cap(now);
+    stream->retry_replacement(now);
+  }
   evict_by_age();
   record_drops(sync_now);
   record_losses();

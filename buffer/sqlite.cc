@@ -4,10 +4,15 @@
 #include <sqlite3.h>
 #include <unistd.h>
 
+#include <cerrno>
+
 namespace tidegate::buffer {
 namespace {
 
-ErrorCode code_of(int result) {
+ErrorCode code_of(int result, int error_number) {
+  if (error_number == ENOSPC || error_number == EDQUOT) return ErrorCode::full;
+  // What cannot be read is as good as damaged.
+  if (result == SQLITE_IOERR_READ || result == SQLITE_IOERR_SHORT_READ) return ErrorCode::corrupt;
   switch (result & 0xff) {
     case SQLITE_FULL:
       return ErrorCode::full;
@@ -20,10 +25,17 @@ ErrorCode code_of(int result) {
   }
 }
 
+// errno is that of the last system call that failed, whatever the error at hand is about.
+bool is_about_the_system(int code) {
+  const int kind = code & 0xff;
+  return kind == SQLITE_IOERR || kind == SQLITE_CANTOPEN || kind == SQLITE_FULL;
+}
+
 tl::unexpected<Error> fail_sqlite(sqlite3* database, const std::string& action) {
   const int code = database == nullptr ? SQLITE_NOMEM : sqlite3_extended_errcode(database);
   const char* text = database == nullptr ? "out of memory" : sqlite3_errmsg(database);
-  return fail(code_of(code), action + ": " + text + " (SQLite " + std::to_string(code) + ")");
+  const int error_number = database != nullptr && is_about_the_system(code) ? sqlite3_system_errno(database) : 0;
+  return fail(code_of(code, error_number), action + ": " + text + " (SQLite " + std::to_string(code) + ")");
 }
 
 // SQLite would make the file readable for everybody; its WAL takes over the mode of the file.

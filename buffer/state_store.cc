@@ -322,6 +322,12 @@ Result<void> SqliteStateStore::put_counters(const std::map<std::string, std::uin
   return {};
 }
 
+// What is wrong with the tables is damage; that there is no room to read them is none.
+Error as_damage(Error error) {
+  if (error.code != ErrorCode::full) error.code = ErrorCode::corrupt;
+  return error;
+}
+
 // `corrupt` when the file cannot be used as it is.
 Result<std::unique_ptr<StateStore>> open_at(const std::string& path, std::optional<std::string> notice) {
   auto database = SqliteDatabase::open(path);
@@ -345,10 +351,10 @@ Result<std::unique_ptr<StateStore>> open_at(const std::string& path, std::option
   Statements statements;
   // A file whose tables are not what we made is not ours to write into.
   if (auto prepared = prepare_all(*database, statements); !prepared) {
-    return fail(ErrorCode::corrupt, prepared.error().message);
+    return tl::unexpected(as_damage(prepared.error()));
   }
   auto store = std::make_unique<SqliteStateStore>(std::move(*database), std::move(statements), std::move(notice));
-  if (auto loaded = store->load(); !loaded) return fail(ErrorCode::corrupt, loaded.error().message);
+  if (auto loaded = store->load(); !loaded) return tl::unexpected(as_damage(loaded.error()));
   return store;
 }
 

@@ -109,6 +109,8 @@ class StreamLog {
   /// When a failed file is to be replaced again.
   std::optional<BootTime> retry_at() const { return failure_ ? std::optional(retry_at_) : std::nullopt; }
   void retry_replacement(BootTime now);
+  /// After a full disk: tries with one more segment, now and then.
+  void lift_cap(BootTime now);
   /// Why nothing can be written or synced now.
   const std::optional<Error>& failure() const { return failure_ ? failure_ : sync_failure_; }
   void start_sync(StreamWork& work, BootTime now);
@@ -190,6 +192,7 @@ class StreamLog {
 
   // stream_retention.cc
   std::uint64_t segments_max() const;
+  void cap_segments();
   bool wants_spare() const;
   void enforce_size();
   void condemn_oldest(const char* reason);
@@ -212,6 +215,7 @@ class StreamLog {
   bool preparing_spare_ = false;
   std::uint64_t next_number_ = 1;
   std::uint64_t segments_cap_ = UINT64_MAX;  // lowered when the disk is full
+  BootTime capped_at_{};
 
   EpochTable epochs_;
   std::uint64_t next_ = 1;       // sequence of the next record

@@ -22,6 +22,7 @@ bool StreamLog::may_evict(const Stored& segment) const {
 // Whether one more segment may be begun. What is written anew after a failure was taken already and always may.
 bool StreamLog::has_room_to_roll() {
   if (!keeps_unpassed() || rewrites_to_ != 0) return true;
+  lift_cap(shared_.clock.boot_now());
   enforce_size();
   return spare_.has_value() || segments_.size() < segments_max();
 }

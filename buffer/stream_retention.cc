@@ -10,6 +10,7 @@ namespace {
 constexpr std::uint64_t kSegmentsMin = 2;
 constexpr std::size_t kRemovalsPerJob = 8;
 constexpr auto kTasksAgainAfter = std::chrono::seconds(1);
+constexpr auto kLiftCapAfter = std::chrono::seconds(10);
 constexpr auto kSyncAgainAfter = std::chrono::seconds(1);
 
 bool fits_footer(const SegmentContent& content) {
@@ -21,6 +22,21 @@ bool fits_footer(const SegmentContent& content) {
 std::uint64_t StreamLog::segments_max() const {
   const std::uint64_t by_size = shared_.options.size_max_bytes[static_cast<std::size_t>(stream_)] / segment_bytes_;
   return std::max(kSegmentsMin, std::min(by_size, segments_cap_));
+}
+
+// The disk has no room for another segment: the ring goes on in those it has.
+void StreamLog::cap_segments() {
+  segments_cap_ = std::max(kSegmentsMin, std::uint64_t{segments_.size()});
+  capped_at_ = shared_.clock.boot_now();
+  enforce_size();
+}
+
+// If the disk is as full as it was, the next segment cannot be made and the ring is capped again.
+void StreamLog::lift_cap(BootTime now) {
+  if (segments_cap_ == UINT64_MAX || now - capped_at_ < kLiftCapAfter) return;
+  capped_at_ = now;
+  const std::uint64_t by_size = shared_.options.size_max_bytes[static_cast<std::size_t>(stream_)] / segment_bytes_;
+  segments_cap_ = segments_cap_ + 1 >= by_size ? UINT64_MAX : segments_cap_ + 1;
 }
 
 // The next segment is made when the active one is half full. `events` always has one: when the disk is full, the others
@@ -200,8 +216,7 @@ void StreamLog::finish_task(SegmentTask& task) {
   if (task.error) {
     tasks_at_ = shared_.clock.boot_now() + kTasksAgainAfter;
     if (makes && task.error->code == ErrorCode::full) {
-      segments_cap_ = std::max(kSegmentsMin, std::uint64_t{segments_.size()});
-      enforce_size();
+      cap_segments();
     }
     // A file that is not there needs no removing.
     const bool present = task.kind != SegmentTask::Kind::create && task.error->code != ErrorCode::invalid;

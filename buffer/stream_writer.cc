@@ -143,8 +143,7 @@ Result<void> StreamLog::make_room(std::uint64_t bytes) {
     active_->reserved = wanted;
   }
   if (!reserved && reserved.error().code == ErrorCode::full) {
-    segments_cap_ = std::max<std::uint64_t>(segments_.size(), 2);
-    enforce_size();
+    cap_segments();
   }
   return reserved;
 }
@@ -167,8 +166,7 @@ Result<StreamLog::Spare> StreamLog::take_spare() {
     if (why.code != ErrorCode::invalid) break;  // something of that name is there: the next number
   }
   if (why.code == ErrorCode::full) {
-    segments_cap_ = std::max<std::uint64_t>(segments_.size(), 2);
-    enforce_size();
+    cap_segments();
   }
   return tl::unexpected(why);
 }

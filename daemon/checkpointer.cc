@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "core/log.h"
+#include "daemon/space_keeper.h"
 
 namespace tidegate::daemon {
 namespace {
@@ -52,7 +53,8 @@ void Checkpointer::save(buffer::Checkpoint checkpoint, std::function<void(bool o
   auto shared = std::make_shared<buffer::Checkpoint>(std::move(checkpoint));
   const Position readings_end = parts_.log->end(Stream::readings);
   parts_.storage->post([this, shared, readings_end, done = std::move(done)] {
-    const auto saved = parts_.store->save(*shared);
+    const auto saved =
+        buffer::with_room(*parts_.reserve, SpaceKeeper::kForState, [&] { return parts_.store->save(*shared); });
     const std::string failure = saved ? std::string() : saved.error().message;
     parts_.loop->post([this, shared, readings_end, done, failure] {
       saving_ = false;

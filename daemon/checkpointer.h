@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "buffer/ring_log.h"
+#include "buffer/space_reserve.h"
 #include "buffer/state_store.h"
 #include "core/clock.h"
 #include "daemon/event_loop.h"
@@ -32,6 +33,7 @@ class Checkpointer {
     EventLoop* loop = nullptr;
     Worker* storage = nullptr;
     const StorageWatch* watch = nullptr;
+    buffer::SpaceReserve* reserve = nullptr;
     const Clock* clock = nullptr;
   };
 

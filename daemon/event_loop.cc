@@ -64,8 +64,11 @@ void EventLoop::on_signal(int signal_number, std::function<void()> action) {
   impl_->wait_for(*impl_->signals.back());
 }
 
+void EventLoop::forget_signals() { impl_->signals.clear(); }
+
 void EventLoop::run() {
   const auto keep_running = boost::asio::make_work_guard(impl_->context);
+  impl_->context.restart();
   impl_->context.run();
 }
 

@@ -32,7 +32,9 @@ class EventLoop {
   std::unique_ptr<Timer> make_timer();
   /// Calls `action` on the loop each time the signal arrives.
   void on_signal(int signal_number, std::function<void()> action);
-  /// Runs until stop().
+  /// From here on signals do again what they did before.
+  void forget_signals();
+  /// Runs until stop(); may be called again.
   void run();
   void stop();
   boost::asio::io_context& context();

@@ -41,7 +41,11 @@ buffer::Checkpoint load_state(buffer::StateStore& store) {
 }  // namespace
 
 Gateway::Gateway(Config config, EventLoop& loop, const Clock& clock)
-    : config_(std::move(config)), loop_(loop), clock_(clock), started_(clock.boot_now()) {
+    : config_(std::move(config)),
+      loop_(loop),
+      clock_(clock),
+      started_(clock.boot_now()),
+      reserve_(config_.gateway.data_dir + "/reserve") {
   if (const char* path = std::getenv("TIDEGATE_TEST_HOLD_CORE"); path != nullptr) hold_file_ = path;
   if (std::getenv("TIDEGATE_TEST_PLAIN_QUEUE") != nullptr) {
     // As if queues lay in plain memory: the next process does not find this one's.
@@ -77,7 +81,10 @@ Result<void> Gateway::open() {
 }
 
 Result<void> Gateway::open_log() {
-  auto store = buffer::StateStore::open(data_directory_->path() + "/state.db");
+  const auto room_for_state = [this](auto operation) {
+    return buffer::with_room(reserve_, SpaceKeeper::kForState, operation);
+  };
+  auto store = room_for_state([&] { return buffer::StateStore::open(data_directory_->path() + "/state.db"); });
   if (!store) return tl::unexpected(store.error());
   store_ = std::move(*store);
   const buffer::Checkpoint saved = load_state(*store_);
@@ -100,7 +107,7 @@ Result<void> Gateway::open_log() {
     const rules::RuleEngine unused({}, tags_);
     opened.rules = pack_rules({unused.save(), log_->end(Stream::readings), log_->end(Stream::alarms)});
   }
-  if (auto kept = store_->save(opened); !kept) return kept;
+  if (auto kept = room_for_state([&] { return store_->save(opened); }); !kept) return kept;
 
   storage_watch_ = std::make_unique<StorageWatch>(StorageWatch::Parts{log_.get(), pipeline_.get(), &clock_});
   const auto was_raised = saved.counters.find(StorageWatch::kCounter);
@@ -111,10 +118,12 @@ Result<void> Gateway::open_log() {
   make_uplinks(saved);
   checkpointer_ =
       std::make_unique<Checkpointer>(Checkpointer::Parts{log_.get(), store_.get(), pipeline_.get(), &uplinks_, &loop_,
-                                                         storage_.get(), storage_watch_.get(), &clock_},
+                                                         storage_.get(), storage_watch_.get(), &reserve_, &clock_},
                                      opened.rules);
   replay_ = std::make_unique<Replay>(Replay::Parts{log_.get(), pipeline_.get(), keeper_.get(), checkpointer_.get(),
                                                    &clock_, [this] { after_turn(); }});
+  space_keeper_ = std::make_unique<SpaceKeeper>(
+      SpaceKeeper::Parts{log_.get(), &reserve_, storage_.get(), &loop_, &clock_, config_.buffer.ring.size_max_bytes});
   checkpointer_->report_passed(saved.cursors);
   report_opening(saved);
   return {};
@@ -355,6 +364,7 @@ bool Gateway::is_stuck() const {
 
 void Gateway::look_at_storage() {
   storage_watch_->look({checkpointer_->failure(), std::max(keeper_->busy_for(), checkpointer_->busy_for())});
+  space_keeper_->look();
   after_turn();
   storage_timer_->arm(kStorageLookEvery, [this] { look_at_storage(); });
 }

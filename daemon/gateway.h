@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "buffer/ring_log.h"
+#include "buffer/space_reserve.h"
 #include "buffer/state_store.h"
 #include "core/clock.h"
 #include "core/file_system.h"
@@ -19,6 +20,7 @@
 #include "daemon/pipeline.h"
 #include "daemon/replay.h"
 #include "daemon/service_manager.h"
+#include "daemon/space_keeper.h"
 #include "daemon/storage_watch.h"
 #include "daemon/uplink_runner.h"
 #include "daemon/worker.h"
@@ -87,7 +89,9 @@ class Gateway {
   ServiceManager service_;
   BootTime started_;
   BootId boot_id_{};
-  PosixFileSystem files_;
+  PosixFileSystem disk_;
+  buffer::SpaceReserve reserve_;
+  buffer::ReservingFileSystem files_{disk_, reserve_};
   TagRegistry tags_;
   std::unique_ptr<buffer::DataDirectory> data_directory_;
   std::unique_ptr<buffer::StateStore> store_;
@@ -98,6 +102,7 @@ class Gateway {
   std::unique_ptr<LogKeeper> keeper_;
   std::unique_ptr<Checkpointer> checkpointer_;
   std::unique_ptr<StorageWatch> storage_watch_;
+  std::unique_ptr<SpaceKeeper> space_keeper_;
   std::unique_ptr<Replay> replay_;
   std::unique_ptr<Timer> turn_timer_;
   std::unique_ptr<Timer> rules_timer_;

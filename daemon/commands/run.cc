@@ -15,6 +15,8 @@
 namespace tidegate::daemon {
 namespace {
 
+constexpr Duration kStartAgainAfter = std::chrono::seconds(1);
+
 // A dozen threads would each get an arena of their own, which costs more memory than it saves time here.
 void bound_allocator() {
   mallopt(M_ARENA_MAX, 2);
@@ -35,12 +37,47 @@ void reload(Gateway& gateway, const std::string& config_file) {
   log_error("config", "{} is wrong: nothing was changed", config_file);
 }
 
-int run(Config config, const std::string& config_file) {
+/// Waits on the loop; false when a signal said to stop.
+bool wait_on(EventLoop& loop, Duration time, bool& told_to_stop) {
+  const auto timer = loop.make_timer();
+  timer->arm(time, [&loop] { loop.stop(); });
+  if (!told_to_stop) loop.run();
+  return !told_to_stop;
+}
+
+/// A full disk may have room again soon, and nobody is there to start us then. Nothing when told to stop meanwhile.
+Result<std::unique_ptr<Gateway>> open_gateway(const Config& config, EventLoop& loop, const Clock& clock) {
+  bool told_to_stop = false;
+  for (const int signal_number : {SIGTERM, SIGINT}) {
+    loop.on_signal(signal_number, [&loop, &told_to_stop] {
+      told_to_stop = true;
+      loop.stop();
+    });
+  }
+  bool said = false;
+  for (;;) {
+    auto gateway = std::make_unique<Gateway>(config, loop, clock);
+    const auto opened = gateway->open();
+    if (opened) {
+      loop.forget_signals();
+      return gateway;
+    }
+    if (opened.error().code != ErrorCode::full) return tl::unexpected(opened.error());
+    if (!said) log_error("gateway", "cannot start, trying again every second: {}", opened.error().message);
+    said = true;
+    gateway.reset();
+    if (!wait_on(loop, kStartAgainAfter, told_to_stop)) return nullptr;
+  }
+}
+
+int run(const Config& config, const std::string& config_file) {
   const SystemClock clock;
   EventLoop loop;
   const AdminAddress admin = config.gateway.admin;
-  Gateway gateway(std::move(config), loop, clock);
-  if (const auto opened = gateway.open(); !opened) return report_failure(opened.error().message);
+  auto opened = open_gateway(config, loop, clock);
+  if (!opened) return report_failure(opened.error().message);
+  if (*opened == nullptr) return kExitDone;
+  Gateway& gateway = **opened;
 
   AdminApi api(gateway);
   std::unique_ptr<AdminServer> server;
@@ -80,7 +117,7 @@ int run_gateway(const std::string& config_file, const std::string& log_level) {
   std::signal(SIGHUP, SIG_IGN);  // until there is something to reload
   set_up_logging(*level);
   for (const auto& warning : config->warnings) log_warning("config", "{}", format_problem(warning));
-  return run(std::move(*config), config_file);
+  return run(*config, config_file);
 }
 
 int check_config(const std::string& config_file) {

@@ -289,5 +289,25 @@ TEST_F(RetentionTest, GoesOnInARingWhenTheDiskIsFull) {
   EXPECT_GT(log_->oldest(Stream::readings).sequence, 1U);
 }
 
+TEST_F(RetentionTest, GrowsToItsSizeOnceTheDiskHasRoomAgain) {
+  open();
+  const auto go_on = [this](int appends) {
+    for (int i = 0; i < appends; ++i) {
+      (void)log_->append(std::vector{reading("d/filler", std::string(1000, 'x'))}, now(), {});
+      clock_.advance(std::chrono::milliseconds(300));
+      sync(false);
+    }
+  };
+  go_on(30);
+  disk_.fail(testing::InMemoryFileSystem::Operation::reserve, 0, 1'000'000, ErrorCode::full);
+  go_on(1000);
+  const std::uint64_t while_full = log_->bytes(Stream::readings);
+  EXPECT_LT(while_full, options_.size_max_bytes[0] / 2 + kSegment);
+  disk_.fail_never();
+  go_on(3000);
+  EXPECT_GT(log_->bytes(Stream::readings), options_.size_max_bytes[0] - 2 * kSegment);
+  EXPECT_LE(log_->bytes(Stream::readings), options_.size_max_bytes[0]);
+}
+
 }  // namespace
 }  // namespace tidegate::buffer

@@ -34,14 +34,23 @@ void GatewayProcess::configure(const std::string& body) {
   write_file(config_file(), replaced(head + body, "{dir}", directory()));
 }
 
-void GatewayProcess::start(const std::map<std::string, std::string>& environment) {
+void GatewayProcess::start_without_waiting(const std::map<std::string, std::string>& environment) {
   const std::string log_path = directory_ / "daemon.log";
   process_ = std::make_unique<ProcessUnderTest>(
       ProcessUnderTest::Options{{program_path(), "run", "--config", config_file()}, environment, log_path, log_path});
-  const bool ready =
-      wait_until([this] { return !is_running() || http_get(admin_port_, "/readyz").status == 200; }, kPatience);
-  if (!ready || !is_running())
+}
+
+bool GatewayProcess::wait_until_ready(std::chrono::milliseconds patience) {
+  const bool done =
+      wait_until([this] { return !is_running() || http_get(admin_port_, "/readyz").status == 200; }, patience);
+  return done && is_running();
+}
+
+void GatewayProcess::start(const std::map<std::string, std::string>& environment) {
+  start_without_waiting(environment);
+  if (!wait_until_ready(kPatience)) {
     throw std::runtime_error("the daemon does not become ready; " + describe_end() + ": " + log());
+  }
 }
 
 void GatewayProcess::kill() {

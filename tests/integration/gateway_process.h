@@ -26,6 +26,9 @@ class GatewayProcess {
   void configure(const std::string& body);
   /// Returns when the daemon says that it is ready.
   void start(const std::map<std::string, std::string>& environment = {});
+  /// Returns at once.
+  void start_without_waiting(const std::map<std::string, std::string>& environment = {});
+  bool wait_until_ready(std::chrono::milliseconds patience);
   /// SIGKILL.
   void kill();
   /// SIGTERM. Throws when the exit code is not 0.

@@ -6,7 +6,7 @@
 #include <filesystem>
 
 #include "tests/integration/relay_rig.h"
-#include "tests/integration/small_disk.h"
+#include "tests/support/small_disk.h"
 
 namespace tidegate::testing {
 namespace {
@@ -54,6 +54,16 @@ class Storage : public ::testing::Test {
     rig_.gateway().stop();
     if (HasFailure()) ADD_FAILURE() << rig_.gateway().log();
   }
+  std::uint64_t reserved() {
+    std::error_code none;
+    const auto size = std::filesystem::file_size(rig_.gateway().data_directory() + "/reserve", none);
+    return none ? 0 : size;
+  }
+  /// As if the file system could not reserve anything.
+  void take_reserve() {
+    ASSERT_TRUE(wait_until([this] { return reserved() > 0; }, seconds(20)));
+    std::filesystem::resize_file(rig_.gateway().data_directory() + "/reserve", 0);
+  }
   static constexpr std::uint64_t kCount = 60'000;
   RelayRig rig_{{kCount, 4'000}};
 };
@@ -68,6 +78,7 @@ TEST_F(Storage, LivesThroughAFullDisk) {
   rig_.start_gateway();
   rig_.publisher().start();
   ASSERT_TRUE(rig_.publisher().wait_for_acknowledged(2'000, seconds(60)));
+  take_reserve();
   disk.fill_up();
   EXPECT_TRUE(wait_until_failed(true));
   EXPECT_FALSE(lines_with(rig_.gateway().log(), "No space left").empty() &&
@@ -77,6 +88,60 @@ TEST_F(Storage, LivesThroughAFullDisk) {
   EXPECT_TRUE(rig_.gateway().is_running());
   disk.free_again();
   expect_well_again();
+}
+
+// What the ring may grow to is reserved, so it does not even notice.
+TEST_F(Storage, KeepsItsRoomOnADiskThatOthersFill) {
+  SmallDisk disk(rig_.gateway().data_directory(), 24 << 20);
+  if (!disk.problem().empty()) {
+    std::printf("not shown here: %s\n", disk.problem().c_str());
+    return;
+  }
+  configure("size = \"8MiB\"\nalarms_size = \"1MiB\"\nevents_size = \"1MiB\"\n");
+  rig_.start_gateway();
+  ASSERT_TRUE(wait_until([this] { return reserved() > (4 << 20); }, seconds(20)));
+  disk.fill_up();
+  rig_.publisher().start();
+  EXPECT_TRUE(rig_.publisher().wait_for_all(seconds(60)));
+  EXPECT_TRUE(rig_.checker().wait_for_all(seconds(60)));
+  EXPECT_EQ(rig_.checker().report().defects(), 0u);
+  EXPECT_EQ(rig_.gateway().metric(kFailed), 0);
+  EXPECT_TRUE(lines_with(rig_.gateway().log(), "[error]").empty()) << rig_.gateway().log();
+  // It starts on that disk too, and goes on where it was.
+  rig_.gateway().kill();
+  rig_.gateway().start();
+  EXPECT_TRUE(wait_until([this] { return rig_.gateway().metric("tidegate_log_taking_records") == 1; }, seconds(20)));
+  EXPECT_EQ(rig_.checker().report().distinct, kCount);
+  rig_.gateway().stop();
+}
+
+TEST_F(Storage, StartsAsSoonAsAFullDiskHasRoom) {
+  SmallDisk disk(rig_.gateway().data_directory(), 24 << 20);
+  if (!disk.problem().empty()) {
+    std::printf("not shown here: %s\n", disk.problem().c_str());
+    return;
+  }
+  configure("size = \"8MiB\"\nalarms_size = \"1MiB\"\nevents_size = \"1MiB\"\n");
+  rig_.start_gateway();
+  rig_.publisher().start();
+  ASSERT_TRUE(rig_.publisher().wait_for_acknowledged(2'000, seconds(60)));
+  rig_.gateway().kill();
+  take_reserve();
+  std::filesystem::remove(rig_.gateway().data_directory() + "/state.db-shm");
+  disk.fill_up();
+  rig_.gateway().start_without_waiting();
+  EXPECT_TRUE(wait_until([this] { return !lines_with(rig_.gateway().log(), "cannot start, trying again").empty(); },
+                         seconds(20)))
+      << rig_.gateway().log();
+  EXPECT_TRUE(rig_.gateway().is_running());
+  disk.free_again();
+  EXPECT_TRUE(rig_.gateway().wait_until_ready(seconds(20))) << rig_.gateway().log();
+  EXPECT_TRUE(lines_with(rig_.gateway().log(), "damaged").empty()) << rig_.gateway().log();
+  EXPECT_TRUE(rig_.publisher().wait_for_all(seconds(60)));
+  EXPECT_TRUE(rig_.checker().wait_for_all(seconds(60)));
+  EXPECT_EQ(rig_.checker().report().distinct, kCount);
+  EXPECT_EQ(rig_.checker().report().defects(), 0u);
+  rig_.gateway().stop();
 }
 
 TEST_F(Storage, LivesWithoutFileDescriptors) {

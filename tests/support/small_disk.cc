@@ -1,4 +1,4 @@
-#include "tests/integration/small_disk.h"
+#include "tests/support/small_disk.h"
 
 #include <fcntl.h>
 #include <sys/mount.h>
