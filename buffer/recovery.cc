@@ -220,6 +220,10 @@ class StreamRecovery {
     for (const LoadedSegment& segment : result_.segments) {
       for (const SectionEntry& section : segment.content.sections) result_.epochs.add(section.epoch, section.first);
     }
+    // The frames in front may be lost, and the table with them: their sequences are of the oldest epoch there is.
+    if (result_.segments.empty()) return;
+    const std::uint64_t oldest = result_.segments.front().content.first;
+    if (oldest < result_.epochs.first()) result_.epochs.add(result_.epochs.epoch_of(oldest), oldest);
   }
 
   // Tells a torn tail, which nobody was promised, from durable records that are gone.

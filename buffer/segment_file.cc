@@ -26,6 +26,11 @@ std::optional<SegmentContent> load_footer(const SegmentFile& file, const File& c
   return footer;
 }
 
+// Without a header nobody knows whether the file still has its full size: frames may reach to its very end.
+std::uint64_t scan_limit(const SegmentFile& file) {
+  return file.header.state == BlockState::valid ? frames_limit(file) : std::max<std::uint64_t>(file.bytes, kBlockBytes);
+}
+
 bool has_frames(const File& content, const SegmentIdentity& identity, std::uint64_t limit) {
   FrameScanner scanner(content, identity.seed(), kBlockBytes, limit);
   return scanner.next().has_value();
@@ -122,12 +127,12 @@ FileRole role_of(const SegmentFile& file, const File& content, const SegmentIden
       // A file that waits for its use is all zeros, and need not be read to its end to tell.
       return load_footer(file, content, identity) ||
                      has_frames(content, identity,
-                                std::min<std::uint64_t>(frames_limit(file), kBlockBytes + kFirstFramesMax))
+                                std::min<std::uint64_t>(scan_limit(file), kBlockBytes + kFirstFramesMax))
                  ? FileRole::segment
                  : FileRole::spare;
     case BlockState::invalid:
       if (file.bytes == 0) return FileRole::spare;
-      return load_footer(file, content, identity) || has_frames(content, identity, frames_limit(file))
+      return load_footer(file, content, identity) || has_frames(content, identity, scan_limit(file))
                  ? FileRole::segment
                  : FileRole::foreign;
     case BlockState::valid:
@@ -166,7 +171,7 @@ LoadedSegment scan_segment(const SegmentFile& file, const File& content, const S
     segment.header = file.header.header;
     segment.marks = segment.header->marks;
   }
-  FrameScanner scanner(content, identity.seed(), kBlockBytes, frames_limit(file));
+  FrameScanner scanner(content, identity.seed(), kBlockBytes, scan_limit(file));
   while (const auto frame = scanner.next()) {
     add_frame(segment, *frame, scanner.problem());
     segment.end_offset = scanner.end();
