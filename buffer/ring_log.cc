@@ -9,6 +9,7 @@
 #include "buffer/age_retention.h"
 #include "buffer/gap_record.h"
 #include "buffer/loss_ledger.h"
+#include "buffer/patient_files.h"
 #include "buffer/recorded_gaps.h"
 #include "buffer/recovery.h"
 #include "buffer/stream_log.h"
@@ -27,8 +28,9 @@ class StreamsLog final : public RingLog {
  public:
   StreamsLog(FileSystem& files, const Clock& clock, TagRegistry& tags, RingLogOptions options, Recovered recovered,
              const LogState& known)
-      : report_(std::move(recovered.report)),
-        shared_{files,
+      : files_(files),
+        report_(std::move(recovered.report)),
+        shared_{files_,
                 clock,
                 tags,
                 std::move(options),
@@ -110,6 +112,7 @@ class StreamsLog final : public RingLog {
   bool know_recorded();
   std::vector<SequenceRange> recorded_before(const StreamLog& stream) const;
 
+  PatientFileSystem files_;
   RecoveryReport report_;
   StreamLog::Shared shared_;
   std::array<std::unique_ptr<StreamLog>, kStreamCount> streams_;
@@ -358,7 +361,8 @@ std::vector<SequenceRange> StreamsLog::recorded_before(const StreamLog& stream) 
 
 Result<std::unique_ptr<RingLog>> RingLog::open(FileSystem& files, const Clock& clock, TagRegistry& tags,
                                                RingLogOptions options, const LogState& known) {
-  auto recovered = recover(files, options.directory, known);
+  PatientFileSystem patient(files);
+  auto recovered = recover(patient, options.directory, known);
   if (!recovered) return tl::unexpected(recovered.error());
   return std::make_unique<StreamsLog>(files, clock, tags, std::move(options), std::move(*recovered), known);
 }
