@@ -242,7 +242,8 @@ class DamagedImageTest : public LogFixture, public ::testing::WithParamInterface
     const std::size_t from = below(content.size());
     const std::size_t bytes = std::min<std::size_t>({content.size() - from, source.size(), 1 + below(9000)});
     const std::size_t begin = below(source.size() - bytes + 1);
-    const std::uint64_t how = below(3);
+    // A whole frame at another place of its own segment passes for a frame: docs/durability.md names that limit.
+    const std::uint64_t how = &content == &source ? 2 * below(2) : below(3);
     const std::vector<std::byte> copy(source.begin() + static_cast<std::ptrdiff_t>(begin),
                                       source.begin() + static_cast<std::ptrdiff_t>(begin + bytes));
     for (std::size_t i = 0; i < bytes; ++i) {
