@@ -1,8 +1,13 @@
 // What the ring log costs: encoding and decoding a reading, appending, reading back, opening.
 #include <benchmark/benchmark.h>
 
+#include <malloc.h>
+#include <unistd.h>
+
+#include <algorithm>
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
 #include <random>
 #include <string>
 #include <vector>
@@ -115,7 +120,7 @@ LogState fill(const std::string& directory, std::uint64_t bytes, std::size_t fra
   const SystemClock clock;
   TagRegistry tags;
   options.directory = directory;
-  options.size_max_bytes[0] = 2ULL << 30;
+  options.size_max_bytes[0] = bytes + (1ULL << 30);
   auto log = RingLog::open(files, clock, tags, options, {});
   const auto readings = wandering(tags, frame, 100, clock.wall_now());
   while ((*log)->bytes(Stream::readings) < bytes) {
@@ -165,6 +170,14 @@ void BM_OpenEmpty(benchmark::State& state) {
 }
 BENCHMARK(BM_OpenEmpty)->Unit(benchmark::kMillisecond)->Iterations(20);
 
+std::uint64_t resident_bytes() {
+  std::ifstream statm("/proc/self/statm");
+  std::uint64_t all = 0;
+  std::uint64_t resident = 0;
+  statm >> all >> resident;
+  return resident * static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
+}
+
 // Argument: MiB of segments.
 void BM_Open(benchmark::State& state) {
   const Directory directory;
@@ -172,13 +185,19 @@ void BM_Open(benchmark::State& state) {
   const LogState known = fill(directory.log(), static_cast<std::uint64_t>(state.range(0)) << 20, 500, options);
   PosixFileSystem files;
   const SystemClock clock;
+  ::malloc_trim(0);
+  const std::uint64_t before = resident_bytes();
+  std::uint64_t grown = 0;
   for (auto step : state) {
     TagRegistry tags;
     auto log = RingLog::open(files, clock, tags, options, known);
     benchmark::DoNotOptimize((*log)->stored(Stream::readings));
+    const std::uint64_t now = resident_bytes();
+    grown = std::max(grown, now > before ? now - before : 0);
   }
+  state.counters["resident KiB"] = static_cast<double>(grown) / 1024;
 }
-BENCHMARK(BM_Open)->Arg(64)->Arg(1024)->Unit(benchmark::kMillisecond)->Iterations(5);
+BENCHMARK(BM_Open)->Arg(64)->Arg(1024)->Arg(10240)->Unit(benchmark::kMillisecond)->Iterations(5);
 
 }  // namespace
 }  // namespace tidegate::buffer

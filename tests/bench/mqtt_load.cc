@@ -245,9 +245,9 @@ int report(State& state, const Publisher& publisher, const Receiver& receiver, c
   print("alien", receiver.alien);
   print("messages", receiver.messages);
   print("bytes", receiver.bytes);
-  std::printf("\"seconds\":%.3f,\"rate\":%.0f,\"p50_ms\":%.2f,\"p99_ms\":%.2f}\n", seconds,
+  std::printf("\"seconds\":%.3f,\"rate\":%.0f,\"p50_ms\":%.2f,\"p99_ms\":%.2f,\"p999_ms\":%.2f}\n", seconds,
               seconds > 0 ? static_cast<double>(receiver.distinct()) / seconds : 0, percentile_ms(delays, 0.5),
-              percentile_ms(delays, 0.99));
+              percentile_ms(delays, 0.99), percentile_ms(delays, 0.999));
   return receiver.distinct() == options.count && receiver.alien == 0 ? 0 : 1;
 }
 

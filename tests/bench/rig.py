@@ -115,11 +115,11 @@ class Rig:
         process.port = port
         return process
 
-    def daemon(self, body, environment=None):
+    def daemon(self, body, environment=None, data=None):
         """The daemon; returns when it says that it is ready. `ready_seconds` is the time from the start until then."""
         admin = free_port()
-        configuration = self.folder / "tidegate.toml"
-        configuration.write_text(f'[gateway]\nid = "bench"\ndata_dir = "{self.folder}/data"\nruntime_dir = "{self.runtime_folder()}"\n'
+        configuration, default = self.folder / "tidegate.toml", self.folder / "data"
+        configuration.write_text(f'[gateway]\nid = "bench"\ndata_dir = "{data or default}"\nruntime_dir = "{self.runtime_folder()}"\n'
                                  f'admin = "127.0.0.1:{admin}"\n{body}', encoding="utf-8")
         notify = self.folder / "notify.sock"
         notify.unlink(missing_ok=True)
