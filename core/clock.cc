@@ -23,8 +23,8 @@ Duration read_clock(clockid_t id) {
   return std::chrono::seconds(now.tv_sec) + std::chrono::nanoseconds(now.tv_nsec);
 }
 
-// Before this no gateway ran this program: a clock that shows less was never set.
-constexpr WallTime kEarliestPlausible{std::chrono::seconds(1'735'689'600)};  // 2025-01-01
+// Before it was built nobody ran this program: a clock that shows less was never set.
+constexpr WallTime kBuilt{std::chrono::seconds(TIDEGATE_BUILT_SECONDS)};
 
 // Days since 1970-01-01 of a civil date, proleptic Gregorian; and back.
 constexpr std::int64_t days_from_civil(int year, unsigned month, unsigned day) {
@@ -116,10 +116,17 @@ WallTime SystemClock::wall_now() const { return WallTime(read_clock(CLOCK_REALTI
 BootTime SystemClock::boot_now() const { return BootTime(read_clock(CLOCK_BOOTTIME)); }
 
 ClockQuality SystemClock::quality() const {
+  if (wall_now() < kBuilt) return ClockQuality::unsynced;
   timex state{};
   const int result = adjtimex(&state);
-  if (result >= 0 && result != TIME_ERROR && (state.status & STA_UNSYNC) == 0) return ClockQuality::synced;
-  return wall_now() >= kEarliestPlausible ? ClockQuality::estimated : ClockQuality::unsynced;
+  const bool is_kept = result >= 0 && result != TIME_ERROR && (state.status & STA_UNSYNC) == 0;
+  return is_kept ? ClockQuality::synced : ClockQuality::estimated;
+}
+
+Duration wall_less_boot(const Clock& clock) {
+  // In this order: what passes between makes the wall clock look later, not earlier than it is.
+  const BootTime boot = clock.boot_now();
+  return clock.wall_now().time_since_epoch() - boot.time_since_epoch();
 }
 
 Result<BootId> read_boot_id() {
@@ -127,16 +134,24 @@ Result<BootId> read_boot_id() {
   std::string text;
   file >> text;
   std::erase(text, '-');
+  const auto id = parse_boot_id(text);
+  if (id) return *id;
+  return fail(ErrorCode::invalid, "/proc/sys/kernel/random/boot_id: expected a UUID, found \"" + clip(text) + "\"");
+}
+
+std::string to_hex(const BootId& id) {
+  std::string digits;
+  for (const std::uint8_t byte : id) digits += fmt::format("{:02x}", byte);
+  return digits;
+}
+
+std::optional<BootId> parse_boot_id(std::string_view digits) {
   BootId id{};
-  if (text.size() != id.size() * 2) {
-    return fail(ErrorCode::invalid, "/proc/sys/kernel/random/boot_id: expected a UUID, found \"" + text + "\"");
-  }
+  if (digits.size() != id.size() * 2) return std::nullopt;
   for (std::size_t i = 0; i < id.size(); ++i) {
-    const char* digits = text.data() + 2 * i;
-    const auto [end, problem] = std::from_chars(digits, digits + 2, id[i], 16);
-    if (problem != std::errc() || end != digits + 2) {
-      return fail(ErrorCode::invalid, "/proc/sys/kernel/random/boot_id: not hexadecimal: \"" + text + "\"");
-    }
+    const char* pair = digits.data() + 2 * i;
+    const auto [end, problem] = std::from_chars(pair, pair + 2, id[i], 16);
+    if (problem != std::errc() || end != pair + 2) return std::nullopt;
   }
   return id;
 }

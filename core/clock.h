@@ -2,15 +2,17 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <string>
+#include <string_view>
 
 #include "core/error.h"
 #include "core/time.h"
 
 namespace tidegate {
 
-/// How far the wall clock can be believed: `unsynced` was never set in this boot, `estimated` was set but has no
-/// reference now, `synced` is kept by a time source (adjtimex without STA_UNSYNC).
+/// How far the wall clock can be believed: `unsynced` was certainly never set in this boot, `estimated` may be right
+/// but has no reference now, `synced` is kept by a time source (adjtimex without STA_UNSYNC).
 enum class ClockQuality : std::uint8_t { unsynced, estimated, synced };
 
 using BootId = std::array<std::uint8_t, 16>;
@@ -31,11 +33,18 @@ class SystemClock final : public Clock {
   ClockQuality quality() const override;
 };
 
+/// Wall time less boot time. Changes only when the clock is set, but for what passes between the two readings.
+Duration wall_less_boot(const Clock& clock);
+
 /// The kernel's id of this boot (/proc/sys/kernel/random/boot_id).
 Result<BootId> read_boot_id();
 
 /// "unsynced", "estimated", "synced".
 const char* to_string(ClockQuality quality);
+
+/// 32 hexadecimal digits, and back; nothing for what is not that.
+std::string to_hex(const BootId& id);
+std::optional<BootId> parse_boot_id(std::string_view digits);
 
 /// "2026-11-21T05:07:00.123Z"; UTC, milliseconds.
 std::string format_utc(WallTime time);

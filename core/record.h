@@ -52,6 +52,7 @@ struct RecordBatch {
   std::uint32_t epoch = 0;
   std::uint64_t first = 0;
   FrameTimes times;
+  BootId boot_id{};  // that the times belong to; all zero: not known
   std::vector<Reading> readings;
   std::vector<std::string> documents;
 

@@ -35,5 +35,16 @@ TEST(SystemClock, BootTimeDoesNotGoBack) {
   EXPECT_TRUE(read_boot_id().has_value());
 }
 
+TEST(BootIds, AreReadBackAsTheyAreWritten) {
+  BootId id{};
+  for (std::size_t i = 0; i < id.size(); ++i) id[i] = static_cast<std::uint8_t>(i * 17);
+  EXPECT_EQ(to_hex(id), "00112233445566778899aabbccddeeff");
+  EXPECT_EQ(parse_boot_id(to_hex(id)), id);
+  for (const char* wrong : {"", "00", "0011223344556677889 aabbccddeeff", "00112233445566778899aabbccddeefg",
+                            "00112233445566778899aabbccddeeff0"}) {
+    EXPECT_EQ(parse_boot_id(wrong), std::nullopt) << wrong;
+  }
+}
+
 }  // namespace
 }  // namespace tidegate

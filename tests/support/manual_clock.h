@@ -16,6 +16,11 @@ class ManualClock final : public Clock {
     boot_ += by;
   }
   void step_wall(Duration by) { wall_ += by; }
+  /// As after a start: the time since this boot began, and what the wall clock shows then.
+  void boot(Duration since, WallTime wall) {
+    boot_ = BootTime(since);
+    wall_ = wall;
+  }
   void set_quality(ClockQuality quality) { quality_ = quality; }
 
  private:
