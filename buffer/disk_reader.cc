@@ -8,6 +8,13 @@
 namespace tidegate::buffer {
 namespace {
 
+// Of the boot that the frame begins a section of; all zero where it begins none.
+BootId boot_id_of(const ScannedFrame& frame) {
+  BodyPrefix prefix;
+  ByteReader reader(frame.body);
+  return read_body_prefix(reader, frame.header, &prefix) ? prefix.boot_id : BootId{};
+}
+
 bool takes_dictionary(const ScannedFrame& frame, SectionTags& tags) {
   if (frame.header.codec != Codec::readings) return true;
   ByteReader reader(frame.body);
@@ -26,6 +33,7 @@ struct LogReader::Place {
   std::uint64_t next = 0;             // sequence behind the last consumed frame
   std::uint64_t section = 0;          // that the known tags belong to, with its epoch
   std::uint32_t section_epoch = 0;
+  BootId boot_id{};     // of the section; all zero when the frame that says it is lost
   std::string problem;  // what lay before `frame`
   bool at_end = false;
 };
@@ -139,17 +147,19 @@ const ScannedFrame* LogReader::peek() {
     place_->at_end = true;
     return nullptr;
   }
-  enter_section(place_->frame->header);
+  enter_section(*place_->frame);
   takes_dictionary(*place_->frame, tags_);
   return &*place_->frame;
 }
 
 // By what the frame says, not by its being the first: that one may be lost, and what the section before has named must
 // not name the tags of this one.
-void LogReader::enter_section(const FrameHeader& header) {
+void LogReader::enter_section(const ScannedFrame& frame) {
+  const FrameHeader& header = frame.header;
   if (header.section == place_->section && header.epoch == place_->section_epoch) return;
   place_->section = header.section;
   place_->section_epoch = header.epoch;
+  place_->boot_id = boot_id_of(frame);
   tags_.restart();
 }
 
@@ -182,6 +192,7 @@ ReadOutcome LogReader::take_batch(std::uint64_t sequence) {
                                                         : "the body is not what its codec writes");
     return damaged(sequence, last.end(), why);
   }
+  batch->boot_id = place_->boot_id;
   consume();
   join_frames(last, *batch);
   trim_front(*batch, sequence);
@@ -197,6 +208,7 @@ ReadOutcome LogReader::take_batch(std::uint64_t sequence) {
 void LogReader::join_frames(FrameHeader last, RecordBatch& batch) {
   for (const ScannedFrame* next = peek(); next != nullptr && same_moment(last, next->header); next = peek()) {
     if (batch.size() + next->header.count > kBatchRecordsMax || next->header.first >= place_->segment.end) return;
+    if (place_->boot_id != batch.boot_id) return;
     last = next->header;
     if (decoder_.append(last, next->body, tags_.tags(), batch) != DecodeStatus::ok) {
       trim_back(batch, last.first);

@@ -56,7 +56,7 @@ class LogReader final : public DiskReader {
   Result<bool> open(const SegmentRef& segment);
   void seek(std::uint64_t sequence);
   const ScannedFrame* peek();
-  void enter_section(const FrameHeader& header);
+  void enter_section(const ScannedFrame& frame);
   void consume();
   bool was_recycled() const;
   ReadOutcome read_in(const SegmentRef& segment, std::uint64_t sequence);

@@ -43,6 +43,7 @@ class StreamsLog final : public RingLog {
     for (std::size_t i = 0; i < kStreamCount; ++i) {
       streams_[i] = std::make_unique<StreamLog>(shared_, std::move(recovered.streams[i]),
                                                 trusted ? known.durable[i] : Position{});
+      report_.newest = std::max(report_.newest, streams_[i]->latest_wall());
     }
     age_ = AgeRetention(shared_.options.max_age, log(Stream::readings).newest_wall());
   }

@@ -53,6 +53,7 @@ struct RecoveryReport {
   bool fresh = false;  // there was no log
   bool clean = false;
   std::uint32_t epoch = 0;
+  std::optional<WallTime> newest;     // the latest time by the wall clock that any frame says
   std::uint64_t torn_bytes = 0;       // a tail that was never durable, dropped
   std::vector<std::string> findings;  // damage, foreign files, quarantined ranges: a sentence each
 };

@@ -56,7 +56,10 @@ void StreamLog::take_segments(RecoveredStream& recovered) {
       stored.footer_at = (segment.header ? segment.header->segment_bytes : segment.file_bytes) - kBlockBytes;
       stored.content.sections = {};
     }
-    if (segment.header) stored.begun = segment.header->times;
+    if (segment.header) {
+      stored.begun = segment.header->times;
+      stored.begun_in_other_boot = segment.header->boot_id != shared_.boot_id;
+    }
     // What another process wrote and did not sync is only in the page cache.
     if (stored.content.end > durable_ || restored) {
       unsynced_.push_back({stored.number, nullptr, false, undurable_part(segment)});
@@ -237,6 +240,7 @@ std::shared_ptr<const RecordBatch> StreamLog::decode_memory(std::uint64_t sequen
     if (decoder_.append(next.header, next.body_span(), *next.tags, *batch) != DecodeStatus::ok) return nullptr;
   }
   trim_front(*batch, sequence);
+  batch->boot_id = shared_.boot_id;
   return batch;
 }
 

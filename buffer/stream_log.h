@@ -82,7 +82,9 @@ class StreamLog {
   void close_drops();
   /// Since when the oldest record that is written and not durable is written.
   std::optional<BootTime> undurable_since() const { return undurable_since_; }
+  /// The latest wall time of the newest segment that has frames, and of all segments.
   std::optional<WallTime> newest_wall() const;
+  std::optional<WallTime> latest_wall() const;
   /// What was found damaged and is not recorded as a gap yet.
   std::vector<Loss> take_losses() { return std::exchange(losses_, {}); }
   /// The part of the losses that not every uplink had passed, and that `recorded` (rising) does not hold.
@@ -128,6 +130,7 @@ class StreamLog {
     SegmentContent content;
     bool is_copy = false;  // begun to replace a failed file
     FrameTimes begun{};    // when its first record was taken in; as good as its clock quality
+    bool begun_in_other_boot = false;
   };
   struct Spare {
     std::uint64_t number = 0;

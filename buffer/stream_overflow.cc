@@ -112,13 +112,24 @@ std::optional<WallTime> StreamLog::newest_wall() const {
   return std::nullopt;
 }
 
+std::optional<WallTime> StreamLog::latest_wall() const {
+  std::optional<WallTime> latest;
+  for (const Stored& segment : segments_) {
+    if (!segment.content.empty()) latest = std::max(latest, std::optional(segment.content.wall_to));
+  }
+  return latest;
+}
+
 // How old a record is can be told from where a later segment was begun under a synced clock: what lies before is older.
-// The times of the records themselves may be those of a clock that was not set yet.
+// The times of the records themselves may be those of a clock that was not set yet. Of this boot the boot clock has to
+// say the same, so that a time server that is wrong takes nothing away.
 void StreamLog::evict_older(WallTime limit) {
+  const BootTime boot_limit = shared_.clock.boot_now() - shared_.options.max_age.value_or(Duration::zero());
   std::size_t older = 0;
   for (std::size_t i = 1; i < segments_.size(); ++i) {
     const FrameTimes& begun = segments_[i].begun;
-    if (begun.quality == ClockQuality::synced && begun.wall <= limit) older = i;
+    const bool may_be_older = segments_[i].begun_in_other_boot || begun.boot <= boot_limit;
+    if (begun.quality == ClockQuality::synced && begun.wall <= limit && may_be_older) older = i;
   }
   while (older-- > 0 && segments_.front().content.end <= durable_) condemn_oldest("age");
 }

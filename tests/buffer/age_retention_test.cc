@@ -149,6 +149,37 @@ TEST_F(MaxAgeTest, DoesNotJudgeRecordsOfAnUnsetClockByTheirOwnTime) {
   EXPECT_GT(log_->oldest(Stream::readings).sequence, 90U);
 }
 
+TEST_F(MaxAgeTest, TakesNothingAwayBecauseATimeServerIsWrong) {
+  open();
+  run(60min);
+  clock_.step_wall(3650 * kDay);
+  run(58min);
+  EXPECT_EQ(log_->oldest(Stream::readings).sequence, 1U)
+      << "the step was confirmed long ago, and is wrong all the same";
+  clock_.step_wall(-3650 * kDay);
+  run(30min);
+  EXPECT_GT(log_->oldest(Stream::readings).sequence, 1U);
+  EXPECT_LE(log_->oldest(Stream::readings).sequence, 30U);
+}
+
+TEST_F(MaxAgeTest, RestsThroughAStartIn1970) {
+  open();
+  run(60min);
+  close();
+  const WallTime right = clock_.wall_now();
+  clock_.boot(10s, WallTime(10s));
+  clock_.set_quality(ClockQuality::unsynced);
+  open();
+  EXPECT_EQ(log_->recovery().newest, right - 1min);
+  run(10h, 30min);
+  EXPECT_EQ(log_->oldest(Stream::readings).sequence, 1U);
+  clock_.set_quality(ClockQuality::synced);
+  clock_.step_wall(right.time_since_epoch());
+  run(30min);
+  EXPECT_GT(log_->oldest(Stream::readings).sequence, 1U) << "what the first boot wrote is ten hours old";
+  EXPECT_LE(log_->oldest(Stream::readings).sequence, 61U);
+}
+
 TEST_F(MaxAgeTest, KnowsAgesAfterARestartToo) {
   open();
   run(90min);
