@@ -1,5 +1,6 @@
 #include "daemon/disk_feed.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace tidegate::daemon {
@@ -35,8 +36,8 @@ struct DiskFeed::Reader {
   std::unique_ptr<buffer::DiskReader> reader;
 };
 
-DiskFeed::DiskFeed(buffer::RingLog& log, Stream stream, Worker& storage, EventLoop& loop)
-    : log_(log), stream_(stream), storage_(storage), loop_(loop) {}
+DiskFeed::DiskFeed(buffer::RingLog& log, Stream stream, Worker& storage, EventLoop& loop, ClockRecords* clock)
+    : log_(log), stream_(stream), storage_(storage), loop_(loop), clock_(clock) {}
 
 DiskFeed::~DiskFeed() { *alive_ = false; }
 
@@ -49,12 +50,24 @@ void DiskFeed::read(Position from, Done done) {
   storage_.post([this, alive = alive_, reader = reader_, &loop = loop_, from, done = std::move(done)] {
     auto outcomes = std::make_shared<Result<Outcomes>>(read_ahead(*reader->reader, from));
     loop.post([this, alive, outcomes, done] {
-      if (!*alive) return;
-      busy_ = false;
-      stale_ = !*outcomes || (*outcomes)->back().status != buffer::ReadStatus::ready;
-      done(std::move(*outcomes));
+      if (*alive) take(outcomes, done);
     });
   });
+}
+
+void DiskFeed::take(const std::shared_ptr<Result<Outcomes>>& outcomes, const Done& done) {
+  const auto give = [this, alive = alive_, outcomes, done] {
+    if (!*alive) return;
+    busy_ = false;
+    stale_ = !*outcomes || (*outcomes)->back().status != buffer::ReadStatus::ready;
+    done(std::move(*outcomes));
+  };
+  const bool needs_clock =
+      clock_ != nullptr && *outcomes &&
+      std::any_of((*outcomes)->begin(), (*outcomes)->end(),
+                  [this](const buffer::ReadOutcome& one) { return one.batch && clock_->is_needed_for(*one.batch); });
+  if (needs_clock) return clock_->read(give);
+  give();
 }
 
 }  // namespace tidegate::daemon

@@ -5,19 +5,21 @@
 #include <vector>
 
 #include "buffer/ring_log.h"
+#include "daemon/clock_records.h"
 #include "daemon/event_loop.h"
 #include "daemon/worker.h"
 
 namespace tidegate::daemon {
 
-/// Reads one stream's stored records for one consumer on the storage thread, some frames ahead a request.
-/// Core thread; one request at a time. The storage worker and the loop outlive it.
+/// Reads one stream's stored records for one consumer on the storage thread, some frames ahead a request. What their
+/// times depend on is in the clock history before they are given out, where `clock` is given. Core thread; one request
+/// at a time. The storage worker, the loop and the clock's records outlive it.
 class DiskFeed {
  public:
   using Outcomes = std::vector<buffer::ReadOutcome>;
   using Done = std::function<void(Result<Outcomes>)>;
 
-  DiskFeed(buffer::RingLog& log, Stream stream, Worker& storage, EventLoop& loop);
+  DiskFeed(buffer::RingLog& log, Stream stream, Worker& storage, EventLoop& loop, ClockRecords* clock = nullptr);
   ~DiskFeed();
   DiskFeed(const DiskFeed&) = delete;
   DiskFeed& operator=(const DiskFeed&) = delete;
@@ -27,6 +29,8 @@ class DiskFeed {
   void read(Position from, Done done);
 
  private:
+  void take(const std::shared_ptr<Result<Outcomes>>& outcomes, const Done& done);
+
   // Shared with the job under way, which may outlive the feed.
   struct Reader;
 
@@ -34,6 +38,7 @@ class DiskFeed {
   Stream stream_;
   Worker& storage_;
   EventLoop& loop_;
+  ClockRecords* clock_;
   std::shared_ptr<Reader> reader_;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
   bool busy_ = false;

@@ -1,14 +1,21 @@
 #include "daemon/event_loop.h"
 
+#include <sys/timerfd.h>
+#include <unistd.h>
+
 #include <csignal>
+#include <cstdint>
 #include <utility>
 #include <vector>
 
 // <utility> stands before Asio: Boost 1.74 uses std::exchange without it.
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/signal_set.hpp>
 #include <boost/asio/steady_timer.hpp>
+
+#include "core/log.h"
 
 namespace tidegate::daemon {
 namespace {
@@ -27,6 +34,54 @@ class AsioTimer final : public Timer {
 
  private:
   boost::asio::steady_timer timer_;
+};
+
+// A timer of the wall clock that never expires: setting the clock cancels it, and that is what it is for.
+class ClockSetNotice {
+ public:
+  ClockSetNotice(boost::asio::io_context& context, std::function<void()> action)
+      : descriptor_(context), action_(std::move(action)) {}
+
+  bool start() {
+    const int fd = ::timerfd_create(CLOCK_REALTIME, TFD_NONBLOCK | TFD_CLOEXEC);
+    if (fd < 0) return false;
+    boost::system::error_code problem;
+    descriptor_.assign(fd, problem);
+    if (problem) {
+      ::close(fd);
+      return false;
+    }
+    if (!arm()) return false;
+    wait();
+    return true;
+  }
+
+ private:
+  bool arm() {
+    itimerspec never{};
+    never.it_value.tv_sec = kNeverSeconds;
+    return ::timerfd_settime(descriptor_.native_handle(), TFD_TIMER_ABSTIME | TFD_TIMER_CANCEL_ON_SET, &never,
+                             nullptr) == 0;
+  }
+  void wait() {
+    descriptor_.async_wait(boost::asio::posix::stream_descriptor::wait_read,
+                           [this](const boost::system::error_code& problem) {
+                             if (!problem) notice();
+                           });
+  }
+  void notice() {
+    std::uint64_t expired = 0;
+    // ECANCELED most often; whatever it is, the clock is worth a look.
+    [[maybe_unused]] const auto count = ::read(descriptor_.native_handle(), &expired, sizeof expired);
+    const bool armed = arm();
+    action_();
+    if (armed) wait();
+  }
+
+  static constexpr time_t kNeverSeconds = sizeof(time_t) > 4 ? 9'000'000'000 : INT32_MAX;  // the year 2255
+
+  boost::asio::posix::stream_descriptor descriptor_;
+  std::function<void()> action_;
 };
 
 }  // namespace
@@ -50,6 +105,7 @@ class EventLoop::Impl {
 
   boost::asio::io_context context{1};
   std::vector<std::unique_ptr<SignalHandler>> signals;
+  std::unique_ptr<ClockSetNotice> clock_set;
 };
 
 EventLoop::EventLoop() : impl_(std::make_unique<Impl>()) {}
@@ -65,6 +121,11 @@ void EventLoop::on_signal(int signal_number, std::function<void()> action) {
 }
 
 void EventLoop::forget_signals() { impl_->signals.clear(); }
+
+void EventLoop::on_clock_set(std::function<void()> action) {
+  impl_->clock_set = std::make_unique<ClockSetNotice>(impl_->context, std::move(action));
+  if (!impl_->clock_set->start()) log_warning("clock", "the kernel gives no notice when the clock is set");
+}
 
 void EventLoop::run() {
   const auto keep_running = boost::asio::make_work_guard(impl_->context);

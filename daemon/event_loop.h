@@ -34,6 +34,8 @@ class EventLoop {
   void on_signal(int signal_number, std::function<void()> action);
   /// From here on signals do again what they did before.
   void forget_signals();
+  /// Calls `action` on the loop when the wall clock was set (timerfd with cancel on set), as far as the kernel tells.
+  void on_clock_set(std::function<void()> action);
   /// Runs until stop(); may be called again.
   void run();
   void stop();

@@ -9,6 +9,7 @@
 
 #include "core/log.h"
 #include "core/text.h"
+#include "daemon/clock_events.h"
 #include "daemon/event_record.h"
 #include "drivers/modbus/modbus_driver.h"
 #include "drivers/mqtt/mqtt_driver.h"
@@ -68,6 +69,7 @@ Result<void> Gateway::open() {
   data_directory_ = std::make_unique<buffer::DataDirectory>(std::move(*directory));
   if (auto boot_id = read_boot_id()) {
     boot_id_ = *boot_id;
+    clock_history_ = ClockHistory(boot_id_);
   } else {
     log_warning("gateway", "{}", boot_id.error().message);
   }
@@ -92,11 +94,15 @@ Result<void> Gateway::open_log() {
   auto log = buffer::RingLog::open(files_, clock_, tags_, config_.buffer.ring, saved.log);
   if (!log) return tl::unexpected(log.error());
   log_ = std::move(*log);
+  if (const auto newest = log_->recovery().newest) clock_.set_reached(*newest);
 
   pipeline_ = std::make_unique<Pipeline>(*log_, tags_, clock_);
   storage_ = std::make_unique<Worker>("storage");
   keeper_ = std::make_unique<LogKeeper>(*log_, loop_, clock_);
   keeper_->on_durable([this] { pipeline_->report_durable(); });
+  clock_watch_ = std::make_unique<ClockWatch>(ClockWatch::Parts{pipeline_.get(), &clock_, &clock_history_});
+  clock_records_ = std::make_unique<ClockRecords>(
+      ClockRecords::Parts{log_.get(), &clock_history_, storage_.get(), &loop_, started_});
 
   // The new epoch is durable before the first record carries it.
   buffer::Checkpoint opened = saved;
@@ -150,9 +156,10 @@ void Gateway::report_opening(const buffer::Checkpoint& saved) {
   }
   const std::string epoch = std::to_string(found.epoch);
   log_info("gateway", "{} in {}, epoch {}: {}", config_.gateway.id, data_directory_->path(), epoch, detail);
-  pipeline_->record_event(event_record(
+  const std::string start = event_record(
       "start", clock_.wall_now(),
-      {{"gateway", config_.gateway.id}, {"version", TIDEGATE_VERSION}, {"epoch", epoch}, {"detail", detail}}));
+      {{"gateway", config_.gateway.id}, {"version", TIDEGATE_VERSION}, {"epoch", epoch}, {"detail", detail}});
+  pipeline_->record_event(with_anchor(start, clock_watch_->first_anchor()));
   for (const auto& cursor : saved.cursors) {
     const bool known = std::any_of(uplinks_.begin(), uplinks_.end(),
                                    [&](const auto& uplink) { return uplink->name() == cursor.uplink; });
@@ -197,7 +204,8 @@ Result<void> Gateway::make_drivers(const buffer::Checkpoint& saved) {
 }
 
 void Gateway::make_uplinks(const buffer::Checkpoint& saved) {
-  const UplinkEnvironment environment{log_.get(), &loop_, storage_.get(), &clock_, &tags_, config_.gateway.id};
+  const UplinkEnvironment environment{log_.get(),           &loop_, storage_.get(),    &clock_, &clock_history_,
+                                      clock_records_.get(), &tags_, config_.gateway.id};
   for (const auto& options : config_.mqtt_uplinks) {
     uplinks_.push_back(
         std::make_unique<UplinkRunner>(options.forwarder, environment, [&](uplink::TransportHandlers handlers) {
@@ -297,6 +305,7 @@ Result<void> Gateway::start() {
     if (auto started = source.driver->start(); !started) return started;
   }
   checkpointer_->start();
+  loop_.on_clock_set([this] { look_at_clock(); });
   ready_ = true;
   service_.ready();
   feed_watchdog();
@@ -315,6 +324,7 @@ void Gateway::on_wake() {
     turn_timer_->arm(kTurnPause, [this] { on_wake(); });
     return;
   }
+  clock_watch_->look();  // a step stands before what is taken in after it
   const std::uint64_t taken = pipeline_->taken();
   for (int round = 0; round < kRoundsPerTurn && pipeline_->turn();) ++round;
   after_turn();
@@ -362,7 +372,14 @@ bool Gateway::is_stuck() const {
   return log_stuck || (checkpointer_->busy_for() >= kStuckAfter && !storage_->waits_for_disk());
 }
 
+void Gateway::look_at_clock() {
+  if (stopping_) return;
+  clock_watch_->look();
+  after_turn();
+}
+
 void Gateway::look_at_storage() {
+  clock_watch_->look();
   storage_watch_->look({checkpointer_->failure(), std::max(keeper_->busy_for(), checkpointer_->busy_for())});
   space_keeper_->look();
   after_turn();

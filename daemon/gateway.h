@@ -11,9 +11,13 @@
 #include "buffer/space_reserve.h"
 #include "buffer/state_store.h"
 #include "core/clock.h"
+#include "core/clock_history.h"
 #include "core/file_system.h"
+#include "core/plausible_clock.h"
 #include "core/tag.h"
 #include "daemon/checkpointer.h"
+#include "daemon/clock_records.h"
+#include "daemon/clock_watch.h"
 #include "daemon/config/config.h"
 #include "daemon/event_loop.h"
 #include "daemon/log_keeper.h"
@@ -58,6 +62,7 @@ class Gateway {
   const TagRegistry& tags() const { return tags_; }
   const Pipeline& pipeline() const { return *pipeline_; }
   const std::vector<std::unique_ptr<UplinkRunner>>& uplinks() const { return uplinks_; }
+  const ClockWatch& clock_watch() const { return *clock_watch_; }
   const StorageWatch& storage_watch() const { return *storage_watch_; }
   const LogKeeper& keeper() const { return *keeper_; }
   const Checkpointer& checkpointer() const { return *checkpointer_; }
@@ -80,18 +85,20 @@ class Gateway {
   bool is_stuck() const;
   void feed_watchdog();
   void look_at_storage();
+  void look_at_clock();
   void stop_drivers();
   void finish_stop();
 
   Config config_;
   EventLoop& loop_;
-  const Clock& clock_;
+  PlausibleClock clock_;
   ServiceManager service_;
   BootTime started_;
   BootId boot_id_{};
   PosixFileSystem disk_;
   buffer::SpaceReserve reserve_;
   buffer::ReservingFileSystem files_{disk_, reserve_};
+  ClockHistory clock_history_;
   TagRegistry tags_;
   std::unique_ptr<buffer::DataDirectory> data_directory_;
   std::unique_ptr<buffer::StateStore> store_;
@@ -103,6 +110,8 @@ class Gateway {
   std::unique_ptr<Checkpointer> checkpointer_;
   std::unique_ptr<StorageWatch> storage_watch_;
   std::unique_ptr<SpaceKeeper> space_keeper_;
+  std::unique_ptr<ClockWatch> clock_watch_;
+  std::unique_ptr<ClockRecords> clock_records_;
   std::unique_ptr<Replay> replay_;
   std::unique_ptr<Timer> turn_timer_;
   std::unique_ptr<Timer> rules_timer_;

@@ -140,8 +140,8 @@ void put_uplinks(Exposition& out, const Gateway& gateway) {
   for (const auto& uplink : gateway.uplinks()) out.sample({{"uplink", uplink->name()}}, std::uint64_t{uplink->is_up()});
   out.begin("tidegate_uplink_delay_seconds", "gauge", "Age of the oldest record that is not yet acknowledged.");
   for (const auto& uplink : gateway.uplinks()) {
-    const auto oldest = uplink->forwarder().oldest_pending();
-    out.sample({{"uplink", uplink->name()}}, oldest ? to_seconds(gateway.clock().wall_now() - *oldest) : 0.0);
+    const Duration age = uplink->forwarder().oldest_age(gateway.pipeline().now()).value_or(Duration::zero());
+    out.sample({{"uplink", uplink->name()}}, to_seconds(age));
   }
 }
 

@@ -50,9 +50,26 @@ bool Pipeline::take_in(std::size_t source) {
   sources_[source].driver->collect(intake_);
   if (intake_.empty()) return false;
   record_driver_events(*sources_[source].driver);
+  if (step_) put_on_new_clock(intake_.readings);
   normaliser_.apply(intake_.readings);
   store(source);
   return true;
+}
+
+void Pipeline::clock_was_set(Duration by, WallTime to) {
+  step_ = Step{by, to};
+  if (stalled_) put_on_new_clock(std::span(intake_.readings).subspan(stored_));
+}
+
+// Before a step forward the clock showed less than anything after it. Before a step back it may have shown what it
+// shows again by now; only a time that has not come yet is certainly of then.
+void Pipeline::put_on_new_clock(std::span<Reading> readings) const {
+  const bool forward = step_->by > Duration::zero();
+  const WallTime now = clock_.wall_now();
+  for (Reading& reading : readings) {
+    if (reading.origin != TimeOrigin::ingest) continue;
+    if (forward ? reading.time + step_->by <= step_->to : reading.time > now) reading.time += step_->by;
+  }
 }
 
 // One message can hold any number of readings, the log takes so many a call. The mark of the driver's queue goes with

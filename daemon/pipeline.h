@@ -5,6 +5,7 @@
 #include <deque>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -50,6 +51,9 @@ class Pipeline {
   void report_durable();
   /// Lets the rules' delays run out.
   void tick();
+  /// The wall clock was set by so much to `to`: readings that drivers have taken in before, and that come only now, get
+  /// their ingest time by the new clock, as the frame that holds them.
+  void clock_was_set(Duration by, WallTime to);
   /// Stores a document of the stream `events`.
   void record_event(std::string document);
   /// Stores alarms, as when the rules catch up at start.
@@ -76,7 +80,13 @@ class Pipeline {
   FrameTimes now() const;
 
  private:
+  struct Step {
+    Duration by{};
+    WallTime to{};
+  };
+
   bool take_in(std::size_t source);
+  void put_on_new_clock(std::span<Reading> readings) const;
   bool store(std::size_t source);
   void settle(Source& source);
   Result<Position> append_slice(std::size_t count, const FrameTimes& times);
@@ -89,6 +99,7 @@ class Pipeline {
 
   buffer::RingLog& log_;
   const Clock& clock_;
+  std::optional<Step> step_;  // the last one
   Normaliser normaliser_;
   std::unique_ptr<rules::RuleEngine> rules_;
   Position judged_from_;

@@ -72,8 +72,7 @@ void put_uplink(JsonWriter& json, const Gateway& gateway, const UplinkRunner& up
   json.begin_object().member("name", uplink.name()).member("up", uplink.is_up());
   if (!uplink.is_up()) json.member("detail", uplink.detail());
   json.member("since_seconds", to_seconds(gateway.clock().boot_now() - uplink.since()));
-  const auto oldest = forwarder.oldest_pending();
-  json.member("delay_seconds", oldest ? to_seconds(gateway.clock().wall_now() - *oldest) : 0.0);
+  json.member("delay_seconds", to_seconds(forwarder.oldest_age(gateway.pipeline().now()).value_or(Duration::zero())));
   json.key("streams").begin_object();
   for (const Stream stream : forwarder.options().streams) {
     const auto balance = uplink.balance(stream);
@@ -100,6 +99,7 @@ std::string render_status(const Gateway& gateway) {
   json.begin_object().member("gateway", gateway.configuration().gateway.id).member("version", TIDEGATE_VERSION);
   json.member("ready", gateway.is_ready());
   json.member("time", to_milliseconds(gateway.clock().wall_now()));
+  json.member("clock", to_string(gateway.clock().quality())).member("clock_steps", gateway.clock_watch().steps());
   json.member("clock", to_string(gateway.clock().quality()));
   json.member("uptime_seconds", to_seconds(gateway.clock().boot_now() - gateway.started()));
   json.member("tags", std::uint64_t{gateway.tags().size()});

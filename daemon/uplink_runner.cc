@@ -24,7 +24,8 @@ std::size_t index_of(Stream stream) { return static_cast<std::size_t>(stream); }
 UplinkRunner::UplinkRunner(uplink::ForwarderOptions options, UplinkEnvironment environment,
                            const TransportMaker& make_transport)
     : environment_(std::move(environment)),
-      forwarder_(options, environment_.gateway, *environment_.tags, jitter_seed(environment_, options.name)),
+      forwarder_(options, environment_.gateway, *environment_.tags, *environment_.clock_history,
+                 jitter_seed(environment_, options.name)),
       timer_(environment_.loop->make_timer()),
       transport_(make_transport(handlers())),
       since_(environment_.clock->boot_now()) {}
@@ -59,8 +60,8 @@ Result<void> UplinkRunner::start() {
       counts.first = oldest.sequence;
       forwarder_.restore(stream, {oldest, oldest}, counts);
     }
-    feeds_[index_of(stream)] =
-        std::make_unique<DiskFeed>(*environment_.log, stream, *environment_.storage, *environment_.loop);
+    feeds_[index_of(stream)] = std::make_unique<DiskFeed>(*environment_.log, stream, *environment_.storage,
+                                                          *environment_.loop, environment_.clock_records);
   }
   return transport_->start();
 }

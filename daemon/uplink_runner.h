@@ -10,6 +10,7 @@
 #include "buffer/ring_log.h"
 #include "buffer/state_store.h"
 #include "core/clock.h"
+#include "core/clock_history.h"
 #include "core/log.h"
 #include "daemon/disk_feed.h"
 #include "daemon/event_loop.h"
@@ -25,6 +26,8 @@ struct UplinkEnvironment {
   EventLoop* loop = nullptr;
   Worker* storage = nullptr;
   const Clock* clock = nullptr;
+  const ClockHistory* clock_history = nullptr;
+  ClockRecords* clock_records = nullptr;
   const TagRegistry* tags = nullptr;
   std::string gateway;
 };

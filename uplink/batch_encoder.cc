@@ -7,11 +7,11 @@
 #include <system_error>
 
 #include "core/text.h"
+#include "uplink/time_text.h"
 
 namespace tidegate::uplink {
 namespace {
 
-constexpr std::int64_t kNanosecondsPerMillisecond = 1'000'000;
 constexpr std::string_view kTail = "]}";
 
 // The members of one entry of fixed greatest length, put together on the stack: one append to the message a piece is
@@ -26,6 +26,8 @@ class Piece {
   void number(Number number) {
     end_ = std::to_chars(end_, bytes_.data() + bytes_.size(), number).ptr;
   }
+  void time(WallTime time) { end_ = put_time(end_, time); }
+  std::size_t size() const { return static_cast<std::size_t>(end_ - bytes_.data()); }
   // Shortest form that reads back the same double and never reads as an integer.
   void real(double number) {
     char* const begin = end_;
@@ -45,21 +47,6 @@ class Piece {
   char* end_ = bytes_.data();
 };
 
-// Whole milliseconds towards the past, so that times before 1970 do not round the other way.
-std::int64_t floor_milliseconds(WallTime time) {
-  const std::int64_t nanoseconds = time.time_since_epoch().count();
-  const std::int64_t whole = nanoseconds / kNanosecondsPerMillisecond;
-  return nanoseconds % kNanosecondsPerMillisecond < 0 ? whole - 1 : whole;
-}
-
-void put_time(Piece& piece, WallTime time) {
-  const std::int64_t nanoseconds = time.time_since_epoch().count();
-  piece.number(floor_milliseconds(time));
-  if (nanoseconds % kNanosecondsPerMillisecond == 0) return;
-  piece.text(",\"time_ns\":");
-  piece.number(nanoseconds);
-}
-
 // Everything but text, which may be longer than a piece.
 void put_value(Piece& piece, const Value& value) {
   if (const auto* real = std::get_if<double>(&value)) {
@@ -76,7 +63,9 @@ void put_value(Piece& piece, const Value& value) {
   }
 }
 
-void put_quality(Piece& piece, const Reading& reading, ClockQuality clock) {
+// Returns where the word that doubts the time stands in the piece; 0 without one.
+std::size_t put_quality(Piece& piece, const Reading& reading, ClockQuality clock) {
+  std::size_t word_at = 0;
   if (reading.quality == Quality::good) {
     piece.text(",\"quality\":\"good\"");
   } else {
@@ -91,10 +80,12 @@ void put_quality(Piece& piece, const Reading& reading, ClockQuality clock) {
   }
   if (reading.origin == TimeOrigin::ingest && clock != ClockQuality::synced) {
     piece.text(",\"time_quality\":\"");
+    word_at = piece.size();
     piece.text(to_string(clock));
     piece.text("\"");
   }
   piece.text("}");
+  return word_at;
 }
 
 void put_beginning(Piece& piece, const std::string& entries, std::uint64_t sequence) {
@@ -118,13 +109,16 @@ BatchEncoder::BatchEncoder(const std::string& gateway, const TagRegistry& tags) 
   frame_bytes_max_ = make_head(longest).size() + kTail.size();
 }
 
-void BatchEncoder::append_reading(std::string& entries, std::uint64_t sequence, const Reading& reading,
-                                  const FrameTimes& times) {
+TimeSpot BatchEncoder::append_reading(std::string& entries, std::uint64_t sequence, const Reading& reading,
+                                      const FrameTimes& times) {
+  TimeSpot spot;
   Piece piece;
   put_beginning(piece, entries, sequence);
   piece.append_to(entries);
   entries += tag_member(reading.tag);
-  put_time(piece, reading.time);
+  spot.time_at = entries.size();
+  piece.time(reading.time);
+  spot.time_bytes = piece.size();
   piece.text(",\"value\":");
   if (const auto* text = std::get_if<std::string>(&reading.value)) {
     piece.append_to(entries);
@@ -132,8 +126,10 @@ void BatchEncoder::append_reading(std::string& entries, std::uint64_t sequence, 
   } else {
     put_value(piece, reading.value);
   }
-  put_quality(piece, reading, times.quality);
+  const std::size_t word_at = put_quality(piece, reading, times.quality);
+  if (word_at != 0) spot.word_at = entries.size() + word_at;
   piece.append_to(entries);
+  return spot;
 }
 
 void BatchEncoder::append_document(std::string& entries, std::uint64_t sequence, std::string_view document) const {

@@ -9,6 +9,7 @@
 
 #include "core/record.h"
 #include "core/tag.h"
+#include "uplink/doubtful_times.h"
 
 namespace tidegate::uplink {
 
@@ -39,7 +40,9 @@ class BatchEncoder {
  public:
   BatchEncoder(const std::string& gateway, const TagRegistry& tags);
 
-  void append_reading(std::string& entries, std::uint64_t sequence, const Reading& reading, const FrameTimes& times);
+  /// Says where the time stands, for a batch that may know it better when it is sent.
+  TimeSpot append_reading(std::string& entries, std::uint64_t sequence, const Reading& reading,
+                          const FrameTimes& times);
   /// `document` is the stored JSON object, which has no "seq". What is no object is carried as text.
   void append_document(std::string& entries, std::uint64_t sequence, std::string_view document) const;
 

@@ -29,6 +29,7 @@ bool BatchFill::take(const RecordBatch& batch, std::size_t index, BootTime now) 
   if (stretch_.count == 0) {
     stretch_.first_entry = {batch.epoch, batch.first + index};
     stretch_.times = batch.times;
+    stretch_.boot_id = batch.boot_id;
     since_ = now;
   }
   ++stretch_.count;
@@ -38,11 +39,14 @@ bool BatchFill::take(const RecordBatch& batch, std::size_t index, BootTime now) 
 
 void BatchFill::reach_back(std::uint64_t from) { stretch_.from = std::min(stretch_.from, from); }
 
+DoubtfulTimes BatchFill::take_doubts() { return std::exchange(doubts_, {}); }
+
 std::string BatchFill::begin_next(std::uint64_t from) {
   std::string entries;
   // A little more than this one needed, so that the next is rarely copied and never takes twice its size.
   entries.reserve(std::min(entries_.size() + entries_.size() / 8, bytes_max_) + encoder_.frame_bytes_max());
   entries.swap(entries_);
+  doubts_.clear();
   stretch_ = Stretch{};
   stretch_.from = from;
   full_ = false;
@@ -61,24 +65,35 @@ bool BatchFill::passes(const RecordBatch& batch, std::size_t index) {
   return true;
 }
 
-// Whether it fits is known when it is encoded; a record a batch is encoded twice for that.
+// Whether it fits is known when it is encoded; a record a batch is encoded twice for that. What correcting its time may
+// add has its room from the beginning.
 bool BatchFill::append(const RecordBatch& batch, std::size_t index) {
   const std::size_t size_before = entries_.size();
   const std::uint64_t sequence = batch.first + index;
+  TimeSpot spot;
   if (batch.stream == Stream::readings) {
-    encoder_.append_reading(entries_, sequence, batch.readings[index], batch.times);
+    spot = encoder_.append_reading(entries_, sequence, batch.readings[index], batch.times);
   } else {
     encoder_.append_document(entries_, sequence, batch.documents[index]);
   }
-  if (entries_.size() <= bytes_max_) return true;
-  full_ = true;
-  if (stretch_.count == 0) return true;
-  entries_.resize(size_before);
-  return false;
+  const bool is_doubtful = spot.word_at != 0;
+  const std::size_t doubts = doubts_.size() + (is_doubtful ? 1 : 0);
+  if (entries_.size() + doubts * DoubtfulTimes::kGrowthMax > bytes_max_) {
+    full_ = true;
+    if (stretch_.count > 0) {
+      entries_.resize(size_before);
+      return false;
+    }
+  }
+  if (is_doubtful) doubts_.add(spot, batch.readings[index].time, batch);
+  return true;
 }
 
 void BatchFill::leave_out(const RecordBatch& batch) {
-  if (stretch_.filtered == 0 && stretch_.count == 0) stretch_.times = batch.times;
+  if (stretch_.filtered == 0 && stretch_.count == 0) {
+    stretch_.times = batch.times;
+    stretch_.boot_id = batch.boot_id;
+  }
   ++stretch_.filtered;
   if (stretch_.count == 0) ++stretch_.lead;
 }

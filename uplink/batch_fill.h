@@ -6,6 +6,7 @@
 
 #include "core/record.h"
 #include "uplink/batch_encoder.h"
+#include "uplink/doubtful_times.h"
 #include "uplink/options.h"
 #include "uplink/tag_filter.h"
 
@@ -18,7 +19,8 @@ struct Stretch {
   std::uint64_t filtered = 0;  // all that was left out,
   std::uint64_t lead = 0;      // and of that before the first entry
   Position first_entry;        // with count > 0
-  FrameTimes times;            // of the first entry, else of the first record
+  FrameTimes times;            // of the first entry, else of the first record,
+  BootId boot_id{};            // and the boot that they are of
 };
 
 /// The batch that is being filled, and its limits: entries and bytes; one record that is larger than the limit goes
@@ -31,6 +33,8 @@ class BatchFill {
   bool take(const RecordBatch& batch, std::size_t index, BootTime now);
   /// A new epoch begins before the first entry; its sequences may begin below those that are covered already.
   void reach_back(std::uint64_t from);
+  /// The entries whose time may be known better when they are sent. Before begin_next().
+  DoubtfulTimes take_doubts();
   /// Empties it and gives the entries' text away; the next stretch begins at `from`.
   std::string begin_next(std::uint64_t from);
 
@@ -50,6 +54,7 @@ class BatchFill {
   BatchEncoder& encoder_;
   TagFilter& filter_;
   std::string entries_;
+  DoubtfulTimes doubts_;
   Stretch stretch_;
   BootTime since_{};
   bool full_ = false;

@@ -25,7 +25,8 @@ ForwarderOptions checked(ForwarderOptions options) {
 // Decides among the streams: who is read, who is sent, how much is held.
 class Forwarder::Impl {
  public:
-  Impl(ForwarderOptions options, const std::string& gateway, const TagRegistry& tags, std::uint64_t jitter_seed)
+  Impl(ForwarderOptions options, const std::string& gateway, const TagRegistry& tags, const ClockHistory& clock,
+       std::uint64_t jitter_seed)
       : options_(checked(std::move(options))),
         encoder_(gateway, tags),
         filter_(options_.tags, tags),
@@ -34,7 +35,7 @@ class Forwarder::Impl {
       auto& chain = chains_[static_cast<std::size_t>(stream)];
       if (chain) continue;
       const std::uint64_t seed = jitter_seed + 1 + static_cast<std::uint64_t>(stream);
-      chain = std::make_unique<StreamChain>(stream, options_, encoder_, filter_, seed);
+      chain = std::make_unique<StreamChain>(stream, StreamChain::Parts{options_, encoder_, filter_, clock}, seed);
     }
   }
 
@@ -106,12 +107,9 @@ class Forwarder::Impl {
     }
   }
 
-  std::optional<WallTime> oldest_pending() const {
-    std::optional<WallTime> oldest;
-    for (const auto& c : chains_) {
-      const auto time = c ? c->oldest_pending() : std::nullopt;
-      if (time && (!oldest || *time < *oldest)) oldest = time;
-    }
+  std::optional<Duration> oldest_age(const FrameTimes& now) const {
+    std::optional<Duration> oldest;
+    for (const auto& c : chains_) oldest = std::max(oldest, c ? c->oldest_age(now) : std::nullopt);
     return oldest;
   }
 
@@ -150,8 +148,9 @@ class Forwarder::Impl {
   bool session_acknowledged_ = false;
 };
 
-Forwarder::Forwarder(ForwarderOptions options, std::string gateway, const TagRegistry& tags, std::uint64_t jitter_seed)
-    : impl_(std::make_unique<Impl>(std::move(options), gateway, tags, jitter_seed)) {}
+Forwarder::Forwarder(ForwarderOptions options, std::string gateway, const TagRegistry& tags, const ClockHistory& clock,
+                     std::uint64_t jitter_seed)
+    : impl_(std::make_unique<Impl>(std::move(options), gateway, tags, clock, jitter_seed)) {}
 Forwarder::~Forwarder() = default;
 
 void Forwarder::restore(Stream stream, const Cursor& cursor, const Accounting& accounting, bool replay) {
@@ -206,7 +205,7 @@ std::uint64_t Forwarder::backlog(Stream stream) const {
   return chain ? chain->backlog() : 0;
 }
 
-std::optional<WallTime> Forwarder::oldest_pending() const { return impl_->oldest_pending(); }
+std::optional<Duration> Forwarder::oldest_age(const FrameTimes& now) const { return impl_->oldest_age(now); }
 const ForwarderOptions& Forwarder::options() const { return impl_->options(); }
 
 }  // namespace tidegate::uplink

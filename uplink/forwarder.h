@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "core/clock_history.h"
 #include "core/record.h"
 #include "core/tag.h"
 #include "uplink/accounting.h"
@@ -56,7 +57,9 @@ struct ReadDemand {
 /// one, send it; report acknowledged() or failed(); call again at next_deadline().
 class Forwarder {
  public:
-  Forwarder(ForwarderOptions options, std::string gateway, const TagRegistry& tags, std::uint64_t jitter_seed);
+  /// `clock` corrects the times of records that were taken in before their clock was set; it outlives the forwarder.
+  Forwarder(ForwarderOptions options, std::string gateway, const TagRegistry& tags, const ClockHistory& clock,
+            std::uint64_t jitter_seed);
   ~Forwarder();
 
   /// Where to begin. Call once a stream, before anything else.
@@ -82,7 +85,7 @@ class Forwarder {
   void supply_gap(Stream stream, Position next, std::uint64_t lost, const std::string& reason = "unknown");
 
   /// The next batch to hand to the transport, or nothing: the link is down, all in flight, waiting for more records
-  /// until the delay is over, or backing off. `sent` and wall times come from `wall_now`.
+  /// until the delay is over, or backing off. `sent` is `wall_now`.
   std::optional<OutgoingBatch> next_batch(BootTime now, WallTime wall_now);
 
   /// The target has the batch. Unknown ids and repeats are ignored.
@@ -101,8 +104,8 @@ class Forwarder {
   Accounting accounting(Stream stream) const;
   /// Records not yet acknowledged nor filtered, up to what was announced.
   std::uint64_t backlog(Stream stream) const;
-  /// Ingest wall time of the oldest record not yet acknowledged, when known.
-  std::optional<WallTime> oldest_pending() const;
+  /// How long ago the oldest record that is not yet acknowledged was taken in, when it is known.
+  std::optional<Duration> oldest_age(const FrameTimes& now) const;
 
   const ForwarderOptions& options() const;
 

@@ -23,13 +23,13 @@ std::uint64_t make_id(std::uint64_t number, Stream stream, std::uint16_t attempt
 
 }  // namespace
 
-StreamChain::StreamChain(Stream stream, const ForwarderOptions& options, BatchEncoder& encoder, TagFilter& filter,
-                         std::uint64_t jitter_seed)
+StreamChain::StreamChain(Stream stream, const Parts& parts, std::uint64_t jitter_seed)
     : stream_(stream),
-      delay_max_(options.batch_delay_max),
-      encoder_(encoder),
-      fill_(options, encoder, filter),
-      backoff_(options.retry_first, options.retry_most, jitter_seed) {}
+      delay_max_(parts.options.batch_delay_max),
+      encoder_(parts.encoder),
+      clock_(parts.clock),
+      fill_(parts.options, parts.encoder, parts.filter),
+      backoff_(parts.options.retry_first, parts.options.retry_most, jitter_seed) {}
 
 Stream StreamChain::stream_of(std::uint64_t batch_id) {
   const auto number = (batch_id >> kAttemptBits) & ((1U << kStreamBits) - 1);
@@ -158,6 +158,7 @@ void StreamChain::seal() {
   sealed_to_ = ChainEnd{read_.epoch, read_.sequence - 1};
   link.replay = replay_ && !replay_sealed_;
   replay_sealed_ = replay_;
+  link.doubts = fill_.take_doubts();
   link.entries = fill_.begin_next(read_.sequence);
   chain_.push_back(std::move(link));
   ++held_;
@@ -231,6 +232,10 @@ OutgoingBatch StreamChain::send(BootTime now, WallTime wall_now) {
 }
 
 void StreamChain::put_head(Link& link, const BatchHead& head) const {
+  if (!link.message) {
+    link.doubts.correct(link.entries, clock_);
+    link.doubts = DoubtfulTimes();
+  }
   std::string message = link.message ? *link.message : std::move(link.entries);
   link.entries_at = link.message ? encoder_.finish_again(message, link.entries_at, head)  //
                                  : encoder_.finish(message, head);
@@ -239,12 +244,10 @@ void StreamChain::put_head(Link& link, const BatchHead& head) const {
 }
 
 BatchHead StreamChain::head_of(const Link& link, BootTime now, WallTime wall_now) const {
-  const FrameTimes& times = link.stretch.times;
-  const Duration limit = delay_max_ + kLiveMargin;
-  const Duration boot_age = now - times.boot;
-  const Duration wall_age = wall_now - times.wall;
-  // Boot time alone is not enough: the record may be of an earlier boot.
-  const bool is_live = boot_age >= Duration::zero() && boot_age <= limit && wall_age >= -limit && wall_age <= limit;
+  const Duration age = now - link.stretch.times.boot;
+  // By boot time, because the wall clock may have been set since; that says nothing of a record of an earlier boot.
+  const bool is_live = link.stretch.boot_id == clock_.this_boot() && age >= Duration::zero() &&  //
+                       age <= delay_max_ + kLiveMargin;
   BatchHead head;
   head.stream = stream_;
   head.epoch = link.end.epoch;
@@ -307,12 +310,20 @@ std::uint64_t StreamChain::backlog() const {
   return unpassed_ + (has_unread ? end_.sequence - read_.sequence : 0);
 }
 
-std::optional<WallTime> StreamChain::oldest_pending() const {
+// Within a boot by its clock, whatever the wall clock does; else by what is known of the other boot's wall clock.
+Duration StreamChain::age_of(const Stretch& stretch, const FrameTimes& now) const {
+  const FrameTimes& then = stretch.times;
+  if (stretch.boot_id == clock_.this_boot()) return std::max(now.boot - then.boot, Duration::zero());
+  const Duration shift = clock_.shift(stretch.boot_id, then).value_or(Duration::zero());
+  return std::max(now.wall - then.wall - shift, Duration::zero());
+}
+
+std::optional<Duration> StreamChain::oldest_age(const FrameTimes& now) const {
   for (const Link& link : chain_) {
-    if (link.state != State::done && link.stretch.count > 0) return link.stretch.times.wall;
+    if (link.state != State::done && link.stretch.count > 0) return age_of(link.stretch, now);
   }
   if (fill_.empty()) return std::nullopt;
-  return fill_.stretch().times.wall;
+  return age_of(fill_.stretch(), now);
 }
 
 }  // namespace tidegate::uplink

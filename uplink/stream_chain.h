@@ -22,14 +22,21 @@ namespace tidegate::uplink {
 ///
 /// Each batch begins where the one before ended, through what the filter left out and over epochs; only a gap breaks
 /// that. A batch that is sent again covers the same stretch with the same entries; only its head (when it was sent, and
-/// by which lane) is new. The cursor moves over the acknowledged beginning of the chain and nothing else.
+/// by which lane) is new. What is known of the clock when it is sent first corrects the times in it. The cursor moves
+/// over the acknowledged beginning of the chain and nothing else.
 ///
 /// Batch ids carry the stream and the attempt: an acknowledgement counts whatever attempt it belongs to, a failure only
 /// when it is the last one's. Passive; part of a Forwarder, which decides how much may be held and sent.
 class StreamChain {
  public:
-  StreamChain(Stream stream, const ForwarderOptions& options, BatchEncoder& encoder, TagFilter& filter,
-              std::uint64_t jitter_seed);
+  /// Of the forwarder; they outlive the chain.
+  struct Parts {
+    const ForwarderOptions& options;
+    BatchEncoder& encoder;
+    TagFilter& filter;
+    const ClockHistory& clock;
+  };
+  StreamChain(Stream stream, const Parts& parts, std::uint64_t jitter_seed);
 
   static Stream stream_of(std::uint64_t batch_id);
 
@@ -67,7 +74,8 @@ class StreamChain {
   Cursor cursor() const { return {acked_to_, passed_to_}; }
   const Accounting& accounting() const { return accounting_; }
   std::uint64_t backlog() const;
-  std::optional<WallTime> oldest_pending() const;
+  /// How long ago the oldest record was taken in that is not done, when there is one.
+  std::optional<Duration> oldest_age(const FrameTimes& now) const;
 
  private:
   enum class State : std::uint8_t { waiting, in_flight, done };
@@ -83,7 +91,8 @@ class StreamChain {
     Stretch stretch;
     std::optional<ChainEnd> prev;
     bool replay = false;
-    std::string entries;                         // until it is sent first, then
+    std::string entries;                         // until it is sent first
+    DoubtfulTimes doubts;                        // in these; then
     std::shared_ptr<const std::string> message;  // with the entries at
     std::size_t entries_at = 0;
   };
@@ -106,10 +115,12 @@ class StreamChain {
   void rewind_from(std::size_t index);
   void put_head(Link& link, const BatchHead& head) const;
   BatchHead head_of(const Link& link, BootTime now, WallTime wall_now) const;
+  Duration age_of(const Stretch& stretch, const FrameTimes& now) const;
 
   const Stream stream_;
   const Duration delay_max_;
   const BatchEncoder& encoder_;
+  const ClockHistory& clock_;
   BatchFill fill_;
   std::deque<Link> chain_;
   std::optional<ChainEnd> sealed_to_;  // what the last batch or the cursor covered

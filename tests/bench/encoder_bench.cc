@@ -72,7 +72,8 @@ void forward_readings(benchmark::State& state) {
   TagRegistry tags;
   ForwarderOptions options;
   if (state.range(0) != 0) options.tags = {"device-?/*", "device-1?/*"};
-  Forwarder forwarder(options, "plant-7", tags, 1);
+  const ClockHistory clock;
+  Forwarder forwarder(options, "plant-7", tags, clock, 1);
   RecordBatch frame = make_frame(tags, Kind::short_real, false);
   forwarder.restore(Stream::readings, {{1, frame.first}, {1, frame.first}}, {});
   forwarder.link_up(frame.times.boot);

@@ -27,7 +27,7 @@ class ForwarderFixture : public ::testing::Test {
   /// Begins anew with the options as they are; streams other than readings begin at the beginning.
   void begin_at(Position readings) { restart({readings, readings}, {}); }
   void restart(const Cursor& readings, const Accounting& accounting) {
-    forwarder_ = std::make_unique<Forwarder>(options_, "plant-7", tags_, 1);
+    forwarder_ = std::make_unique<Forwarder>(options_, "plant-7", tags_, clock_history_, 1);
     for (const Stream stream : kAllStreams) {
       const bool is_readings = stream == Stream::readings;
       forwarder_->restore(stream, is_readings ? readings : Cursor{{1, 0}, {1, 0}},
@@ -94,6 +94,7 @@ class ForwarderFixture : public ::testing::Test {
   Accounting accounting() const { return forwarder_->accounting(Stream::readings); }
 
   TagRegistry tags_;
+  ClockHistory clock_history_;
   ForwarderOptions options_;
   std::unique_ptr<Forwarder> forwarder_;
   BootTime now_{std::chrono::hours(5)};

@@ -98,7 +98,7 @@ class ForwarderSimulation {
   }
 
   void start_forwarder() {
-    forwarder_ = std::make_unique<Forwarder>(options_, "gw", tags_, random_());
+    forwarder_ = std::make_unique<Forwarder>(options_, "gw", tags_, clock_history_, random_());
     for (const Stream stream : kAllStreams) {
       const Saved& saved = saved_[index(stream)];
       forwarder_->restore(stream, saved.cursor, saved.accounting, saved.replay);
@@ -431,6 +431,7 @@ class ForwarderSimulation {
   std::mt19937_64 random_;
   const bool link_keeps_order_;
   TagRegistry tags_;
+  ClockHistory clock_history_;
   ForwarderOptions options_;
   std::uint32_t filter_ = 0;
   std::vector<std::unique_ptr<ModelLog>> logs_;

@@ -335,10 +335,11 @@ TEST_F(ForwarderTest, CallsOldRecordsHistoricalAlsoWhenTheyWereLiveAtTheFirstAtt
 
 TEST_F(ForwarderTest, CallsRecordsOfAnotherBootHistorical) {
   link_up();
-  RecordBatch earlier_boot = readings(1, 0, 9);
-  earlier_boot.times.wall -= std::chrono::hours(1);  // at the same time after its own boot
+  RecordBatch earlier_boot = readings(1, 0, 9);  // at the same time after its own boot, and its clock said the same
+  earlier_boot.boot_id = BootId{1};
   supply(earlier_boot);
   RecordBatch later_in_another_boot = readings(1, 10, 19);
+  later_in_another_boot.boot_id = BootId{1};
   later_in_another_boot.times.boot += std::chrono::hours(1);
   supply(later_in_another_boot);
   for (const auto& batch : send_all()) EXPECT_EQ(parse_batch(*batch.payload).lane, "backlog");
@@ -354,14 +355,35 @@ TEST_F(ForwarderTest, PutsTheStretchIntoTheFirstBytes) {
 
 TEST_F(ForwarderTest, KnowsTheAgeOfTheOldestThatIsNotAcknowledged) {
   link_up();
-  EXPECT_FALSE(forwarder_->oldest_pending());
-  const WallTime oldest = wall_;
+  const auto age = [this] { return forwarder_->oldest_age({wall_, now_, ClockQuality::synced}); };
+  EXPECT_EQ(age(), std::nullopt);
   supply(readings(1, 0, 9));
   pass(seconds(3));
   supply(readings(1, 10, 12));
-  EXPECT_EQ(forwarder_->oldest_pending(), oldest);
+  EXPECT_EQ(age(), seconds(3));
+  wall_ -= std::chrono::years(10);
+  EXPECT_EQ(age(), seconds(3)) << "the wall clock says nothing of an age";
   acknowledge(send_all()[0]);
-  EXPECT_EQ(forwarder_->oldest_pending(), oldest + seconds(3));
+  EXPECT_EQ(age(), seconds(0));
+}
+
+TEST_F(ForwarderTest, TellsTheAgeOfRecordsOfAnotherBootByTheWallClock) {
+  link_up();
+  RecordBatch batch = readings(1, 0, 9);
+  batch.boot_id = BootId{1};
+  batch.times = {WallTime(seconds(10)), BootTime(seconds(10)), ClockQuality::unsynced};
+  supply(batch);
+  const FrameTimes now{WallTime(seconds(1'000)), now_, ClockQuality::synced};
+  EXPECT_EQ(forwarder_->oldest_age(now), seconds(990));
+  clock_history_.add({BootId{1}, BootTime(seconds(20)), seconds(500), ClockQuality::synced});
+  EXPECT_EQ(forwarder_->oldest_age(now), seconds(490));
+}
+
+TEST_F(ForwarderTest, StaysLiveWhenTheClockIsSet) {
+  link_up();
+  supply(readings(1, 0, 9));
+  wall_ += std::chrono::years(10);
+  EXPECT_EQ(parse_batch(*send_all()[0].payload).lane, "live");
 }
 
 TEST_F(ForwarderTest, LeavesStreamsAloneThatItDoesNotCarry) {

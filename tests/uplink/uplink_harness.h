@@ -27,7 +27,7 @@ class UplinkHarness {
   ~UplinkHarness() { stop(Duration::zero()); }
 
   Result<void> start(const MakeTransport& make_transport, const Cursor& cursor = {{1, 0}, {1, 0}}) {
-    forwarder_ = std::make_unique<Forwarder>(options_, "gw", tags_, 7);
+    forwarder_ = std::make_unique<Forwarder>(options_, "gw", tags_, clock_history_, 7);
     for (const Stream stream : kAllStreams) forwarder_->restore(stream, cursor, {});
     TransportHandlers handlers;
     handlers.done = [this](std::uint64_t id, bool ok) { post([this, id, ok] { on_done(id, ok); }); };
@@ -117,6 +117,7 @@ class UplinkHarness {
   const tidegate::testing::NumberedReadings readings_;
   const ForwarderOptions options_;
   TagRegistry tags_;
+  ClockHistory clock_history_;
   std::unique_ptr<Forwarder> forwarder_;
   std::uint64_t announced_ = 0;
   std::uint64_t failures_ = 0;
