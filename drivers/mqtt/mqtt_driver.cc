@@ -16,6 +16,7 @@ namespace {
 
 constexpr std::size_t kReadingsPerCollect = 4096;
 constexpr Duration kStopGrace = std::chrono::seconds(5);
+constexpr Duration kClockStepLeast = std::chrono::milliseconds(100);
 constexpr Duration kStopSlice = std::chrono::milliseconds(100);
 
 /// The half of the driver that Paho's thread uses. Handlers own it: a callback that waits in a full queue may outlive
@@ -103,7 +104,8 @@ class MqttDriver final : public Driver {
       : options_(std::move(options)),
         context_(std::move(context)),
         decoder_(std::move(decoder)),
-        inlet_(std::make_shared<Inlet>(options_.name, *context_.clock, context_.wake)) {}
+        inlet_(std::make_shared<Inlet>(options_.name, *context_.clock, context_.wake)),
+        begun_(context_.clock->boot_now()) {}
   ~MqttDriver() override {
     stop();
     inlet_->outlive_driver();
@@ -123,11 +125,13 @@ class MqttDriver final : public Driver {
   std::vector<mqtt::Subscription> filters() const;
   mqtt::ClientHandlers handlers() const;
   void count_damage();
+  WallTime received(const QueueEntry& message) const;
 
   const MqttDriverOptions options_;
   const DriverContext context_;
   const std::unique_ptr<MessageDecoder> decoder_;
   const std::shared_ptr<Inlet> inlet_;
+  const BootTime begun_;
   std::unique_ptr<mqtt::Client> client_;
   bool stopped_ = false;
   std::uint64_t marked_ = 0;
@@ -217,8 +221,11 @@ bool MqttDriver::collect(Intake& into) {
   const std::size_t enough = into.readings.size() + kReadingsPerCollect;
   bool is_drained = false;
   while (into.readings.size() < enough && !is_drained) {
-    const auto message = queue.next();
-    if (message) decoder_->decode(*message, into.readings);
+    auto message = queue.next();
+    if (message) {
+      message->received = received(*message);
+      decoder_->decode(*message, into.readings);
+    }
     is_drained = !message;
   }
   count_damage();
@@ -227,6 +234,14 @@ bool MqttDriver::collect(Intake& into) {
     into.mark = QueueMark{queue.queue_id(), marked_};
   }
   return !is_drained;
+}
+
+// What an earlier process has queued carries the wall time of then; the clock may have been set since, unseen.
+WallTime MqttDriver::received(const QueueEntry& message) const {
+  if (message.received_boot >= begun_) return message.received;
+  const WallTime by_boot = context_.clock->wall_now() - (context_.clock->boot_now() - message.received_boot);
+  const Duration off = by_boot - message.received;
+  return off < kClockStepLeast && off > -kClockStepLeast ? message.received : by_boot;
 }
 
 void MqttDriver::count_damage() {
