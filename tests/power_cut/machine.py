@@ -156,7 +156,7 @@ def make_disk(path):
 class Run:
     lives: list  # as power_cut_guest takes them
     acknowledged: list  # by sensor, in earlier runs
-    control: str = None  # what is to be seen losing: "syncs" that lie, or "acks" before the sync
+    control: str | None = None  # what is to be seen losing: "syncs" that lie, or "acks" before the sync
     accelerator: str = "tcg"
 
 

@@ -140,7 +140,7 @@ def parse_arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--build", type=Path, required=True)
     parser.add_argument("--flushes", type=int, default=200, help="cuts of a recording right behind a flush, at most")
-    parser.add_argument("--cuts", type=int, default=int(os.environ.get("TIDEGATE_POWER_CUTS", "300")), help="cuts of a recording anywhere")
+    parser.add_argument("--cuts", type=int, default=int(os.environ.get("TIDEGATE_POWER_CUTS", "200")), help="cuts of a recording anywhere")
     parser.add_argument("--seed", type=int, default=int(os.environ.get("TIDEGATE_SEED", "1")))
     parser.add_argument("--start-every", type=int, default=3, help="on which cuts to start the daemon")
     parser.add_argument("--workers", type=int, default=os.cpu_count())
