@@ -97,7 +97,8 @@ std::uint64_t SegmentContent::records() const {
 
 void SegmentContent::add(const FrameHeader& header, std::uint64_t offset) {
   if (frames == 0) {
-    wall_from = wall_to = header.times.wall;
+    wall_from = header.times.wall;
+    wall_to = header.wall_to();
     if (first == 0) first = end = header.first;
   }
   if (header.first > end) missing.push_back({end, header.first});
@@ -112,7 +113,7 @@ void SegmentContent::add(const FrameHeader& header, std::uint64_t offset) {
   used_bytes = offset + header.frame_bytes();
   last_epoch = header.epoch;
   wall_from = std::min(wall_from, header.times.wall);
-  wall_to = std::max(wall_to, header.times.wall);
+  wall_to = std::max(wall_to, header.wall_to());
 }
 
 void write_segment_header(const SegmentHeader& header, std::byte* at) {
