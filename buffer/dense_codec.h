@@ -43,13 +43,13 @@ struct DenseRecords {
   ByteSpan text_of(std::size_t index) const;
 };
 
-/// Collects records and makes one dense frame of them. Keeps its scratch memory, about 1 MiB with 8,192 readings; one
-/// thread.
+/// Collects records and makes one dense frame of them. Keeps its scratch memory, some 100 KiB and zstd's; one thread.
 class DenseEncoder {
  public:
   DenseEncoder(const TagRegistry& registry, Stream stream);
 
-  std::size_t size() const { return records_.size(); }
+  /// Records of the frame under way.
+  std::size_t size() const { return finished_ ? 0 : records_.size(); }
   /// Takes records of the batch from `index` on, as many as the frame under way has room for and its times allow;
   /// returns how many. At least one when size() is 0.
   std::size_t add(const RecordBatch& batch, std::size_t index);

@@ -56,14 +56,6 @@ bool read_moments_of(const FrameHeader& header, ByteReader& reader, Unpacker& un
          });
 }
 
-bool same_batch(const Moment& a, const Moment& b) {
-  FrameHeader first;
-  FrameHeader second;
-  first.times = a.times;
-  second.times = b.times;
-  return same_moment(first, second);
-}
-
 }  // namespace
 
 void DenseRecords::clear() {
@@ -299,11 +291,11 @@ void DenseDecoder::read(std::uint64_t sequence, RecordBatch& batch) const {
   batch.documents.clear();
   std::size_t end = ends_[moment];
   for (++moment; moment < ends_.size(); ++moment) {
-    const bool joins = same_batch(records_.moments[moment - 1], records_.moments[moment]);
+    const bool joins = same_moment(records_.moments[moment - 1].times, records_.moments[moment].times);
     if (!joins || ends_[moment] - index > kBatchRecordsMax) break;
     end = ends_[moment];
   }
-  batch.readings.reserve(batch.stream == Stream::readings ? end - index : 0);
+  if (batch.stream == Stream::readings) batch.readings.reserve(end - index);
   append(index, end - index, batch);
 }
 

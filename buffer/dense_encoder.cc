@@ -85,7 +85,7 @@ std::size_t DenseEncoder::add(const RecordBatch& batch, std::size_t index) {
   std::size_t taken = 0;
   for (; index + taken < batch.size(); ++taken) {
     const std::size_t used = records_.size() * kRecordBytes + records_.text.size() + path_bytes_;
-    if (records_.size() >= kDenseRecordsMax) break;
+    if (records_.size() >= kFrameRecordsMax) break;
     if (records_.size() > 0 && used > kRawBytesMax) break;
     if (stream_ == Stream::readings) {
       if (!takes(batch.readings[index + taken])) break;

@@ -19,10 +19,10 @@ std::uint32_t header_crc(const std::byte* at, std::uint32_t seed) {
 
 bool is_plausible(const FrameHeader& header, std::uint8_t codec, std::uint8_t clock) {
   const bool dense = is_dense(header.codec);
-  return header.body_bytes <= kFrameBodyMax && header.count > 0 &&
-         header.count <= (dense ? kDenseRecordsMax : kFrameRecordsMax) && header.epoch > 0 && header.first > 0 &&
-         header.first <= UINT64_MAX - header.count && codec != 0 && header.section > 0 &&
-         header.section <= header.first && header.section_start() == (header.section == header.first) &&
+  return header.body_bytes <= kFrameBodyMax && header.count > 0 && header.count <= kFrameRecordsMax &&
+         header.epoch > 0 && header.first > 0 && header.first <= UINT64_MAX - header.count && codec != 0 &&
+         header.section > 0 && header.section <= header.first &&
+         header.section_start() == (header.section == header.first) &&
          clock <= static_cast<std::uint8_t>(ClockQuality::synced) && (dense || header.wall_span_ms == 0);
 }
 
@@ -118,13 +118,16 @@ FrameTimes coarse(FrameTimes times) {
   return times;
 }
 
-bool same_moment(const FrameHeader& a, const FrameHeader& b) {
+bool same_moment(const FrameTimes& a, const FrameTimes& b) {
   // Unsigned, because times that were read from a file can lie anywhere.
   const std::uint64_t tolerance = nanoseconds(kResolution);
   const std::uint64_t wall_apart =
-      nanoseconds(b.times.wall.time_since_epoch()) - nanoseconds(a.times.wall.time_since_epoch()) + tolerance;
-  return a.epoch == b.epoch && b.first == a.end() && a.codec == b.codec && a.times.boot == b.times.boot &&
-         a.times.quality == b.times.quality && wall_apart < 2 * tolerance;
+      nanoseconds(b.wall.time_since_epoch()) - nanoseconds(a.wall.time_since_epoch()) + tolerance;
+  return a.boot == b.boot && a.quality == b.quality && wall_apart < 2 * tolerance;
+}
+
+bool same_moment(const FrameHeader& a, const FrameHeader& b) {
+  return a.epoch == b.epoch && b.first == a.end() && a.codec == b.codec && same_moment(a.times, b.times);
 }
 
 }  // namespace tidegate::buffer

@@ -16,7 +16,6 @@ inline constexpr std::size_t kFrameHeaderBytes = 64;
 inline constexpr std::size_t kFrameAlignment = 8;
 inline constexpr std::size_t kFrameBodyMax = 256 * 1024;
 inline constexpr std::size_t kFrameRecordsMax = 4096;
-inline constexpr std::size_t kDenseRecordsMax = 8192;
 inline constexpr std::uint32_t kFrameMagic = 0x52464754;  // "TGFR"
 
 /// The dense ones are what a sealed segment is rewritten into: the records of many frames in one.
@@ -80,6 +79,8 @@ bool read_body_prefix(ByteReader& reader, const FrameHeader& header, BodyPrefix*
 /// and can be read as one batch, whatever the reader. The wall time is taken back by as much.
 FrameTimes coarse(FrameTimes times);
 
+/// Whether records that were taken in at the one time and at the other can be read as one batch.
+bool same_moment(const FrameTimes& a, const FrameTimes& b);
 /// Whether two neighbouring frames can be read as one batch.
 bool same_moment(const FrameHeader& a, const FrameHeader& b);
 
