@@ -109,6 +109,8 @@ bool SegmentRewriter::take_frame(const ScannedFrame& frame) {
   }
   next_ = frame.header.end();
   trim_back(batch_, request_.range.end);
+  // What was trimmed stands in the next segment: until that is durable the marks would promise what a power cut takes.
+  if (frame.header.end() > request_.range.end) prefix.marks.clear();
   return add_batch(frame.header, prefix.marks);
 }
 
