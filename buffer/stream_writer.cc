@@ -143,7 +143,7 @@ Result<void> StreamLog::make_room(std::uint64_t bytes) {
     active_->reserved = wanted;
   }
   if (!reserved && reserved.error().code == ErrorCode::full) {
-    lower_capacity();
+    cap_segments();
   }
   return reserved;
 }
@@ -166,7 +166,7 @@ Result<StreamLog::Spare> StreamLog::take_spare() {
     if (why.code != ErrorCode::invalid) break;  // something of that name is there: the next number
   }
   if (why.code == ErrorCode::full) {
-    lower_capacity();
+    cap_segments();
   }
   return tl::unexpected(why);
 }
