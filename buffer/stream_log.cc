@@ -51,6 +51,7 @@ void StreamLog::take_segments(RecoveredStream& recovered) {
   for (LoadedSegment& segment : recovered.segments) {
     const bool is_newest = &segment == &recovered.segments.back();
     const bool restored = !segment.header && restore_header(segment, is_newest ? marks_ : std::vector<QueueMark>());
+    const ByteRange again = undurable_part(segment);
     Stored stored{segment.identity.number, segment.file_bytes, 0, std::move(segment.content)};
     if (segment.sealed) {
       stored.footer_at = (segment.header ? segment.header->segment_bytes : segment.file_bytes) - kBlockBytes;
@@ -62,7 +63,7 @@ void StreamLog::take_segments(RecoveredStream& recovered) {
     }
     // What another process wrote and did not sync is only in the page cache.
     if (stored.content.end > durable_ || restored) {
-      unsynced_.push_back({stored.number, nullptr, false, undurable_part(segment)});
+      unsynced_.push_back({stored.number, nullptr, false, again});
     }
     segments_.push_back(std::move(stored));
   }
@@ -83,7 +84,12 @@ ByteRange StreamLog::undurable_part(const LoadedSegment& segment) const {
   const auto file = shared_.files.open(segment.path, OpenMode::read);
   std::uint64_t begin = 0;
   if (file) {
-    FrameScanner scanner(**file, segment.identity.seed(), kBlockBytes, segment.end_offset);
+    // Opening has read the segment already: the last section that begins before is near enough to begin at.
+    std::uint64_t from = kBlockBytes;
+    for (const SectionEntry& section : segment.content.sections) {
+      if (section.first <= durable_) from = section.offset;
+    }
+    FrameScanner scanner(**file, segment.identity.seed(), from, segment.end_offset);
     while (const auto frame = scanner.next()) {
       begin = frame->offset;
       if (frame->header.end() > durable_) break;
