@@ -136,6 +136,13 @@ TEST_F(DamageTest, OpensATruncatedFileOfEveryLength) {
   }
 }
 
+// Opening a log takes sixty times as long under the thread sanitizer, which does not look for what a flipped bit does.
+#ifdef __SANITIZE_THREAD__
+constexpr std::uint64_t kFlippedBitStride = 29;
+#else
+constexpr std::uint64_t kFlippedBitStride = 1;
+#endif
+
 TEST_F(DamageTest, LosesOnlyTheTouchedFrameByAnyFlippedBit) {
   open();
   for (int i = 0; i < 12; ++i) append_numbered(static_cast<std::uint64_t>(1 + i % 3), "d/tag-" + std::to_string(i % 5));
@@ -152,7 +159,7 @@ TEST_F(DamageTest, LosesOnlyTheTouchedFrameByAnyFlippedBit) {
   const LogState known = known_;
   const auto whole = image();
   const std::uint64_t end = frames.back().offset + frames.back().bytes;
-  for (std::uint64_t bit = 0; bit < end * 8; ++bit) {
+  for (std::uint64_t bit = 0; bit < end * 8; bit += kFlippedBitStride) {
     // The header's block has little in it: every bit of what is used, and some of the rest.
     if (bit / 8 >= 128 && bit / 8 < kBlockBytes - 4 && bit % 97 != 0) continue;
     restore(whole);
