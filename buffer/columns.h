@@ -1,10 +1,12 @@
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <span>
 #include <vector>
 
 #include "buffer/bytes.h"
+#include "core/reading.h"
 
 namespace tidegate::buffer {
 
@@ -21,10 +23,25 @@ struct StoredDouble {
   std::uint64_t payload = 0;
 };
 
+inline constexpr std::uint8_t kNull = 0;  // kinds of values; stored in the log: never renumber
+inline constexpr std::uint8_t kFalse = 1;
+inline constexpr std::uint8_t kTrue = 2;
+inline constexpr std::uint8_t kInt64 = 3;
+inline constexpr std::uint8_t kUint64 = 4;
+inline constexpr std::uint8_t kText = 7;
 inline constexpr std::uint8_t kDoubleRaw = 5;      // 8 bytes
 inline constexpr std::uint8_t kDoubleFloat = 6;    // 4 bytes: exactly a float
 inline constexpr std::uint8_t kDoubleScaled = 16;  // 16 + e: integer / 10^e
 inline constexpr unsigned kScaleMax = 9;
+inline constexpr std::uint8_t kFloatScaled = 32;  // 32 + e, in dense frames: the float next to integer / 10^e
+inline constexpr unsigned kFloatScaleMax = 4;
+
+/// The integer of which `value` is the 10^scale-th part, bit for bit; false when there is none that is short.
+bool scale_double(double value, unsigned scale, StoredDouble& stored);
+/// The float that `value` is bit for bit; false when it is none.
+bool narrow_double(double value, StoredDouble& stored);
+/// The integer of whose 10^scale-th part `value` is the nearest float; false when there is none that is short.
+bool scale_float(double value, unsigned scale, StoredDouble& stored);
 
 /// Chooses the short form that gives back the same bits. Within a frame it keeps to the form of the value before, so
 /// that a column has long runs of one kind and few divisions are tried.
@@ -43,6 +60,16 @@ class DoubleShortener {
 
 /// The value of a scaled integer.
 double unscale(std::uint64_t payload, unsigned scale);
+double unscale_float(std::uint64_t payload, unsigned scale);
+
+/// Quality, origin of the time and reason of a reading as one number, and back; false when it is no such number.
+std::uint64_t state_of(const Reading& reading);
+bool take_state(std::uint64_t state, Reading& reading);
+
+inline constexpr std::array<std::int64_t, 4> kTimeUnits{1, 1'000, 1'000'000, 1'000'000'000};  // ns
+/// The largest unit, as an index, that all steps between times are whole multiples of. Steps wrap modulo 2^64, and a
+/// multiple survives that: it is divided and multiplied as the same signed number.
+std::uint8_t common_unit(std::span<const std::uint64_t> steps);
 
 /// The value before of the same tag and kind in this frame, as the guess for the next one; 0 when there is none.
 class ValueGuess {

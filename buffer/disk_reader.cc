@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <array>
 
+#include "buffer/dense_codec.h"
+
 namespace tidegate::buffer {
 namespace {
 
@@ -21,20 +23,30 @@ bool takes_dictionary(const ScannedFrame& frame, SectionTags& tags) {
   return read_body_prefix(reader, frame.header, nullptr) && tags.take(reader);
 }
 
+std::optional<SegmentHeader> read_header(const File& file) {
+  std::array<std::byte, kBlockBytes> block;
+  const auto count = file.read_at(0, block);
+  if (!count || *count < block.size()) return std::nullopt;
+  ParsedHeader parsed = read_segment_header(block);
+  return parsed.state == BlockState::valid ? std::optional(std::move(parsed.header)) : std::nullopt;
+}
+
 }  // namespace
 
 struct LogReader::Place {
   SegmentRef segment;
   std::string path;
   std::unique_ptr<File> file;
+  bool is_rewritten = false;  // the file
   std::vector<SectionEntry> sections;
   std::unique_ptr<FrameScanner> scanner;
   std::optional<ScannedFrame> frame;  // read, not yet consumed
   std::uint64_t next = 0;             // sequence behind the last consumed frame
   std::uint64_t section = 0;          // that the known tags belong to, with its epoch
   std::uint32_t section_epoch = 0;
-  BootId boot_id{};     // of the section; all zero when the frame that says it is lost
-  std::string problem;  // what lay before `frame`
+  BootId boot_id{};                     // of the section; all zero when the frame that says it is lost
+  std::string problem;                  // what lay before `frame`
+  std::unique_ptr<DenseDecoder> dense;  // holds `frame`, once some of it was read
   bool at_end = false;
 };
 
@@ -54,10 +66,15 @@ Result<ReadOutcome> LogReader::read(Position from) {
                                             [&](const SegmentRef& ref) { return ref.end <= sequence; });
   if (segment == snapshot_.segments.end()) return gone(sequence, snapshot_.end);
   if (sequence < segment->first) return gone(sequence, segment->first);
-  const auto there = move_to(sequence, *segment);
-  if (!there) return tl::unexpected(there.error());
-  if (!*there) return gone(sequence, segment->end);
-  return read_in(*segment, sequence);
+  // A file that is used again while it is read may have been rewritten: then its records are in another of that name.
+  for (int attempt = 0; attempt < 2; ++attempt) {
+    const auto there = move_to(sequence, *segment);
+    if (!there) return tl::unexpected(there.error());
+    if (!*there) break;
+    auto outcome = read_in(*segment, sequence);
+    if (place_) return outcome;
+  }
+  return gone(sequence, segment->end);
 }
 
 // False when the segment is not there any more.
@@ -86,22 +103,39 @@ Result<bool> LogReader::open(const SegmentRef& segment) {
     if (may_pass) return tl::unexpected(file.error());
     return false;
   }
-  place_->sections = segment.sections;
-  if (segment.footer_at == 0) return true;
-  std::array<std::byte, kBlockBytes> block;
-  const auto count = place_->file->read_at(segment.footer_at, block);
-  if (!count || *count < block.size()) return true;
-  const SegmentIdentity identity{snapshot_.log_id, snapshot_.stream, segment.number};
-  if (auto content = read_segment_footer(block, identity)) place_->sections = std::move(content->sections);
+  learn_layout();
   return true;
 }
 
-bool LogReader::was_recycled() const {
+// Where frames are. Of a file that was rewritten since the snapshot was made only itself knows.
+void LogReader::learn_layout() {
+  SegmentRef& segment = place_->segment;
+  const auto header = read_header(*place_->file);
+  place_->is_rewritten = segment.dense || (header && header->dense);
+  if (place_->is_rewritten && !segment.dense) {
+    segment.footer_at = segment.used_bytes = header->segment_bytes - kBlockBytes;
+    segment.sections.clear();
+  }
+  place_->sections = segment.sections;
+  if (segment.footer_at == 0) return;
   std::array<std::byte, kBlockBytes> block;
-  const auto count = place_->file->read_at(0, block);
-  if (!count || *count < block.size()) return false;
-  const ParsedHeader parsed = read_segment_header(block);
-  return parsed.state == BlockState::valid && parsed.header.identity.number != place_->segment.number;
+  const auto count = place_->file->read_at(segment.footer_at, block);
+  if (!count || *count < block.size()) return;
+  const SegmentIdentity identity{snapshot_.log_id, snapshot_.stream, segment.number};
+  if (auto content = read_segment_footer(block, identity)) place_->sections = std::move(content->sections);
+}
+
+bool LogReader::was_recycled() const {
+  const auto header = read_header(*place_->file);
+  return header && header->identity.number != place_->segment.number;
+}
+
+// The file was rewritten since it was opened, or is used again.
+bool LogReader::was_replaced() const {
+  if (was_recycled()) return true;
+  const auto file = place_->is_rewritten ? nullptr : files_.open(place_->path, OpenMode::read).value_or(nullptr);
+  const auto header = file ? read_header(*file) : std::nullopt;
+  return header && header->dense;
 }
 
 // Begins at the section that holds the sequence; without a list of sections, at the segment's first frame.
@@ -116,6 +150,7 @@ void LogReader::seek(std::uint64_t sequence) {
   const SegmentIdentity identity{snapshot_.log_id, snapshot_.stream, place_->segment.number};
   place_->scanner = std::make_unique<FrameScanner>(*place_->file, identity.seed(), offset, place_->segment.used_bytes);
   place_->frame.reset();
+  place_->dense.reset();
   place_->at_end = false;
   place_->section = 0;
   tags_.restart();
@@ -123,16 +158,27 @@ void LogReader::seek(std::uint64_t sequence) {
 
 // The first record of the segment in a frame of that time or later. Leaves no segment open.
 Result<std::optional<std::uint64_t>> LogReader::first_taken_in_at(WallTime time, const SegmentRef& segment) {
-  auto opened = open(segment);
-  const auto place = std::exchange(place_, nullptr);
-  if (!opened) return tl::unexpected(opened.error());
-  if (!*opened) return std::nullopt;
   const SegmentIdentity identity{snapshot_.log_id, snapshot_.stream, segment.number};
-  FrameScanner scanner(*place->file, identity.seed(), kBlockBytes, segment.used_bytes);
-  while (const auto frame = scanner.next()) {
-    if (frame->header.times.wall >= time) return frame->header.first;
+  std::optional<std::uint64_t> found;
+  bool again = true;
+  for (int attempt = 0; attempt < 2 && again; ++attempt) {
+    auto opened = open(segment);
+    if (!opened) return tl::unexpected(opened.error());
+    if (!*opened) break;
+    FrameScanner scanner(*place_->file, identity.seed(), kBlockBytes, place_->segment.used_bytes);
+    while (!found) {
+      const auto frame = scanner.next();
+      if (!frame) break;
+      if (is_dense(frame->header.codec)) {
+        if (frame->header.wall_to() >= time) found = DenseDecoder::first_taken_in_at(time, frame->header, frame->body);
+      } else if (frame->header.times.wall >= time) {
+        found = frame->header.first;
+      }
+    }
+    again = was_replaced();
   }
-  return std::nullopt;
+  place_.reset();
+  return found;
 }
 
 const ScannedFrame* LogReader::peek() {
@@ -166,6 +212,7 @@ void LogReader::enter_section(const ScannedFrame& frame) {
 void LogReader::consume() {
   place_->next = place_->frame->header.end();
   place_->frame.reset();
+  place_->dense.reset();
 }
 
 ReadOutcome LogReader::read_in(const SegmentRef& segment, std::uint64_t sequence) {
@@ -178,7 +225,7 @@ ReadOutcome LogReader::read_in(const SegmentRef& segment, std::uint64_t sequence
   if (frame->header.first > sequence) {
     return damaged(sequence, std::min(frame->header.first, segment.end), place_->problem);
   }
-  return take_batch(sequence);
+  return is_dense(frame->header.codec) ? take_dense_batch(sequence) : take_batch(sequence);
 }
 
 ReadOutcome LogReader::take_batch(std::uint64_t sequence) {
@@ -196,11 +243,37 @@ ReadOutcome LogReader::take_batch(std::uint64_t sequence) {
   consume();
   join_frames(last, *batch);
   trim_front(*batch, sequence);
+  return checked(std::move(batch), sequence, last.end());
+}
+
+ReadOutcome LogReader::take_dense_batch(std::uint64_t sequence) {
+  const FrameHeader header = place_->frame->header;
+  const bool readings = snapshot_.stream == Stream::readings;
+  if (!place_->dense) {
+    place_->dense = std::make_unique<DenseDecoder>();
+    DecodeStatus status = DecodeStatus::malformed;
+    const bool fits = header.codec == (readings ? Codec::dense_readings : Codec::dense_documents);
+    if (fits) status = place_->dense->open(header, place_->frame->body, tags_.registry());
+    if (status != DecodeStatus::ok) {
+      place_->dense.reset();
+      return damaged(sequence, header.end(),
+                     fmt::format("offset {}: the body is not what its codec writes", place_->frame->offset));
+    }
+  }
+  auto batch = std::make_shared<RecordBatch>();
+  batch->stream = snapshot_.stream;
+  place_->dense->read(sequence, *batch);
+  place_->next = batch->end().sequence;
+  if (place_->next >= header.end()) consume();
+  return checked(std::move(batch), sequence, header.end());
+}
+
+// Whatever a file says of epochs, reading goes on.
+ReadOutcome LogReader::checked(std::shared_ptr<RecordBatch> batch, std::uint64_t sequence, std::uint64_t frame_end) {
   trim_back(*batch, place_->segment.end);  // what lies behind stands again in the next segment
   const Position behind = batch->end();
-  // Whatever a file says of epochs, reading goes on.
   if (batch->size() == 0 || snapshot_.epochs.sequence_of(behind, snapshot_.end) <= sequence) {
-    return damaged(sequence, std::max(last.end(), sequence + 1), "the frame's epoch is not the one of its records");
+    return damaged(sequence, std::max(frame_end, sequence + 1), "the frame's epoch is not the one of its records");
   }
   return {ReadStatus::ready, std::move(batch), behind, 0};
 }
@@ -244,7 +317,7 @@ ReadOutcome LogReader::gone(std::uint64_t from, std::uint64_t to) const {
 
 ReadOutcome LogReader::damaged(std::uint64_t from, std::uint64_t to, const std::string& why) {
   const std::string path = place_->path;
-  if (was_recycled()) {
+  if (was_replaced()) {
     const std::uint64_t end = place_->segment.end;
     place_.reset();
     return gone(from, end);

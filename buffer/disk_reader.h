@@ -24,6 +24,7 @@ struct SegmentRef {
   std::uint64_t footer_at = 0;   // 0: none, `sections` says where sections begin
   std::vector<SectionEntry> sections;
   WallTime wall_to{};  // the latest of its frames
+  bool dense = false;  // rewritten; one that is not can have been by the time it is read
 };
 
 /// One stream as it stands at one moment.
@@ -59,8 +60,12 @@ class LogReader final : public DiskReader {
   void enter_section(const ScannedFrame& frame);
   void consume();
   bool was_recycled() const;
+  bool was_replaced() const;
   ReadOutcome read_in(const SegmentRef& segment, std::uint64_t sequence);
   ReadOutcome take_batch(std::uint64_t sequence);
+  ReadOutcome take_dense_batch(std::uint64_t sequence);
+  ReadOutcome checked(std::shared_ptr<RecordBatch> batch, std::uint64_t sequence, std::uint64_t frame_end);
+  void learn_layout();
   void join_frames(FrameHeader last, RecordBatch& batch);
   DecodeStatus decode_frame(const ScannedFrame& frame, RecordBatch& batch);
   void learn_tags_ahead();

@@ -17,12 +17,13 @@ std::uint32_t header_crc(const std::byte* at, std::uint32_t seed) {
   return crc32c({at + kCoveredFrom, kFrameHeaderBytes - kCoveredFrom}, seed);
 }
 
-bool is_plausible(const FrameHeader& header, std::uint8_t codec, std::uint8_t clock, std::uint32_t reserved) {
+bool is_plausible(const FrameHeader& header, std::uint8_t codec, std::uint8_t clock) {
+  const bool dense = is_dense(header.codec);
   return header.body_bytes <= kFrameBodyMax && header.count > 0 && header.count <= kFrameRecordsMax &&
          header.epoch > 0 && header.first > 0 && header.first <= UINT64_MAX - header.count && codec != 0 &&
          header.section > 0 && header.section <= header.first &&
          header.section_start() == (header.section == header.first) &&
-         clock <= static_cast<std::uint8_t>(ClockQuality::synced) && reserved == 0;
+         clock <= static_cast<std::uint8_t>(ClockQuality::synced) && (dense || header.wall_span_ms == 0);
 }
 
 }  // namespace
@@ -33,6 +34,12 @@ std::uint32_t SegmentIdentity::seed() const {
   store_le(bytes + sizeof(LogId), number);
   bytes[sizeof(LogId) + 8] = static_cast<std::byte>(stream);
   return crc32c(bytes);
+}
+
+WallTime FrameHeader::wall_to() const {
+  // Unsigned, because times that were read from a file can lie anywhere.
+  const Duration span = std::chrono::milliseconds(wall_span_ms);
+  return WallTime(duration_of(nanoseconds(times.wall.time_since_epoch()) + nanoseconds(span)));
 }
 
 void write_frame_header(const FrameHeader& header, std::uint32_t seed, std::byte* at) {
@@ -47,7 +54,7 @@ void write_frame_header(const FrameHeader& header, std::uint32_t seed, std::byte
   at[48] = static_cast<std::byte>(header.codec);
   at[49] = static_cast<std::byte>(header.times.quality);
   store_le(at + 50, header.flags);
-  store_le(at + 52, std::uint32_t{0});
+  store_le(at + 52, header.wall_span_ms);
   store_le(at + 56, header.section);
   store_le(at + kCrcAt, header_crc(at, seed));
 }
@@ -68,9 +75,9 @@ std::optional<FrameHeader> read_frame_header(const std::byte* at, std::uint32_t 
   header.codec = static_cast<Codec>(codec);
   header.times.quality = static_cast<ClockQuality>(clock);
   header.flags = load_le<std::uint16_t>(at + 50);
-  const auto reserved = load_le<std::uint32_t>(at + 52);
+  header.wall_span_ms = load_le<std::uint32_t>(at + 52);
   header.section = load_le<std::uint64_t>(at + 56);
-  if (!is_plausible(header, codec, clock, reserved)) return std::nullopt;
+  if (!is_plausible(header, codec, clock)) return std::nullopt;
   return header;
 }
 
@@ -111,13 +118,16 @@ FrameTimes coarse(FrameTimes times) {
   return times;
 }
 
-bool same_moment(const FrameHeader& a, const FrameHeader& b) {
+bool same_moment(const FrameTimes& a, const FrameTimes& b) {
   // Unsigned, because times that were read from a file can lie anywhere.
   const std::uint64_t tolerance = nanoseconds(kResolution);
   const std::uint64_t wall_apart =
-      nanoseconds(b.times.wall.time_since_epoch()) - nanoseconds(a.times.wall.time_since_epoch()) + tolerance;
-  return a.epoch == b.epoch && b.first == a.end() && a.codec == b.codec && a.times.boot == b.times.boot &&
-         a.times.quality == b.times.quality && wall_apart < 2 * tolerance;
+      nanoseconds(b.wall.time_since_epoch()) - nanoseconds(a.wall.time_since_epoch()) + tolerance;
+  return a.boot == b.boot && a.quality == b.quality && wall_apart < 2 * tolerance;
+}
+
+bool same_moment(const FrameHeader& a, const FrameHeader& b) {
+  return a.epoch == b.epoch && b.first == a.end() && a.codec == b.codec && same_moment(a.times, b.times);
 }
 
 }  // namespace tidegate::buffer

@@ -18,7 +18,9 @@ inline constexpr std::size_t kFrameBodyMax = 256 * 1024;
 inline constexpr std::size_t kFrameRecordsMax = 4096;
 inline constexpr std::uint32_t kFrameMagic = 0x52464754;  // "TGFR"
 
-enum class Codec : std::uint8_t { readings = 1, documents = 2 };
+/// The dense ones are what a sealed segment is rewritten into: the records of many frames in one.
+enum class Codec : std::uint8_t { readings = 1, documents = 2, dense_readings = 3, dense_documents = 4 };
+inline bool is_dense(Codec codec) { return codec == Codec::dense_readings || codec == Codec::dense_documents; }
 
 enum FrameFlags : std::uint16_t {
   kSectionStart = 1,  // decodes without any frame before it; the body begins with the boot id
@@ -42,13 +44,15 @@ struct FrameHeader {
   std::uint64_t first = 0;
   std::uint32_t count = 0;
   std::uint32_t epoch = 0;
-  FrameTimes times;
+  FrameTimes times;  // of a dense frame: those of the first frame in it
   Codec codec = Codec::readings;
   std::uint16_t flags = 0;
-  std::uint64_t section = 0;  // sequence of the first record of the section that the frame belongs to
+  std::uint32_t wall_span_ms = 0;  // of a dense frame: how far behind times.wall its latest wall time lies, rounded up
+  std::uint64_t section = 0;       // sequence of the first record of the section that the frame belongs to
 
   bool section_start() const { return (flags & kSectionStart) != 0; }
   std::uint64_t end() const { return first + count; }
+  WallTime wall_to() const;  // the latest wall time in it, or up to 1 ms later
   std::size_t frame_bytes() const {
     return (kFrameHeaderBytes + body_bytes + kFrameAlignment - 1) / kFrameAlignment * kFrameAlignment;
   }
@@ -75,6 +79,8 @@ bool read_body_prefix(ByteReader& reader, const FrameHeader& header, BodyPrefix*
 /// and can be read as one batch, whatever the reader. The wall time is taken back by as much.
 FrameTimes coarse(FrameTimes times);
 
+/// Whether records that were taken in at the one time and at the other can be read as one batch.
+bool same_moment(const FrameTimes& a, const FrameTimes& b);
 /// Whether two neighbouring frames can be read as one batch.
 bool same_moment(const FrameHeader& a, const FrameHeader& b);
 

@@ -94,7 +94,7 @@ LogSnapshot snapshot_of(const InspectedStream& stream, const std::string& log_di
       snapshot.segments.back().end = std::min(snapshot.segments.back().end, content.first);
     }
     snapshot.segments.push_back({segment.identity.number, content.first, content.end, segment.end_offset, 0,
-                                 content.sections, content.wall_to});
+                                 content.sections, content.wall_to, segment.header && segment.header->dense});
     snapshot.end = content.end;
   }
   return snapshot;

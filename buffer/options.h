@@ -28,6 +28,7 @@ struct RingLogOptions {
   Duration sync_interval = std::chrono::milliseconds(250);
   WhenFull when_full = WhenFull::drop_oldest;  // of `readings`; alarms and events always make room
   std::optional<Duration> max_age;             // of `readings`
+  bool compact = true;                         // sealed segments are rewritten in dense frames
 
   bool operator==(const RingLogOptions&) const = default;
 };

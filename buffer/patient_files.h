@@ -18,6 +18,9 @@ class PatientFileSystem final : public FileSystem {
 
   Result<std::unique_ptr<File>> open(const std::string& path, OpenMode mode) override;
   Result<void> rename(const std::string& from, const std::string& to) override { return files_.rename(from, to); }
+  Result<void> exchange(const std::string& one, const std::string& other) override {
+    return files_.exchange(one, other);
+  }
   Result<void> remove(const std::string& path) override { return files_.remove(path); }
   Result<std::vector<std::string>> list(const std::string& directory) override;
   Result<void> make_directory(const std::string& path) override { return files_.make_directory(path); }

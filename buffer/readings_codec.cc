@@ -8,19 +8,6 @@
 namespace tidegate::buffer {
 namespace {
 
-// Value kinds 5, 6 and 16 to 25 are doubles: columns.h. Stored in the log: never renumber.
-constexpr std::uint8_t kNull = 0;
-constexpr std::uint8_t kFalse = 1;
-constexpr std::uint8_t kTrue = 2;
-constexpr std::uint8_t kInt64 = 3;
-constexpr std::uint8_t kUint64 = 4;
-constexpr std::uint8_t kText = 7;
-
-constexpr unsigned kOriginShift = 2;
-constexpr unsigned kReasonShift = 3;
-
-constexpr std::array<std::int64_t, 4> kTimeUnits{1, 1'000, 1'000'000, 1'000'000'000};
-
 // What a reading takes at most beside its text and its tag's path: tag 5, state 3, time 20 (a run of one), kind 4,
 // value 10, each with its share of column heads.
 constexpr std::size_t kReadingBytesMax = 48;
@@ -35,22 +22,6 @@ std::uint64_t bits_of(WallTime time) { return static_cast<std::uint64_t>(time.ti
 std::size_t text_bytes(const Value& value) {
   const auto* text = std::get_if<std::string>(&value);
   return text == nullptr ? 0 : text->size();
-}
-
-std::uint64_t state_of(const Reading& reading) {
-  return static_cast<std::uint64_t>(reading.quality) | static_cast<std::uint64_t>(reading.origin) << kOriginShift |
-         static_cast<std::uint64_t>(reading.reason) << kReasonShift;
-}
-
-// The largest unit that all steps between the times are whole multiples of. Steps wrap modulo 2^64, and a multiple
-// survives that: it is divided and multiplied as the same signed number.
-std::uint8_t common_unit(std::span<const std::uint64_t> steps) {
-  auto unit = static_cast<std::uint8_t>(kTimeUnits.size() - 1);
-  for (const std::uint64_t step : steps) {
-    while (static_cast<std::int64_t>(step) % kTimeUnits[unit] != 0) --unit;
-    if (unit == 0) break;
-  }
-  return unit;
 }
 
 }  // namespace
@@ -210,13 +181,7 @@ DecodeStatus ReadingsDecoder::read_tags(ByteReader& reader, std::span<const TagI
 bool ReadingsDecoder::read_states(ByteReader& reader, std::span<Reading> out) {
   read_column(reader, symbols_);
   for (std::size_t i = 0; i < out.size(); ++i) {
-    const std::uint64_t state = symbols_[i];
-    const std::uint64_t quality = state & 3;
-    const std::uint64_t reason = state >> kReasonShift;
-    if (quality > static_cast<std::uint64_t>(Quality::bad) || reason > UINT8_MAX) return false;
-    out[i].quality = static_cast<Quality>(quality);
-    out[i].origin = static_cast<TimeOrigin>(state >> kOriginShift & 1);
-    out[i].reason = static_cast<Reason>(reason);
+    if (!take_state(symbols_[i], out[i])) return false;
   }
   return reader.ok();
 }

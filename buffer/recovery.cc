@@ -66,6 +66,7 @@ class StreamRecovery {
   RecoveredStream run(const LogState& known) {
     report_unusable();
     for (const SegmentFile& file : found_.segments) take(file);
+    result_.rewritten = found_.rewritten;
     drop_superseded();
     result_.dropped = drops_.unrecorded(found_.stream);
     join();
@@ -298,7 +299,8 @@ LogSnapshot snapshot_of(const RecoveredStream& stream, const StreamFiles& files,
     const std::uint64_t bytes = segment.header ? segment.header->segment_bytes : segment.file_bytes;
     snapshot.segments.push_back({segment.identity.number, segment.content.first, segment.content.end,
                                  segment.content.used_bytes, segment.sealed ? bytes - kBlockBytes : 0,
-                                 segment.content.sections});
+                                 segment.content.sections, segment.content.wall_to,
+                                 segment.header && segment.header->dense});
   }
   return snapshot;
 }

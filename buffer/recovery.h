@@ -23,6 +23,7 @@ struct RecoveredStream {
   Stream stream = Stream::readings;
   std::vector<LoadedSegment> segments;    // rising and joined: what the log holds
   std::vector<SegmentFile> spares;        // prepared or recycled
+  std::vector<std::uint64_t> rewritten;   // numbers of segments of which a file with a dense name is left
   std::vector<LoadedSegment> superseded;  // all their records stand in later segments
   std::uint64_t next_number = 1;
   std::uint64_t next_sequence = 1;

@@ -95,6 +95,8 @@ class StreamsLog final : public RingLog {
   std::unique_ptr<LogJob> next_job(BootTime now, bool sync_now) override;
   bool finish(std::unique_ptr<LogJob> job) override;
   std::optional<BootTime> next_deadline() const override;
+  std::unique_ptr<RewriteJob> next_rewrite() override;
+  void finish_rewrite(std::unique_ptr<RewriteJob> job) override;
   LogCounters counters() const override { return shared_.counters; }
   std::optional<Error> failure() const override;
 
@@ -119,6 +121,7 @@ class StreamsLog final : public RingLog {
   std::array<std::unique_ptr<StreamLog>, kStreamCount> streams_;
   AgeRetention age_{std::nullopt, std::nullopt};
   bool job_out_ = false;
+  bool rewrite_out_ = false;
   std::optional<std::vector<RecordedGap>> recorded_;
   std::array<LossLedger, kStreamCount> ledgers_;
 };
@@ -202,6 +205,23 @@ bool StreamsLog::finish(std::unique_ptr<LogJob> job) {
   log(Stream::readings).drops().set_durable(log(Stream::events).durable_sequence());
   record_losses();
   return moved;
+}
+
+std::unique_ptr<RewriteJob> StreamsLog::next_rewrite() {
+  if (rewrite_out_) return nullptr;
+  for (auto& stream : streams_) {
+    auto request = stream->next_rewrite();
+    if (!request) continue;
+    rewrite_out_ = true;
+    return std::make_unique<SegmentRewriter>(shared_.files, shared_.tags, std::move(*request));
+  }
+  return nullptr;
+}
+
+void StreamsLog::finish_rewrite(std::unique_ptr<RewriteJob> job) {
+  rewrite_out_ = false;
+  const auto& done = static_cast<const SegmentRewriter&>(*job);
+  log(done.request().identity.stream).finish_rewrite(done);
 }
 
 std::optional<BootTime> StreamsLog::next_deadline() const {

@@ -102,11 +102,24 @@ class LogJob {
   virtual std::span<const Duration> sync_times() const = 0;
 };
 
+/// Rewriting one sealed segment. Made by RingLog::next_rewrite on the core thread, run on the storage thread, given
+/// back by RingLog::finish_rewrite on the core thread. One that is not given back leaves a file that the next start
+/// removes.
+class RewriteJob {
+ public:
+  virtual ~RewriteJob() = default;
+  /// A part of the work, some milliseconds of it or one fdatasync. True when nothing is left to do.
+  virtual bool run_slice() = 0;
+};
+
 struct LogCounters {
   std::uint64_t written_bytes = 0;
   std::uint64_t frames = 0;
   std::uint64_t syncs = 0;
   std::uint64_t sync_failures = 0;
+  std::uint64_t rewritten_segments = 0;
+  std::uint64_t rewritten_from_bytes = 0;  // what they took before, and now
+  std::uint64_t rewritten_to_bytes = 0;
   Duration last_sync{};
   Duration undurable_worst{};  // the oldest that a written record has become before it was durable
 };
@@ -185,6 +198,11 @@ class RingLog {
   virtual bool finish(std::unique_ptr<LogJob> job) = 0;
   /// When next_job() will have something, if nothing more is appended.
   virtual std::optional<BootTime> next_deadline() const = 0;
+
+  /// A sealed segment that may be worth rewriting, if there is one and none is under way. What was rewritten takes the
+  /// place of the old file in a job of next_job(); readers do not notice.
+  virtual std::unique_ptr<RewriteJob> next_rewrite() = 0;
+  virtual void finish_rewrite(std::unique_ptr<RewriteJob> job) = 0;
 
   virtual LogCounters counters() const = 0;
   /// Why a stream cannot be written or synced, as long as that lasts.

@@ -79,14 +79,16 @@ std::string stream_directory(const std::string& log_directory, Stream stream) {
 }
 
 Result<StreamFiles> list_stream(FileSystem& files, const std::string& log_directory, Stream stream) {
-  StreamFiles found{stream, stream_directory(log_directory, stream), {}, {}, {}};
+  StreamFiles found{stream, stream_directory(log_directory, stream), {}, {}, {}, {}};
   auto names = files.list(found.directory);
   if (!names) return tl::unexpected(names.error());
   std::sort(names->begin(), names->end());
   for (const std::string& name : *names) {
     const auto number = parse_segment_name(name);
     if (!number) {
-      found.unknown.push_back(name);
+      const auto rewritten = parse_dense_name(name);
+      if (rewritten) found.rewritten.push_back(*rewritten);
+      if (!rewritten) found.unknown.push_back(name);
       continue;
     }
     SegmentFile file{*number, found.directory + "/" + name, 0, {}};

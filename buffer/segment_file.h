@@ -22,9 +22,10 @@ struct SegmentFile {
 struct StreamFiles {
   Stream stream = Stream::readings;
   std::string directory;
-  std::vector<SegmentFile> segments;    // by number
-  std::vector<std::string> unknown;     // names that are none of ours
-  std::vector<std::string> unreadable;  // what open or read said
+  std::vector<SegmentFile> segments;     // by number
+  std::vector<std::uint64_t> rewritten;  // numbers of segments of which a file with a dense name is left
+  std::vector<std::string> unknown;      // names that are none of ours
+  std::vector<std::string> unreadable;   // what open or read said
 };
 
 std::string stream_directory(const std::string& log_directory, Stream stream);

@@ -18,6 +18,9 @@ constexpr std::size_t kSectionBytes = 24;
 constexpr std::size_t kMissingAt = kSectionsAt + kSectionsMax * kSectionBytes;
 constexpr std::size_t kMissingBytes = 16;
 constexpr std::size_t kNameDigits = 20;
+constexpr std::uint64_t kDenseBytesMin = 3 * kBlockBytes;
+constexpr std::string_view kSegmentSuffix = ".seg";
+constexpr std::string_view kDenseSuffix = ".dense";
 
 static_assert(kMarksAt + kHeaderMarksMax * kMarkBytes <= kCrcAt);
 static_assert(kMissingAt + kFooterMissingMax * kMissingBytes <= kCrcAt);
@@ -28,6 +31,20 @@ Duration load_time(const std::byte* at) { return Duration(static_cast<std::int64
 void store_crc(std::byte* block, std::uint32_t seed) { store_le(block + kCrcAt, crc32c({block, kCrcAt}, seed)); }
 bool crc_holds(ByteSpan block, std::uint32_t seed) {
   return load_le<std::uint32_t>(block.data() + kCrcAt) == crc32c(block.first(kCrcAt), seed);
+}
+
+std::string digits_of(std::uint64_t number) {
+  std::string digits = std::to_string(number);
+  return std::string(kNameDigits - digits.size(), '0') + digits;
+}
+
+std::optional<std::uint64_t> parse_name(std::string_view name, std::string_view suffix) {
+  if (name.size() != kNameDigits + suffix.size() || !name.ends_with(suffix)) return std::nullopt;
+  std::uint64_t number = 0;
+  const char* end = name.data() + kNameDigits;
+  const auto [stop, error] = std::from_chars(name.data(), end, number);
+  if (error != std::errc() || stop != end) return std::nullopt;
+  return number;
 }
 
 bool is_blank(ByteSpan block) {
@@ -43,6 +60,7 @@ bool load_header(const std::byte* at, SegmentHeader& header) {
   }
   header.identity.stream = static_cast<Stream>(stream);
   header.recycled = at[13] != std::byte{0};
+  header.dense = at[15] != std::byte{0};
   header.times.quality = static_cast<ClockQuality>(clock);
   std::memcpy(header.identity.log_id.data(), at + 16, sizeof(LogId));
   header.identity.number = load_le<std::uint64_t>(at + 32);
@@ -57,7 +75,8 @@ bool load_header(const std::byte* at, SegmentHeader& header) {
     const std::byte* mark = at + kMarksAt + i * kMarkBytes;
     header.marks.push_back({load_le<std::uint64_t>(mark), load_le<std::uint64_t>(mark + 8)});
   }
-  return header.first > 0 && header.epoch > 0 && header.segment_bytes >= kSegmentBytesMin;
+  return header.first > 0 && header.epoch > 0 &&
+         header.segment_bytes >= (header.dense ? kDenseBytesMin : kSegmentBytesMin);
 }
 
 void store_ranges(const SegmentContent& content, std::byte* at) {
@@ -97,7 +116,8 @@ std::uint64_t SegmentContent::records() const {
 
 void SegmentContent::add(const FrameHeader& header, std::uint64_t offset) {
   if (frames == 0) {
-    wall_from = wall_to = header.times.wall;
+    wall_from = header.times.wall;
+    wall_to = header.wall_to();
     if (first == 0) first = end = header.first;
   }
   if (header.first > end) missing.push_back({end, header.first});
@@ -112,7 +132,7 @@ void SegmentContent::add(const FrameHeader& header, std::uint64_t offset) {
   used_bytes = offset + header.frame_bytes();
   last_epoch = header.epoch;
   wall_from = std::min(wall_from, header.times.wall);
-  wall_to = std::max(wall_to, header.times.wall);
+  wall_to = std::max(wall_to, header.wall_to());
 }
 
 void write_segment_header(const SegmentHeader& header, std::byte* at) {
@@ -122,6 +142,7 @@ void write_segment_header(const SegmentHeader& header, std::byte* at) {
   at[12] = static_cast<std::byte>(header.identity.stream);
   at[13] = static_cast<std::byte>(header.recycled ? 1 : 0);
   at[14] = static_cast<std::byte>(header.times.quality);
+  at[15] = static_cast<std::byte>(header.dense ? 1 : 0);
   std::memcpy(at + 16, header.identity.log_id.data(), sizeof(LogId));
   store_le(at + 32, header.identity.number);
   store_le(at + 40, header.first);
@@ -202,18 +223,25 @@ std::optional<SegmentContent> read_segment_footer(ByteSpan block, const SegmentI
   return content;
 }
 
-std::string segment_name(std::uint64_t number) {
-  std::string digits = std::to_string(number);
-  return std::string(kNameDigits - digits.size(), '0') + digits + ".seg";
+void thin_sections(std::vector<SectionEntry>& sections) {
+  const auto begins_epoch = [&](std::size_t i) { return i == 0 || sections[i].epoch != sections[i - 1].epoch; };
+  std::size_t needed = 0;
+  for (std::size_t i = 0; i < sections.size(); ++i) needed += begins_epoch(i) ? 1U : 0U;
+  if (sections.size() <= kSectionsMax || needed >= kSectionsMax) return;
+  const std::size_t step = sections.size() / (kSectionsMax - needed) + 1;
+  std::vector<SectionEntry> kept;
+  for (std::size_t i = 0; i < sections.size(); ++i) {
+    if (begins_epoch(i) || i % step == 0) kept.push_back(sections[i]);
+  }
+  sections = std::move(kept);
 }
 
-std::optional<std::uint64_t> parse_segment_name(std::string_view name) {
-  if (name.size() != kNameDigits + 4 || name.substr(kNameDigits) != ".seg") return std::nullopt;
-  std::uint64_t number = 0;
-  const char* end = name.data() + kNameDigits;
-  const auto [stop, error] = std::from_chars(name.data(), end, number);
-  if (error != std::errc() || stop != end) return std::nullopt;
-  return number;
-}
+std::string segment_name(std::uint64_t number) { return digits_of(number) + std::string(kSegmentSuffix); }
+
+std::string dense_name(std::uint64_t number) { return digits_of(number) + std::string(kDenseSuffix); }
+
+std::optional<std::uint64_t> parse_segment_name(std::string_view name) { return parse_name(name, kSegmentSuffix); }
+
+std::optional<std::uint64_t> parse_dense_name(std::string_view name) { return parse_name(name, kDenseSuffix); }
 
 }  // namespace tidegate::buffer

@@ -59,12 +59,17 @@ struct SegmentHeader {
   std::uint64_t segment_bytes = 0;
   BootId boot_id{};
   FrameTimes times;
+  bool dense = false;     // the file was rewritten in dense frames, and has the size that it needs
   bool recycled = false;  // behind the frames may lie those of an earlier segment
   // Not 0: [first, rewrites_to) is a copy of what stands in earlier segments, which could not be synced. It counts when
   // it is complete.
   std::uint64_t rewrites_to = 0;
   std::vector<QueueMark> marks;
 };
+
+/// Leaves out sections that a reader can do without, so that the others fit into a footer: it then begins further
+/// before the place that it looks for. Those that begin an epoch stay.
+void thin_sections(std::vector<SectionEntry>& sections);
 
 /// kBlockBytes bytes.
 void write_segment_header(const SegmentHeader& header, std::byte* at);
@@ -90,6 +95,9 @@ std::optional<SegmentContent> read_segment_footer(ByteSpan block, const SegmentI
 
 /// "00000000000000000042.seg" and back.
 std::string segment_name(std::uint64_t number);
+/// "00000000000000000042.dense": a segment that is being rewritten, and then what it was before.
+std::string dense_name(std::uint64_t number);
 std::optional<std::uint64_t> parse_segment_name(std::string_view name);
+std::optional<std::uint64_t> parse_dense_name(std::string_view name);
 
 }  // namespace tidegate::buffer

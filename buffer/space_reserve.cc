@@ -123,6 +123,10 @@ Result<void> ReservingFileSystem::rename(const std::string& from, const std::str
   return with_room(reserve_, kGivenForAName, [&] { return files_.rename(from, to); });
 }
 
+Result<void> ReservingFileSystem::exchange(const std::string& one, const std::string& other) {
+  return with_room(reserve_, kGivenForAName, [&] { return files_.exchange(one, other); });
+}
+
 Result<void> ReservingFileSystem::make_directory(const std::string& path) {
   return with_room(reserve_, kGivenForAName, [&] { return files_.make_directory(path); });
 }

@@ -48,6 +48,7 @@ class ReservingFileSystem final : public FileSystem {
 
   Result<std::unique_ptr<File>> open(const std::string& path, OpenMode mode) override;
   Result<void> rename(const std::string& from, const std::string& to) override;
+  Result<void> exchange(const std::string& one, const std::string& other) override;
   Result<void> remove(const std::string& path) override { return files_.remove(path); }
   Result<std::vector<std::string>> list(const std::string& directory) override { return files_.list(directory); }
   Result<void> make_directory(const std::string& path) override;

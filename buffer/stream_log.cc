@@ -60,6 +60,7 @@ void StreamLog::take_segments(RecoveredStream& recovered) {
     if (segment.header) {
       stored.begun = segment.header->times;
       stored.begun_in_other_boot = segment.header->boot_id != shared_.boot_id;
+      stored.dense = segment.header->dense;
     }
     // What another process wrote and did not sync is only in the page cache.
     if (stored.content.end > durable_ || restored) {
@@ -143,19 +144,30 @@ bool StreamLog::restore_header(const LoadedSegment& segment, const std::vector<Q
   header.times = {segment.content.wall_from, {}, ClockQuality::unsynced};
   header.recycled = true;  // it may be
   header.marks = marks;
-  std::array<std::byte, kBlockBytes> block;
-  write_segment_header(header, block.data());
   const auto file = shared_.files.open(segment.path, OpenMode::write);
-  return file && (*file)->write_at(0, block);
+  if (!file) return false;
+  std::array<std::byte, kBlockBytes> block{};
+  (void)(*file)->read_at(kBlockBytes, std::span(block).first(kFrameHeaderBytes));
+  const auto first = read_frame_header(block.data(), segment.identity.seed());
+  header.dense = segment.sealed && first && is_dense(first->codec);
+  write_segment_header(header, block.data());
+  return (*file)->write_at(0, block).has_value();
 }
 
 // None is used under the number that it has: it may have been begun, and lost its header in a power cut; frames of then
 // would pass for new ones. Those that fit get another number when the next segment is made ahead.
 void StreamLog::take_spares(RecoveredStream& recovered) {
   for (const SegmentFile& file : recovered.spares) condemned_.push_back({file.number, file.bytes, {}, stream_, 0});
+  for (const std::uint64_t number : recovered.rewritten) {
+    condemned_.push_back({number, 0, {}, stream_, 0, false, true});  // the segment itself is whole, with either file
+  }
 }
 
 std::string StreamLog::path(std::uint64_t number) const { return directory_ + "/" + segment_name(number); }
+
+std::string StreamLog::path(const Condemned& one) const {
+  return one.is_dense_name ? directory_ + "/" + dense_name(one.number) : path(one.number);
+}
 
 std::uint64_t StreamLog::missing_in(SequenceRange range) const {
   std::uint64_t count = 0;
@@ -191,10 +203,9 @@ std::uint64_t StreamLog::stored() const {
 }
 
 std::uint64_t StreamLog::bytes() const {
-  std::uint64_t total = spare_ ? segment_bytes_ : 0;
-  for (const Stored& segment : segments_) total += segment.bytes;
-  for (const Condemned& one : condemned_) total += one.bytes;
-  return total;
+  std::uint64_t total = segments_bytes() + (spare_ ? segment_bytes_ : 0);
+  if (replacement_) total += replacement_->bytes;
+  return total + condemned_bytes();
 }
 
 std::uint64_t StreamLog::distance(Position from, Position to) const {
@@ -260,7 +271,7 @@ LogSnapshot StreamLog::snapshot() const {
   snapshot.end = next_;
   for (const Stored& segment : segments_) {
     snapshot.segments.push_back({segment.number, segment.content.first, segment.content.end, segment.content.used_bytes,
-                                 segment.footer_at, segment.content.sections, segment.content.wall_to});
+                                 segment.footer_at, segment.content.sections, segment.content.wall_to, segment.dense});
   }
   return snapshot;
 }

@@ -17,6 +17,7 @@
 #include "buffer/recovery.h"
 #include "buffer/ring_log.h"
 #include "buffer/segment_format.h"
+#include "buffer/segment_rewriter.h"
 #include "buffer/sync_job.h"
 
 namespace tidegate::buffer {
@@ -27,8 +28,9 @@ struct Condemned {
   std::uint64_t bytes = 0;
   std::vector<Loss> losses;  // not yet recorded; while there are any, the file stays
   Stream waits_for = Stream::events;
-  std::uint64_t until = 0;   // durable end of that stream
-  bool from_before = false;  // an earlier process may have recorded its losses
+  std::uint64_t until = 0;     // durable end of that stream
+  bool from_before = false;    // an earlier process may have recorded its losses
+  bool is_dense_name = false;  // the file's
 };
 
 /// One stream of the ring log: its segments, the writer at their end, its newest frames in memory, its retention.
@@ -121,6 +123,9 @@ class StreamLog {
   void start_tasks(StreamWork& work, const std::array<std::uint64_t, kStreamCount>& durable);
   /// Whether durable() moved.
   bool finish(StreamWork& work);
+  /// The oldest sealed segment that may be worth rewriting.
+  std::optional<RewriteRequest> next_rewrite();
+  void finish_rewrite(const SegmentRewriter& done);
 
  private:
   struct Stored {
@@ -131,6 +136,8 @@ class StreamLog {
     bool is_copy = false;  // begun to replace a failed file
     FrameTimes begun{};    // when its first record was taken in; as good as its clock quality
     bool begun_in_other_boot = false;
+    bool dense = false;  // rewritten
+    bool tried = false;  // to be rewritten, and was not worth it
   };
   struct Spare {
     std::uint64_t number = 0;
@@ -154,6 +161,7 @@ class StreamLog {
 
   // stream_log.cc
   std::string path(std::uint64_t number) const;
+  std::string path(const Condemned& one) const;
   std::uint64_t missing_in(SequenceRange range) const;
   void add_missing(SequenceRange range);
   void take_segments(RecoveredStream& recovered);
@@ -194,9 +202,13 @@ class StreamLog {
   void take_durable(std::uint64_t target);
 
   // stream_retention.cc
-  std::uint64_t segments_max() const;
-  void cap_segments();
+  std::uint64_t capacity() const;
+  std::uint64_t segments_bytes() const;
+  std::uint64_t condemned_bytes() const;
+  void lower_capacity();
   bool wants_spare() const;
+  bool keeps_for_reuse(const Condemned& one) const;
+  bool keeps_a_file() const;
   void enforce_size();
   void condemn_oldest(const char* reason);
   void condemn(const Stored& segment, std::uint64_t until_durable);
@@ -204,6 +216,12 @@ class StreamLog {
   void add_spare_task(StreamWork& work, const std::array<std::uint64_t, kStreamCount>& durable);
   FileSync sync_of(const Unsynced& one) const;
   void finish_task(SegmentTask& task);
+
+  // stream_rewrite.cc
+  bool is_rewritable(const Stored& segment) const;
+  Stored* find_segment(std::uint64_t number);
+  void add_replacement(StreamWork& work);
+  void finish_replacement(const SegmentTask& task);
 
   Shared& shared_;
   Stream stream_;
@@ -217,7 +235,7 @@ class StreamLog {
   std::optional<Spare> spare_;
   bool preparing_spare_ = false;
   std::uint64_t next_number_ = 1;
-  std::uint64_t segments_cap_ = UINT64_MAX;  // lowered when the disk is full
+  std::uint64_t capacity_cap_ = UINT64_MAX;  // lowered when the disk is full
   BootTime capped_at_{};
 
   EpochTable epochs_;
@@ -253,6 +271,16 @@ class StreamLog {
   std::vector<Condemned> condemned_;
   BootTime tasks_at_{};  // not before: the last ones failed
   std::vector<Loss> losses_;
+
+  /// A segment's new file, which waits for its place or is on its way to it.
+  struct Replacement {
+    std::uint64_t number = 0;
+    std::uint64_t bytes = 0;
+    SegmentContent content;
+    bool is_out = false;
+  };
+  std::optional<Replacement> replacement_;
+  BootTime rewrites_at_{};  // not before: the disk failed
 };
 
 }  // namespace tidegate::buffer

@@ -24,13 +24,13 @@ bool StreamLog::has_room_to_roll() {
   if (!keeps_unpassed() || rewrites_to_ != 0) return true;
   lift_cap(shared_.clock.boot_now());
   enforce_size();
-  return spare_.has_value() || segments_.size() < segments_max();
+  return spare_.has_value() || segments_bytes() + segment_bytes_ <= capacity();
 }
 
 Error StreamLog::ring_is_full() {
   found_full_ = true;
   return {ErrorCode::full, fmt::format("stream {}: its {} are full of records that not every uplink has passed",
-                                       to_string(stream_), format_size(segments_max() * segment_bytes_))};
+                                       to_string(stream_), format_size(capacity()))};
 }
 
 bool StreamLog::drops_now() { return drops_.is_open() && !has_room_to_roll(); }
@@ -51,7 +51,7 @@ Position StreamLog::drop(const Records& records, const FrameTimes& times, std::s
     log_warning("log",
                 "stream {}: its {} are full of records that not every uplink has passed; new readings are "
                 "dropped and counted until there is room",
-                to_string(stream_), format_size(segments_max() * segment_bytes_));
+                to_string(stream_), format_size(capacity()));
   }
   next_ = range.end;
   if (!missing_.empty() && missing_.back().end == range.first) {
@@ -84,9 +84,10 @@ void StreamLog::take_durable(std::uint64_t target) {
 
 StreamFill StreamLog::fill() const {
   StreamFill fill;
-  // Those that make room are evicted as soon as the next segment is made, when the active one is half full.
-  const std::uint64_t segments = segments_max();
-  fill.capacity_bytes = segments * segment_bytes_ - (keeps_unpassed() ? 0 : segment_bytes_ / 2);
+  // Those that make room are evicted as soon as the next segment is made, when the active one is half full, or while a
+  // rewritten segment's file waits to become that.
+  const std::uint64_t ahead = keeps_a_file() ? segment_bytes_ : segment_bytes_ / 2;
+  fill.capacity_bytes = capacity() - (keeps_unpassed() ? 0 : ahead);
   fill.is_full = refuses_ || drops_.is_open();
   for (std::size_t i = segments_.size(); i-- > 0 && segments_[i].content.end > passed_;) {
     const SegmentContent& content = segments_[i].content;

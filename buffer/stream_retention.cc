@@ -19,24 +19,36 @@ bool fits_footer(const SegmentContent& content) {
 
 }  // namespace
 
-std::uint64_t StreamLog::segments_max() const {
-  const std::uint64_t by_size = shared_.options.size_max_bytes[static_cast<std::size_t>(stream_)] / segment_bytes_;
-  return std::max(kSegmentsMin, std::min(by_size, segments_cap_));
+std::uint64_t StreamLog::capacity() const {
+  const std::uint64_t size = shared_.options.size_max_bytes[static_cast<std::size_t>(stream_)];
+  return std::max(kSegmentsMin * segment_bytes_, std::min(size, capacity_cap_));
 }
 
-// The disk has no room for another segment: the ring goes on in those it has.
-void StreamLog::cap_segments() {
-  segments_cap_ = std::max(kSegmentsMin, std::uint64_t{segments_.size()});
+std::uint64_t StreamLog::segments_bytes() const {
+  std::uint64_t bytes = 0;
+  for (const Stored& segment : segments_) bytes += segment.bytes;
+  return bytes;
+}
+
+std::uint64_t StreamLog::condemned_bytes() const {
+  std::uint64_t bytes = 0;
+  for (const Condemned& one : condemned_) bytes += one.bytes;
+  return bytes;
+}
+
+// The disk has no room for more than there is.
+void StreamLog::lower_capacity() {
+  capacity_cap_ = segments_bytes();
   capped_at_ = shared_.clock.boot_now();
   enforce_size();
 }
 
 // If the disk is as full as it was, the next segment cannot be made and the ring is capped again.
 void StreamLog::lift_cap(BootTime now) {
-  if (segments_cap_ == UINT64_MAX || now - capped_at_ < kLiftCapAfter) return;
+  if (capacity_cap_ == UINT64_MAX || now - capped_at_ < kLiftCapAfter) return;
   capped_at_ = now;
-  const std::uint64_t by_size = shared_.options.size_max_bytes[static_cast<std::size_t>(stream_)] / segment_bytes_;
-  segments_cap_ = segments_cap_ + 1 >= by_size ? UINT64_MAX : segments_cap_ + 1;
+  capacity_cap_ += segment_bytes_;
+  if (capacity_cap_ >= shared_.options.size_max_bytes[static_cast<std::size_t>(stream_)]) capacity_cap_ = UINT64_MAX;
 }
 
 // The next segment is made when the active one is half full. `events` always has one: when the disk is full, the others
@@ -48,8 +60,8 @@ bool StreamLog::wants_spare() const {
 
 // Only durable records are given up: the durable mark must not overtake what is on the disk.
 void StreamLog::enforce_size() {
-  const std::uint64_t ahead = spare_ || preparing_spare_ || wants_spare() ? 1 : 0;
-  while (segments_.size() > 1 && segments_.size() + ahead > segments_max() && may_evict(segments_.front())) {
+  const std::uint64_t ahead = spare_ || preparing_spare_ || wants_spare() || keeps_a_file() ? segment_bytes_ : 0;
+  while (segments_.size() > 1 && segments_bytes() + ahead > capacity() && may_evict(segments_.front())) {
     condemn_oldest("overflow");
   }
 }
@@ -135,10 +147,25 @@ void StreamLog::start_sync(StreamWork& work, BootTime now) {
 }
 
 std::optional<BootTime> StreamLog::tasks_at(const std::array<std::uint64_t, kStreamCount>& durable) const {
-  const bool removable = std::any_of(condemned_.begin(), condemned_.end(),
-                                     [&](const Condemned& one) { return is_removable(one, durable); });
-  const bool creatable = wants_spare() && segments_.size() + condemned_.size() < segments_max();
-  return removable || creatable ? std::optional(tasks_at_) : std::nullopt;
+  const bool removable = std::any_of(condemned_.begin(), condemned_.end(), [&](const Condemned& one) {
+    return is_removable(one, durable) && !keeps_for_reuse(one);
+  });
+  const bool creatable = wants_spare() && segments_bytes() + condemned_bytes() + segment_bytes_ <= capacity();
+  const bool replaces = replacement_ && !replacement_->is_out;
+  return removable || creatable || replaces ? std::optional(tasks_at_) : std::nullopt;
+}
+
+// One file of a segment that was rewritten is kept until the next one is to be made: a new file would be written twice.
+bool StreamLog::keeps_for_reuse(const Condemned& one) const {
+  if (!shared_.options.compact || !active_ || spare_ || preparing_spare_ || wants_spare()) return false;
+  const auto first = std::find_if(condemned_.begin(), condemned_.end(), [&](const Condemned& other) {
+    return other.is_dense_name && other.bytes == segment_bytes_;
+  });
+  return first != condemned_.end() && &*first == &one;
+}
+
+bool StreamLog::keeps_a_file() const {
+  return std::any_of(condemned_.begin(), condemned_.end(), [&](const Condemned& one) { return keeps_for_reuse(one); });
 }
 
 void StreamLog::add_spare_task(StreamWork& work, const std::array<std::uint64_t, kStreamCount>& durable) {
@@ -149,9 +176,10 @@ void StreamLog::add_spare_task(StreamWork& work, const std::array<std::uint64_t,
   if (old != condemned_.end()) {
     task.kind = SegmentTask::Kind::recycle;
     task.number = old->number;
-    task.path = path(old->number);
+    task.path = path(*old);
+    task.is_dense_name = old->is_dense_name;
     condemned_.erase(old);
-  } else if (segments_.size() + condemned_.size() >= segments_max()) {
+  } else if (segments_bytes() + condemned_bytes() + segment_bytes_ > capacity()) {
     return;
   }
   task.new_number = next_number_++;
@@ -164,15 +192,17 @@ void StreamLog::add_spare_task(StreamWork& work, const std::array<std::uint64_t,
 void StreamLog::start_tasks(StreamWork& work, const std::array<std::uint64_t, kStreamCount>& durable) {
   work.directory = directory_;
   if (wants_spare()) add_spare_task(work, durable);
+  if (replacement_ && !replacement_->is_out) add_replacement(work);
   for (std::size_t i = 0; i < condemned_.size() && work.tasks.size() < kRemovalsPerJob;) {
-    if (!is_removable(condemned_[i], durable)) {
+    if (!is_removable(condemned_[i], durable) || keeps_for_reuse(condemned_[i])) {
       ++i;
       continue;
     }
     SegmentTask task;
     task.kind = SegmentTask::Kind::remove;
     task.number = condemned_[i].number;
-    task.path = path(task.number);
+    task.path = path(condemned_[i]);
+    task.is_dense_name = condemned_[i].is_dense_name;
     task.bytes = condemned_[i].bytes;
     work.tasks.push_back(std::move(task));
     condemned_.erase(condemned_.begin() + static_cast<std::ptrdiff_t>(i));
@@ -211,16 +241,15 @@ bool StreamLog::finish(StreamWork& work) {
 }
 
 void StreamLog::finish_task(SegmentTask& task) {
+  if (task.kind == SegmentTask::Kind::replace) return finish_replacement(task);
   const bool makes = task.kind != SegmentTask::Kind::remove;
   if (makes) preparing_spare_ = false;
   if (task.error) {
     tasks_at_ = shared_.clock.boot_now() + kTasksAgainAfter;
-    if (makes && task.error->code == ErrorCode::full) {
-      cap_segments();
-    }
+    if (makes && task.error->code == ErrorCode::full) lower_capacity();
     // A file that is not there needs no removing.
     const bool present = task.kind != SegmentTask::Kind::create && task.error->code != ErrorCode::invalid;
-    if (present) condemned_.push_back({task.number, task.bytes, {}, stream_, 0});
+    if (present) condemned_.push_back({task.number, task.bytes, {}, stream_, 0, false, task.is_dense_name});
     return;
   }
   if (!makes) return;

@@ -143,7 +143,7 @@ Result<void> StreamLog::make_room(std::uint64_t bytes) {
     active_->reserved = wanted;
   }
   if (!reserved && reserved.error().code == ErrorCode::full) {
-    cap_segments();
+    lower_capacity();
   }
   return reserved;
 }
@@ -166,7 +166,7 @@ Result<StreamLog::Spare> StreamLog::take_spare() {
     if (why.code != ErrorCode::invalid) break;  // something of that name is there: the next number
   }
   if (why.code == ErrorCode::full) {
-    cap_segments();
+    lower_capacity();
   }
   return tl::unexpected(why);
 }

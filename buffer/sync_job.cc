@@ -76,11 +76,21 @@ Result<void> SyncJob::run_task(SegmentTask& task, const std::string& directory) 
     if (auto removed = files_.remove(task.path); !removed) return removed;
     return files_.sync_directory(directory);
   }
+  if (task.kind == SegmentTask::Kind::replace) {
+    if (!files_.exchange(task.new_path, task.path)) {
+      // The file system cannot do that: then the old file goes at once.
+      if (auto renamed = files_.rename(task.new_path, task.path); !renamed) return renamed;
+      task.overwrote = true;
+    }
+    (void)files_.sync_directory(directory);  // until it is durable, either file holds the same records
+    return {};
+  }
   const bool create = task.kind == SegmentTask::Kind::create;
   if (!create) {
     if (auto renamed = files_.rename(task.path, task.new_path); !renamed) return renamed;
     task.path = task.new_path;
     task.number = task.new_number;
+    task.is_dense_name = false;
   }
   auto file = files_.open(task.new_path, create ? OpenMode::create : OpenMode::write);
   if (!file) return tl::unexpected(file.error());

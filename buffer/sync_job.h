@@ -34,15 +34,17 @@ struct FileSync {
   bool footer_written = false;  // result
 };
 
-/// Making or removing one segment file.
+/// Making, removing or replacing one segment file.
 struct SegmentTask {
-  enum class Kind : std::uint8_t { create, recycle, remove };
+  enum class Kind : std::uint8_t { create, recycle, remove, replace };
   Kind kind = Kind::create;
-  std::uint64_t number = 0;  // of the file that is recycled or removed
-  std::string path;          // of it
+  std::uint64_t number = 0;    // of the file that is recycled, removed or replaced
+  std::string path;            // of it
+  bool is_dense_name = false;  // of it
   std::uint64_t new_number = 0;
-  std::string new_path;
+  std::string new_path;  // of the other file of a replace, which gets the old one unless `overwrote`
   std::uint64_t bytes = 0;
+  bool overwrote = false;      // result of replace
   std::shared_ptr<File> file;  // result of create and recycle
   std::optional<Error> error;  // result
 };

@@ -77,6 +77,7 @@ class SectionTags {
   explicit SectionTags(TagRegistry& registry) : registry_(&registry) {}
   void restart() { tags_.clear(); }
   std::span<const TagId> tags() const { return tags_; }
+  TagRegistry& registry() { return *registry_; }
   /// Takes the dictionary part of a frame body. False when it is malformed.
   bool take(ByteReader& reader);
 

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdio>
 #include <utility>
 
 namespace tidegate {
@@ -116,6 +117,13 @@ Result<std::unique_ptr<File>> PosixFileSystem::open(const std::string& path, Ope
 
 Result<void> PosixFileSystem::rename(const std::string& from, const std::string& to) {
   if (::rename(from.c_str(), to.c_str()) != 0) return fail_errno("rename " + from + " to " + to);
+  return {};
+}
+
+Result<void> PosixFileSystem::exchange(const std::string& one, const std::string& other) {
+  if (::renameat2(AT_FDCWD, one.c_str(), AT_FDCWD, other.c_str(), RENAME_EXCHANGE) != 0) {
+    return fail_errno("exchange " + one + " and " + other);
+  }
   return {};
 }
 

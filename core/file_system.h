@@ -37,12 +37,14 @@ class FileSystem {
   virtual ~FileSystem() = default;
   virtual Result<std::unique_ptr<File>> open(const std::string& path, OpenMode mode) = 0;
   virtual Result<void> rename(const std::string& from, const std::string& to) = 0;
+  /// Each of the two names gets the other's file, at once. Error when the file system cannot do that.
+  virtual Result<void> exchange(const std::string& one, const std::string& other) = 0;
   virtual Result<void> remove(const std::string& path) = 0;
   /// Names of regular files in the directory, unsorted.
   virtual Result<std::vector<std::string>> list(const std::string& directory) = 0;
   /// Makes the directory (mode 0700) if it does not exist; its parent must.
   virtual Result<void> make_directory(const std::string& path) = 0;
-  /// fsync of the directory: makes creates, renames and removes in it durable.
+  /// fsync of the directory: makes creates, renames, exchanges and removes in it durable.
   virtual Result<void> sync_directory(const std::string& path) = 0;
 };
 
@@ -50,6 +52,7 @@ class PosixFileSystem final : public FileSystem {
  public:
   Result<std::unique_ptr<File>> open(const std::string& path, OpenMode mode) override;
   Result<void> rename(const std::string& from, const std::string& to) override;
+  Result<void> exchange(const std::string& one, const std::string& other) override;
   Result<void> remove(const std::string& path) override;
   Result<std::vector<std::string>> list(const std::string& directory) override;
   Result<void> make_directory(const std::string& path) override;

@@ -59,6 +59,7 @@ Gateway::~Gateway() {
   uplinks_.clear();
   pipeline_.reset();
   keeper_.reset();
+  compactor_.reset();
   storage_.reset();
   checkpointer_.reset();
 }
@@ -99,7 +100,12 @@ Result<void> Gateway::open_log() {
   pipeline_ = std::make_unique<Pipeline>(*log_, tags_, clock_);
   storage_ = std::make_unique<Worker>("storage");
   keeper_ = std::make_unique<LogKeeper>(*log_, loop_, clock_);
-  keeper_->on_durable([this] { pipeline_->report_durable(); });
+  compactor_ = std::make_unique<Compactor>(*log_, *storage_, loop_);
+  compactor_->on_rewritten([this] { keeper_->poke(); });
+  keeper_->on_durable([this] {
+    pipeline_->report_durable();
+    compactor_->poke();
+  });
   clock_watch_ = std::make_unique<ClockWatch>(ClockWatch::Parts{pipeline_.get(), &clock_, &clock_history_});
   clock_records_ = std::make_unique<ClockRecords>(
       ClockRecords::Parts{log_.get(), &clock_history_, storage_.get(), &loop_, started_});
@@ -441,6 +447,7 @@ void Gateway::stop() {
   stop_drivers();
   stopping_ = true;
   ready_ = false;
+  compactor_->stop();
   pipeline_->record_event(event_record("stop", clock_.wall_now(), {{"gateway", config_.gateway.id}}));
   after_turn();
   for (const auto& uplink : uplinks_) uplink->stop(kStopGrace);

@@ -18,6 +18,7 @@
 #include "daemon/checkpointer.h"
 #include "daemon/clock_records.h"
 #include "daemon/clock_watch.h"
+#include "daemon/compactor.h"
 #include "daemon/config/config.h"
 #include "daemon/event_loop.h"
 #include "daemon/log_keeper.h"
@@ -107,6 +108,7 @@ class Gateway {
   std::vector<std::unique_ptr<UplinkRunner>> uplinks_;
   std::unique_ptr<Worker> storage_;
   std::unique_ptr<LogKeeper> keeper_;
+  std::unique_ptr<Compactor> compactor_;
   std::unique_ptr<Checkpointer> checkpointer_;
   std::unique_ptr<StorageWatch> storage_watch_;
   std::unique_ptr<SpaceKeeper> space_keeper_;

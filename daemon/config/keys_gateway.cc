@@ -130,6 +130,10 @@ Section buffer_keys() {
           .says(
               "Readings that are older go, whole files of the log at a time, once the clock is synced. What an uplink "
               "had not sent of them is recorded as a gap. Alarms and events are kept by size alone."),
+      boolean<BufferOptions>("compact", ring(&Ring::compact))
+          .says(
+              "Whether files of the log that are full are written anew in a dense form, where that saves more than it "
+              "writes: the ring then holds several times as much."),
       choice<BufferOptions, buffer::SyncPolicy>("sync", ring(&Ring::sync),
                                                 {{"always", buffer::SyncPolicy::always},
                                                  {"interval", buffer::SyncPolicy::interval},

@@ -13,9 +13,11 @@
 #include <vector>
 
 #include "buffer/batch_decoder.h"
+#include "buffer/dense_codec.h"
 #include "buffer/frame_builder.h"
 #include "buffer/ring_log.h"
 #include "core/clock.h"
+#include "tests/buffer/modelled_readings.h"
 
 namespace tidegate::buffer {
 namespace {
@@ -198,6 +200,66 @@ void BM_Open(benchmark::State& state) {
   state.counters["resident KiB"] = static_cast<double>(grown) / 1024;
 }
 BENCHMARK(BM_Open)->Arg(64)->Arg(1024)->Arg(10240)->Unit(benchmark::kMillisecond)->Iterations(5);
+
+using MakeData = ModelledData (*)(TagRegistry&, std::size_t, std::uint64_t);
+
+std::vector<std::pair<FrameHeader, std::vector<std::byte>>> dense_frames(TagRegistry& tags, const ModelledData& data) {
+  std::vector<std::pair<FrameHeader, std::vector<std::byte>>> frames;
+  DenseEncoder encoder(tags, Stream::readings);
+  OutBuffer out;
+  const auto finish = [&] {
+    FrameHeader header;
+    header.first = 1;
+    header.epoch = 1;
+    out.clear();
+    encoder.finish(header, {}, {}, out);
+    header.body_bytes = static_cast<std::uint32_t>(out.size());
+    frames.emplace_back(header, std::vector<std::byte>(out.view().begin(), out.view().end()));
+  };
+  for (const RecordBatch& batch : data.frames) {
+    for (std::size_t done = 0; done < batch.size();) {
+      const std::size_t taken = encoder.add(batch, done);
+      if (taken == 0) finish();
+      done += taken;
+    }
+  }
+  finish();
+  return frames;
+}
+
+void BM_EncodeDense(benchmark::State& state, MakeData make) {
+  TagRegistry tags;
+  const ModelledData data = make(tags, 100'000, 1);
+  std::size_t bytes = 0;
+  for (auto step : state) {
+    bytes = 0;
+    for (const auto& [header, body] : dense_frames(tags, data)) bytes += header.frame_bytes();
+  }
+  state.SetItemsProcessed(state.iterations() * static_cast<std::int64_t>(data.records));
+  state.counters["bytes/reading"] = static_cast<double>(bytes) / static_cast<double>(data.records);
+}
+
+void BM_DecodeDense(benchmark::State& state, MakeData make) {
+  TagRegistry tags;
+  const ModelledData data = make(tags, 100'000, 1);
+  const auto frames = dense_frames(tags, data);
+  DenseDecoder decoder;
+  RecordBatch batch;
+  for (auto step : state) {
+    for (const auto& [header, body] : frames) {
+      decoder.open(header, body, tags);
+      for (std::uint64_t at = header.first; at < header.end(); at = batch.end().sequence) decoder.read(at, batch);
+      benchmark::DoNotOptimize(batch.readings.data());
+    }
+  }
+  state.SetItemsProcessed(state.iterations() * static_cast<std::int64_t>(data.records));
+}
+BENCHMARK_CAPTURE(BM_EncodeDense, slow_temperatures, slow_temperatures)->Unit(benchmark::kMillisecond);
+BENCHMARK_CAPTURE(BM_EncodeDense, modbus_integers, modbus_integers)->Unit(benchmark::kMillisecond);
+BENCHMARK_CAPTURE(BM_EncodeDense, noisy_vibration, noisy_vibration)->Unit(benchmark::kMillisecond);
+BENCHMARK_CAPTURE(BM_DecodeDense, slow_temperatures, slow_temperatures)->Unit(benchmark::kMillisecond);
+BENCHMARK_CAPTURE(BM_DecodeDense, modbus_integers, modbus_integers)->Unit(benchmark::kMillisecond);
+BENCHMARK_CAPTURE(BM_DecodeDense, noisy_vibration, noisy_vibration)->Unit(benchmark::kMillisecond);
 
 }  // namespace
 }  // namespace tidegate::buffer

@@ -133,7 +133,14 @@ class HaltTest : public LogFixture {
     log_->finish(std::move(job_));
     note_durable();
   }
+  void rewrite_some() {
+    if (!rewrite_) rewrite_ = log_->next_rewrite();
+    for (std::uint64_t slices = 1 + below(6); rewrite_ && slices > 0; --slices) {
+      if (rewrite_->run_slice()) log_->finish_rewrite(std::move(rewrite_));
+    }
+  }
   void begin_job() {
+    if (below(3) == 0) rewrite_some();
     if (job_) return;
     job_ = log_->next_job(clock_.boot_now(), below(2) == 0);
     if (job_) job_->run();
@@ -237,6 +244,7 @@ class HaltTest : public LogFixture {
     const std::uint64_t how = below(8);
     const bool cut = disk_halts_ || how >= 3;
     job_.reset();
+    rewrite_.reset();
     log_.reset();
     ASSERT_TRUE(disk_.misuses().empty()) << disk_.misuses()[0];
     disk_.fail_never();
@@ -259,6 +267,7 @@ class HaltTest : public LogFixture {
   void begin(std::uint64_t seed) {
     random_.seed(seed);
     job_.reset();
+    rewrite_.reset();
     log_.reset();
     disk_.wipe();
     ASSERT_TRUE(disk_.make_directory("data"));
@@ -316,6 +325,7 @@ class HaltTest : public LogFixture {
   bool database_lost_ = false;
   bool disk_halts_ = false;
   std::unique_ptr<LogJob> job_;
+  std::unique_ptr<RewriteJob> rewrite_;
 };
 
 // Four, so that they can run beside each other.

@@ -99,6 +99,23 @@ class LogFixture : public ::testing::Test {
     return moved;
   }
 
+  /// Rewrites what is worth it, and lets the new files take their places; returns how many segments were looked at.
+  int rewrite() {
+    int count = 0;
+    for (; count < 1000; ++count) {
+      auto job = log_->next_rewrite();
+      if (!job) return count;
+      for (int slice = 0; !job->run_slice(); ++slice) {
+        if (slice == 100'000) ADD_FAILURE() << "a rewrite never comes to an end";
+        if (slice == 100'000) return count;
+      }
+      log_->finish_rewrite(std::move(job));
+      sync();
+    }
+    ADD_FAILURE() << "the log never runs out of rewrites";
+    return count;
+  }
+
   /// Reads as consumers do: from memory, from disk where the log says so.
   ReadBack read_all(Stream stream = Stream::readings, Position from = {}) {
     ReadBack seen;

@@ -38,6 +38,7 @@ class ModelTest : public LogFixture {
     options_.memory_bytes_max = 2048 << below(6);
     options_.sync = below(3) == 0 ? SyncPolicy::always : SyncPolicy::interval;
     job_.reset();
+    rewrite_.reset();
     open();
   }
 
@@ -87,7 +88,14 @@ class ModelTest : public LogFixture {
     }
   }
 
+  void rewrite_some() {
+    if (!rewrite_) rewrite_ = log_->next_rewrite();
+    for (std::uint64_t slices = 1 + below(6); rewrite_ && slices > 0; --slices) {
+      if (rewrite_->run_slice()) log_->finish_rewrite(std::move(rewrite_));
+    }
+  }
   void begin_job() {
+    if (below(3) == 0) rewrite_some();
     if (job_) return;
     job_ = log_->next_job(clock_.boot_now(), below(2) == 0);
     if (job_) job_->run();
@@ -98,8 +106,8 @@ class ModelTest : public LogFixture {
 
   void fail_some() {
     using Operation = testing::InMemoryFileSystem::Operation;
-    constexpr Operation kAll[] = {Operation::open,   Operation::write,  Operation::sync,          Operation::reserve,
-                                  Operation::rename, Operation::remove, Operation::sync_directory};
+    constexpr Operation kAll[] = {Operation::open,   Operation::write,    Operation::sync,   Operation::reserve,
+                                  Operation::rename, Operation::exchange, Operation::remove, Operation::sync_directory};
     const Operation operation = kAll[below(std::size(kAll))];
     const std::uint64_t skip = below(6);
     const std::uint64_t times = 1 + below(4);
@@ -115,6 +123,7 @@ class ModelTest : public LogFixture {
       close();
     }
     job_.reset();
+    rewrite_.reset();
     log_.reset();
     if (power_cut) disk_.lose_unsynced();
     if (below(6) == 0 && !clean) known_ = {};  // the database was lost too
@@ -206,6 +215,7 @@ class ModelTest : public LogFixture {
   std::mt19937_64 random_;
   std::map<Position, Record> records_;  // all that were ever accepted and not taken away by a power cut
   std::unique_ptr<LogJob> job_;
+  std::unique_ptr<RewriteJob> rewrite_;
 };
 
 TEST_F(ModelTest, BehavesLikeAMapOfAllRecords) {

@@ -81,6 +81,10 @@ class PausingFileSystem final : public FileSystem {
     const Pause pause;
     return files_.rename(from, to);
   }
+  Result<void> exchange(const std::string& one, const std::string& other) override {
+    const Pause pause;
+    return files_.exchange(one, other);
+  }
   Result<void> remove(const std::string& path) override {
     const Pause pause;
     return files_.remove(path);

@@ -46,6 +46,7 @@ class PowerCutTest : public LogFixture, public ::testing::WithParamInterface<int
     options_.memory_bytes_max = 2048 << below(6);
     options_.sync = below(3) == 0 ? SyncPolicy::always : SyncPolicy::interval;
     job_.reset();
+    rewrite_.reset();
     open();
   }
 
@@ -106,7 +107,14 @@ class PowerCutTest : public LogFixture, public ::testing::WithParamInterface<int
     }
   }
 
+  void rewrite_some() {
+    if (!rewrite_) rewrite_ = log_->next_rewrite();
+    for (std::uint64_t slices = 1 + below(6); rewrite_ && slices > 0; --slices) {
+      if (rewrite_->run_slice()) log_->finish_rewrite(std::move(rewrite_));
+    }
+  }
   void begin_job() {
+    if (below(3) == 0) rewrite_some();
     if (job_) return;
     job_ = log_->next_job(clock_.boot_now(), below(2) == 0);
     if (job_) job_->run();
@@ -131,6 +139,7 @@ class PowerCutTest : public LogFixture, public ::testing::WithParamInterface<int
     std::array<Position, 2> durable{log_->durable(Stream::readings), log_->durable(Stream::alarms)};
     if (below(2) == 0) begin_job();
     job_.reset();
+    rewrite_.reset();
     log_.reset();
     disk_.power_cut(random_());
     lost_state_ = below(5) == 0;
@@ -144,6 +153,7 @@ class PowerCutTest : public LogFixture, public ::testing::WithParamInterface<int
 
   void close_and_start() {
     finish_job();
+    rewrite_.reset();
     close();
     if (below(2) == 0) disk_.power_cut(random_());  // everything was synced: it takes nothing
     open();
@@ -234,6 +244,7 @@ class PowerCutTest : public LogFixture, public ::testing::WithParamInterface<int
   // By stream: all that was ever written; twice under one identity only where the database was lost.
   std::array<std::map<Position, std::vector<Record>>, 2> ever_;
   std::unique_ptr<LogJob> job_;
+  std::unique_ptr<RewriteJob> rewrite_;
   bool lost_state_ = false;
 };
 

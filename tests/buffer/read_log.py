@@ -3,6 +3,7 @@
 
   read_log.py DATA_DIR STREAM        prints the records as JSON lines, oldest first
 """
+import ctypes
 import json
 import struct
 import sys
@@ -13,6 +14,9 @@ QUALITIES = ["good", "uncertain", "bad"]
 REASONS = ["", "nan", "stale", "not-connected", "poll-missed", "out-of-range", "sensor-failure", "timeout", "device-busy",
            "illegal-function", "illegal-address", "illegal-value", "device-failure", "gateway-failure", "bad-reply", "wrong-type"]
 BLOCK, MASK = 4096, 2**64 - 1
+ZSTD = ctypes.CDLL("libzstd.so.1")
+ZSTD.ZSTD_decompress.restype = ctypes.c_size_t
+ZSTD.ZSTD_decompress.argtypes = [ctypes.c_char_p, ctypes.c_size_t, ctypes.c_char_p, ctypes.c_size_t]
 TABLE = []
 for byte in range(256):
     for _ in range(8):
@@ -95,15 +99,128 @@ def readings(body, count, wall, tags):
         yield record | ({"reason": REASONS[state >> 3]} if state >> 3 else {})
 
 
+def unpack(body):
+    head = body.varint()
+    if head % 2 == 0:
+        return body.take(head // 2)
+    stored, plain = body.take(body.varint()), ctypes.create_string_buffer(head // 2)
+    size = ZSTD.ZSTD_decompress(plain, head // 2, bytes(stored), len(stored))
+    assert size == head // 2, "a part is not what zstd writes"
+    return plain.raw
+
+
+def unpack_numbers(body, count):
+    firsts, seconds, others = unpack(body), Body(unpack(body)), Body(unpack(body))
+    numbers = []
+    for first in firsts:
+        number = first & 127
+        if first > 127:
+            second = seconds.take(1)[0]
+            number |= (second & 127) << 7
+            if second > 127:
+                number |= others.varint() << 14
+        numbers.append(number)
+    assert len(numbers) == count and seconds.at == len(seconds.data) and others.at == len(others.data), "numbers are missing"
+    return numbers
+
+
+def unpack_planes(body, count, width):
+    planes = [unpack(body) for _ in range(width)]
+    assert all(len(plane) == count for plane in planes), "values are missing"
+    return [bytes(plane[i] for plane in planes) for i in range(count)]
+
+
+def unpack_texts(body, count):
+    lengths, texts = unpack_numbers(body, count), Body(unpack(body))
+    return [texts.take(length).decode() for length in lengths]
+
+
+def moments(body, wall, boot):
+    """The wall time of each record."""
+    n = body.varint()
+    counts, _ = unpack_numbers(body, n), unpack_numbers(body, n)
+    unit = 10**7 if body.take(1)[0] else 1
+    boots, offsets, walls, offset = unpack_numbers(body, n), unpack_numbers(body, n), [], wall - boot
+    for count, change, shift in zip(counts, boots, offsets):
+        boot += unzigzag(change) * unit
+        offset += unzigzag(shift)
+        walls += [signed(boot + offset & MASK)] * (count + 1)
+    return walls
+
+
+def dense_order(body, count, tags):
+    follower, order, seen = {}, [], 0
+    for number in unpack_numbers(body, count):
+        before = order[-1] if order else None
+        tag = number - 1 if number else follower.get(before, seen)
+        assert tag <= seen and tag < tags, "a tag comes out of order"
+        if order:
+            follower[before] = tag
+        seen += tag == seen
+        order.append(tag)
+    return order
+
+
+def dense_times(body, order, by_tag, walls, wall):
+    unit, way = [1, 10**3, 10**6, 10**9][body.take(1)[0]], body.take(1)[0]
+    base = wall + body.zigzag()
+    found, last, step, first, apart = [0] * len(order), 0, 0, 0, 0
+    for at, difference in enumerate(unpack_numbers(body, len(order))):
+        index = by_tag[at] if way == 1 else at
+        starts = at == 0 or order[by_tag[at - 1]] != order[by_tag[at]]
+        behind = signed(walls[index] - base & MASK) // unit
+        expected = [last, first if starts else last + step, behind, behind + apart][way]
+        number = signed(expected + unzigzag(difference) & MASK)
+        first, step = (number, step) if starts else (first, number - last)
+        last, apart = number, number - behind
+        found[index] = signed(base + number * unit & MASK)
+    return found
+
+
+def dense_readings(body, count, wall, boot):
+    walls = moments(body, wall, boot)
+    tags = body.varint()
+    text = Body(unpack(body))
+    paths = [text.text() for _ in range(tags)]
+    order = dense_order(body, count, tags)
+    by_tag = sorted(range(count), key=lambda index: order[index])
+    states = unpack_numbers(body, count)
+    times = dense_times(body, order, by_tag, walls, wall)
+    kinds = unpack_numbers(body, count)
+    integers = iter(unpack_numbers(body, sum(kind in (3, 4) or kind >= 16 for kind in kinds)))
+    floats = iter(unpack_planes(body, kinds.count(6), 4))
+    doubles = iter(unpack_planes(body, kinds.count(5), 8))
+    texts = iter(unpack_texts(body, kinds.count(7)))
+    records, last = [None] * count, {}
+    for index, state, kind in zip(by_tag, states, kinds):
+        if kind in (3, 4) or kind >= 16:
+            key = (order[index], kind)
+            last[key] = last.get(key, 0) + unzigzag(next(integers)) & MASK
+            value = last[key] if kind == 4 else signed(last[key])
+            value = value / 10 ** ((kind - 16) % 16) if kind >= 16 else value
+            value = struct.unpack("<f", struct.pack("<f", value))[0] if kind >= 32 else value
+        else:
+            value = {0: lambda: None, 1: lambda: False, 2: lambda: True, 5: lambda: struct.unpack("<d", next(doubles))[0],
+                     6: lambda: struct.unpack("<f", next(floats))[0], 7: lambda: next(texts)}[kind]()
+        records[index] = {"tag": paths[order[index]], "time": times[index] // 10**6, "value": value,
+                          "quality": QUALITIES[state & 3]} | ({"reason": REASONS[state >> 3]} if state >> 3 else {})
+    return records
+
+
+def dense_documents(body, count, wall, boot):
+    moments(body, wall, boot)
+    return [json.loads(text) for text in unpack_texts(body, count)]
+
+
 def frames(content, seed):
     """Every frame that holds, whatever lies between them."""
     at = BLOCK
     while at + 64 <= len(content):
         head = content[at:at + 64]
-        size, body_crc, first, count, epoch, wall, _, codec, _, flags, _, section = struct.unpack("<IIQIIqqBBHIQ", head[8:])
+        size, body_crc, first, count, epoch, wall, boot, codec, _, flags, _, section = struct.unpack("<IIQIIqqBBHIQ", head[8:])
         body = content[at + 64:at + 64 + size]
         if head[:4] == b"TGFR" and crc(head[8:], seed) == struct.unpack("<I", head[4:8])[0] and crc(body, seed) == body_crc:
-            yield first, count, epoch, wall, codec, flags & 1, section, Body(body)
+            yield first, count, epoch, wall, boot, codec, flags & 1, section, Body(body)
             at += (64 + size + 7) // 8 * 8
         else:
             at += 8
@@ -122,7 +239,7 @@ def records(path, stream):
         return
     seed = crc(content[16:32] + struct.pack("<QB", int(path.stem), STREAMS.index(stream)))
     tags, current = {}, None
-    for first, count, epoch, wall, codec, begins, section, body in frames(content, seed):
+    for first, count, epoch, wall, boot, codec, begins, section, body in frames(content, seed):
         if (epoch, section) != current:
             tags, current = {}, (epoch, section)
         body.take(16 if begins else 0)
@@ -132,6 +249,8 @@ def records(path, stream):
         if codec == 1:
             dictionary(body, tags)
             found = list(readings(body, count, wall, tags))
+        elif codec in (3, 4):
+            found = (dense_readings if codec == 3 else dense_documents)(body, count, wall, boot)
         else:
             found = [json.loads(body.text()) for _ in range(count)]
         for i, record in enumerate(found):

@@ -43,10 +43,11 @@ TEST_F(ConfigChecksTest, the_runtime_directory_comes_from_the_service_manager) {
 }
 
 TEST_F(ConfigChecksTest, a_full_ring_has_a_policy_and_an_age) {
-  const std::string keys = "[buffer]\nwhen_full = \"drop-newest\"\nmax_age = \"30d\"\n";
+  const std::string keys = "[buffer]\nwhen_full = \"drop-newest\"\nmax_age = \"30d\"\ncompact = false\n";
   const BufferOptions buffer = load_good(keys + mqtt_driver("topic = \"a/{device}/{tag}\"\n")).buffer;
   EXPECT_EQ(buffer.ring.when_full, buffer::WhenFull::drop_newest);
   EXPECT_EQ(buffer.ring.max_age, std::chrono::hours(24 * 30));
+  EXPECT_FALSE(buffer.ring.compact);
   EXPECT_THAT(only_problem("buffer.max_age = \"1s\""), StartsWith("1 buffer.max_age: must be"));
 }
 

@@ -7,6 +7,7 @@
 
 #include "buffer/frame_scanner.h"
 #include "buffer/ring_log.h"
+#include "buffer/segment_rewriter.h"
 #include "buffer/state_store.h"
 #include "daemon/rules_state.h"
 #include "rules/saved_state.h"
@@ -103,6 +104,17 @@ class SegmentSeeds {
     }
     buffer::write_segment_footer(header.identity, content, image.file.data() + kImageBytes - buffer::kBlockBytes);
     save(folder_ + "/" + to_string(stream) + "-sealed", pack_image(image, true));
+    rewrite(image, {header.identity, "log/sealed", "log/dense", kImageBytes, {content.first, content.end}, {}});
+  }
+  void rewrite(SegmentImage image, buffer::RewriteRequest request) {
+    disk_.set_content(request.path, image.file);
+    buffer::SegmentRewriter rewriter(disk_, *tags_, request);
+    while (!rewriter.run_slice()) {
+    }
+    check(rewriter.outcome() == buffer::RewriteOutcome::written, "a sealed segment can be rewritten");
+    image.file = disk_.content(request.dense_path);
+    image.file.resize(kImageBytes);
+    save(folder_ + "/" + to_string(image.stream) + "-dense", pack_image(image, false));
   }
 
   std::string folder_;

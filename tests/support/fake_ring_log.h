@@ -76,6 +76,8 @@ class FakeRingLog final : public buffer::RingLog {
   std::unique_ptr<buffer::LogJob> next_job(BootTime, bool) override { return nullptr; }
   bool finish(std::unique_ptr<buffer::LogJob>) override { return false; }
   std::optional<BootTime> next_deadline() const override { return std::nullopt; }
+  std::unique_ptr<buffer::RewriteJob> next_rewrite() override { return nullptr; }
+  void finish_rewrite(std::unique_ptr<buffer::RewriteJob>) override {}
   buffer::LogCounters counters() const override { return {}; }
 
  private:

@@ -124,7 +124,7 @@ Result<std::unique_ptr<File>> InMemoryFileSystem::open(const std::string& path, 
     if (!directories_.contains(parent_of(path)))
       return tidegate::fail(ErrorCode::invalid, path + ": no such directory");
     found = files_.emplace(path, std::make_shared<Node>()).first;
-    name_changes_.push_back({path, "", found->second});
+    name_changes_.push_back({path, "", found->second, false});
   }
   if (found == files_.end()) return tidegate::fail(ErrorCode::invalid, path + ": no such file");
   return std::make_unique<OpenFile>(*this, path, found->second, mode != OpenMode::read);
@@ -137,7 +137,20 @@ Result<void> InMemoryFileSystem::rename(const std::string& from, const std::stri
   if (found == files_.end()) return tidegate::fail(ErrorCode::invalid, from + ": no such file");
   files_[to] = found->second;
   files_.erase(from);
-  name_changes_.push_back({from, to, nullptr});
+  name_changes_.push_back({from, to, nullptr, false});
+  return {};
+}
+
+Result<void> InMemoryFileSystem::exchange(const std::string& one, const std::string& other) {
+  const std::lock_guard lock(mutex_);
+  if (auto allowed = step(Operation::exchange, one); !allowed) return allowed;
+  const auto first = files_.find(one);
+  const auto second = files_.find(other);
+  if (first == files_.end() || second == files_.end()) {
+    return tidegate::fail(ErrorCode::invalid, one + " or " + other + ": no such file");
+  }
+  std::swap(first->second, second->second);
+  name_changes_.push_back({one, other, nullptr, true});
   return {};
 }
 
@@ -145,7 +158,7 @@ Result<void> InMemoryFileSystem::remove(const std::string& path) {
   const std::lock_guard lock(mutex_);
   if (auto allowed = step(Operation::remove, path); !allowed) return allowed;
   if (files_.erase(path) == 0) return tidegate::fail(ErrorCode::invalid, path + ": no such file");
-  name_changes_.push_back({path, "", nullptr});
+  name_changes_.push_back({path, "", nullptr, false});
   return {};
 }
 

@@ -25,11 +25,12 @@ namespace tidegate::testing {
 /// A write is not: the thread that writes may not know yet what another thread's sync has met.
 class InMemoryFileSystem final : public FileSystem {
  public:
-  enum class Operation : std::uint8_t { open, read, write, sync, reserve, rename, remove, sync_directory };
+  enum class Operation : std::uint8_t { open, read, write, sync, reserve, rename, exchange, remove, sync_directory };
   static constexpr std::size_t kSectorBytes = 512;
 
   Result<std::unique_ptr<File>> open(const std::string& path, OpenMode mode) override;
   Result<void> rename(const std::string& from, const std::string& to) override;
+  Result<void> exchange(const std::string& one, const std::string& other) override;
   Result<void> remove(const std::string& path) override;
   Result<std::vector<std::string>> list(const std::string& directory) override;
   Result<void> make_directory(const std::string& path) override;
@@ -74,11 +75,12 @@ class InMemoryFileSystem final : public FileSystem {
     std::set<std::size_t> dirty;  // sectors
     bool failed = false;          // a sync of it, in this process
   };
-  /// A change of names that is not durable. `node` of a create only, `to` of a rename only.
+  /// A change of names that is not durable. `node` of a create only, `to` of a rename or an exchange.
   struct NameChange {
     std::string from;
     std::string to;
     std::shared_ptr<Node> node;
+    bool exchanges = false;
   };
   struct Failure {
     std::size_t skip = 0;

@@ -22,6 +22,11 @@ void InMemoryFileSystem::keep_name(const NameChange& change) {
   }
   const auto found = durable_names_.find(change.from);
   if (found == durable_names_.end()) return;
+  if (change.exchanges) {
+    const auto other = durable_names_.find(change.to);
+    if (other != durable_names_.end()) std::swap(found->second, other->second);
+    return;
+  }
   if (!change.to.empty()) durable_names_[change.to] = found->second;
   durable_names_.erase(change.from);
 }
