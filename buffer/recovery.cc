@@ -261,11 +261,12 @@ class StreamRecovery {
     quarantine_.copy(last.identity, **content, last.end_offset, last.end_offset + last.torn_bytes);
   }
 
-  // The newest segment's header and frames say it all. Where its header is lost, those before it are asked too.
+  // The header and the frames of the newest segment say it all. Where its header is lost, those before it are asked too;
+  // where it has no frame, as well: it may be one of before a power cut that the segment in front has grown up to.
   void take_marks_of_newest() {
     if (result_.segments.empty()) return;
     std::size_t first = result_.segments.size() - 1;
-    while (first > 0 && !result_.segments[first].header) --first;
+    while (first > 0 && !(result_.segments[first].header && !result_.segments[first].content.empty())) --first;
     for (; first < result_.segments.size(); ++first) take_marks(result_.marks, marks_of(result_.segments[first]));
   }
 

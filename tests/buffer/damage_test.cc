@@ -361,16 +361,6 @@ TEST_F(DamageTest, WritesADamagedHeaderAgainSoThatTheFileSpeaksForItself) {
   EXPECT_THAT(log_->recovery().findings, IsEmpty());
 }
 
-TEST_F(DamageTest, KeepsQueueMarksWhenTheNewestSegmentHasLostItsHeader) {
-  open();
-  append({reading("d/number", std::uint64_t{1})}, {{7, 100}});
-  while (segment_files().size() < 2) append_numbered(200);
-  append({reading("d/number", log_->end(Stream::readings).sequence)}, {{8, 5}});
-  disk_.flip_bit(segment_files().back(), 100);
-  kill_and_reopen();
-  EXPECT_THAT(log_->queue_marks(), ::testing::UnorderedElementsAre(QueueMark{7, 100}, QueueMark{8, 5}));
-}
-
 TEST_F(DamageTest, ForgetsAQueueMarkWithAnyRecordOfItsAppend) {
   options_.segment_bytes_max = 1 << 20;
   options_.size_max_bytes[0] = 16 << 20;

@@ -22,13 +22,12 @@ constexpr std::uint64_t kSeeds = 300;  // a part
 #else
 constexpr std::uint64_t kSeeds = 5000;
 #endif
-constexpr std::uint64_t kQueue = 7;
 
 class HaltTest : public LogFixture {
  protected:
   struct Record {
     std::string content;
-    std::uint64_t mark = 0;
+    QueueMark mark;
     bool is_durable = false;
     bool handed = false;  // to a consumer
   };
@@ -91,10 +90,10 @@ class HaltTest : public LogFixture {
       const std::string tag = "d" + std::to_string(below(3)) + "/t" + std::to_string(below(20));
       readings.push_back(reading(tag, any_value()));
       readings.back().time += std::chrono::milliseconds(below(1000));
-      made.push_back({content_of(tag, readings.back()), 0, false, false});
+      made.push_back({content_of(tag, readings.back()), {}, false, false});
     }
     std::vector<QueueMark> marks;
-    if (below(2) == 0) marks.push_back({kQueue, next_mark_});
+    if (below(2) == 0) marks.push_back({queue_id_, next_mark_});
     const Position end = log_->end(Stream::readings);
     const auto first = log_->append(readings, now(), marks);
     if (!first) {
@@ -104,7 +103,7 @@ class HaltTest : public LogFixture {
       }
       return;
     }
-    if (!marks.empty()) made.back().mark = next_mark_++;
+    if (!marks.empty()) made.back().mark = {queue_id_, next_mark_++};
     for (std::uint64_t i = 0; i < count; ++i) {
       add(Stream::readings, {first->epoch, first->sequence + i}, std::move(made[static_cast<std::size_t>(i)]));
     }
@@ -114,7 +113,7 @@ class HaltTest : public LogFixture {
   void append_documents(Stream stream) {
     const std::string document = R"({"n":)" + std::to_string(random_()) + "}";
     const auto first = log_->append(stream, std::vector<std::string>{document}, now());
-    if (first) add(stream, *first, {document, 0, false, false});
+    if (first) add(stream, *first, {document, {}, false, false});
     note_durable();
   }
 
@@ -191,7 +190,7 @@ class HaltTest : public LogFixture {
       present.push_back(record.at);
       auto known = all.find(record.at);
       if (known == all.end() && stream == Stream::events && parse_gap(content)) {
-        known = all.emplace(record.at, Record{content, 0, false, false}).first;
+        known = all.emplace(record.at, Record{content, {}, false, false}).first;
       }
       const auto [first, last] = perhaps_.equal_range(record.at);
       const auto perhaps = std::find_if(first, last, [&](const auto& one) { return one.second.content == content; });
@@ -234,9 +233,11 @@ class HaltTest : public LogFixture {
 
   void check_marks() {
     std::uint64_t expected = 0;
-    for (const auto& [at, record] : records(Stream::readings)) expected = std::max(expected, record.mark);
+    for (const auto& [at, record] : records(Stream::readings)) {
+      if (record.mark.queue_id == queue_id_) expected = std::max(expected, record.mark.position);
+    }
     std::uint64_t found = 0;
-    for (const QueueMark& mark : log_->queue_marks()) found = mark.queue_id == kQueue ? mark.position : found;
+    for (const QueueMark& mark : log_->queue_marks()) found = mark.queue_id == queue_id_ ? mark.position : found;
     ASSERT_EQ(found, expected) << "the queue's mark";
   }
 
@@ -260,7 +261,10 @@ class HaltTest : public LogFixture {
     }
     for (const Stream stream : kAllStreams) compare(stream, true);
     perhaps_.clear();
-    if (!cut) check_marks();  // the queue lies in memory and goes with the power
+    // The queue lies in memory and goes with the power; the next one has another id. A mark of the lost one may be left
+    // in the header of a segment though the frame before it, with the record, is not.
+    if (cut) ++queue_id_;
+    check_marks();
     note_durable();
   }
 
@@ -277,6 +281,7 @@ class HaltTest : public LogFixture {
     perhaps_.clear();
     gaps_.clear();
     passed_ = {};
+    queue_id_ = 7;
     next_mark_ = 1;
     database_lost_ = false;
     disk_halts_ = false;
@@ -321,6 +326,7 @@ class HaltTest : public LogFixture {
   std::multimap<Position, Record> perhaps_;  // readings of an append that the power cut interrupted
   std::vector<RecordedGap> gaps_;
   Position passed_;
+  std::uint64_t queue_id_ = 7;
   std::uint64_t next_mark_ = 1;
   bool database_lost_ = false;
   bool disk_halts_ = false;
