@@ -11,11 +11,12 @@ namespace {
 
 ErrorCode code_of(int result, int error_number) {
   if (error_number == ENOSPC || error_number == EDQUOT) return ErrorCode::full;
-  // What cannot be read is as good as damaged.
+  // What cannot be read is as good as damaged, unless it can the next time.
   if (result == SQLITE_IOERR_READ || result == SQLITE_IOERR_SHORT_READ) return ErrorCode::corrupt;
   switch (result & 0xff) {
     case SQLITE_FULL:
       return ErrorCode::full;
+    case SQLITE_ERROR:  // of our own statements: the tables are not what we made
     case SQLITE_CORRUPT:
     case SQLITE_NOTADB:
     case SQLITE_FORMAT:

@@ -15,6 +15,7 @@ namespace {
 
 constexpr std::uint64_t kSchemaVersion = 1;
 constexpr int kDamagedNamesTried = 1000;
+constexpr int kOpensTried = 8;
 
 // Small pages, because each save writes the pages it touches, once a second for years: with those of 4 KiB that was
 // more than the readings themselves. Of a database that exists the page size stays what it is.
@@ -325,12 +326,6 @@ Result<void> SqliteStateStore::put_counters(const std::map<std::string, std::uin
   return {};
 }
 
-// What is wrong with the tables is damage; that there is no room to read them is none.
-Error as_damage(Error error) {
-  if (error.code != ErrorCode::full) error.code = ErrorCode::corrupt;
-  return error;
-}
-
 // `corrupt` when the file cannot be used as it is.
 Result<std::unique_ptr<StateStore>> open_at(const std::string& path, std::optional<std::string> notice) {
   auto database = SqliteDatabase::open(path);
@@ -353,11 +348,9 @@ Result<std::unique_ptr<StateStore>> open_at(const std::string& path, std::option
   }
   Statements statements;
   // A file whose tables are not what we made is not ours to write into.
-  if (auto prepared = prepare_all(*database, statements); !prepared) {
-    return tl::unexpected(as_damage(prepared.error()));
-  }
+  if (auto prepared = prepare_all(*database, statements); !prepared) return tl::unexpected(prepared.error());
   auto store = std::make_unique<SqliteStateStore>(std::move(*database), std::move(statements), std::move(notice));
-  if (auto loaded = store->load(); !loaded) return tl::unexpected(as_damage(loaded.error()));
+  if (auto loaded = store->load(); !loaded) return tl::unexpected(loaded.error());
   return store;
 }
 
@@ -389,6 +382,10 @@ bool is_unusable(const std::string& path, const Error& error) {
 
 Result<std::unique_ptr<StateStore>> StateStore::open(const std::string& path) {
   auto opened = open_at(path, std::nullopt);
+  // A disk that fails to read once mostly reads the next time, and every cursor is in this file.
+  for (int i = 1; i < kOpensTried && !opened && opened.error().code != ErrorCode::full; ++i) {
+    opened = open_at(path, std::nullopt);
+  }
   if (opened || !is_unusable(path, opened.error())) return opened;
   auto aside = put_aside(path);
   if (!aside) return tl::unexpected(aside.error());

@@ -5,6 +5,7 @@
 
 #include <filesystem>
 
+#include "tests/buffer/failing_vfs.h"
 #include "tests/support/temporary_directory.h"
 
 namespace tidegate::buffer {
@@ -192,6 +193,23 @@ TEST_F(StateStoreTest, TakesAWriteAheadLogWholeOrNotAtAll) {
       store_.reset();
     }
   }
+}
+
+TEST_F(StateStoreTest, ReadsAgainWhatCouldNotBeRead) {
+  open();
+  save(example());
+  store_.reset();
+  {
+    const FailingVfs disk(3);
+    open();
+    expect_same(load(), example());
+    EXPECT_FALSE(store_->notice());
+    store_.reset();
+  }
+  const FailingVfs disk(8);
+  open();
+  EXPECT_THAT(store_->notice().value_or(""), HasSubstr("moved to")) << "it always starts";
+  store_.reset();
 }
 
 TEST_F(StateStoreTest, GivesEveryDamagedFileANameOfItsOwn) {
