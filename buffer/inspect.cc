@@ -3,8 +3,10 @@
 #include <spdlog/fmt/fmt.h>
 
 #include <algorithm>
+#include <map>
 
 #include "buffer/disk_reader.h"
+#include "buffer/recorded_gaps.h"
 #include "buffer/segment_file.h"
 
 namespace tidegate::buffer {
@@ -60,7 +62,14 @@ Result<std::vector<InspectedStream>> inspect_streams(FileSystem& files, const st
   for (const Stream stream : kAllStreams) {
     auto found = list_stream(files, log_directory, stream);
     if (!found && stream == Stream::readings) return tl::unexpected(found.error());
-    if (found) listed.push_back(std::move(*found));
+    if (!found) {
+      StreamFiles none;
+      none.stream = stream;
+      none.directory = stream_directory(log_directory, stream);
+      none.unreadable.push_back(found.error().message);
+      found = std::move(none);
+    }
+    listed.push_back(std::move(*found));
   }
   const LogId log_id = newest_log_id(listed);
   std::vector<InspectedStream> streams;
@@ -100,6 +109,48 @@ LogSnapshot snapshot_of(const InspectedStream& stream, const std::string& log_di
   return snapshot;
 }
 
+std::string lost(const SequenceRange& range) {
+  return fmt::format("sequences {} to {} lost", range.first, range.end - 1);
+}
+
+/// Sequences of one stream that are missing, as `events` records it.
+struct Recorded {
+  std::vector<SequenceRange> all;      // rising
+  std::vector<SequenceRange> dropped;  // on purpose, so that no frame was ever written; rising
+};
+
+std::map<Stream, Recorded> recorded_gaps(FileSystem& files, const std::vector<InspectedStream>& streams,
+                                         const std::string& log_directory) {
+  std::map<Stream, Recorded> recorded;
+  for (const InspectedStream& one : streams) {
+    if (one.files.stream != Stream::events) continue;
+    const auto gaps = read_recorded_gaps(files, snapshot_of(one, log_directory), {});
+    for (const RecordedGap& gap : gaps.value_or(std::vector<RecordedGap>{})) {
+      recorded[gap.stream].all.push_back(gap.range);
+      if (gap.is_drop()) recorded[gap.stream].dropped.push_back(gap.range);
+    }
+  }
+  const auto by_first = [](const SequenceRange& a, const SequenceRange& b) { return a.first < b.first; };
+  for (auto& [stream, ranges] : recorded) {
+    std::sort(ranges.all.begin(), ranges.all.end(), by_first);
+    std::sort(ranges.dropped.begin(), ranges.dropped.end(), by_first);
+  }
+  return recorded;
+}
+
+/// What is missing between a segment and the one in front of it, such as a file that somebody removed.
+void check_front(const LogSnapshot& whole, const Recorded& recorded, const LoadedSegment& segment,
+                 SegmentSummary& summary) {
+  for (std::size_t i = 1; i < whole.segments.size(); ++i) {
+    if (whole.segments[i].number != segment.identity.number) continue;
+    const SequenceRange between{whole.segments[i - 1].end, whole.segments[i].first};
+    if (between.empty()) return;
+    for (const SequenceRange& range : without(between, recorded.all)) {
+      summary.damage.push_back(lost(range) + " in front of this segment, and no gap record says so");
+    }
+  }
+}
+
 /// Reads everything of one segment, bodies included, and notes where that fails.
 void verify_bodies(FileSystem& files, const LogSnapshot& whole, const LoadedSegment& segment, SegmentSummary& summary) {
   LogSnapshot one = whole;
@@ -120,12 +171,12 @@ void verify_bodies(FileSystem& files, const LogSnapshot& whole, const LoadedSegm
   const std::string prefix = segment.path + ": ";
   for (const Damage& damage : reports->take()) {
     const std::string where = damage.text.starts_with(prefix) ? damage.text.substr(prefix.size()) : damage.text;
-    summary.damage.push_back(fmt::format("{}, sequences {} to {} lost", where, damage.lost.first, damage.lost.end - 1));
+    summary.damage.push_back(where + ", " + lost(damage.lost));
   }
 }
 
 SegmentSummary summarize(FileSystem& files, const LogSnapshot& whole, const SegmentFile& file,
-                         const LoadedSegment& segment) {
+                         const LoadedSegment& segment, const Recorded& recorded) {
   const SegmentContent& content = segment.content;
   SegmentSummary summary = summary_of(file, segment.identity.stream, "");
   summary.bytes_used = segment.end_offset;
@@ -135,10 +186,10 @@ SegmentSummary summarize(FileSystem& files, const LogSnapshot& whole, const Segm
   summary.time_from = content.wall_from;
   summary.time_to = content.wall_to;
   if (!segment.header) summary.damage.push_back("offset 0: the segment header is damaged");
-  if (segment.front) {
-    summary.damage.push_back(fmt::format("{}, sequences {} to {} lost", segment.front->text, segment.front->lost.first,
-                                         segment.front->lost.end - 1));
+  if (segment.front && !without(segment.front->lost, recorded.dropped).empty()) {
+    summary.damage.push_back(segment.front->text + ", " + lost(segment.front->lost));
   }
+  check_front(whole, recorded, segment, summary);
   verify_bodies(files, whole, segment, summary);
   return summary;
 }
@@ -147,15 +198,15 @@ SegmentSummary summarize(FileSystem& files, const LogSnapshot& whole, const Segm
 // frame nothing is left to be torn.
 void check_tail(FileSystem& files, const SegmentFile& file, const LoadedSegment& segment, SegmentSummary& summary) {
   if (segment.tail && segment.tail->bytes > 0) {
-    summary.damage.push_back(fmt::format("offset {}: {}, sequences {} to {} lost", segment.tail->offset,
-                                         segment.tail->text, segment.tail->first, segment.tail->end - 1));
+    summary.damage.push_back(fmt::format("offset {}: {}, {}", segment.tail->offset, segment.tail->text,
+                                         lost({segment.tail->first, segment.tail->end})));
   }
   const auto content = files.open(file.path, OpenMode::read);
   if (!content) return;
   const LoadedSegment sealed = load_segment(file, **content, segment.identity);
   if (!sealed.sealed || sealed.content.end <= segment.content.end || (segment.tail && segment.tail->bytes > 0)) return;
-  summary.damage.push_back(fmt::format("offset {}: no frame where one should be, sequences {} to {} lost",
-                                       segment.end_offset, segment.content.end, sealed.content.end - 1));
+  summary.damage.push_back(fmt::format("offset {}: no frame where one should be, {}", segment.end_offset,
+                                       lost({segment.content.end, sealed.content.end})));
 }
 
 // A time that nothing was taken in at or after is behind everything.
@@ -193,12 +244,16 @@ Result<std::vector<SegmentSummary>> inspect_log(FileSystem& files, const std::st
   auto streams = inspect_streams(files, log_directory);
   if (!streams) return tl::unexpected(streams.error());
   std::vector<SegmentSummary> summaries;
+  const std::map<Stream, Recorded> gaps = recorded_gaps(files, *streams, log_directory);
   for (const InspectedStream& stream : *streams) {
-    const LogSnapshot whole = snapshot_of(stream, log_directory);
+    LogSnapshot whole = snapshot_of(stream, log_directory);
+    const auto known = gaps.find(stream.files.stream);
+    const Recorded recorded = known == gaps.end() ? Recorded{} : known->second;
+    whole.missing = recorded.dropped;
     for (const LoadedSegment& segment : stream.segments) {
       const auto file = std::find_if(stream.files.segments.begin(), stream.files.segments.end(),
                                      [&](const SegmentFile& one) { return one.path == segment.path; });
-      SegmentSummary summary = summarize(files, whole, *file, segment);
+      SegmentSummary summary = summarize(files, whole, *file, segment, recorded);
       check_tail(files, *file, segment, summary);
       summaries.push_back(std::move(summary));
     }

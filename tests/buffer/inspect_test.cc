@@ -119,6 +119,49 @@ TEST_F(InspectTest, NamesADamagedHeaderAndAForeignFile) {
   EXPECT_THAT(summaries[3].damage, Contains(HasSubstr("not a segment of this log")));
 }
 
+TEST_F(InspectTest, NamesWhatIsMissingBetweenSegmentsUnlessAGapRecordSaysSo) {
+  write_three_segments();
+  const auto whole = inspect();
+  ASSERT_TRUE(disk_.remove(segment_files()[1]));
+  const auto summaries = inspect();
+  ASSERT_EQ(summaries[1].damage.size(), 1U);
+  EXPECT_THAT(summaries[1].damage[0],
+              HasSubstr("sequences " + std::to_string(whole[1].first.sequence) + " to " +
+                        std::to_string(whole[1].end.sequence - 1) + " lost in front of this segment"));
+  open();
+  sync();
+  for (const SegmentSummary& summary : inspect()) EXPECT_THAT(summary.damage, IsEmpty()) << "it is recorded now";
+}
+
+TEST_F(InspectTest, TakesWhatWasDroppedOnPurposeForNoDamage) {
+  options_.when_full = WhenFull::drop_newest;
+  options_.size_max_bytes[0] = 2 * kSegment;
+  open();
+  while (log_->dropped() == 0) append_numbered(50);
+  log_->set_passed(Stream::readings, log_->end(Stream::readings));
+  append_numbered(5);
+  sync();
+  sync();
+  for (const SegmentSummary& summary : inspect()) EXPECT_THAT(summary.damage, IsEmpty()) << summary.file;
+}
+
+TEST_F(InspectTest, NamesAStreamThatCannotBeListed) {
+  write_three_segments();
+  testing::InMemoryFileSystem other;
+  for (const char* directory : {"data", "data/log", "data/log/readings", "data/log/events"}) {
+    ASSERT_TRUE(other.make_directory(directory));
+  }
+  for (const std::string& path : disk_.paths()) {
+    if (path.find("alarms") == std::string::npos) other.set_content(path, disk_.content(path));
+  }
+  const auto summaries = inspect_log(other, "data/log");
+  ASSERT_TRUE(summaries);
+  const auto found = std::find_if(summaries->begin(), summaries->end(),
+                                  [](const SegmentSummary& one) { return one.stream == Stream::alarms; });
+  ASSERT_NE(found, summaries->end());
+  EXPECT_THAT(found->damage, Contains(HasSubstr("alarms: no such directory")));
+}
+
 TEST_F(InspectTest, SaysWhenThereIsNoLog) {
   const auto summaries = inspect_log(disk_, "data/nowhere");
   ASSERT_FALSE(summaries);
