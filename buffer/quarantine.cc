@@ -23,17 +23,20 @@ bool copy_range(const File& from, std::uint64_t begin, std::uint64_t end, File& 
 
 }  // namespace
 
-bool Quarantine::copy(const SegmentIdentity& segment, const File& content, std::uint64_t from, std::uint64_t to) {
+Copied Quarantine::copy(const SegmentIdentity& segment, const File& content, std::uint64_t from, std::uint64_t to) {
   const std::string directory = directory_ + "/quarantine";
-  if (to <= from || to - from > kQuarantineBytesMax || !files_.make_directory(directory)) return false;
+  to = std::min(to, from + kQuarantineBytesMax);
+  if (to <= from || !files_.make_directory(directory)) return Copied::failed;
   // The number comes first, so that names sort by age.
   const std::string name = fmt::format("{:020}-{}-{:010}.damaged", segment.number, to_string(segment.stream), from);
   const auto present = files_.list(directory);
-  if (!present || std::find(present->begin(), present->end(), name) != present->end()) return false;
+  if (!present) return Copied::failed;
+  if (std::find(present->begin(), present->end(), name) != present->end()) return Copied::before;
   make_room(to - from);
-  auto copy = files_.open(directory + "/" + name, OpenMode::create);
-  if (copy) copy_range(content, from, to, **copy);
-  return copy.has_value();
+  const auto copy = files_.open(directory + "/" + name, OpenMode::create);
+  if (copy && copy_range(content, from, to, **copy)) return Copied::now;
+  if (copy) (void)files_.remove(directory + "/" + name);  // a part would pass for all of it the next time
+  return Copied::failed;
 }
 
 void Quarantine::make_room(std::uint64_t bytes) {

@@ -61,6 +61,7 @@ class StreamRecovery {
         drops_(drops),
         report_(report) {
     result_.stream = found.stream;
+    result_.next_number = found.next_number;
   }
 
   RecoveredStream run(const LogState& known) {
@@ -87,7 +88,6 @@ class StreamRecovery {
   }
 
   void take(const SegmentFile& file) {
-    result_.next_number = std::max(result_.next_number, file.number + 1);
     const auto content = files_.open(file.path, OpenMode::read);
     if (!content) return finding(content.error().message + ": left alone");
     const SegmentIdentity identity{log_id_, found_.stream, file.number};
@@ -118,11 +118,10 @@ class StreamRecovery {
     if (segment.front) holes.push_back(*segment.front);
     for (const Hole& hole : holes) {
       if (without(hole.lost, drops_.all(found_.stream)).empty()) continue;
-      const bool is_new = quarantine_.copy(identity, content, hole.offset, hole.end_offset);
-      if (is_new) {
-        finding(
-            fmt::format("{}: {}, sequences {} to {} lost", file.path, hole.text, hole.lost.first, hole.lost.end - 1));
-      }
+      const Copied copied = quarantine_.copy(identity, content, hole.offset, hole.end_offset);
+      if (copied == Copied::before) continue;
+      finding(fmt::format("{}: {}, sequences {} to {} lost{}", file.path, hole.text, hole.lost.first, hole.lost.end - 1,
+                          copied == Copied::failed ? "; what is there could not be copied to quarantine" : ""));
     }
     result_.segments.push_back(std::move(segment));
   }
@@ -199,11 +198,12 @@ class StreamRecovery {
       SegmentContent& content = segment.content;
       if (end == 0) end = std::min(segment.declared_first(), content.first);
       if (content.first > end) {
+        lose({end, content.first}, before, content.empty() ? before : content.wall_from);
+      }
+      for (const SequenceRange& range : content.missing) lose(range, content.wall_from, content.wall_to);
+      if (content.first > end) {
         content.missing.insert(content.missing.begin(), {end, content.first});
         content.first = end;
-      }
-      for (const SequenceRange& range : content.missing) {
-        lose(range, content.empty() ? before : content.wall_from, content.wall_to);
       }
       if (content.empty()) content.end = std::max(content.end, end);
       end = content.end;
@@ -261,8 +261,8 @@ class StreamRecovery {
     quarantine_.copy(last.identity, **content, last.end_offset, last.end_offset + last.torn_bytes);
   }
 
-  // The header and the frames of the newest segment say it all. Where its header is lost, those before it are asked too;
-  // where it has no frame, as well: it may be one of before a power cut that the segment in front has grown up to.
+  // The header and the frames of the newest segment say it all. Where its header is lost, those before it are asked
+  // too; where it has no frame, as well: it may be one of before a power cut that the segment in front has grown up to.
   void take_marks_of_newest() {
     if (result_.segments.empty()) return;
     std::size_t first = result_.segments.size() - 1;

@@ -13,6 +13,8 @@ namespace {
 
 // How far behind the last frame a torn write is looked for.
 constexpr std::size_t kTornBytesMax = 2 * kFrameBodyMax;
+// Files with higher numbers are none that a log has begun, which counts from 1.
+constexpr std::uint64_t kNumbersMax = 1ULL << 62;
 // Where the first frames of a segment are, if it has any.
 constexpr std::uint64_t kFirstFramesMax = kFrameBodyMax + 64 * 1024;
 
@@ -79,7 +81,9 @@ std::string stream_directory(const std::string& log_directory, Stream stream) {
 }
 
 Result<StreamFiles> list_stream(FileSystem& files, const std::string& log_directory, Stream stream) {
-  StreamFiles found{stream, stream_directory(log_directory, stream), {}, {}, {}, {}};
+  StreamFiles found;
+  found.stream = stream;
+  found.directory = stream_directory(log_directory, stream);
   auto names = files.list(found.directory);
   if (!names) return tl::unexpected(names.error());
   std::sort(names->begin(), names->end());
@@ -91,6 +95,7 @@ Result<StreamFiles> list_stream(FileSystem& files, const std::string& log_direct
       if (!rewritten) found.unknown.push_back(name);
       continue;
     }
+    if (*number < kNumbersMax) found.next_number = std::max(found.next_number, *number + 1);
     SegmentFile file{*number, found.directory + "/" + name, 0, {}};
     std::array<std::byte, kBlockBytes> block;
     const auto content = files.open(file.path, OpenMode::read);

@@ -26,6 +26,7 @@ struct StreamFiles {
   std::vector<std::uint64_t> rewritten;  // numbers of segments of which a file with a dense name is left
   std::vector<std::string> unknown;      // names that are none of ours
   std::vector<std::string> unreadable;   // what open or read said
+  std::uint64_t next_number = 1;         // behind all names, also of files that cannot be read
 };
 
 std::string stream_directory(const std::string& log_directory, Stream stream);
