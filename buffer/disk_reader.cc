@@ -97,7 +97,7 @@ Result<bool> LogReader::open(const SegmentRef& segment) {
   place_->path = snapshot_.directory + "/" + segment_name(segment.number);
   auto file = files_.open(place_->path, OpenMode::read);
   if (file) place_->file = std::move(*file);
-  const bool may_pass = !file && file.error().code != ErrorCode::invalid;  // no descriptors left, say
+  const bool may_pass = !file && file.error().code != ErrorCode::not_found && file.error().code != ErrorCode::invalid;
   if (!file || was_recycled()) {
     place_.reset();
     if (may_pass) return tl::unexpected(file.error());

@@ -17,10 +17,9 @@ constexpr std::uint64_t kPathShare = 16;
 
 }  // namespace
 
-FrameBuilder::FrameBuilder(const TagRegistry& registry, Stream stream, BootId boot_id, std::uint64_t segment_bytes)
+FrameBuilder::FrameBuilder(const TagRegistry& registry, Stream stream, std::uint64_t segment_bytes)
     : registry_(registry),
       stream_(stream),
-      boot_id_(boot_id),
       body_max_(std::min<std::size_t>(kFrameBodyMax, static_cast<std::size_t>(segment_bytes) - 2 * kBlockBytes -
                                                          kFrameHeaderBytes - kFrameAlignment)),
       section_bytes_(std::max(kSectionBytesMin, segment_bytes / kSectionsPerSegment)),
@@ -35,8 +34,9 @@ std::size_t FrameBuilder::build(const FrameRun& run, const FramePlace& place) {
   out_.clear();
   frames_.clear();
   sections_ = 0;
-  // Sections also say where epochs begin.
+  // Sections also say where epochs begin, and which start of the machine their times count from.
   if (std::exchange(epoch_, run.epoch) != run.epoch) restart_section();
+  if (std::exchange(boot_id_, run.boot_id) != run.boot_id) restart_section();
   std::size_t done = 0;
   while (done < run.records.size()) {
     const std::size_t count = build_one(run, done, place);
@@ -85,7 +85,7 @@ std::size_t FrameBuilder::build_one(const FrameRun& run, std::size_t done, const
   header.body_crc = crc32c({frame + kFrameHeaderBytes, header.body_bytes}, place.seed);
   write_frame_header(header, place.seed, frame);
   dictionary_.end_frame((offset + header.frame_bytes() - 1) / kBlockBytes);
-  frames_.push_back({header, offset, at, dictionary_.tags()});
+  frames_.push_back({header, offset, at, run.boot_id, dictionary_.tags()});
   return count;
 }
 

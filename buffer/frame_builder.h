@@ -31,6 +31,7 @@ struct FrameRun {
   std::uint64_t first = 0;
   std::uint32_t epoch = 0;
   FrameTimes times;
+  BootId boot_id{};                  // of the start of the machine that `times` counts from
   std::span<const QueueMark> marks;  // stored in the frame with the last record
 };
 
@@ -46,13 +47,14 @@ struct BuiltFrame {
   FrameHeader header;
   std::uint64_t offset = 0;  // in the segment
   std::size_t at = 0;        // in bytes()
+  BootId boot_id{};
   std::shared_ptr<const std::vector<TagId>> tags;
 };
 
 /// Turns records into frames, ready to be written at one place. Knows the tag dictionary of the section under way.
 class FrameBuilder {
  public:
-  FrameBuilder(const TagRegistry& registry, Stream stream, BootId boot_id, std::uint64_t segment_bytes);
+  FrameBuilder(const TagRegistry& registry, Stream stream, std::uint64_t segment_bytes);
 
   /// The next frame begins a section: in a new segment, after a restart, and whenever built frames were not written.
   void restart_section() { restart_ = true; }
@@ -73,13 +75,13 @@ class FrameBuilder {
 
   const TagRegistry& registry_;
   Stream stream_;
-  BootId boot_id_;
   std::size_t body_max_;
   std::uint64_t section_bytes_;
   ReadingsEncoder encoder_;
   TagDictionary dictionary_;
   bool restart_ = true;
   std::uint32_t epoch_ = 0;
+  BootId boot_id_{};
   std::uint64_t section_offset_ = 0;
   std::uint64_t section_ = 0;  // sequence of its first record
   std::size_t sections_ = 0;   // begun in this build

@@ -28,10 +28,11 @@ std::byte* MemoryTail::place(std::size_t bytes) {
   return at;
 }
 
-void MemoryTail::push(const FrameHeader& header, ByteSpan body, std::shared_ptr<const std::vector<TagId>> tags) {
+void MemoryTail::push(const FrameHeader& header, const BootId& boot_id, ByteSpan body,
+                      std::shared_ptr<const std::vector<TagId>> tags) {
   std::byte* at = place(body.size());
   if (!body.empty()) std::memcpy(at, body.data(), body.size());
-  frames_.push_back({header, at, std::move(tags)});
+  frames_.push_back({header, boot_id, at, std::move(tags)});
   bytes_ += cost(frames_.back());
 }
 

@@ -11,9 +11,10 @@
 
 namespace tidegate::buffer {
 
-/// One frame as it was written, with what its tag numbers mean.
+/// One frame as it was written, with what its section says of it.
 struct MemoryFrame {
   FrameHeader header;
+  BootId boot_id{};
   const std::byte* body = nullptr;
   std::shared_ptr<const std::vector<TagId>> tags;
 
@@ -24,7 +25,8 @@ struct MemoryFrame {
 /// Frames are of consecutive sequences.
 class MemoryTail {
  public:
-  void push(const FrameHeader& header, ByteSpan body, std::shared_ptr<const std::vector<TagId>> tags);
+  void push(const FrameHeader& header, const BootId& boot_id, ByteSpan body,
+            std::shared_ptr<const std::vector<TagId>> tags);
   /// Drops the oldest frames that end at or before `durable` while more than `bytes_max` are held.
   void shrink(std::size_t bytes_max, std::uint64_t durable);
   /// Drops the frames from `sequence` on.

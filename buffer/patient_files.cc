@@ -8,7 +8,10 @@ constexpr int kTries = 8;
 template <class Operation>
 auto patiently(Operation operation) {
   auto done = operation();
-  for (int i = 1; i < kTries && !done && done.error().code != ErrorCode::invalid; ++i) done = operation();
+  const auto may_pass = [&] {
+    return done.error().code != ErrorCode::invalid && done.error().code != ErrorCode::not_found;
+  };
+  for (int i = 1; i < kTries && !done && may_pass(); ++i) done = operation();
   return done;
 }
 

@@ -28,7 +28,7 @@ StreamLog::StreamLog(Shared& shared, RecoveredStream recovered, Position known_d
       stream_(recovered.stream),
       directory_(stream_directory(shared.options.directory, recovered.stream)),
       segment_bytes_(segment_bytes_of(shared.options, recovered.stream)),
-      builder_(shared.tags, recovered.stream, shared.boot_id, segment_bytes_),
+      builder_(shared.tags, recovered.stream, segment_bytes_),
       next_number_(recovered.next_number),
       epochs_(std::move(recovered.epochs)),
       next_(recovered.next_sequence),
@@ -47,14 +47,20 @@ StreamLog::StreamLog(Shared& shared, RecoveredStream recovered, Position known_d
   epochs_.forget_before(oldest_sequence());
 }
 
+// What its file has when it is full; the footer is looked for at the end of that.
+std::uint64_t StreamLog::whole_bytes(const LoadedSegment& segment) const {
+  if (segment.header) return segment.header->segment_bytes;
+  return segment.sealed ? segment.file_bytes : std::max(segment.file_bytes, segment_bytes_);
+}
+
 void StreamLog::take_segments(RecoveredStream& recovered) {
   for (LoadedSegment& segment : recovered.segments) {
     const bool is_newest = &segment == &recovered.segments.back();
     const bool restored = !segment.header && restore_header(segment, is_newest ? marks_ : std::vector<QueueMark>());
     const ByteRange again = undurable_part(segment);
-    Stored stored{segment.identity.number, segment.file_bytes, 0, std::move(segment.content)};
+    Stored stored{segment.identity.number, whole_bytes(segment), 0, std::move(segment.content)};
     if (segment.sealed) {
-      stored.footer_at = (segment.header ? segment.header->segment_bytes : segment.file_bytes) - kBlockBytes;
+      stored.footer_at = stored.bytes - kBlockBytes;
       stored.content.sections = {};
     }
     if (segment.header) {
@@ -139,7 +145,7 @@ bool StreamLog::restore_header(const LoadedSegment& segment, const std::vector<Q
   header.identity = segment.identity;
   header.first = segment.content.first;
   header.epoch = segment.content.sections.empty() ? segment.content.last_epoch : segment.content.sections.front().epoch;
-  header.segment_bytes = segment.sealed ? segment.file_bytes : std::max(segment.file_bytes, segment_bytes_);
+  header.segment_bytes = whole_bytes(segment);
   header.boot_id = shared_.boot_id;
   header.times = {segment.content.wall_from, {}, ClockQuality::unsynced};
   header.recycled = true;  // it may be
@@ -187,12 +193,24 @@ void StreamLog::add_missing(SequenceRange range) {
   }
 }
 
+// With the times of the segments that it lies in.
+Loss StreamLog::damage_in(SequenceRange range) const {
+  Loss loss{range, "corruption", {}, {}};
+  for (const Stored& segment : segments_) {
+    const SegmentContent& content = segment.content;
+    if (content.end <= range.first || content.first >= range.end) continue;
+    if (loss.from == WallTime{}) loss.from = content.wall_from;
+    loss.to = content.wall_to;
+  }
+  return loss;
+}
+
 bool StreamLog::add_damage(SequenceRange range) {
   range.first = std::max(range.first, oldest_sequence());
   range.end = std::min(range.end, next_);
   if (range.empty()) return false;
   const auto unknown = without(range, missing_);
-  for (const SequenceRange& part : unknown) losses_.push_back({part, "corruption", {}, {}});
+  for (const SequenceRange& part : unknown) losses_.push_back(damage_in(part));
   add_missing(range);
   return !unknown.empty();
 }
@@ -252,12 +270,12 @@ std::shared_ptr<const RecordBatch> StreamLog::decode_memory(std::uint64_t sequen
     return nullptr;
   for (++index; index < tail_.size(); ++index) {
     const MemoryFrame& next = tail_[index];
-    if (!same_moment(tail_[index - 1].header, next.header)) break;
+    if (next.boot_id != first.boot_id || !same_moment(tail_[index - 1].header, next.header)) break;
     if (batch->size() + next.header.count > kBatchRecordsMax) break;
     if (decoder_.append(next.header, next.body_span(), *next.tags, *batch) != DecodeStatus::ok) return nullptr;
   }
   trim_front(*batch, sequence);
-  batch->boot_id = shared_.boot_id;
+  batch->boot_id = first.boot_id;
   return batch;
 }
 

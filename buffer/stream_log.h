@@ -158,12 +158,27 @@ class StreamLog {
     bool is_full = false;
     ByteRange again{};
   };
+  /// What an attempt to write the tail anew changes, as it was before.
+  struct BeforeReplacement {
+    std::deque<Stored> segments;
+    std::vector<Condemned> condemned;
+    std::vector<SequenceRange> missing;
+    std::vector<Loss> losses;
+    EpochTable epochs;
+    std::vector<Unsynced> unsynced;
+    bool unsynced_active = false;
+    ByteRange active_again{};
+    std::optional<Active> active;
+    MemoryTail tail;
+  };
 
   // stream_log.cc
   std::string path(std::uint64_t number) const;
   std::string path(const Condemned& one) const;
   std::uint64_t missing_in(SequenceRange range) const;
   void add_missing(SequenceRange range);
+  Loss damage_in(SequenceRange range) const;
+  std::uint64_t whole_bytes(const LoadedSegment& segment) const;
   void take_segments(RecoveredStream& recovered);
   void take_spares(RecoveredStream& recovered);
   bool restore_header(const LoadedSegment& segment, const std::vector<QueueMark>& marks) const;
@@ -179,6 +194,7 @@ class StreamLog {
   void withdraw(std::uint64_t first, const Error& why);
   void shrink_tail();
   Result<void> write_run(FrameRun run);
+  Error no_room_in_empty_segment(const FrameRun& run) const;
   Result<void> write_built();
   void commit_built();
   Result<void> make_room(std::uint64_t bytes);
@@ -188,6 +204,8 @@ class StreamLog {
   void mark_unsynced();
   void fail_tail(const Error& why);
   bool replace_tail();
+  BeforeReplacement take_for_replacement();
+  void restore(BeforeReplacement before);
   void cut_tail(std::uint64_t from, std::uint64_t end);
   Result<void> write_again(std::uint64_t from, std::uint64_t end, LogReader& reader, const MemoryTail& memory);
   Result<void> write_batch(const RecordBatch& batch);

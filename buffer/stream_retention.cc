@@ -247,8 +247,7 @@ void StreamLog::finish_task(SegmentTask& task) {
   if (task.error) {
     tasks_at_ = shared_.clock.boot_now() + kTasksAgainAfter;
     if (makes && task.error->code == ErrorCode::full) lower_capacity();
-    // A file that is not there needs no removing.
-    const bool present = task.kind != SegmentTask::Kind::create && task.error->code != ErrorCode::invalid;
+    const bool present = task.kind != SegmentTask::Kind::create && task.error->code != ErrorCode::not_found;
     if (present) condemned_.push_back({task.number, task.bytes, {}, stream_, 0, false, task.is_dense_name});
     return;
   }

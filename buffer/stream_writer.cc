@@ -19,6 +19,12 @@ constexpr std::uint64_t kReserveStep = 256 * 1024;
 constexpr auto kReplaceAgainAfter = std::chrono::seconds(1);
 constexpr int kNumbersTried = 16;
 
+// The records were checked: what a file says of itself is never their fault, and they are to be offered again.
+Error passing(Error why) {
+  if (why.code != ErrorCode::full) why.code = ErrorCode::retry;
+  return why;
+}
+
 }  // namespace
 
 Result<void> StreamLog::check(const Records& records, std::span<const QueueMark> marks) const {
@@ -44,13 +50,14 @@ Result<Position> StreamLog::append(const Records& records, const FrameTimes& tim
   if (drops_now()) return drop(records, times, marks);
   const std::uint64_t first = next_;
   if (records.size() > 0) {
-    auto written = write_run({records, first, shared_.epoch, coarse(times), marks});
+    auto written = write_run({records, first, shared_.epoch, coarse(times), shared_.boot_id, marks});
     refuses_ = std::exchange(found_full_, false);
     if (!written) {
       withdraw(first, written.error());
       const bool drops = refuses_ && !failure_ && shared_.options.when_full == WhenFull::drop_newest;
       if (drops) return drop(records, times, marks);
-      return tl::unexpected(written.error());
+      return tl::unexpected(written.error().code == ErrorCode::give_up_item ? written.error()
+                                                                            : passing(written.error()));
     }
   }
   take_marks(marks_, marks);
@@ -89,7 +96,7 @@ Result<void> StreamLog::write_run(FrameRun run) {
       if (auto rolled = roll(run.first, run.times); !rolled) return rolled;
       continue;
     }
-    if (built == 0) return fail(ErrorCode::invalid, "a record does not fit into an empty segment");
+    if (built == 0) return tl::unexpected(no_room_in_empty_segment(run));
     auto written = write_built();
     if (!written && written.error().code == ErrorCode::full && spare_ && !file_failed_) {
       // The file cannot grow any more, but the next one is there.
@@ -101,6 +108,12 @@ Result<void> StreamLog::write_run(FrameRun run) {
     run.first += built;
   }
   return {};
+}
+
+// Cannot be: each record was checked to fit.
+Error StreamLog::no_room_in_empty_segment(const FrameRun& run) const {
+  return {ErrorCode::give_up_item, fmt::format("stream {}: record {} does not fit into an empty segment of {} bytes",
+                                               to_string(stream_), run.first, segment_bytes_)};
 }
 
 Result<void> StreamLog::write_built() {
@@ -116,7 +129,7 @@ Result<void> StreamLog::write_built() {
 void StreamLog::commit_built() {
   for (const BuiltFrame& frame : builder_.frames()) {
     segments_.back().content.add(frame.header, frame.offset);
-    tail_.push(frame.header, builder_.body(frame), frame.tags);
+    tail_.push(frame.header, frame.boot_id, builder_.body(frame), frame.tags);
   }
   active_->offset += builder_.bytes().size();
   next_ = segments_.back().content.end;
@@ -216,8 +229,7 @@ void StreamLog::seal_active() {
 }
 
 void StreamLog::fail_tail(const Error& why) {
-  failure_ = why;
-  if (failure_->code == ErrorCode::invalid) failure_->code = ErrorCode::retry;
+  failure_ = passing(why);
   if (replace_tail()) {
     failure_.reset();
   } else {
@@ -236,39 +248,60 @@ bool StreamLog::replace_tail() {
   const std::uint64_t from = durable_;
   const std::uint64_t end = next_;
   LogReader reader(shared_.files, shared_.tags, snapshot(), nullptr);
-  auto old_segments = segments_;
-  auto old_condemned = condemned_;
-  auto old_unsynced = std::exchange(unsynced_, {});
-  const bool old_unsynced_active = std::exchange(unsynced_active_, false);
-  const ByteRange old_again = std::exchange(active_again_, {});
-  auto old_active = std::exchange(active_, std::nullopt);
-  MemoryTail old_tail = std::exchange(tail_, MemoryTail());
-  const std::uint64_t old_newest = segments_.empty() ? 0 : segments_.back().number;
+  BeforeReplacement before = take_for_replacement();
   cut_tail(from, end);
   next_ = from;
   rewrites_to_ = end;
-  const auto written = write_again(from, end, reader, old_tail);
+  const auto written = write_again(from, end, reader, before.tail);
   rewrites_to_ = 0;
   if (written) {
     decoded_.clear();
     return true;
   }
-  failure_ = written.error();
+  failure_ = passing(written.error());
   file_failed_ = false;
-  for (const Stored& segment : segments_) {
-    if (segment.number <= old_newest || shared_.files.remove(path(segment.number))) continue;
-    old_condemned.push_back({segment.number, segment.bytes, {}, stream_, 0});
-  }
-  segments_ = std::move(old_segments);
-  condemned_ = std::move(old_condemned);
-  unsynced_ = std::move(old_unsynced);
-  unsynced_active_ = old_unsynced_active;
-  active_again_ = old_again;
-  active_ = std::move(old_active);
-  tail_ = std::move(old_tail);
   next_ = end;
+  restore(std::move(before));
   builder_.restart_section();
   return false;
+}
+
+StreamLog::BeforeReplacement StreamLog::take_for_replacement() {
+  BeforeReplacement before;
+  before.segments = segments_;
+  before.condemned = condemned_;
+  before.missing = missing_;
+  before.losses = losses_;
+  before.epochs = epochs_;
+  before.unsynced = std::exchange(unsynced_, {});
+  before.unsynced_active = std::exchange(unsynced_active_, false);
+  before.active_again = std::exchange(active_again_, {});
+  before.active = std::exchange(active_, std::nullopt);
+  before.tail = std::exchange(tail_, MemoryTail());
+  return before;
+}
+
+// Files with higher numbers than there were have been begun since.
+void StreamLog::restore(BeforeReplacement before) {
+  const std::uint64_t newest = before.segments.empty() ? 0 : before.segments.back().number;
+  const auto give_up = [&](std::uint64_t number, std::uint64_t bytes) {
+    const bool is_known = number <= newest || std::any_of(before.condemned.begin(), before.condemned.end(),
+                                                          [&](const Condemned& one) { return one.number == number; });
+    if (is_known || shared_.files.remove(path(number))) return;
+    before.condemned.push_back({number, bytes, {}, stream_, 0});
+  };
+  for (const Stored& segment : segments_) give_up(segment.number, segment.bytes);
+  for (const Condemned& one : condemned_) give_up(one.number, one.bytes);
+  segments_ = std::move(before.segments);
+  condemned_ = std::move(before.condemned);
+  missing_ = std::move(before.missing);
+  losses_ = std::move(before.losses);
+  epochs_ = std::move(before.epochs);
+  unsynced_ = std::move(before.unsynced);
+  unsynced_active_ = before.unsynced_active;
+  active_again_ = before.active_again;
+  active_ = std::move(before.active);
+  tail_ = std::move(before.tail);
 }
 
 // The files behind stay until their content is durable in the new ones; but one copy is enough.
@@ -296,7 +329,11 @@ Result<void> StreamLog::write_again(std::uint64_t from, std::uint64_t end, LogRe
       RecordBatch batch;
       const MemoryFrame& frame = memory[index];
       const auto status = decoder_.decode(stream_, frame.header, frame.body_span(), *frame.tags, batch);
-      if (status != DecodeStatus::ok) return fail(ErrorCode::corrupt, "a frame in memory cannot be decoded");
+      if (status != DecodeStatus::ok) {
+        return fail(ErrorCode::corrupt, fmt::format("stream {}: the frame of sequence {} in memory cannot be decoded",
+                                                    to_string(stream_), frame.header.first));
+      }
+      batch.boot_id = frame.boot_id;
       trim_front(batch, sequence);  // the disk's batches can reach into the first frame in memory
       if (auto written = write_batch(batch); !written) return written;
       sequence = frame.header.end();
@@ -307,7 +344,7 @@ Result<void> StreamLog::write_again(std::uint64_t from, std::uint64_t end, LogRe
     if (outcome->status == ReadStatus::at_end) break;
     if (outcome->status == ReadStatus::gone) {
       const SequenceRange lost{sequence, std::min(outcome->next.sequence, end)};
-      for (const SequenceRange& part : without(lost, missing_)) losses_.push_back({part, "corruption", {}, {}});
+      for (const SequenceRange& part : without(lost, missing_)) losses_.push_back(damage_in(part));
       add_missing(lost);
     } else if (auto written = write_batch(*outcome->batch); !written) {
       return written;
@@ -319,7 +356,7 @@ Result<void> StreamLog::write_again(std::uint64_t from, std::uint64_t end, LogRe
 }
 
 Result<void> StreamLog::write_batch(const RecordBatch& batch) {
-  return write_run({{batch.readings, batch.documents}, batch.first, batch.epoch, batch.times, {}});
+  return write_run({{batch.readings, batch.documents}, batch.first, batch.epoch, batch.times, batch.boot_id, {}});
 }
 
 }  // namespace tidegate::buffer

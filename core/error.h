@@ -14,6 +14,7 @@ enum class ErrorCode : std::uint8_t {
   link_down,     // the peer is gone: reconnect, then retry
   corrupt,       // stored data is damaged: quarantine and go on behind it
   full,          // no room: make room or wait
+  not_found,     // there is nothing of that name: go on without it
   invalid,       // the request itself is wrong: do not repeat it
 };
 

@@ -19,16 +19,14 @@ ErrorCode code_of(int error_number) {
     case EDQUOT:
       return ErrorCode::full;
     case ENOENT:
+      return ErrorCode::not_found;
     case EEXIST:
-    case EACCES:
-    case EPERM:
     case ELOOP:
     case ENOTDIR:
     case EISDIR:
-    case EROFS:
     case ENAMETOOLONG:
       return ErrorCode::invalid;
-    default:
+    default:  // rights and a file system that became read-only too: somebody may give them back
       return ErrorCode::retry;
   }
 }

@@ -62,8 +62,8 @@ void BM_Encode(benchmark::State& state) {
   TagRegistry tags;
   const SystemClock clock;
   const auto readings = wandering(tags, static_cast<std::size_t>(state.range(0)), 100, clock.wall_now());
-  FrameBuilder builder(tags, Stream::readings, {}, kSegment);
-  const FrameRun run{{readings, {}}, 1, 1, {clock.wall_now(), clock.boot_now(), ClockQuality::synced}, {}};
+  FrameBuilder builder(tags, Stream::readings, kSegment);
+  const FrameRun run{{readings, {}}, 1, 1, {clock.wall_now(), clock.boot_now(), ClockQuality::synced}, {}, {}};
   std::uint64_t offset = kBlockBytes;
   for (auto step : state) {
     builder.build(run, {7, offset, offset + kSegment, kSectionsMax});
@@ -79,8 +79,8 @@ void BM_Decode(benchmark::State& state) {
   TagRegistry tags;
   const SystemClock clock;
   const auto readings = wandering(tags, static_cast<std::size_t>(state.range(0)), 100, clock.wall_now());
-  FrameBuilder builder(tags, Stream::readings, {}, kSegment);
-  const FrameRun run{{readings, {}}, 1, 1, {clock.wall_now(), clock.boot_now(), ClockQuality::synced}, {}};
+  FrameBuilder builder(tags, Stream::readings, kSegment);
+  const FrameRun run{{readings, {}}, 1, 1, {clock.wall_now(), clock.boot_now(), ClockQuality::synced}, {}, {}};
   builder.build(run, {7, kBlockBytes, kSegment, kSectionsMax});
   const BuiltFrame& frame = builder.frames().front();
   BatchDecoder decoder;

@@ -289,10 +289,10 @@ TEST(Frame, IsWhatTheFormatDocumentShows) {
       readings[0].tag, Quality::good, Reason::none, TimeOrigin::source, wall + std::chrono::milliseconds(1006), 21.57};
   readings[2] = {tags.intern("boiler/run"), Quality::bad, Reason::stale, TimeOrigin::ingest, readings[1].time, true};
   const std::vector<QueueMark> marks{{7, 300}};
-  FrameBuilder builder(tags, Stream::readings, boot_id, 16U << 20);
+  FrameBuilder builder(tags, Stream::readings, 16U << 20);
   const std::uint32_t seed = SegmentIdentity{log_id, Stream::readings, 1}.seed();
   EXPECT_EQ(seed, 0xb8f377c9U);
-  ASSERT_EQ(builder.build({{readings, {}}, 123'400, 3, {wall, boot, ClockQuality::synced}, marks},
+  ASSERT_EQ(builder.build({{readings, {}}, 123'400, 3, {wall, boot, ClockQuality::synced}, boot_id, marks},
                           {seed, kBlockBytes, 1U << 20, kSectionsMax}),
             3U);
   std::string hex;

@@ -65,7 +65,17 @@ TEST_F(PosixFiles, ErrorsNameTheFileAndTheReason) {
   const auto missing = files_.open(path("missing"), OpenMode::read);
   ASSERT_FALSE(missing);
   EXPECT_NE(missing.error().message.find("missing: No such file"), std::string::npos);
-  EXPECT_EQ(missing.error().code, ErrorCode::invalid);
+  EXPECT_EQ(missing.error().code, ErrorCode::not_found);
+}
+
+// Rights may be given back; whoever takes this for a wrong request gives up what he wants to write.
+TEST_F(PosixFiles, RefusedRightsMayPass) {
+  const auto refused = files_.open("/proc/self/status/none", OpenMode::create);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, ErrorCode::invalid) << "a file on the way is no directory";
+  const auto read_only = files_.open("/sys/tidegate", OpenMode::create);
+  ASSERT_FALSE(read_only);
+  EXPECT_EQ(read_only.error().code, ErrorCode::retry) << read_only.error().message;
 }
 
 }  // namespace

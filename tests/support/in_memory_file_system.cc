@@ -122,11 +122,11 @@ Result<std::unique_ptr<File>> InMemoryFileSystem::open(const std::string& path, 
       return tidegate::fail(ErrorCode::invalid, path + ": exists");
     }
     if (!directories_.contains(parent_of(path)))
-      return tidegate::fail(ErrorCode::invalid, path + ": no such directory");
+      return tidegate::fail(ErrorCode::not_found, path + ": no such directory");
     found = files_.emplace(path, std::make_shared<Node>()).first;
     name_changes_.push_back({path, "", found->second, false});
   }
-  if (found == files_.end()) return tidegate::fail(ErrorCode::invalid, path + ": no such file");
+  if (found == files_.end()) return tidegate::fail(ErrorCode::not_found, path + ": no such file");
   return std::make_unique<OpenFile>(*this, path, found->second, mode != OpenMode::read);
 }
 
@@ -134,7 +134,7 @@ Result<void> InMemoryFileSystem::rename(const std::string& from, const std::stri
   const std::lock_guard lock(mutex_);
   if (auto allowed = step(Operation::rename, from); !allowed) return allowed;
   const auto found = files_.find(from);
-  if (found == files_.end()) return tidegate::fail(ErrorCode::invalid, from + ": no such file");
+  if (found == files_.end()) return tidegate::fail(ErrorCode::not_found, from + ": no such file");
   files_[to] = found->second;
   files_.erase(from);
   name_changes_.push_back({from, to, nullptr, false});
@@ -147,7 +147,7 @@ Result<void> InMemoryFileSystem::exchange(const std::string& one, const std::str
   const auto first = files_.find(one);
   const auto second = files_.find(other);
   if (first == files_.end() || second == files_.end()) {
-    return tidegate::fail(ErrorCode::invalid, one + " or " + other + ": no such file");
+    return tidegate::fail(ErrorCode::not_found, one + " or " + other + ": no such file");
   }
   std::swap(first->second, second->second);
   name_changes_.push_back({one, other, nullptr, true});
@@ -157,14 +157,14 @@ Result<void> InMemoryFileSystem::exchange(const std::string& one, const std::str
 Result<void> InMemoryFileSystem::remove(const std::string& path) {
   const std::lock_guard lock(mutex_);
   if (auto allowed = step(Operation::remove, path); !allowed) return allowed;
-  if (files_.erase(path) == 0) return tidegate::fail(ErrorCode::invalid, path + ": no such file");
+  if (files_.erase(path) == 0) return tidegate::fail(ErrorCode::not_found, path + ": no such file");
   name_changes_.push_back({path, "", nullptr, false});
   return {};
 }
 
 Result<std::vector<std::string>> InMemoryFileSystem::list(const std::string& directory) {
   const std::lock_guard lock(mutex_);
-  if (!directories_.contains(directory)) return tidegate::fail(ErrorCode::invalid, directory + ": no such directory");
+  if (!directories_.contains(directory)) return tidegate::fail(ErrorCode::not_found, directory + ": no such directory");
   std::vector<std::string> names;
   for (const auto& [path, node] : files_) {
     if (parent_of(path) == directory) names.push_back(path.substr(path.rfind('/') + 1));
@@ -175,7 +175,8 @@ Result<std::vector<std::string>> InMemoryFileSystem::list(const std::string& dir
 Result<void> InMemoryFileSystem::make_directory(const std::string& path) {
   const std::lock_guard lock(mutex_);
   if (files_.contains(path)) return tidegate::fail(ErrorCode::invalid, path + ": not a directory");
-  if (!directories_.contains(parent_of(path))) return tidegate::fail(ErrorCode::invalid, path + ": no such directory");
+  if (!directories_.contains(parent_of(path)))
+    return tidegate::fail(ErrorCode::not_found, path + ": no such directory");
   directories_.insert(path);
   return {};
 }
