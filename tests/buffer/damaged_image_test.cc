@@ -26,7 +26,7 @@ constexpr std::uint64_t kImages = 2'500;
 constexpr std::uint64_t kStep = 97;
 #endif
 constexpr int kReadings = 12;  // in a frame
-constexpr int kParts = 4;      // tests that run side by side
+constexpr int kParts = 4;      // tests that run side by side: these, and as many with rewritten segments
 
 class DamagedImageTest : public LogFixture, public ::testing::WithParamInterface<int> {
  protected:
@@ -70,9 +70,11 @@ class DamagedImageTest : public LogFixture, public ::testing::WithParamInterface
     }
     sync();
     sync();
+    EXPECT_GE(is_dense() ? rewrite() : 3, 3);
     save();
     log_.reset();
   }
+  static bool is_dense() { return GetParam() >= kParts; }
 
   void append_mixed(int round) {
     std::vector<Reading> readings;
@@ -109,7 +111,10 @@ class DamagedImageTest : public LogFixture, public ::testing::WithParamInterface
       for (const auto& record : read_disk(stream).records) records_[index(stream)][record.at] = kept(stream, record);
     }
     log_.reset();
-    for (const auto& [path, content] : image_) find_frames(path, content);
+    // A file that a rewritten segment has left is kept to be used again, and is not read.
+    for (const auto& [path, content] : image_) {
+      if (path.ends_with(".seg")) find_frames(path, content);
+    }
     for (const Stream stream : kAllStreams) {
       const auto sealed = std::count_if(image_.begin(), image_.end(), [&](const auto& file) {
         return file.first.find(to_string(stream)) != std::string::npos;
@@ -290,7 +295,7 @@ class DamagedImageTest : public LogFixture, public ::testing::WithParamInterface
   std::mt19937_64 random_;
 };
 
-INSTANTIATE_TEST_SUITE_P(Part, DamagedImageTest, ::testing::Range(0, kParts));
+INSTANTIATE_TEST_SUITE_P(Part, DamagedImageTest, ::testing::Range(0, 2 * kParts));
 
 TEST_P(DamagedImageTest, KeepsWhatRandomDamageHasNotTouched) {
   const std::uint64_t images = testing::from_environment("TIDEGATE_IMAGES", kImages);
@@ -308,7 +313,8 @@ TEST_P(DamagedImageTest, KeepsWhatRandomDamageHasNotTouched) {
 TEST_P(DamagedImageTest, KeepsWhatAFlippedBitHasNotTouched) {
   const std::uint64_t step = testing::from_environment("TIDEGATE_STEP", kStep);
   const auto bytes = used_bytes();
-  for (std::uint64_t i = static_cast<std::uint64_t>(GetParam()) * step; i < bytes.size() * 8; i += kParts * step) {
+  for (std::uint64_t i = (static_cast<std::uint64_t>(GetParam()) % kParts) * step; i < bytes.size() * 8;
+       i += kParts * step) {
     const auto& [path, offset] = bytes[i / 8];
     Image image = image_;
     image[path][offset] ^= static_cast<std::byte>(1U << (i % 8));
@@ -320,7 +326,8 @@ TEST_P(DamagedImageTest, KeepsWhatAFlippedBitHasNotTouched) {
 TEST_P(DamagedImageTest, KeepsWhatATruncationHasNotTouched) {
   const std::uint64_t step = testing::from_environment("TIDEGATE_STEP", kStep);
   const auto bytes = used_bytes();
-  for (std::uint64_t i = static_cast<std::uint64_t>(GetParam()) * step; i < bytes.size(); i += kParts * step) {
+  for (std::uint64_t i = (static_cast<std::uint64_t>(GetParam()) % kParts) * step; i < bytes.size();
+       i += kParts * step) {
     const auto& [path, size] = bytes[i];
     Image image = image_;
     image[path].resize(size);

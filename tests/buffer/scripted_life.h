@@ -10,9 +10,9 @@
 
 namespace tidegate::buffer {
 
-/// The same short life of a log each time: segments fill, roll, are evicted and used again, what is passed moves, state
-/// is saved, the process is stopped, killed and started. Values follow from their sequences, so nothing has to be
-/// remembered but how far things went. Tests make something fail in it.
+/// The same short life of a log each time: segments fill, roll, are rewritten, evicted and used again, what is passed
+/// moves, state is saved, the process is stopped, killed and started. Values follow from their sequences, so nothing
+/// has to be remembered but how far things went. Tests make something fail in it.
 class ScriptedLife : public LogFixture {
  protected:
   ScriptedLife() {
@@ -78,6 +78,7 @@ class ScriptedLife : public LogFixture {
     if (number % 5 == 4) log_->set_passed(Stream::readings, log_->durable(Stream::readings));
     clock_.advance(std::chrono::milliseconds(300));
     sync(false);
+    if (number % 2 == 1) rewrite_one();
     clock_.advance(std::chrono::seconds(1));
     note_durable();
     save();
@@ -113,6 +114,13 @@ class ScriptedLife : public LogFixture {
   static std::size_t index(Stream stream) { return static_cast<std::size_t>(stream); }
 
  private:
+  // Its file takes its place with the next sync.
+  void rewrite_one() {
+    auto job = log_->next_rewrite();
+    if (!job) return;
+    while (!job->run_slice()) continue;
+    log_->finish_rewrite(std::move(job));
+  }
   void append_numbered_document(Stream stream) {
     const std::string document = R"({"event":"e","number":)" + std::to_string(log_->end(stream).sequence) +
                                  R"(,"text":")" + std::string(3'000, 'e') + "\"}";
