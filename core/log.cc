@@ -1,12 +1,13 @@
 #include "core/log.h"
 
-#include <spdlog/sinks/stdout_sinks.h>
+#include <spdlog/sinks/base_sink.h>
 #include <spdlog/spdlog.h>
 
 #include <array>
 #include <cstdlib>
 #include <memory>
 
+#include "core/patient_writer.h"
 #include "core/text.h"
 
 namespace tidegate {
@@ -52,11 +53,42 @@ bool& priorities_wanted() {
   return wanted;
 }
 
+std::string with_priority(LogLevel level, std::string_view text) {
+  std::string line;
+  if (priorities_wanted()) line = {'<', journal_priority(level), '>'};
+  return line.append(text);
+}
+
+/// Standard error, for which nobody waits who has a line to write.
+class StderrSink final : public spdlog::sinks::base_sink<std::mutex> {
+ protected:
+  void sink_it_(const spdlog::details::log_msg& message) override {
+    if (!writer_.has_room()) return;
+    if (const std::uint64_t missing = writer_.take_left_out(); missing > 0) {
+      const std::string text = with_priority(
+          LogLevel::warning, fmt::format("log: {} lines are missing here: nobody read standard error", missing));
+      write({message.time, message.source, message.logger_name, spdlog::level::warn, text});
+      if (!writer_.has_room()) return;
+    }
+    write(message);
+  }
+  void flush_() override {}
+
+ private:
+  void write(const spdlog::details::log_msg& message) {
+    spdlog::memory_buf_t line;
+    formatter_->format(message, line);
+    writer_.write({line.data(), line.size()});
+  }
+
+  PatientWriter writer_{2};
+};
+
 }  // namespace
 
 void set_up_logging(LogLevel least) {
   priorities_wanted() = under_journal();
-  auto logger = std::make_shared<spdlog::logger>("tidegate", std::make_shared<spdlog::sinks::stderr_sink_mt>());
+  auto logger = std::make_shared<spdlog::logger>("tidegate", std::make_shared<StderrSink>());
   logger->set_level(to_spdlog(least));
   logger->set_pattern(priorities_wanted() ? "%v" : "%Y-%m-%dT%H:%M:%S.%eZ %-7l %v", spdlog::pattern_time_type::utc);
   logger->flush_on(spdlog::level::debug);
@@ -77,13 +109,7 @@ Result<LogLevel> parse_log_level(std::string_view name) {
 void log_line(LogLevel level, std::string_view part, std::string_view text) {
   auto* logger = spdlog::default_logger_raw();
   if (!logger->should_log(to_spdlog(level))) return;
-  std::string line;
-  if (priorities_wanted()) {
-    line += '<';
-    line += journal_priority(level);
-    line += '>';
-  }
-  line += part;
+  std::string line = with_priority(level, part);
   line += ": ";
   line += clip(text, kLineBytesMax);
   logger->log(to_spdlog(level), std::string_view(line));

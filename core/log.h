@@ -16,7 +16,8 @@ namespace tidegate {
 enum class LogLevel : std::uint8_t { debug, info, warning, error };
 
 /// Sets up spdlog on standard error: with time stamps on a terminal or a pipe, with "<N>" priorities and no time
-/// stamps when standard error is the journal (JOURNAL_STREAM). Call once, before threads start.
+/// stamps when standard error is the journal (JOURNAL_STREAM). Lines that nobody reads are left out rather than waited
+/// with. Call once, before threads start.
 void set_up_logging(LogLevel least);
 Result<LogLevel> parse_log_level(std::string_view name);
 
