@@ -11,11 +11,13 @@
 #include <string_view>
 
 #include "buffer/state_store.h"
+#include "core/log.h"
 
 namespace tidegate::buffer {
 namespace {
 
 constexpr const char* kMark = "tidegate.data";
+constexpr int kAsideNamesTried = 1000;
 // A directory with one of these is ours; one that has only those of the second list, or nothing, can become ours.
 constexpr std::array<std::string_view, 4> kOurs{"tidegate.data", "lock", "log", "state.db"};
 constexpr std::array<std::string_view, 2> kHarmless{"lost+found", "run"};
@@ -56,6 +58,25 @@ Result<void> check_is_ours(const std::string& path) {
   return refuse(path, fmt::format("is not a Tidegate data directory: it holds \"{}\" and none of our files; give an "
                                   "empty directory, or one that does not exist yet",
                                   stranger));
+}
+
+// Something else of the name that the lock or the log has is moved aside, so that it does not keep us from starting.
+// Not a link, which somebody may have made on purpose.
+Result<void> clear_the_way(const std::string& path, const std::string& name, mode_t wanted) {
+  const std::string file = path + "/" + name;
+  struct stat status {};
+  if (::lstat(file.c_str(), &status) != 0) return {};
+  const mode_t found = status.st_mode & S_IFMT;
+  if (found == wanted || found == S_IFLNK) return {};
+  for (int i = 1; i < kAsideNamesTried; ++i) {
+    const std::string aside = fmt::format("{}.foreign-{}", file, i);
+    if (::lstat(aside.c_str(), &status) == 0) continue;
+    if (::rename(file.c_str(), aside.c_str()) != 0) break;
+    log_warning("log", "{} is no {}: moved to {}", file, wanted == S_IFDIR ? "directory" : "file", aside);
+    return {};
+  }
+  return refuse(path,
+                fmt::format("{} is no {} and cannot be moved aside", file, wanted == S_IFDIR ? "directory" : "file"));
 }
 
 std::string holder_of(int fd) {
@@ -104,6 +125,8 @@ Result<DataDirectory> DataDirectory::open(const std::string& path) {
   }
   if (auto checked = check_owner(path); !checked) return tl::unexpected(checked.error());
   if (auto checked = check_is_ours(path); !checked) return tl::unexpected(checked.error());
+  if (auto clear = clear_the_way(path, "lock", S_IFREG); !clear) return tl::unexpected(clear.error());
+  if (auto clear = clear_the_way(path, "log", S_IFDIR); !clear) return tl::unexpected(clear.error());
   auto fd = lock(path);
   if (!fd) return tl::unexpected(fd.error());
   leave_mark(path);

@@ -17,6 +17,7 @@ ErrorCode code_of(int error_number) {
   switch (error_number) {
     case ENOSPC:
     case EDQUOT:
+    case EFBIG:  // a limit on the size of files
       return ErrorCode::full;
     case ENOENT:
       return ErrorCode::not_found;

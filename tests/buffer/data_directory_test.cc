@@ -92,6 +92,16 @@ TEST_F(DataDirectoryTest, IsRefusedWhenItBelongsToAnotherUser) {
   EXPECT_THAT(refusal(), HasSubstr("belongs to user 12345, this process runs as user 0"));
 }
 
+TEST_F(DataDirectoryTest, MovesAsideWhatIsInTheWayOfTheLockAndTheLog) {
+  ASSERT_TRUE(DataDirectory::open(path_));
+  std::filesystem::remove(path_ + "/lock");
+  std::filesystem::create_directory(path_ + "/lock");
+  write_file(path_ + "/log", "not ours");
+  ASSERT_TRUE(DataDirectory::open(path_));
+  EXPECT_TRUE(std::filesystem::is_directory(path_ + "/lock.foreign-1"));
+  EXPECT_EQ(testing::read_file(path_ + "/log.foreign-1"), "not ours");
+}
+
 TEST_F(DataDirectoryTest, DoesNotFollowALinkInPlaceOfTheLock) {
   std::filesystem::create_directory(path_);
   std::filesystem::create_symlink(parent_ / "elsewhere", path_ + "/lock");
