@@ -40,6 +40,7 @@ struct OutgoingBatch {
   std::uint64_t to = 0;
   std::uint32_t count = 0;
   std::shared_ptr<const std::string> payload;  // kept for a repeat
+  bool replay = false;  // the first one from where the cursor was moved to: what was sent before does not come again
 };
 
 /// What a forwarder wants to read next.

@@ -38,6 +38,7 @@ NdjsonWriter::NdjsonWriter(std::string name, std::string path_template, std::str
 
 void NdjsonWriter::write(const std::vector<OutgoingBatch>& batches, const Report& report) {
   for (const OutgoingBatch& batch : batches) {
+    if (batch.replay) awaited_[static_cast<std::size_t>(batch.stream)].reset();
     if (comes_too_early(batch)) {
       report(batch.id, false);
       continue;

@@ -19,7 +19,8 @@ namespace tidegate::uplink {
 
 /// Writes batches to files as NDJSON, a line a record: {"gateway","stream","epoch","seq", ... as in the batch}. Batches
 /// that come together are synced together. What fails is reported and can be written again; behind a batch that failed
-/// nothing of its stream is taken until that one comes again, so the lines keep the order of the sequences.
+/// nothing of its stream is taken until that one comes again, so the lines keep the order of the sequences; or until
+/// the first batch of a replay comes, because the cursor was moved and that one is given up.
 /// Blocks on the disk: for the uplink's own thread.
 class NdjsonWriter {
  public:

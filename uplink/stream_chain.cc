@@ -227,8 +227,8 @@ OutgoingBatch StreamChain::send(BootTime now, WallTime wall_now) {
   --waiting_;
   ++in_flight_;
   paused_until_.reset();
-  return {
-      make_id(link.number, stream_, link.attempt), stream_, head.epoch, head.from, head.to, head.count, link.message};
+  const std::uint64_t id = make_id(link.number, stream_, link.attempt);
+  return {id, stream_, head.epoch, head.from, head.to, head.count, link.message, head.replay};
 }
 
 void StreamChain::put_head(Link& link, const BatchHead& head) const {

@@ -398,5 +398,20 @@ TEST_F(ForwarderTest, LeavesStreamsAloneThatItDoesNotCarry) {
   EXPECT_EQ(forwarder_->cursor(Stream::events), Cursor{});
 }
 
+TEST_F(ForwarderTest, MarksTheFirstBatchOfAReplayAsOftenAsItIsSent) {
+  link_up();
+  supply_all(readings(1, 0, 19));
+  send_all();
+  forwarder_->move(Stream::readings, {{1, 0}, 20, 0, 0});
+  supply_all(readings(1, 0, 19));
+  for (int attempt = 0; attempt < 2; ++attempt) {
+    const auto batches = send_all_later();
+    ASSERT_EQ(batches.size(), 2U);
+    EXPECT_TRUE(batches[0].replay);
+    EXPECT_FALSE(batches[1].replay);
+    fail(batches[0]);
+  }
+}
+
 }  // namespace
 }  // namespace tidegate::uplink::testing

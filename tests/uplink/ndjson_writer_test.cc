@@ -229,6 +229,18 @@ TEST_F(NdjsonWriterTest, TakesNothingBehindABatchThatFailedUntilItComesAgain) {
   EXPECT_EQ(text(), lines(0, 0, "events") + lines(0, 3));
 }
 
+TEST_F(NdjsonWriterTest, WaitsNoLongerForABatchThatAReplayHasPassedOver) {
+  {
+    const FullDisk full(0);
+    write({batch(0, 1), batch(0, 1, Stream::events)});
+  }
+  OutgoingBatch replay = batch(8, 9);
+  replay.replay = true;
+  write({replay, batch(10, 11), batch(2, 3, Stream::events)});
+  EXPECT_THAT(done_, ElementsAre(Pair(3, false), Pair(9, true), Pair(11, true)));
+  EXPECT_EQ(text(), lines(8, 11));
+}
+
 TEST_F(NdjsonWriterTest, BeginsANewFileWhenTheOldOneWasMovedAwayOrDeleted) {
   write({batch(0, 1)});
   ASSERT_EQ(::rename(path_.c_str(), (directory_ / "moved").c_str()), 0);
