@@ -14,8 +14,9 @@ namespace tidegate::uplink {
 namespace {
 
 constexpr mode_t kMode = 0640;
-// More than is ever written between two syncs, so that whatever a crash tore lies in it.
+// Whatever a crash tore lies in the window, because no more than half of it is ever written without a flush.
 constexpr std::uint64_t kTailWindow = std::uint64_t{8} << 20;
+constexpr std::uint64_t kUnflushedMost = kTailWindow / 2;
 constexpr std::size_t kChunk = std::size_t{64} << 10;
 
 tl::unexpected<Error> fail_errno(const std::string& action) {
@@ -90,7 +91,7 @@ Result<void> AppendFile::cut_torn_end(std::string_view line_beginning) {
   struct stat status {};
   if (::fstat(descriptor_, &status) != 0) return fail_errno("fstat " + path_);
   if (!S_ISREG(status.st_mode)) return fail(ErrorCode::invalid, path_ + " is no regular file; an uplink needs one");
-  size_ = synced_size_ = static_cast<std::uint64_t>(status.st_size);
+  size_ = synced_size_ = flushed_size_ = static_cast<std::uint64_t>(status.st_size);
   TailScan scan(descriptor_, size_);
   if (!scan.run()) return fail_errno("read " + path_);
   if (scan.whole() == size_) return {};
@@ -103,33 +104,49 @@ Result<void> AppendFile::cut_torn_end(std::string_view line_beginning) {
 }
 
 Result<void> AppendFile::append(std::string_view lines) {
+  if (lost_) return tl::unexpected(*lost_);
+  if (is_torn_) return fail(ErrorCode::retry, path_ + " ends in a torn line that could not be cut off yet");
   if (size_ == synced_size_) look_at_size();
   const std::uint64_t size_before = size_;
   while (!lines.empty()) {
-    const ssize_t count = ::write(descriptor_, lines.data(), lines.size());
-    if (count < 0 && errno == EINTR) continue;
-    if (count < 0) {
-      auto error = fail_errno("write " + path_);
-      static_cast<void>(cut_to(size_before));  // where even this fails the next open() cuts
-      return error;
-    }
-    size_ += static_cast<std::uint64_t>(count);
-    lines.remove_prefix(static_cast<std::size_t>(count));
+    auto written = write_some(lines);
+    if (written && size_ - flushed_size_ >= kUnflushedMost) written = flush();
+    if (written) continue;
+    if (!lost_ && !cut_to(size_before)) is_torn_ = true;  // the next open() cuts
+    return written;
   }
   return {};
 }
 
-Result<void> AppendFile::sync() {
-  if (::fdatasync(descriptor_) != 0) {
-    auto error = fail_errno("fdatasync " + path_);
-    static_cast<void>(cut_to(synced_size_));
-    return error;
+Result<void> AppendFile::write_some(std::string_view& lines) {
+  const std::uint64_t room = std::max(kUnflushedMost - (size_ - flushed_size_), std::uint64_t{1});
+  const ssize_t count = ::write(descriptor_, lines.data(), std::min<std::uint64_t>(lines.size(), room));
+  if (count < 0) return errno == EINTR ? Result<void>() : fail_errno("write " + path_);
+  size_ += static_cast<std::uint64_t>(count);
+  lines.remove_prefix(static_cast<std::size_t>(count));
+  return {};
+}
+
+// A flush that failed may have lost anything since the one before, and says so only once.
+Result<void> AppendFile::flush() {
+  if (lost_) return tl::unexpected(*lost_);
+  if (::fdatasync(descriptor_) == 0) {
+    flushed_size_ = size_;
+    return {};
   }
+  lost_ = fail_errno("fdatasync " + path_).value();
+  static_cast<void>(cut_to(synced_size_));
+  return tl::unexpected(*lost_);
+}
+
+Result<void> AppendFile::sync() {
+  if (auto flushed = flush(); !flushed) return flushed;
   synced_size_ = size_;
   return {};
 }
 
 bool AppendFile::is_in_place() const {
+  if (is_torn_ || lost_) return false;
   struct stat here {};
   struct stat there {};
   if (::fstat(descriptor_, &here) != 0 || ::lstat(path_.c_str(), &there) != 0) return false;
@@ -139,7 +156,8 @@ bool AppendFile::is_in_place() const {
 // Others may cut the file between two batches, as log rotation by copying does.
 void AppendFile::look_at_size() {
   struct stat status {};
-  if (::fstat(descriptor_, &status) == 0) size_ = synced_size_ = static_cast<std::uint64_t>(status.st_size);
+  if (::fstat(descriptor_, &status) == 0)
+    size_ = synced_size_ = flushed_size_ = static_cast<std::uint64_t>(status.st_size);
 }
 
 Result<void> AppendFile::cut_to(std::uint64_t size) {
@@ -148,6 +166,7 @@ Result<void> AppendFile::cut_to(std::uint64_t size) {
   }
   size_ = size;
   synced_size_ = std::min(synced_size_, size);
+  flushed_size_ = std::min(flushed_size_, size);
   return {};
 }
 

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -11,7 +12,8 @@ namespace tidegate::uplink {
 
 /// A text file of whole lines that is only appended to, and that others may read, move away or delete meanwhile.
 /// What was appended is there for good only when sync() has returned. A torn line, of a full disk or of a crash, is cut
-/// off at once or by the next open(): what follows always begins a line of its own. One thread.
+/// off at once or by the next open(): what follows always begins a line of its own. Between two syncs it flushes by
+/// itself, so that what a crash can tear stays small enough to look for. One thread.
 class AppendFile {
  public:
   /// Opens or makes the file and cuts what a crash has left behind its last whole line. Error `invalid` when it is no
@@ -26,20 +28,26 @@ class AppendFile {
   /// After an error nothing appended since the last sync counts, and the object is not to be used any more: it has cut
   /// that off, where it could.
   Result<void> sync();
-  /// False when the path names another file now, or none: what is appended here would not be found there.
+  /// False when the path names another file now, or none: what is appended here would not be found there. Or when a
+  /// torn end could not be cut off here: then nothing more is appended, and the next open() tries again.
   bool is_in_place() const;
 
  private:
   AppendFile(std::string path, int descriptor) : path_(std::move(path)), descriptor_(descriptor) {}
   Result<void> cut_torn_end(std::string_view line_beginning);
   Result<void> sync_directory() const;
+  Result<void> write_some(std::string_view& lines);
+  Result<void> flush();
   Result<void> cut_to(std::uint64_t size);
   void look_at_size();
 
   std::string path_;
   int descriptor_;
   std::uint64_t size_ = 0;
-  std::uint64_t synced_size_ = 0;
+  std::uint64_t synced_size_ = 0;   // what the last sync() vouched for
+  std::uint64_t flushed_size_ = 0;  // that, or more
+  bool is_torn_ = false;
+  std::optional<Error> lost_;  // the error of the flush that failed
 };
 
 }  // namespace tidegate::uplink
