@@ -4,6 +4,8 @@
 #include <cmath>
 #include <utility>
 
+#include "core/value_limits.h"
+
 namespace tidegate::daemon {
 
 void Normaliser::apply(std::vector<Reading>& readings) {
@@ -26,7 +28,8 @@ bool Normaliser::keep(Reading& reading) {
     reading.quality = Quality::bad;
     reading.reason = Reason::nan;
   }
-  if (const auto* text = std::get_if<std::string>(&reading.value); text != nullptr && text->size() > kTextBytesMax) {
+  if (const auto* text = std::get_if<std::string>(&reading.value);
+      text != nullptr && text->size() > kValueTextBytesMax) {
     ++left_out_["text_too_long"];
     return false;
   }

@@ -11,12 +11,10 @@
 namespace tidegate::daemon {
 
 /// Brings readings into the form that the log holds: NaN and infinities become null of quality bad, reason `nan`;
-/// readings without a tag and texts that are too long are refused and counted; readings inside their tag's dead band
-/// are left out and counted. Remembers the newest reading of every tag. Core thread.
+/// readings without a tag and texts over kValueTextBytesMax are refused and counted; readings inside their tag's dead
+/// band are left out and counted. Remembers the newest reading of every tag. Core thread.
 class Normaliser {
  public:
-  static constexpr std::size_t kTextBytesMax = 64 * 1024;
-
   explicit Normaliser(const TagRegistry& tags) : tags_(tags) {}
 
   /// Removes what is not to be kept, changes the rest in place, keeps the order.

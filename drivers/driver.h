@@ -13,6 +13,7 @@
 #include "core/reading.h"
 #include "core/record.h"
 #include "core/tag.h"
+#include "core/value_limits.h"
 
 namespace boost::asio {
 class io_context;
@@ -96,7 +97,8 @@ struct DriverContext {
   std::string runtime_dir;                  // for queues in shared memory
   BootId boot_id{};
   std::array<std::uint8_t, 16> log_id{};
-  std::vector<QueueMark> marks;  // how far the log has taken earlier queues
+  std::vector<QueueMark> marks;                     // how far the log has taken earlier queues
+  std::size_t text_bytes_max = kValueTextBytesMax;  // the longest text of a reading that the log takes
 };
 
 }  // namespace tidegate::drivers

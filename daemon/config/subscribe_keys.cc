@@ -94,7 +94,9 @@ std::vector<Key> source_rows() {
           {{"json", PayloadFormat::json}, {"number", PayloadFormat::number}, {"text", PayloadFormat::text}})
           .not_yet("sparkplug", "use \"json\", \"number\" or \"text\"")
           .by_default("json")
-          .says("What a message holds: JSON, one number in digits, or text."),
+          .says(
+              "What a message holds: JSON, one number in digits, or text. A text of more than 64 KiB is refused; where "
+              "a segment of the buffer is smaller than 128 KiB, one of more than 40 KiB."),
       text<Owner>("device", &Owner::device)
           .by_default_is("the driver's name")
           .example("\"boiler\"")

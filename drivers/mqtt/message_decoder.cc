@@ -17,13 +17,17 @@ WallTime whole_milliseconds(WallTime time) {
 
 }  // namespace
 
-MessageDecoder::MessageDecoder(const MqttDriverOptions& options, TagRegistry& tags)
-    : driver_(options.name), automatic_tags_max_(options.automatic_tags_max), tags_(tags) {
+MessageDecoder::MessageDecoder(const MqttDriverOptions& options, TagRegistry& tags, std::size_t text_bytes_max)
+    : driver_(options.name),
+      automatic_tags_max_(options.automatic_tags_max),
+      text_bytes_max_(text_bytes_max),
+      tags_(tags) {
   subscriptions_.reserve(options.subscribe.size());
 }
 
-Result<std::unique_ptr<MessageDecoder>> MessageDecoder::make(const MqttDriverOptions& options, TagRegistry& tags) {
-  std::unique_ptr<MessageDecoder> made(new MessageDecoder(options, tags));
+Result<std::unique_ptr<MessageDecoder>> MessageDecoder::make(const MqttDriverOptions& options, TagRegistry& tags,
+                                                             std::size_t text_bytes_max) {
+  std::unique_ptr<MessageDecoder> made(new MessageDecoder(options, tags, text_bytes_max));
   for (const MqttSubscribeOptions& subscribe : options.subscribe) {
     if (auto added = made->add(subscribe); !added) return tl::unexpected(added.error());
   }
@@ -89,6 +93,9 @@ Refusal MessageDecoder::decode(const QueueEntry& message, std::vector<Reading>& 
 void MessageDecoder::take(Sample& sample) {
   const Slot& slot = slot_of(sample);
   if (slot.problem != Refusal::none) return refuse(slot.problem, sample.member);
+  if (const auto* text = std::get_if<std::string>(&sample.value); text != nullptr && text->size() > text_bytes_max_) {
+    return refuse(Refusal::text_too_long, sample.member);
+  }
   Reading& reading = into_->emplace_back();
   reading.tag = slot.id;
   reading.quality = sample.quality;

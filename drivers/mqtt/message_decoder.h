@@ -9,6 +9,7 @@
 #include "core/clock.h"
 #include "core/log.h"
 #include "core/tag.h"
+#include "core/value_limits.h"
 #include "drivers/mqtt/payload_decoder.h"
 #include "drivers/mqtt/queue_entry.h"
 #include "drivers/mqtt/refusal.h"
@@ -23,7 +24,9 @@ namespace tidegate::drivers {
 class MessageDecoder final : private SampleSink {
  public:
   /// Claims the tags whose names the options fix. Error: an option is wrong, or such a tag belongs to another driver.
-  static Result<std::unique_ptr<MessageDecoder>> make(const MqttDriverOptions& options, TagRegistry& tags);
+  /// `text_bytes_max`: as in DriverContext.
+  static Result<std::unique_ptr<MessageDecoder>> make(const MqttDriverOptions& options, TagRegistry& tags,
+                                                      std::size_t text_bytes_max = kValueTextBytesMax);
 
   /// For the messages until the next call.
   void set_time(ClockQuality quality, BootTime now) {
@@ -64,7 +67,7 @@ class MessageDecoder final : private SampleSink {
     std::vector<Route> routes;
   };
 
-  MessageDecoder(const MqttDriverOptions& options, TagRegistry& tags);
+  MessageDecoder(const MqttDriverOptions& options, TagRegistry& tags, std::size_t text_bytes_max);
   Result<void> add(const MqttSubscribeOptions& options);
   Result<void> claim_fixed_tags(const Subscription& subscription, const std::string& where);
   Routes& routes_of(std::string_view topic);
@@ -76,6 +79,7 @@ class MessageDecoder final : private SampleSink {
 
   const std::string driver_;
   const std::uint32_t automatic_tags_max_;
+  const std::size_t text_bytes_max_;
   TagRegistry& tags_;
   std::vector<Subscription> subscriptions_;
   PayloadDecoder payloads_;

@@ -271,7 +271,7 @@ DriverStatus MqttDriver::status() const {
 }  // namespace
 
 Result<std::unique_ptr<Driver>> make_mqtt_driver(MqttDriverOptions options, DriverContext context) {
-  auto decoder = MessageDecoder::make(options, *context.tags);
+  auto decoder = MessageDecoder::make(options, *context.tags, context.text_bytes_max);
   if (!decoder) return tl::unexpected(decoder.error());
   return std::make_unique<MqttDriver>(std::move(options), std::move(context), std::move(*decoder));
 }

@@ -22,6 +22,7 @@ enum class Refusal : std::uint8_t {
   tag_invalid,          // the topic makes no valid tag path
   tag_of_other_driver,  // one tag, one driver
   too_many_tags,        // automatic_tags_max
+  text_too_long,        // for the log
   too_large,            // over a quarter of the queue
   queue_damaged,        // bytes, not messages
   count_
@@ -29,9 +30,9 @@ enum class Refusal : std::uint8_t {
 
 inline const char* name(Refusal refusal) {
   constexpr std::array<const char*, static_cast<std::size_t>(Refusal::count_)> kNames{
-      "none",          "no_such_topic",       "not_json",      "not_a_number", "bad_number",   "not_utf8",
-      "value_missing", "value_not_scalar",    "not_an_object", "not_an_array", "name_missing", "bad_time",
-      "tag_invalid",   "tag_of_other_driver", "too_many_tags", "too_large",    "queue_damaged"};
+      "none",          "no_such_topic",       "not_json",      "not_a_number",  "bad_number",   "not_utf8",
+      "value_missing", "value_not_scalar",    "not_an_object", "not_an_array",  "name_missing", "bad_time",
+      "tag_invalid",   "tag_of_other_driver", "too_many_tags", "text_too_long", "too_large",    "queue_damaged"};
   return kNames[static_cast<std::size_t>(refusal)];
 }
 

@@ -266,7 +266,7 @@ Result<std::unique_ptr<Driver>> make_mqtt_listener(MqttListenerOptions options, 
   messages.name = options.name;
   messages.subscribe = options.subscribe;
   messages.automatic_tags_max = options.automatic_tags_max;
-  auto decoder = MessageDecoder::make(messages, *context.tags);
+  auto decoder = MessageDecoder::make(messages, *context.tags, context.text_bytes_max);
   if (!decoder) return tl::unexpected(decoder.error());
   std::unique_ptr<UserList> users;
   if (!options.users.empty()) {

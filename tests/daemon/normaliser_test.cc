@@ -5,6 +5,8 @@
 #include <cmath>
 #include <limits>
 
+#include "core/value_limits.h"
+
 namespace tidegate::daemon {
 namespace {
 
@@ -62,8 +64,8 @@ TEST_F(NormaliserTest, KeepsEveryChangeOfQualityInsideTheDeadBand) {
 
 TEST_F(NormaliserTest, CountsReadingsWithoutATagAndTextsWithoutAnEnd) {
   const TagId tag = claim("a/x");
-  const auto kept = normalise(
-      {reading(kNoTag, 1.0), reading(tag, std::string(Normaliser::kTextBytesMax + 1, 'x')), reading(tag, true)});
+  const auto kept =
+      normalise({reading(kNoTag, 1.0), reading(tag, std::string(kValueTextBytesMax + 1, 'x')), reading(tag, true)});
   ASSERT_EQ(kept.size(), 1U);
   EXPECT_TRUE(std::get<bool>(kept[0].value));
   EXPECT_EQ(normaliser_.left_out().at("no_tag"), 1U);

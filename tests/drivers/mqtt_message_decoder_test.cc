@@ -23,9 +23,9 @@ class MessageDecoderTest : public ::testing::Test {
     made.topic = topic;
     return made;
   }
-  void make() {
+  void make(std::size_t text_bytes_max = kValueTextBytesMax) {
     options_.name = "local";
-    auto made = MessageDecoder::make(options_, tags_);
+    auto made = MessageDecoder::make(options_, tags_, text_bytes_max);
     ASSERT_TRUE(made) << made.error().message;
     decoder_ = std::move(*made);
     decoder_->set_time(quality_, BootTime(std::chrono::seconds(1)));
@@ -35,7 +35,8 @@ class MessageDecoderTest : public ::testing::Test {
     std::vector<Reading> readings;
     // In memory of exactly this size, so that a sanitizer sees who reads behind it.
     const std::vector<char> bytes(payload.begin(), payload.end());
-    decoder_->decode({topic, {bytes.data(), bytes.size()}, kArrival, BootTime{}, false, false}, readings);
+    refusal_ =
+        decoder_->decode({topic, {bytes.data(), bytes.size()}, kArrival, BootTime{}, retained_, false}, readings);
     std::vector<std::string> lines;
     for (const Reading& reading : readings) lines.push_back(line_of(reading));
     return lines;
@@ -58,6 +59,8 @@ class MessageDecoderTest : public ::testing::Test {
   MqttDriverOptions options_;
   ClockQuality quality_ = ClockQuality::synced;
   std::unique_ptr<MessageDecoder> decoder_;
+  Refusal refusal_ = Refusal::none;
+  bool retained_ = false;
 };
 
 TEST_F(MessageDecoderTest, JsonValuesKeepTheirKind) {
@@ -177,6 +180,16 @@ TEST_F(MessageDecoderTest, TextIsTakenAsItIsWhenItIsUtf8) {
   EXPECT_THAT(decode_value(""), ElementsAre("d/t=\"\""));
   EXPECT_THAT(decode_value("\xc3"), IsEmpty());
   EXPECT_THAT(refused(), ElementsAre(Pair("not_utf8", 1)));
+}
+
+TEST_F(MessageDecoderTest, ATextThatTheLogWouldNotTakeIsRefused) {
+  subscribe("s/{device}").values = {{"a", "/a"}, {"b", "/b"}};
+  make(100);
+  const std::string longest(100, 'x');
+  EXPECT_THAT(decode("s/x", R"({"a":")" + longest + R"(y","b":")" + longest + R"("})"),
+              ElementsAre("x/b=\"" + longest + "\""));
+  EXPECT_THAT(refused(), ElementsAre(Pair("text_too_long", 1)));
+  EXPECT_EQ(refusal_, Refusal::text_too_long);
 }
 
 TEST_F(MessageDecoderTest, SeveralValuesBecomeSeveralTags) {
