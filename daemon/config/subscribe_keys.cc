@@ -133,7 +133,9 @@ std::vector<Key> json_rows() {
           .must_be(kPointerForm)
           .by_default_is("the time of arrival")
           .example("\"/ts\"")
-          .says("Where the time of the reading is."),
+          .says(
+              "Where the time of the reading is. Without one, what the broker had retained makes a reading of quality "
+              "uncertain, reason `stale`: it is sent again at every connect, however old it is."),
       choice<Owner, TimeUnit>("time_unit", &Owner::time_unit,
                               {{"s", TimeUnit::seconds},
                                {"ms", TimeUnit::milliseconds},

@@ -103,6 +103,15 @@ void MessageDecoder::take(Sample& sample) {
   reading.origin = sample.origin;
   reading.time = sample.time;
   reading.value = std::move(sample.value);
+  if (message_->retained && sample.origin == TimeOrigin::ingest) mark_retained(reading);
+}
+
+// Every time that we connect the broker sends it again, however old it is, and nothing in it says how old.
+void MessageDecoder::mark_retained(Reading& reading) {
+  count(Refusal::retained, 1);
+  if (reading.quality == Quality::bad) return;
+  reading.quality = Quality::uncertain;
+  if (reading.reason == Reason::none) reading.reason = Reason::stale;
 }
 
 const MessageDecoder::Slot& MessageDecoder::slot_of(const Sample& sample) {

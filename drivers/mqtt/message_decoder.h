@@ -19,7 +19,8 @@ namespace tidegate::drivers {
 
 /// Turns messages into readings: finds the subscriptions that a topic belongs to, takes the values out of the payload,
 /// claims tags as they show up. A topic seen before costs one look into a table. A message that several subscriptions
-/// match is taken by each of them. What cannot be taken is counted by reason; the first of each kind is logged.
+/// match is taken by each of them. What a broker had retained and what has no time of its own becomes a reading of
+/// quality uncertain, reason `stale`. What cannot be taken is counted by reason; the first of each kind is logged.
 /// One thread.
 class MessageDecoder final : private SampleSink {
  public:
@@ -75,6 +76,7 @@ class MessageDecoder final : private SampleSink {
   const Slot& named_slot_of(const Sample& sample);
   Slot find_slot(const std::string& path, const std::string& unit);
   void take(Sample& sample) override;
+  void mark_retained(Reading& reading);
   void refuse(Refusal why, std::string_view detail) override;
 
   const std::string driver_;

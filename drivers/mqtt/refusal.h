@@ -19,6 +19,7 @@ enum class Refusal : std::uint8_t {
   not_an_array,         // each
   name_missing,         // no device or tag at its pointer
   bad_time,             // the reading is kept, with the time of arrival and quality uncertain
+  retained,             // kept by the broker since who knows when: the reading is kept, uncertain for being stale
   tag_invalid,          // the topic makes no valid tag path
   tag_of_other_driver,  // one tag, one driver
   too_many_tags,        // automatic_tags_max
@@ -30,9 +31,10 @@ enum class Refusal : std::uint8_t {
 
 inline const char* name(Refusal refusal) {
   constexpr std::array<const char*, static_cast<std::size_t>(Refusal::count_)> kNames{
-      "none",          "no_such_topic",       "not_json",      "not_a_number",  "bad_number",   "not_utf8",
-      "value_missing", "value_not_scalar",    "not_an_object", "not_an_array",  "name_missing", "bad_time",
-      "tag_invalid",   "tag_of_other_driver", "too_many_tags", "text_too_long", "too_large",    "queue_damaged"};
+      "none",          "no_such_topic", "not_json",         "not_a_number",  "bad_number",
+      "not_utf8",      "value_missing", "value_not_scalar", "not_an_object", "not_an_array",
+      "name_missing",  "bad_time",      "retained",         "tag_invalid",   "tag_of_other_driver",
+      "too_many_tags", "text_too_long", "too_large",        "queue_damaged"};
   return kNames[static_cast<std::size_t>(refusal)];
 }
 

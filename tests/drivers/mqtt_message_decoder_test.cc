@@ -273,6 +273,20 @@ TEST_F(MessageDecoderTest, ATimeThatIsNoneLeavesTheTimeOfArrivalAndSaysSo) {
   EXPECT_THAT(decode_value(R"({"v":null})"), ElementsAre("d/t=null bad"));
 }
 
+TEST_F(MessageDecoderTest, WhatTheBrokerRetainedIsUncertainUnlessItHasATimeOfItsOwn) {
+  auto& options = subscribe("{device}/{tag}");
+  options.value = "/v";
+  options.time = "/ts";
+  retained_ = true;
+  EXPECT_THAT(decode_value(R"({"v":1,"ts":1760000000000})"), ElementsAre("d/t=1 at 1760000000000000000"));
+  EXPECT_THAT(refused(), IsEmpty());
+  EXPECT_THAT(decode_value(R"({"v":1})"), ElementsAre("d/t=1 uncertain stale"));
+  EXPECT_THAT(decode_value(R"({"v":null})"), ElementsAre("d/t=null bad"));
+  EXPECT_EQ(refused()["retained"], 2U);
+  retained_ = false;
+  EXPECT_THAT(decode_value(R"({"v":1,"ts":1760000000000})"), ElementsAre("d/t=1 at 1760000000000000000"));
+}
+
 TEST_F(MessageDecoderTest, AClockThatIsNotSyncedJudgesNoTimeOfTheFuture) {
   quality_ = ClockQuality::unsynced;
   auto& options = subscribe("{device}/{tag}");
