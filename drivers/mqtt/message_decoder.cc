@@ -7,9 +7,11 @@
 namespace tidegate::drivers {
 namespace {
 
-// What is remembered of topics and of names in payloads; whoever sends more than this makes us look them up again.
+// What is remembered of topics, and over all of them of names in payloads; whoever sends more than this makes us look
+// them up again.
 constexpr std::size_t kTopicsMax = 65'536;
 constexpr std::size_t kNamesMax = 65'536;
+constexpr std::size_t kTextBytesMax = std::size_t{16} * 1024 * 1024;
 
 WallTime whole_milliseconds(WallTime time) {
   return WallTime(std::chrono::floor<std::chrono::milliseconds>(time.time_since_epoch()));
@@ -61,7 +63,12 @@ Result<void> MessageDecoder::claim_fixed_tags(const Subscription& subscription, 
 
 MessageDecoder::Routes& MessageDecoder::routes_of(std::string_view topic) {
   if (const auto found = topics_.find(topic); found != topics_.end()) return found->second;
-  if (topics_.size() >= kTopicsMax) topics_.clear();
+  topic_bytes_ += topic.size();
+  if (topics_.size() >= kTopicsMax || topic_bytes_ > kTextBytesMax) {
+    forget_names();
+    topics_.clear();
+    topic_bytes_ = topic.size();
+  }
   Routes routes;
   for (const Subscription& subscription : subscriptions_) {
     const auto names = subscription.topic.match(topic);
@@ -138,12 +145,27 @@ const MessageDecoder::Slot& MessageDecoder::named_slot_of(const Sample& sample) 
     name_in_payload_ += part;
   }
   if (const auto found = route_->named.find(name_in_payload_); found != route_->named.end()) return found->second;
-  if (route_->named.size() >= kNamesMax) route_->named.clear();
   const bool is_nameless = rule.all_members && name.empty();
   const std::string path = is_nameless ? ""
                                        : tag_path(rule.device ? sample.device : std::string_view(route_->device),
                                                   rule.tag ? sample.tag : std::string_view(route_->tag), name);
-  return route_->named.emplace(name_in_payload_, find_slot(path, subscription.unit)).first->second;
+  refused_slot_ = find_slot(path, subscription.unit);
+  // Only tags have a limit; names that become none are without end.
+  return refused_slot_.problem == Refusal::none ? remember(name_in_payload_, refused_slot_) : refused_slot_;
+}
+
+const MessageDecoder::Slot& MessageDecoder::remember(const std::string& name, const Slot& slot) {
+  if (names_ >= kNamesMax || name_bytes_ + name.size() > kTextBytesMax) forget_names();
+  ++names_;
+  name_bytes_ += name.size();
+  return route_->named.emplace(name, slot).first->second;
+}
+
+void MessageDecoder::forget_names() {
+  for (auto& topic : topics_) {
+    for (Route& route : topic.second.routes) route.named.clear();
+  }
+  names_ = name_bytes_ = 0;
 }
 
 MessageDecoder::Slot MessageDecoder::find_slot(const std::string& path, const std::string& unit) {

@@ -40,6 +40,8 @@ class MessageDecoder final : private SampleSink {
   /// Counts what did not even come here.
   void count(Refusal why, std::uint64_t times);
   std::map<std::string, std::uint64_t> refused() const;
+  /// How many names of payloads are remembered, so that they need not be looked up.
+  std::size_t names_remembered() const { return names_; }
   const std::vector<Subscription>& subscriptions() const { return subscriptions_; }
 
  private:
@@ -74,6 +76,8 @@ class MessageDecoder final : private SampleSink {
   Routes& routes_of(std::string_view topic);
   const Slot& slot_of(const Sample& sample);
   const Slot& named_slot_of(const Sample& sample);
+  const Slot& remember(const std::string& name, const Slot& slot);
+  void forget_names();
   Slot find_slot(const std::string& path, const std::string& unit);
   void take(Sample& sample) override;
   void mark_retained(Reading& reading);
@@ -86,6 +90,10 @@ class MessageDecoder final : private SampleSink {
   std::vector<Subscription> subscriptions_;
   PayloadDecoder payloads_;
   Table<Routes> topics_;
+  std::size_t topic_bytes_ = 0;
+  std::size_t names_ = 0;  // in Route::named, of all routes
+  std::size_t name_bytes_ = 0;
+  Slot refused_slot_;
   std::uint32_t automatic_tags_ = 0;
   std::string name_in_payload_;
 

@@ -2,6 +2,8 @@
 
 #include <gmock/gmock.h>
 
+#include <algorithm>
+
 #include "core/value.h"
 
 namespace tidegate::drivers {
@@ -348,6 +350,33 @@ TEST_F(MessageDecoderTest, AutomaticTagsHaveALimit) {
   EXPECT_THAT(decode("a/3", "1"), IsEmpty());
   EXPECT_EQ(decode("a/1", "1").size(), 1U);
   EXPECT_THAT(refused(), ElementsAre(Pair("too_many_tags", 1)));
+}
+
+TEST_F(MessageDecoderTest, RemembersOnlySoManyNamesOfPayloadsOverAllTopics) {
+  auto& options = subscribe("s/{device}");
+  options.values_all = true;
+  options_.automatic_tags_max = 70'000;
+  make();
+  std::size_t remembered = 0;
+  std::size_t tags = 0;
+  for (int topic = 0; topic < 70; ++topic) {
+    std::string payload;
+    for (int i = 0; i < 1000; ++i) payload += (i == 0 ? "{\"m" : ",\"m") + std::to_string(i) + "\":1";
+    tags += decode("s/" + std::to_string(topic), payload + "}").size();
+    remembered = std::max(remembered, decoder_->names_remembered());
+  }
+  EXPECT_EQ(tags, 70'000U);
+  EXPECT_GT(remembered, 60'000U);
+  EXPECT_LE(remembered, 65'536U);
+  EXPECT_THAT(decode("s/1", R"({"m1":5,"m2":6})"), ElementsAre("1/m1=5", "1/m2=6"));
+}
+
+TEST_F(MessageDecoderTest, RemembersNoNameThatMakesNoTag) {
+  auto& options = subscribe("s/{device}");
+  options.values_all = true;
+  options_.automatic_tags_max = 1;
+  EXPECT_THAT(decode("s/x", R"({"a":1,"b":2,"+":3})"), ElementsAre("x/a=1"));
+  EXPECT_EQ(decoder_->names_remembered(), 1U);
 }
 
 TEST_F(MessageDecoderTest, FixedTagsAreClaimedAtOnceAndDoNotCountAsAutomatic) {
