@@ -114,9 +114,14 @@ Refusal parse_number(std::string_view text, Value& value) {
   return !is_word && problem == std::errc::result_out_of_range ? Refusal::bad_number : Refusal::not_a_number;
 }
 
+template <class Integer>
+bool is_out_of_range(std::string_view digits) {
+  Integer number = 0;
+  return std::from_chars(digits.data(), digits.data() + digits.size(), number).ec == std::errc::result_out_of_range;
+}
+
 // simdjson refuses integers beyond 64 bits; with a fraction behind them they are read as doubles.
 std::string with_large_integers_as_doubles(std::string_view json) {
-  constexpr std::size_t kDigitsSafe = 18;
   std::string out;
   bool in_text = false;
   for (std::size_t i = 0; i < json.size(); ++i) {
@@ -130,7 +135,10 @@ std::string with_large_integers_as_doubles(std::string_view json) {
     const bool continues = end < json.size() && std::string_view(".eE").find(json[end]) != std::string_view::npos;
     const bool is_fraction = i > 0 && std::string_view(".eE+").find(json[i - 1]) != std::string_view::npos;
     out.append(json.substr(i + 1, end - i - 1));
-    if (end - i > kDigitsSafe && !continues && !is_fraction) out += ".0";
+    const bool is_negative = i > 0 && json[i - 1] == '-';
+    const bool is_large = is_negative ? is_out_of_range<std::int64_t>(json.substr(i - 1, end - i + 1))
+                                      : is_out_of_range<std::uint64_t>(json.substr(i, end - i));
+    if (is_large && !continues && !is_fraction) out += ".0";
     i = end - 1;
   }
   return out;

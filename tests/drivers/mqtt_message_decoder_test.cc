@@ -9,10 +9,12 @@
 namespace tidegate::drivers {
 namespace {
 
+using ::testing::AnyOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::Pair;
+using ::testing::StartsWith;
 
 constexpr WallTime kArrival{std::chrono::nanoseconds(1'760'000'000'123'456'789)};
 constexpr const char* kArrivalText = "1760000000123000000";
@@ -97,6 +99,15 @@ TEST_F(MessageDecoderTest, JsonValuesKeepTheirKind) {
     }
   }
   EXPECT_THAT(refused(), IsEmpty());
+}
+
+TEST_F(MessageDecoderTest, ANumberBeyond64BitsLeavesTheOthersOfItsMessageWhole) {
+  subscribe("s/{device}").values = {{"a", "/a"}, {"b", "/b"}, {"c", "/c"}, {"d", "/d"}};
+  EXPECT_THAT(decode("s/x", R"({"a":18446744073709551615,"b":-9223372036854775808,"c":18446744073709551616,)"
+                            R"("d":1234567890123456789})"),
+              ElementsAre("x/a=18446744073709551615", "x/b=-9223372036854775808",
+                          AnyOf(StartsWith("x/c=1.8446744073709552e"), StartsWith("x/c=18446744073709551616")),
+                          "x/d=1234567890123456789"));
 }
 
 TEST_F(MessageDecoderTest, BadJsonIsCountedByReasonAndMakesNoReading) {
