@@ -37,11 +37,11 @@ SessionHost::Admission ListenerCore::admit(ListenerSession& session, const mqtt:
   }
   std::shared_ptr<ClientState> state;
   if (const auto found = sessions_.find(client_id); found != sessions_.end()) {
-    auto [old, old_state] = found->second;
+    ListenerSession& old = *found->second.session;
+    state = std::move(found->second.state);
     sessions_.erase(found);
-    state = std::move(old_state);
-    old->end(ReasonCode::session_taken_over, "another connection uses its client id");
-    if (taken_over_) taken_over_(*old);
+    old.end(ReasonCode::session_taken_over, "another connection uses its client id");
+    if (taken_over_) taken_over_(old);
   } else if (const auto left = left_behind_.find(client_id); left != left_behind_.end()) {
     state = std::move(left->second.state);
     left_behind_.erase(left);
@@ -50,7 +50,7 @@ SessionHost::Admission ListenerCore::admit(ListenerSession& session, const mqtt:
   std::erase_if(wills_, [&](const DueWill& will) { return will.client_id == client_id; });
   const bool resumed = state != nullptr && !connect.clean_start;
   if (!resumed) state = std::make_shared<ClientState>();
-  sessions_[client_id] = {&session, state};
+  sessions_[client_id] = {&session, state, connect.clean_start};
   ++counters_.connects;
   return {ReasonCode::success, state, resumed};
 }
@@ -86,8 +86,8 @@ mqtt::ReasonCode ListenerCore::subscribe(ListenerSession& session, std::string_v
 void ListenerCore::gone(ListenerSession& session) {
   take_will(session);
   const auto found = sessions_.find(session.client_id());
-  if (found == sessions_.end() || found->second.first != &session) return;  // another connection has taken over
-  auto state = std::move(found->second.second);
+  if (found == sessions_.end() || found->second.session != &session) return;  // another connection has taken over
+  auto state = std::move(found->second.state);
   sessions_.erase(found);
   leave_behind(session, std::move(state));
 }
@@ -106,9 +106,18 @@ void ListenerCore::leave_behind(ListenerSession& session, std::shared_ptr<Client
   left_behind_[session.client_id()] = {std::move(state), expires};
 }
 
+// A client that is back already in the same session has no will with a delay due any more (section 3.1.3.2.2); a clean
+// start has ended the session, and with it the delay.
 void ListenerCore::take_will(ListenerSession& session) {
   auto will = session.take_will();
-  if (!will || !may_publish(session, will->topic)) return;
+  if (!will) return;
+  const auto found = sessions_.find(session.client_id());
+  const bool is_taken_over = found == sessions_.end() || found->second.session != &session;
+  if (is_taken_over && will->delay > Duration::zero()) {
+    if (found == sessions_.end() || !found->second.began_clean) return;
+    will->delay = Duration::zero();
+  }
+  if (!may_publish(session, will->topic)) return;
   if (will->delay == Duration::zero() || wills_.size() >= kWillsMax) return publish_will(will->topic, will->payload);
   wills_.push_back(
       {clock_.boot_now() + will->delay, session.client_id(), std::move(will->topic), std::move(will->payload)});

@@ -59,6 +59,11 @@ class ListenerCore final : public SessionHost {
   Counters counters() const;
 
  private:
+  struct Present {
+    ListenerSession* session = nullptr;
+    std::shared_ptr<ClientState> state;
+    bool began_clean = false;
+  };
   struct LeftBehind {
     std::shared_ptr<ClientState> state;
     BootTime expires{};
@@ -82,8 +87,8 @@ class ListenerCore final : public SessionHost {
   const std::function<void()> wake_;
   std::function<void(ListenerSession&)> taken_over_;
 
-  std::map<std::string, std::pair<ListenerSession*, std::shared_ptr<ClientState>>> sessions_;  // by client id
-  std::map<std::string, LeftBehind> left_behind_;                                              // by client id
+  std::map<std::string, Present> sessions_;        // by client id
+  std::map<std::string, LeftBehind> left_behind_;  // by client id
   std::vector<DueWill> wills_;
   std::uint64_t ids_made_ = 0;
 
