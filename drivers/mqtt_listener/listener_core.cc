@@ -14,7 +14,9 @@ using mqtt::ReasonCode;
 // Readings between two turns of the core; beyond it sockets are left unread.
 constexpr std::size_t kReadyMax = 32 * 1024;
 constexpr std::size_t kLeftBehindMax = 4096;
+constexpr std::size_t kLeftBehindIdsMax = 64 * 1024;  // of messages of QoS 2, over all who left
 constexpr std::size_t kWillsMax = 4096;
+constexpr std::size_t kWillBytesMax = std::size_t{4} * 1024 * 1024;
 
 }  // namespace
 
@@ -92,14 +94,29 @@ void ListenerCore::gone(ListenerSession& session) {
   leave_behind(session, std::move(state));
 }
 
+std::size_t ListenerCore::ids_left_behind() const {
+  std::size_t ids = 0;
+  for (const auto& left : left_behind_) ids += left.second.state->qos2_taken.size();
+  return ids;
+}
+
+// Of those that are meant, the one that would be forgotten first anyway.
+void ListenerCore::forget_soonest(bool (*is_meant)(const LeftBehind&)) {
+  auto soonest = left_behind_.end();
+  for (auto at = left_behind_.begin(); at != left_behind_.end(); ++at) {
+    if (!is_meant(at->second)) continue;
+    if (soonest == left_behind_.end() || at->second.expires < soonest->second.expires) soonest = at;
+  }
+  if (soonest != left_behind_.end()) left_behind_.erase(soonest);
+}
+
 void ListenerCore::leave_behind(ListenerSession& session, std::shared_ptr<ClientState> state) {
   const Duration expiry = session.session_expiry();
   if (expiry == Duration::zero()) return;
-  if (left_behind_.size() >= kLeftBehindMax) {
-    const auto soonest = std::min_element(left_behind_.begin(), left_behind_.end(), [](const auto& a, const auto& b) {
-      return a.second.expires < b.second.expires;
-    });
-    left_behind_.erase(soonest);
+  if (left_behind_.size() >= kLeftBehindMax) forget_soonest([](const LeftBehind&) { return true; });
+  const std::size_t ids = state->qos2_taken.size();
+  for (std::size_t held = ids_left_behind(); held > 0 && held + ids > kLeftBehindIdsMax; held = ids_left_behind()) {
+    forget_soonest([](const LeftBehind& left) { return !left.state->qos2_taken.empty(); });
   }
   const BootTime now = clock_.boot_now();
   const BootTime expires = expiry > BootTime::max() - now ? BootTime::max() : now + expiry;
@@ -118,9 +135,16 @@ void ListenerCore::take_will(ListenerSession& session) {
     will->delay = Duration::zero();
   }
   if (!may_publish(session, will->topic)) return;
-  if (will->delay == Duration::zero() || wills_.size() >= kWillsMax) return publish_will(will->topic, will->payload);
-  wills_.push_back(
-      {clock_.boot_now() + will->delay, session.client_id(), std::move(will->topic), std::move(will->payload)});
+  DueWill due{clock_.boot_now() + will->delay, session.client_id(), std::move(will->topic), std::move(will->payload)};
+  const bool has_room = wills_.size() < kWillsMax && will_bytes() + due.bytes() <= kWillBytesMax;
+  if (will->delay == Duration::zero() || !has_room) return publish_will(due.topic, due.payload);
+  wills_.push_back(std::move(due));
+}
+
+std::size_t ListenerCore::will_bytes() const {
+  std::size_t bytes = 0;
+  for (const DueWill& will : wills_) bytes += will.bytes();
+  return bytes;
 }
 
 void ListenerCore::publish_will(const std::string& topic, const std::string& payload) {

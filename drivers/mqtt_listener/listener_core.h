@@ -73,11 +73,15 @@ class ListenerCore final : public SessionHost {
     std::string client_id;
     std::string topic;
     std::string payload;
+    std::size_t bytes() const { return client_id.size() + topic.size() + payload.size(); }
   };
 
   void take_will(ListenerSession& session);
+  std::size_t will_bytes() const;
   void publish_will(const std::string& topic, const std::string& payload);
   void leave_behind(ListenerSession& session, std::shared_ptr<ClientState> state);
+  std::size_t ids_left_behind() const;
+  void forget_soonest(bool (*is_meant)(const LeftBehind&));
   void refuse(const std::string& why, const std::string& detail);
 
   const MqttListenerOptions& options_;

@@ -109,6 +109,8 @@ void ListenerSession::handle_connect(const mqtt::RawPacket& packet) {
     admission.reason = ReasonCode::client_identifier_not_valid;
   } else if (connect->properties.has(PropertyId::authentication_method)) {
     admission.reason = ReasonCode::bad_authentication_method;
+  } else if (connect->will && connect->will->topic.size() > limits_.topic_bytes_max) {
+    admission.reason = ReasonCode::topic_name_invalid;
   } else {
     if (id_assigned) client_id_ = host_.make_client_id();
     admission = host_.admit(*this, *connect, client_id_);

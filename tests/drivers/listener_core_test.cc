@@ -68,6 +68,24 @@ class ListenerCoreTest : public ::testing::Test {
     return values;
   }
 
+  static std::string publish(std::uint16_t id) {
+    mqtt::PublishPacket packet;
+    packet.topic = "a/x";
+    packet.payload = "1";
+    packet.qos = 2;
+    packet.packet_id = id;
+    std::string bytes;
+    mqtt::encode(packet, ProtocolVersion::v5, bytes);
+    return bytes;
+  }
+  // A message of QoS 2 whose id the client's state still has is not.
+  bool is_taken_again(const std::string& id) {
+    auto session = connect({.id = id});
+    session->receive(publish(1), clock_.boot_now());
+    lose(std::move(session));
+    return !collect().empty();
+  }
+
   testing::ManualClock clock_;
   TagRegistry tags_;
   MqttListenerOptions options_;
@@ -106,6 +124,33 @@ TEST_F(ListenerCoreTest, AWillWithoutADelayGoesOutThoughItsClientIsBack) {
   auto second = connect({.id = "s"});
   lose(std::move(first));
   EXPECT_THAT(collect(), ElementsAre("offline"));
+}
+
+TEST_F(ListenerCoreTest, WillsThatWaitForTooMuchRoomGoOutAtOnce) {
+  const std::string large(std::size_t{60} * 1024, 'x');
+  for (int i = 0; i < 100; ++i) {
+    lose(connect({.id = "s" + std::to_string(i), .will = large, .will_delay = seconds(30)}));
+  }
+  const std::size_t early = collect().size();
+  clock_.advance(seconds(30));
+  core_->tick(clock_.boot_now());
+  const std::size_t due = collect().size();
+  EXPECT_EQ(early + due, 100U);
+  EXPECT_LE(due * large.size(), std::size_t{4} * 1024 * 1024);
+  EXPECT_GT(due, 60U);
+}
+
+TEST_F(ListenerCoreTest, ForgetsTheOldestIdsOfClientsThatLeftTooMany) {
+  options_.limits.inflight_max = 10'000;
+  for (int client = 0; client < 7; ++client) {
+    auto session = connect({.id = "s" + std::to_string(client)});
+    for (std::uint16_t id = 1; id <= 10'000; ++id) session->receive(publish(id), clock_.boot_now());
+    collect();
+    lose(std::move(session));
+    clock_.advance(seconds(1));
+  }
+  EXPECT_TRUE(is_taken_again("s0"));
+  for (const char* const id : {"s1", "s6"}) EXPECT_FALSE(is_taken_again(id)) << id;
 }
 
 }  // namespace

@@ -394,6 +394,18 @@ TEST_P(ListenerSessionTest, AWillGoesOutUnlessTheClientSaysGoodbye) {
   }
 }
 
+TEST_P(ListenerSessionTest, AWillWhoseTopicIsTooLongIsRefused) {
+  const std::string topic(limits_.topic_bytes_max + 1, 't');
+  mqtt::ConnectPacket connect;
+  connect.version = GetParam();
+  connect.client_id = "sensor";
+  connect.will = mqtt::Will{topic, "1", 1, false, {}};
+  send_connect(connect);
+  EXPECT_NE(next_connack().reason, ReasonCode::success);
+  EXPECT_THAT(session_->end_reason(), HasSubstr(mqtt::to_string(ReasonCode::topic_name_invalid)));
+  EXPECT_FALSE(session_->take_will());
+}
+
 TEST_P(ListenerSessionTest, ATopicAliasStandsForItsTopic) {
   if (!v5()) return;
   connected();
