@@ -95,7 +95,7 @@ BootTime Bus::skip() {
 bool Bus::connect(BusBatch& into) {
   if (const auto connected = link_.connect(); !connected) {
     connect_at_ = clock_.boot_now() + backoff_.next();
-    lose_connection(connected.error().message, into);
+    if (connected.error().code != ErrorCode::give_up_item) lose_connection(connected.error().message, into);
     return false;
   }
   backoff_.reset();
@@ -127,6 +127,8 @@ void Bus::lose_connection(const std::string& why, BusBatch& into) {
 void Bus::poll(const Poll& poll, BusBatch& into) {
   const ModbusRequest request{devices_[poll.device].unit, poll.table, poll.address, poll.count};
   const ModbusResult result = link_.read(request, std::span(values_).first(poll.count));
+  // On the way to the end: nothing was found out, and the plan is not asked again.
+  if (result == ModbusResult::interrupted) return;
   status_.count_request(poll.device, result);
   const PollOutcome outcome = plan_.done(poll, result, clock_.boot_now());
   status_.count_missed(outcome.missed);

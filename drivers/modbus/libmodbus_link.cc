@@ -96,7 +96,7 @@ class TcpLink final : public ModbusLink {
     if (!drain()) {
       // Many devices close a connection that was idle for a while; that is no failure of this read.
       close();
-      if (!connect()) return ModbusResult::not_connected;
+      if (!connect()) return interrupt_.is_raised() ? ModbusResult::interrupted : ModbusResult::not_connected;
     }
     if (!send(request)) {
       close();
@@ -153,7 +153,7 @@ class TcpLink final : public ModbusLink {
         case Received::timed_out:
           return timed_out();
         case Received::interrupted:
-          return ModbusResult::not_connected;
+          return ModbusResult::interrupted;
         case Received::lost:
           return give_up(ModbusResult::not_connected);
         case Received::foreign:
@@ -271,7 +271,7 @@ class RtuLink final : public ModbusLink {
   }
 
   ModbusResult exchange(const ModbusRequest& request, std::span<std::uint16_t> into, bool late_ones) {
-    if (!wait_for_silence()) return is_open_ ? ModbusResult::bad_reply : ModbusResult::not_connected;
+    if (!wait_for_silence()) return why_not_silent();
     if (!send(request)) {
       close();
       return ModbusResult::not_connected;
@@ -285,7 +285,7 @@ class RtuLink final : public ModbusLink {
         case Received::timed_out:
           return ModbusResult::timeout;
         case Received::interrupted:
-          return ModbusResult::not_connected;
+          return ModbusResult::interrupted;
         case Received::lost:
           close();
           return ModbusResult::not_connected;
@@ -333,6 +333,11 @@ class RtuLink final : public ModbusLink {
       last_activity_ = clock_.boot_now();
       if (last_activity_ > give_up) return false;
     }
+  }
+
+  ModbusResult why_not_silent() const {
+    if (interrupt_.is_raised()) return ModbusResult::interrupted;
+    return is_open_ ? ModbusResult::bad_reply : ModbusResult::not_connected;
   }
 
   tl::unexpected<Error> refuse(int error) const {

@@ -24,6 +24,8 @@ const char* to_string(ModbusResult result) {
       return "bad_reply";
     case ModbusResult::not_connected:
       return "not_connected";
+    case ModbusResult::interrupted:
+      return "interrupted";
   }
   return "unknown";
 }
@@ -49,6 +51,7 @@ Reason to_reason(ModbusResult result) {
     case ModbusResult::bad_reply:
       return Reason::bad_reply;
     case ModbusResult::not_connected:
+    case ModbusResult::interrupted:
       return Reason::not_connected;
   }
   return Reason::bad_reply;

@@ -33,8 +33,9 @@ enum class ModbusResult : std::uint8_t {
   timeout,
   bad_reply,  // not an answer to this request: damaged, short, or of the wrong unit, function or length
   not_connected,
+  interrupted,  // by ModbusLink::interrupt(): says nothing of device or connection, and is not counted
 };
-inline constexpr std::size_t kModbusResultCount = 10;
+inline constexpr std::size_t kModbusResultCount = 10;  // that are counted
 
 /// "ok", "illegal_address" ...: the names that counters carry.
 const char* to_string(ModbusResult result);
@@ -55,7 +56,8 @@ class ModbusLink {
  public:
   virtual ~ModbusLink() = default;
 
-  /// Opens the connection or the serial device. The message says what to check.
+  /// Opens the connection or the serial device. The message says what to check. Error `give_up_item`: it was
+  /// interrupted.
   virtual Result<void> connect() = 0;
   /// False before connect() and after the link has found its connection lost.
   virtual bool is_connected() const = 0;

@@ -61,6 +61,7 @@ int connect_one(const addrinfo& address, Duration left, const Interrupt& interru
 
 tl::unexpected<Error> refuse(const TcpTarget& target, int error) {
   const std::string what = describe_errno("connect to " + name_of(target), error);
+  if (error == ECANCELED) return fail(ErrorCode::give_up_item, what);
   if (error == EMFILE) {
     return fail(ErrorCode::retry, what + ": a Modbus socket needs a descriptor below " + std::to_string(FD_SETSIZE) +
                                       "; the process has too many files and sockets open");
@@ -81,6 +82,7 @@ Result<Descriptor> connect_tcp(const TcpTarget& target, const Clock& clock, cons
     Descriptor socket;
     error = connect_one(*address, deadline - clock.boot_now(), interrupt, socket);
     if (error == 0) return socket;
+    if (error == ECANCELED) break;
   }
   return refuse(target, error);
 }

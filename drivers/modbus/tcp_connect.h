@@ -17,7 +17,7 @@ struct TcpTarget {
 
 /// A connected, non-blocking socket whose number select() can hold (libmodbus aborts the process on a greater one).
 /// Tries the addresses of the name in turn; looking the name up may block for longer than the time-out.
-/// The message says what to check.
+/// The message says what to check. Error `give_up_item`: it was interrupted.
 Result<Descriptor> connect_tcp(const TcpTarget& target, const Clock& clock, const Interrupt& interrupt);
 
 }  // namespace tidegate::drivers

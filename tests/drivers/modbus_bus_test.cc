@@ -28,6 +28,7 @@ class ScriptedLink final : public ModbusLink {
   Result<void> connect() override {
     ++connects;
     clock_.advance(milliseconds(1));
+    if (interrupted) return fail(ErrorCode::give_up_item, "connect to plc:502: Operation canceled");
     if (!reachable) return fail(ErrorCode::link_down, "connect to plc:502: Connection refused: check the address");
     connected_ = true;
     return {};
@@ -51,6 +52,7 @@ class ScriptedLink final : public ModbusLink {
   std::vector<std::string> requests;
   int connects = 0;
   bool reachable = true;
+  bool interrupted = false;
 
  private:
   testing::ManualClock& clock_;
@@ -172,6 +174,18 @@ TEST_F(ModbusBus, ADeviceThatComesBackIsAnEventAndGoodReadings) {
   const auto shown = run(seconds(60));
   EXPECT_EQ(std::count(shown.begin(), shown.end(), "device-up boiler"), 1);
   EXPECT_GT(std::count(shown.begin(), shown.end(), "boiler/run=300 good"), 2);
+}
+
+TEST_F(ModbusBus, AnInterruptSaysNothingOfDeviceAndConnection) {
+  device("boiler", 1, {tag("temp", 0)});
+  EXPECT_EQ(run(milliseconds(900)), (Shown{"boiler/temp=0 good"}));
+  link_.answer = [](const ModbusRequest&) { return ScriptedLink::Answer{ModbusResult::interrupted, seconds(1)}; };
+  EXPECT_EQ(run(seconds(1)), Shown{});
+  EXPECT_EQ(link_.requests.size(), 2U);
+  bus_.reset();
+  link_.close();
+  link_.interrupted = true;
+  EXPECT_EQ(run(milliseconds(1)), Shown{});
 }
 
 TEST_F(ModbusBus, ARefusedTagIsBadWithItsReasonOnceAndTheOthersGoOn) {

@@ -305,6 +305,10 @@ TEST_F(ModbusDriverTest, StopIsPromptInTheMiddleOfALongWait) {
   const BootTime before = clock_.boot_now();
   driver_->stop();
   EXPECT_LT(clock_.boot_now() - before, seconds(5));
+  Intake rest;
+  driver_->collect(rest);
+  EXPECT_TRUE(rest.readings.empty()) << "a stop says nothing of the devices";
+  EXPECT_TRUE(rest.events.empty());
 }
 
 TEST_F(ModbusDriverTest, ACoreThatIsHeldUpStopsThePollsAndLosesNothing) {
