@@ -5,6 +5,7 @@
 
 #include "core/clock.h"
 #include "core/error.h"
+#include "core/host_lookup.h"
 #include "drivers/modbus/descriptor.h"
 
 namespace tidegate::drivers {
@@ -16,8 +17,10 @@ struct TcpTarget {
 };
 
 /// A connected, non-blocking socket whose number select() can hold (libmodbus aborts the process on a greater one).
-/// Tries the addresses of the name in turn; looking the name up may block for longer than the time-out.
+/// Tries the addresses of the name in turn; looking the name up may take longer than the time-out, but not than an
+/// interrupt.
 /// The message says what to check. Error `give_up_item`: it was interrupted.
-Result<Descriptor> connect_tcp(const TcpTarget& target, const Clock& clock, const Interrupt& interrupt);
+Result<Descriptor> connect_tcp(const TcpTarget& target, const Clock& clock, const Interrupt& interrupt,
+                               const LookUpHost& look_up = look_up_host);
 
 }  // namespace tidegate::drivers
