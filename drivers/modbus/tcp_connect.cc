@@ -102,10 +102,11 @@ Result<Descriptor> connect_tcp(const TcpTarget& target, const Clock& clock, cons
   if (!addresses) return tl::unexpected(addresses.error());
   const BootTime deadline = clock.boot_now() + target.timeout;
   int error = EADDRNOTAVAIL;
+  auto addresses_left = static_cast<std::int64_t>(addresses->size());
   for (HostAddress& address : *addresses) {
     set_port(address, target.port);
     Descriptor socket;
-    error = connect_one(address, deadline - clock.boot_now(), interrupt, socket);
+    error = connect_one(address, (deadline - clock.boot_now()) / addresses_left--, interrupt, socket);
     if (error == 0) return socket;
     if (error == ECANCELED) return refuse_interrupted(target);
   }

@@ -17,9 +17,9 @@ struct TcpTarget {
 };
 
 /// A connected, non-blocking socket whose number select() can hold (libmodbus aborts the process on a greater one).
-/// Tries the addresses of the name in turn; looking the name up may take longer than the time-out, but not than an
-/// interrupt.
-/// The message says what to check. Error `give_up_item`: it was interrupted.
+/// Tries the addresses of the name in turn, each for an equal share of the time that is left; looking the name up may
+/// take longer than the time-out, but not than an interrupt. The message says what to check. Error `give_up_item`: it
+/// was interrupted.
 Result<Descriptor> connect_tcp(const TcpTarget& target, const Clock& clock, const Interrupt& interrupt,
                                const LookUpHost& look_up = look_up_host);
 
