@@ -23,7 +23,7 @@ namespace tidegate::drivers {
 
 /// Something that happened to a device or a connection, for the stream `events`.
 struct DriverEvent {
-  std::string event;   // "device-up", "device-down", "driver-up", "driver-down"
+  std::string event;   // "device-up", "device-down", "driver-up", "driver-down", "queue-damaged", "queue-set-aside"
   std::string device;  // empty for the driver itself
   std::string detail;  // in words, with what to check
 };

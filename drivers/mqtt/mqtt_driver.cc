@@ -121,10 +121,11 @@ class MqttDriver final : public Driver {
   DriverStatus status() const override;
 
  private:
+  std::string queue_path() const;
   Result<void> open_queue();
   std::vector<mqtt::Subscription> filters() const;
   mqtt::ClientHandlers handlers() const;
-  void count_damage();
+  void count_damage(Intake& into);
   WallTime received(const QueueEntry& message) const;
 
   const MqttDriverOptions options_;
@@ -136,25 +137,33 @@ class MqttDriver final : public Driver {
   bool stopped_ = false;
   std::uint64_t marked_ = 0;
   std::uint64_t damage_counted_ = 0;
+  std::vector<DriverEvent> queue_events_;  // of its opening
 };
+
+std::string MqttDriver::queue_path() const {
+  std::string file_name = options_.name;
+  std::replace(file_name.begin(), file_name.end(), '/', '_');
+  return context_.runtime_dir + "/mqtt-" + file_name + ".queue";
+}
 
 Result<void> MqttDriver::open_queue() {
   QueueFileOptions file;
-  std::string file_name = options_.name;
-  std::replace(file_name.begin(), file_name.end(), '/', '_');
-  file.path = context_.runtime_dir + "/mqtt-" + file_name + ".queue";
+  file.path = queue_path();
   file.capacity_bytes = options_.queue_bytes;
   file.log_id = context_.log_id;
   file.boot_id = context_.boot_id;
   file.marks = context_.marks;
-  std::vector<std::string> remarks;
+  std::vector<QueueRemark> remarks;
   auto queue = SharedQueue::open(
       file,
       [weak = std::weak_ptr<Inlet>(inlet_)] {
         if (const auto inlet = weak.lock()) inlet->wake();
       },
       remarks);
-  for (const std::string& remark : remarks) log_warning(options_.name, "{}", remark);
+  for (const QueueRemark& remark : remarks) {
+    log_warning(options_.name, "{}", remark.text);
+    if (!remark.event.empty()) queue_events_.push_back({remark.event, {}, remark.text});
+  }
   if (!queue) return tl::unexpected(queue.error());
   marked_ = (*queue)->position();
   inlet_->set_queue(std::move(*queue));
@@ -193,6 +202,8 @@ Result<void> MqttDriver::start() {
   if (const std::uint64_t waiting = inlet_->queue().used(); waiting > 0) {
     log_info(options_.name, "{} of messages of a former run are taken first", format_size(waiting));
     inlet_->wake();
+  } else if (!queue_events_.empty() || inlet_->queue().damaged_bytes() > 0) {
+    inlet_->wake();
   }
   client_ = mqtt::make_paho_client(options_.broker, filters(), handlers());
   client_->start();
@@ -215,6 +226,7 @@ void MqttDriver::stop() {
 
 bool MqttDriver::collect(Intake& into) {
   for (DriverEvent& event : inlet_->take_events()) into.events.push_back(std::move(event));
+  for (DriverEvent& event : std::exchange(queue_events_, {})) into.events.push_back(std::move(event));
   if (!inlet_->is_open()) return false;
   SharedQueue& queue = inlet_->queue();
   decoder_->set_time(context_.clock->quality(), context_.clock->boot_now());
@@ -228,7 +240,7 @@ bool MqttDriver::collect(Intake& into) {
     }
     is_drained = !message;
   }
-  count_damage();
+  count_damage(into);
   if (queue.position() != marked_) {
     marked_ = queue.position();
     into.mark = QueueMark{queue.queue_id(), marked_};
@@ -244,11 +256,13 @@ WallTime MqttDriver::received(const QueueEntry& message) const {
   return off < kClockStepLeast && off > -kClockStepLeast ? message.received : by_boot;
 }
 
-void MqttDriver::count_damage() {
+void MqttDriver::count_damage(Intake& into) {
   const std::uint64_t damaged = inlet_->queue().damaged_bytes();
   if (damaged == damage_counted_) return;
-  log_error(options_.name, "queue_damaged: {} of messages in the queue could not be read and are lost",
-            format_size(damaged - damage_counted_));
+  const std::string lost =
+      queue_path() + ": " + format_size(damaged - damage_counted_) + " of messages could not be read and are lost";
+  log_error(options_.name, "queue_damaged: {}", lost);
+  into.events.push_back({"queue-damaged", {}, lost});
   decoder_->count(Refusal::queue_damaged, damaged - damage_counted_);
   damage_counted_ = damaged;
 }

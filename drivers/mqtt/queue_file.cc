@@ -101,6 +101,12 @@ Result<std::string> set_aside(const std::string& path) {
   return aside;
 }
 
+std::string size_of(const std::string& path) {
+  struct stat status {};
+  if (::lstat(path.c_str(), &status) != 0 || !S_ISREG(status.st_mode)) return "no file";
+  return format_size(static_cast<std::uint64_t>(status.st_size));
+}
+
 std::uint64_t rounded_capacity(std::uint64_t wanted) {
   constexpr std::uint64_t kPage = 4096;
   return (std::clamp(wanted, QueueFile::kCapacityMin, QueueFile::kCapacityMax) + kPage - 1) / kPage * kPage;
@@ -159,13 +165,20 @@ void QueueFile::write_header(const QueueFileOptions& options) {
   std::memcpy(mapping_, &header, sizeof header);
 }
 
-std::string QueueFile::why_not_ours(const QueueFileOptions& options) const {
+std::string QueueFile::why_unsound() const {
   Header header;
   std::memcpy(&header, mapping_, sizeof header);
   if (header.magic != kMagic) return "it is no queue file";
   if (header.version != kVersion) return "it has format version " + std::to_string(header.version);
   if (header.crc != crc_of(header.identity)) return "its header is damaged";
   if (header.identity.capacity != capacity_) return "its size is not what its header says";
+  return {};
+}
+
+std::string QueueFile::why_not_ours(const QueueFileOptions& options) const {
+  if (auto unsound = why_unsound(); !unsound.empty()) return unsound;
+  Header header;
+  std::memcpy(&header, mapping_, sizeof header);
   if (header.identity.boot_id != options.boot_id) return "it is of another boot";
   if (header.identity.log_id != options.log_id) return "it belongs to another log";
   const std::uint64_t head_now = head().load();
@@ -178,7 +191,7 @@ std::string QueueFile::why_not_ours(const QueueFileOptions& options) const {
   return {};
 }
 
-Result<std::unique_ptr<QueueFile>> QueueFile::open_existing(const QueueFileOptions& options, std::string& not_ours) {
+Result<std::unique_ptr<QueueFile>> QueueFile::open_existing(const QueueFileOptions& options, NotOurs& not_ours) {
   FileDescriptor fd(::open(options.path.c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW));
   if (fd.get() < 0) {
     if (errno == ENOENT) return std::unique_ptr<QueueFile>();
@@ -191,13 +204,14 @@ Result<std::unique_ptr<QueueFile>> QueueFile::open_existing(const QueueFileOptio
   }
   const auto size = static_cast<std::uint64_t>(status.st_size);
   if (size < kHeaderBytes + kCapacityMin || size > kHeaderBytes + kCapacityMax || size % 4096 != 0) {
-    not_ours = "its size, " + std::to_string(size) + " bytes, is none that a queue has";
+    not_ours.why = "its size, " + std::to_string(size) + " bytes, is none that a queue has";
     return std::unique_ptr<QueueFile>();
   }
   auto file = map(fd.release(), size - kHeaderBytes, options.path);
   if (!file) return file;
-  not_ours = (*file)->why_not_ours(options);
-  if (!not_ours.empty()) return std::unique_ptr<QueueFile>();
+  not_ours.why = (*file)->why_not_ours(options);
+  not_ours.is_empty = (*file)->why_unsound().empty() && (*file)->head().load() == (*file)->tail().load();
+  if (!not_ours.why.empty()) return std::unique_ptr<QueueFile>();
   const std::uint64_t mark = mark_of(options.marks, (*file)->queue_id());
   if (mark > (*file)->head().load()) (*file)->head().store(mark);
   return file;
@@ -227,27 +241,33 @@ Result<std::unique_ptr<QueueFile>> QueueFile::make(const QueueFileOptions& optio
   return file;
 }
 
-Result<std::unique_ptr<QueueFile>> QueueFile::open(const QueueFileOptions& options, std::vector<std::string>& remarks) {
+Result<std::unique_ptr<QueueFile>> QueueFile::open(const QueueFileOptions& options, std::vector<QueueRemark>& remarks) {
   const std::string directory = split_path(options.path).first;
-  std::string not_ours;
+  NotOurs not_ours;
   auto file = open_existing(options, not_ours);
   if (!file) return file;
   if (*file != nullptr && (*file)->capacity() != rounded_capacity(options.capacity_bytes)) {
     if ((*file)->head().load() != (*file)->tail().load()) {
-      remarks.push_back(options.path + " keeps its size of " + format_size((*file)->capacity()) +
-                        " until it is empty at a start");
+      remarks.push_back(
+          {options.path + " keeps its size of " + format_size((*file)->capacity()) + " until it is empty at a start",
+           ""});
       return file;
     }
     file->reset();
   }
   if (*file != nullptr) return file;
-  if (!not_ours.empty()) {
+  if (!not_ours.why.empty()) {
     auto aside = set_aside(options.path);
     if (!aside) return tl::unexpected(aside.error());
-    remarks.push_back(options.path + ": " + not_ours + "; set aside as " + *aside);
+    const std::string text =
+        options.path + ": " + not_ours.why + "; set aside as " + *aside + " (" + size_of(*aside) + ")";
+    remarks.push_back(
+        not_ours.is_empty
+            ? QueueRemark{text + ", nothing is in it", ""}
+            : QueueRemark{text + ", messages in it were acknowledged and are not in the log", "queue-set-aside"});
   }
   if (!is_in_memory(directory)) {
-    remarks.push_back(directory + " is not a tmpfs: every message is written to its medium; set runtime_dir");
+    remarks.push_back({directory + " is not a tmpfs: every message is written to its medium; set runtime_dir", ""});
   }
   return make(options);
 }

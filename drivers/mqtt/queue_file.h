@@ -23,6 +23,12 @@ struct QueueFileOptions {
   std::vector<QueueMark> marks;  // how far the log has taken earlier queues
 };
 
+/// What a person should know of a queue that was opened.
+struct QueueRemark {
+  std::string text;
+  std::string event;  // what it is in the stream `events`, where messages may have gone; else empty
+};
+
 /// The file in shared memory behind a SharedQueue: a header of one page and the ring, mapped and locked. What is in it
 /// survives the process, however that ends, and not the boot.
 ///
@@ -44,7 +50,7 @@ class QueueFile {
 
   /// Opens or makes the file. `remarks` gets what a person should know. Errors: `full` when the file system has no room
   /// for it, `invalid` when another process has it or the place is unusable.
-  static Result<std::unique_ptr<QueueFile>> open(const QueueFileOptions& options, std::vector<std::string>& remarks);
+  static Result<std::unique_ptr<QueueFile>> open(const QueueFileOptions& options, std::vector<QueueRemark>& remarks);
   ~QueueFile();
   QueueFile(const QueueFile&) = delete;
   QueueFile& operator=(const QueueFile&) = delete;
@@ -60,10 +66,16 @@ class QueueFile {
   static constexpr std::size_t kHeadAt = 64;
   static constexpr std::size_t kTailAt = 128;
 
+  struct NotOurs {
+    std::string why;        // empty: it is ours
+    bool is_empty = false;  // for certain
+  };
+
   QueueFile(int fd, std::byte* mapping, std::uint64_t capacity) : fd_(fd), mapping_(mapping), capacity_(capacity) {}
   static Result<std::unique_ptr<QueueFile>> map(int fd, std::uint64_t capacity, const std::string& path);
-  static Result<std::unique_ptr<QueueFile>> open_existing(const QueueFileOptions& options, std::string& not_ours);
+  static Result<std::unique_ptr<QueueFile>> open_existing(const QueueFileOptions& options, NotOurs& not_ours);
   static Result<std::unique_ptr<QueueFile>> make(const QueueFileOptions& options);
+  std::string why_unsound() const;
   std::string why_not_ours(const QueueFileOptions& options) const;
   void write_header(const QueueFileOptions& options);
 

@@ -12,7 +12,7 @@ namespace tidegate::drivers {
 // then looks at the tail; and the same about room, the other way round. One of the two always sees the other.
 
 Result<std::unique_ptr<SharedQueue>> SharedQueue::open(const QueueFileOptions& options, std::function<void()> wake,
-                                                       std::vector<std::string>& remarks) {
+                                                       std::vector<QueueRemark>& remarks) {
   auto file = QueueFile::open(options, remarks);
   if (!file) return tl::unexpected(file.error());
   std::unique_ptr<SharedQueue> queue(new SharedQueue(std::move(*file), std::move(wake)));
@@ -35,15 +35,16 @@ std::uint64_t SharedQueue::skip_before(std::uint64_t tail, std::size_t bytes) co
 
 // What a predecessor left is looked through once, so that a damaged entry is known at the start and cut off: what comes
 // now is written over it.
-void SharedQueue::check_what_waits(std::vector<std::string>& remarks) {
+void SharedQueue::check_what_waits(std::vector<QueueRemark>& remarks) {
   const std::uint64_t begin = read_;
   const std::uint64_t end = file_->tail().load();
   while (next()) {
   }
   if (damaged_bytes() > 0) {
     const std::uint64_t good = end - damaged_bytes();
-    remarks.push_back("the queue of a former run is damaged: " + format_size(good - begin) + " of " +
-                      format_size(end - begin) + " could be read");
+    remarks.push_back({"the queue of a former run is damaged: " + format_size(good - begin) + " of " +
+                           format_size(end - begin) + " could be read",
+                       ""});  // how much is lost is in damaged_bytes()
     file_->tail().store(good);
   }
   read_ = begin;

@@ -24,7 +24,7 @@ namespace tidegate::drivers {
 class SharedQueue {
  public:
   static Result<std::unique_ptr<SharedQueue>> open(const QueueFileOptions& options, std::function<void()> wake,
-                                                   std::vector<std::string>& remarks);
+                                                   std::vector<QueueRemark>& remarks);
 
   // Producer.
   enum class Push : std::uint8_t { stored, too_large, closed };
@@ -52,7 +52,7 @@ class SharedQueue {
 
  private:
   SharedQueue(std::unique_ptr<QueueFile> file, std::function<void()> wake);
-  void check_what_waits(std::vector<std::string>& remarks);
+  void check_what_waits(std::vector<QueueRemark>& remarks);
   std::span<std::byte> rest_of_ring(std::uint64_t position) const;
   std::uint64_t skip_before(std::uint64_t tail, std::size_t bytes) const;
   bool has_room(std::uint64_t tail, std::uint64_t bytes) const;

@@ -14,6 +14,7 @@
 #include "core/clock.h"
 #include "mqtt/client.h"
 #include "tests/support/mosquitto_broker.h"
+#include "tests/support/temporary_directory.h"
 
 namespace tidegate::drivers {
 namespace {
@@ -302,6 +303,31 @@ TEST_F(MqttDriverTest, BadPayloadsAreCountedAndAreTakenOffTheQueue) {
   EXPECT_TRUE(intake_.readings.empty());
   driver_->settled();
   EXPECT_EQ(driver_->status().queue_bytes, 0U);
+}
+
+TEST_F(MqttDriverTest, AQueueThatIsSetAsideIsAnEvent) {
+  testing::write_file(broker_.directory() + "/mqtt-local.queue", std::string(100, 'x'));
+  start_driver();
+  ASSERT_TRUE(collect_event("queue-set-aside"));
+  EXPECT_THAT(intake_.events.back().detail, HasSubstr("mqtt-local.queue.other-1 (100"));
+}
+
+TEST_F(MqttDriverTest, MessagesThatAreDamagedInTheQueueAreAnEvent) {
+  start_driver();
+  ASSERT_TRUE(collect_event("driver-up"));
+  const std::string publish = "mosquitto_pub -h 127.0.0.1 -q 1 -p " + std::to_string(broker_.port()) + " -t plant/d/t ";
+  ASSERT_EQ(std::system((publish + "-m '{\"v\":1}'").c_str()), 0);
+  ASSERT_TRUE(collect_until([&] { return intake_.readings.size() == 1; }, false));
+  driver_.reset();
+  const std::string path = broker_.directory() + "/mqtt-local.queue";
+  std::fstream file(path, std::ios::in | std::ios::out | std::ios::binary);
+  file.seekp(4096 + 20);  // into the first entry's head
+  file.put('\x55');
+  file.close();
+  start_driver();
+  ASSERT_TRUE(collect_event("queue-damaged"));
+  EXPECT_THAT(intake_.events.back().detail, HasSubstr("could not be read and are lost"));
+  EXPECT_EQ(intake_.readings.size(), 1U);
 }
 
 TEST_F(MqttDriverTest, AMissingRuntimeDirectoryIsAnErrorOfTheStart) {

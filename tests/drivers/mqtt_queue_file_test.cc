@@ -11,6 +11,7 @@ namespace tidegate::drivers {
 namespace {
 
 using ::testing::ElementsAre;
+using ::testing::Field;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
@@ -19,7 +20,8 @@ class QueueFileTest : public QueueFixture {
   void expect_set_aside(const char* why) {
     open();
     ASSERT_FALSE(remarks_.empty());
-    EXPECT_THAT(remarks_[0], HasSubstr(why));
+    EXPECT_THAT(remarks_[0].text, HasSubstr(why));
+    EXPECT_EQ(remarks_[0].event, "queue-set-aside");
     EXPECT_THAT(file_names(), ElementsAre("test.queue", "test.queue.other-1"));
     EXPECT_THAT(take_all(), IsEmpty());
     EXPECT_EQ(push("fresh"), SharedQueue::Push::stored);
@@ -36,6 +38,16 @@ TEST_F(QueueFileTest, AnotherBootsFileIsSetAside) {
   leave_a_message();
   options_.boot_id.fill(10);
   expect_set_aside("another boot");
+}
+
+TEST_F(QueueFileTest, AnotherBootsFileIsNoEventWhenNothingIsInIt) {
+  open();
+  queue_.reset();
+  options_.boot_id.fill(10);
+  open();
+  ASSERT_EQ(remarks_.size(), 1U);
+  EXPECT_THAT(remarks_[0].text, HasSubstr("nothing is in it"));
+  EXPECT_EQ(remarks_[0].event, "");
 }
 
 TEST_F(QueueFileTest, AnotherLogsFileIsSetAside) {
@@ -87,7 +99,7 @@ TEST_F(QueueFileTest, ALogThatIsAheadOfTheFileMakesANewOne) {
 
 TEST_F(QueueFileTest, ASecondProcessIsTurnedAway) {
   open();
-  std::vector<std::string> remarks;
+  std::vector<QueueRemark> remarks;
   const auto second = SharedQueue::open(
       options_, [] {}, remarks);
   ASSERT_FALSE(second);
@@ -100,7 +112,7 @@ TEST_F(QueueFileTest, ASizeThatCannotBeReservedIsAnError) {
   ASSERT_EQ(::getrlimit(RLIMIT_FSIZE, &before), 0);
   const rlimit small{4096, before.rlim_max};
   ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &small), 0);
-  std::vector<std::string> remarks;
+  std::vector<QueueRemark> remarks;
   const auto opened = SharedQueue::open(
       options_, [] {}, remarks);
   ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &before), 0);
@@ -110,7 +122,7 @@ TEST_F(QueueFileTest, ASizeThatCannotBeReservedIsAnError) {
 
 TEST_F(QueueFileTest, AMissingDirectoryIsAnError) {
   options_.path = directory_ + "/missing/test.queue";
-  std::vector<std::string> remarks;
+  std::vector<QueueRemark> remarks;
   const auto opened = SharedQueue::open(
       options_, [] {}, remarks);
   ASSERT_FALSE(opened);
@@ -122,7 +134,7 @@ TEST_F(QueueFileTest, AnotherSizeIsTakenWhenNothingWaits) {
   options_.capacity_bytes = 128 * 1024;
   open();
   EXPECT_EQ(queue_->capacity(), 64U * 1024);
-  EXPECT_THAT(remarks_, ElementsAre(HasSubstr("keeps its size")));
+  EXPECT_THAT(remarks_, ElementsAre(Field(&QueueRemark::text, HasSubstr("keeps its size"))));
   EXPECT_THAT(take_all(), ElementsAre("left"));
   queue_->release();
   open();
@@ -137,14 +149,14 @@ TEST_F(QueueFileTest, TheWholeFileIsReserved) {
 TEST_F(QueueFileTest, AMediumIsWarnedOf) {
   QueueFileOptions options = options_;
   options.path = "/var/tmp/tidegate-queue-test-" + std::to_string(::getpid());
-  std::vector<std::string> remarks;
+  std::vector<QueueRemark> remarks;
   {
     auto opened = SharedQueue::open(
         options, [] {}, remarks);
     ASSERT_TRUE(opened) << opened.error().message;
   }
   std::filesystem::remove(options.path);
-  EXPECT_THAT(remarks, ElementsAre(HasSubstr("not a tmpfs")));
+  EXPECT_THAT(remarks, ElementsAre(Field(&QueueRemark::text, HasSubstr("not a tmpfs"))));
 }
 
 }  // namespace

@@ -59,7 +59,7 @@ TEST_F(QueueKillTest, EverythingAcknowledgedBeforeAKillIsThereForTheSuccessor) {
     keeper.reset();
     open();
     const auto found = take_all();
-    ASSERT_TRUE(remarks_.empty()) << remarks_[0];
+    ASSERT_TRUE(remarks_.empty()) << remarks_[0].text;
     ASSERT_GE(found.size(), acknowledged);
     ASSERT_LE(found.size(), acknowledged + 1);  // one may be stored and not yet acknowledged
     for (std::size_t i = 0; i < found.size(); ++i) ASSERT_EQ(found[i], std::to_string(i));

@@ -171,7 +171,7 @@ TEST_F(SharedQueueTest, DamageAtEveryByteLosesThatEntryAndWhatIsBehindIt) {
     const std::size_t good = hits_unused ? 3 : at / entry;
     ASSERT_EQ(remarks_.empty(), hits_unused) << at;
     if (!hits_unused) {
-      ASSERT_THAT(remarks_.back(), HasSubstr("damaged"));
+      ASSERT_THAT(remarks_.back().text, HasSubstr("damaged"));
     }
     ASSERT_EQ(push("fresh"), SharedQueue::Push::stored);
     const auto payloads = take_all();
@@ -202,7 +202,7 @@ TEST_F(SharedQueueTest, NoWakeIsLostWhenTheQueueRunsEmpty) {
   std::condition_variable changed;
   bool woken = false;
   std::atomic<std::uint64_t> taken{0};
-  std::vector<std::string> remarks;
+  std::vector<QueueRemark> remarks;
   const auto wake = [&] {
     const std::lock_guard lock(mutex);
     woken = true;
@@ -241,7 +241,7 @@ TEST_F(SharedQueueTest, TwoThreadsAgreeOnEveryMessage) {
   std::mutex mutex;
   std::condition_variable changed;
   bool woken = false;
-  std::vector<std::string> remarks;
+  std::vector<QueueRemark> remarks;
   auto queue = std::move(SharedQueue::open(
                              options_,
                              [&] {

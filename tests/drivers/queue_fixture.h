@@ -64,7 +64,7 @@ class QueueFixture : public ::testing::Test {
   std::string directory_;
   QueueFileOptions options_;
   std::unique_ptr<SharedQueue> queue_;
-  std::vector<std::string> remarks_;
+  std::vector<QueueRemark> remarks_;
   int wakes_ = 0;
 };
 
