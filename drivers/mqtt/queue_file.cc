@@ -107,6 +107,11 @@ std::string size_of(const std::string& path) {
   return format_size(static_cast<std::uint64_t>(status.st_size));
 }
 
+bool is_file_or_nothing(const std::string& path) {
+  struct stat status {};
+  return ::lstat(path.c_str(), &status) != 0 || S_ISREG(status.st_mode);
+}
+
 std::uint64_t rounded_capacity(std::uint64_t wanted) {
   constexpr std::uint64_t kPage = 4096;
   return (std::clamp(wanted, QueueFile::kCapacityMin, QueueFile::kCapacityMax) + kPage - 1) / kPage * kPage;
@@ -192,6 +197,10 @@ std::string QueueFile::why_not_ours(const QueueFileOptions& options) const {
 }
 
 Result<std::unique_ptr<QueueFile>> QueueFile::open_existing(const QueueFileOptions& options, NotOurs& not_ours) {
+  if (!is_file_or_nothing(options.path)) {
+    not_ours.why = "it is no regular file";
+    return std::unique_ptr<QueueFile>();
+  }
   FileDescriptor fd(::open(options.path.c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW));
   if (fd.get() < 0) {
     if (errno == ENOENT) return std::unique_ptr<QueueFile>();

@@ -40,8 +40,8 @@ struct QueueRemark {
 ///       bytes 16 to 63                                      Positions only grow; the place in the ring is the
 ///    16 u64 queue id                                        position modulo its size.
 ///
-/// A file of another boot or another log, or one that is damaged, is not for us: it is renamed to "PATH.other-N" (the
-/// newest two are kept) and a new one is made.
+/// A file of another boot or another log, one that is damaged, or what is no file at all, is not for us: it is renamed
+/// to "PATH.other-N" (the newest two are kept) and a new one is made.
 class QueueFile {
  public:
   static constexpr std::size_t kHeaderBytes = 4096;

@@ -2,8 +2,11 @@
 
 #include <gmock/gmock.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <csignal>
+#include <filesystem>
 
 #include "tests/drivers/queue_fixture.h"
 
@@ -48,6 +51,22 @@ TEST_F(QueueFileTest, AnotherBootsFileIsNoEventWhenNothingIsInIt) {
   ASSERT_EQ(remarks_.size(), 1U);
   EXPECT_THAT(remarks_[0].text, HasSubstr("nothing is in it"));
   EXPECT_EQ(remarks_[0].event, "");
+}
+
+TEST_F(QueueFileTest, WhatIsNoFileIsSetAside) {
+  const std::string aside = options_.path + ".other-1";
+  ASSERT_EQ(::mkdir(options_.path.c_str(), 0700), 0);
+  expect_set_aside("no regular file");
+  queue_.reset();
+  std::filesystem::remove(options_.path);
+  std::filesystem::remove(aside);
+  ASSERT_EQ(::mkfifo(options_.path.c_str(), 0600), 0);
+  expect_set_aside("no regular file");
+  queue_.reset();
+  std::filesystem::remove(options_.path);
+  std::filesystem::remove(aside);
+  ASSERT_EQ(::symlink("/dev/null", options_.path.c_str()), 0);
+  expect_set_aside("no regular file");
 }
 
 TEST_F(QueueFileTest, AnotherLogsFileIsSetAside) {
