@@ -65,8 +65,7 @@ bool Connection::take(std::string_view input) {
   const auto received = tls_->receive(input, plain, sending_);
   if (!plain.empty()) work_through(plain);
   if (received) return !session_.is_over();
-  tls_problem_ = received.error().message;
-  session_.end(mqtt::ReasonCode::unspecified_error, tls_problem_);
+  session_.end(mqtt::ReasonCode::unspecified_error, received.error().message);
   return false;
 }
 
@@ -121,8 +120,9 @@ void Connection::flush() {
     sending_.append(out);
     out.clear();
   } else if (!out.empty() && tls_->is_ready()) {
-    if (auto sent = tls_->send(out, sending_); !sent) tls_problem_ = sent.error().message;
-    out.clear();
+    if (auto sent = tls_->send(out, sending_); !sent)
+      session_.end(mqtt::ReasonCode::unspecified_error, sent.error().message);
+    out.clear();  // with the goodbye, which can be sent no more than the rest
   }
   write_more();
 }

@@ -64,7 +64,6 @@ class Connection : public std::enable_shared_from_this<Connection> {
   ListenerSession session_;
   std::string held_;     // plaintext that the session has not taken
   std::string sending_;  // what the socket has not taken
-  std::string tls_problem_;
   bool waits_for_input_ = false;
   bool waits_for_output_ = false;
   bool reading_stopped_ = false;
