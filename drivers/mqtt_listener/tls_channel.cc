@@ -20,6 +20,9 @@ std::string complaint() {
   return text.data();
 }
 
+// OpenSSL's own asks at the terminal, and the start waits there.
+int no_passphrase(char* /*into*/, int /*size*/, int /*is_writing*/, void* /*user*/) { return 0; }
+
 Result<void> set_up(SSL_CTX* context, const ListenerTls& options) {
   SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION);
   SSL_CTX_set_security_level(context, 2);
@@ -31,9 +34,11 @@ Result<void> set_up(SSL_CTX* context, const ListenerTls& options) {
   if (SSL_CTX_use_certificate_chain_file(context, options.certificate.c_str()) != 1) {
     return fail(ErrorCode::invalid, "certificate " + options.certificate + ": " + complaint());
   }
+  SSL_CTX_set_default_passwd_cb(context, no_passphrase);
   if (SSL_CTX_use_PrivateKey_file(context, options.key.c_str(), SSL_FILETYPE_PEM) != 1) {
-    return fail(ErrorCode::invalid,
-                "key " + options.key + " of certificate " + options.certificate + ": " + complaint());
+    return fail(ErrorCode::invalid, "key " + options.key + " of certificate " + options.certificate + ": " +
+                                        complaint() +
+                                        "; check that the two belong together and that the key has no passphrase");
   }
   if (options.client_ca.empty()) return {};
   if (SSL_CTX_load_verify_locations(context, options.client_ca.c_str(), nullptr) != 1) {

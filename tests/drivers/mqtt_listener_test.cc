@@ -375,5 +375,19 @@ TEST_F(MqttListenerTlsTest, AKeyThatDoesNotFitIsAnErrorThatNamesBoth) {
   EXPECT_THAT(made.error().message, HasSubstr("server.crt"));
 }
 
+TEST_F(MqttListenerTlsTest, AKeyWithAPassphraseIsAnErrorAndNoQuestion) {
+  const std::string locked = directory_ / "locked.key";
+  ASSERT_TRUE(openssl({"ec", "-in", directory_ / "server.key", "-aes128", "-passout", "pass:secret", "-out", locked}));
+  options_.tls.key = locked;
+  DriverContext context;
+  context.tags = &tags_;
+  context.clock = &clock_;
+  context.loop = &loop_;
+  const auto made = make_mqtt_listener(options_, context);
+  ASSERT_FALSE(made);
+  EXPECT_THAT(made.error().message, HasSubstr("locked.key"));
+  EXPECT_THAT(made.error().message, HasSubstr("no passphrase"));
+}
+
 }  // namespace
 }  // namespace tidegate::drivers
