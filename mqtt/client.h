@@ -23,6 +23,7 @@ enum class LinkProblem : std::uint8_t {
   unreachable,      // name, route, port: retried with back-off
   refused_login,    // user name, password, client id or certificate refused: retried slowly
   bad_certificate,  // the broker's certificate was not accepted: retried slowly
+  unusable_file,    // a file of ours cannot be read: retried slowly
   lost,             // was up, went down
 };
 

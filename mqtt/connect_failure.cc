@@ -68,7 +68,8 @@ LinkState explain(const ConnectFailure& failure, const BrokerOptions& broker) {
 }
 
 bool needs_a_person(LinkProblem problem) {
-  return problem == LinkProblem::refused_login || problem == LinkProblem::bad_certificate;
+  return problem == LinkProblem::refused_login || problem == LinkProblem::bad_certificate ||
+         problem == LinkProblem::unusable_file;
 }
 
 std::string unusable_files(const BrokerOptions& broker) {

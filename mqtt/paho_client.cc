@@ -100,8 +100,8 @@ void Session::connect() {
   if (torn_down_) return;
   drop_connection();
   if (const std::string unusable = unusable_files(broker_); !unusable.empty()) {
-    report_link({false, LinkProblem::bad_certificate, unusable});
-    return reconnect_later(LinkProblem::bad_certificate);
+    report_link({false, LinkProblem::unusable_file, unusable});
+    return reconnect_later(LinkProblem::unusable_file);
   }
   look_up(host_of(broker_.uri), [weak = weak_from_this()](const std::string& problem) {
     CallsThread::instance().post([weak, problem] {
@@ -216,11 +216,12 @@ void Session::report_published(std::uint64_t ticket, bool ok) {
   if (!muted_ && handlers_.published) handlers_.published(ticket, ok);
 }
 
-// Repeats are not told: an outage is one line in the log, however often we try.
+// Repeats are not told: an outage is one line in the log, however often we try. A reason that has changed is news.
 void Session::report_link(LinkState state) {
   const std::lock_guard lock(handlers_mutex_);
   if (muted_) return;
-  if (reported_ && state.up == reported_link_.up && state.problem == reported_link_.problem) return;
+  const bool is_known = reported_ && state.up == reported_link_.up && state.problem == reported_link_.problem;
+  if (is_known && state.detail == reported_link_.detail) return;
   reported_ = true;
   reported_link_ = state;
   if (state.up) {

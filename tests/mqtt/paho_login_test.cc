@@ -133,8 +133,22 @@ TEST_F(PahoTlsTest, ABrokerThatWantsACertificateGetsOne) {
 TEST_F(PahoTlsTest, AMissingFileIsNamed) {
   start_broker_as("right");
   const LinkState state = first_state_of(tls_options("missing"));
-  EXPECT_EQ(state.problem, LinkProblem::bad_certificate);
+  EXPECT_EQ(state.problem, LinkProblem::unusable_file);
   EXPECT_THAT(state.detail, HasSubstr("missing.crt"));
+}
+
+TEST_F(PahoTlsTest, AnotherReasonOfTheSameTroubleIsTold) {
+  start_broker_as("right");
+  BrokerOptions options = tls_options("late");
+  options.tls.key_file = broker_.directory() + "/missing.key";
+  const auto client = make_paho_client(options, {}, recorder_.handlers());
+  client->start();
+  ASSERT_TRUE(recorder_.wait_until_told_of_link(1));
+  ASSERT_TRUE(run("cp " + broker_.directory() + "/ca.crt " + options.tls.ca_file));
+  ASSERT_TRUE(recorder_.wait_until_told_of_link(2));
+  client->stop(seconds(5));
+  EXPECT_THAT(recorder_.links()[0].detail, HasSubstr("late.crt"));
+  EXPECT_THAT(recorder_.links()[1].detail, HasSubstr("missing.key"));
 }
 
 }  // namespace
