@@ -27,6 +27,12 @@ std::uint64_t jitter_seed() {
   return (static_cast<std::uint64_t>(random()) << 32U) | random();
 }
 
+std::string join(const std::vector<std::string>& filters) {
+  std::string all;
+  for (const std::string& filter : filters) all += (all.empty() ? "" : ", ") + filter;
+  return all;
+}
+
 /// What outlives the client object: tasks on the calls thread and callbacks of Paho hold on to it.
 /// Members are the calls thread's, unless they say otherwise.
 class Session final : public ConnectionEvents, public std::enable_shared_from_this<Session> {
@@ -49,7 +55,7 @@ class Session final : public ConnectionEvents, public std::enable_shared_from_th
   // Paho's thread.
   void on_connected() override;
   void on_connect_failed(const ConnectFailure& failure) override;
-  void on_subscribed(const std::vector<std::string>& refused) override;
+  void on_subscribed(const SubscribeAnswer& answer) override;
   void on_lost() override;
   void on_published(InFlight::Number number, bool ok) override;
   void on_message(std::string_view topic, std::string_view payload, bool retained, bool duplicate) override {
@@ -170,12 +176,17 @@ void Session::on_connected() {
   }
 }
 
-void Session::on_subscribed(const std::vector<std::string>& refused) {
+void Session::on_subscribed(const SubscribeAnswer& answer) {
   std::string detail;
-  for (const std::string& filter : refused) detail += (detail.empty() ? "" : ", ") + filter;
-  if (!detail.empty()) {
-    detail = "the broker refuses the subscription to " + detail + ": check its access rules";
+  if (!answer.refused.empty()) {
+    detail = "the broker refuses the subscription to " + join(answer.refused) + ": check its access rules";
     log_error("mqtt", "{}: {}", broker_.uri, detail);
+  }
+  if (!answer.lowered.empty()) {
+    const std::string lowered = "the broker gives a lower QoS than was asked for to " + join(answer.lowered) +
+                                ", so what comes while this gateway is away is lost: check the broker's max_qos";
+    log_warning("mqtt", "{}: {}", broker_.uri, lowered);
+    detail += (detail.empty() ? "" : "; ") + lowered;
   }
   report_link({true, LinkProblem::none, std::move(detail)});
 }

@@ -66,18 +66,21 @@ class PahoConnection::SubscribeListener final : public ::mqtt::iaction_listener 
  public:
   explicit SubscribeListener(PahoConnection& owner) : owner_(owner) {}
   void on_success(const ::mqtt::token& token) override {
-    std::vector<std::string> refused;
-    if (owner_.filters_.size() > 1) {  // a single refused one is a failure
-      const auto codes = token.get_subscribe_response().get_reason_codes();
-      for (std::size_t i = 0; i < codes.size() && i < owner_.filters_.size(); ++i) {
-        if (static_cast<int>(codes[i]) == kRefusedSubscription) refused.push_back(owner_.filters_[i]);
+    SubscribeAnswer answer;  // a single filter that is refused is a failure instead
+    const auto codes = token.get_subscribe_response().get_reason_codes();
+    for (std::size_t i = 0; i < codes.size() && i < owner_.filters_.size(); ++i) {
+      const int code = static_cast<int>(codes[i]);
+      if (code == kRefusedSubscription) {
+        answer.refused.push_back(owner_.filters_[i]);
+      } else if (code < owner_.qos_[i]) {
+        answer.lowered.push_back(owner_.filters_[i]);
       }
     }
-    owner_.events_.on_subscribed(refused);
+    owner_.events_.on_subscribed(answer);
   }
   void on_failure(const ::mqtt::token& token) override {
     // Anything else comes with the loss of the connection, which is told by itself.
-    if (token.get_return_code() == kRefusedSubscription) owner_.events_.on_subscribed(owner_.filters_);
+    if (token.get_return_code() == kRefusedSubscription) owner_.events_.on_subscribed({owner_.filters_, {}});
   }
 
  private:
@@ -161,16 +164,16 @@ void PahoConnection::install_handlers() {
 
 Result<void> PahoConnection::subscribe(const std::vector<Subscription>& subscriptions) {
   filters_.clear();
-  ::mqtt::iasync_client::qos_collection qos;
+  qos_.clear();
   for (const Subscription& subscription : subscriptions) {
     filters_.push_back(subscription.filter);
-    qos.push_back(subscription.qos);
+    qos_.push_back(subscription.qos);
   }
   return guarded("subscribe", [&] {
     if (filters_.size() == 1) {  // the C++ layer misreads the answer to a list of one
-      client_->subscribe(filters_.front(), qos.front(), nullptr, *subscribe_listener_);
+      client_->subscribe(filters_.front(), qos_.front(), nullptr, *subscribe_listener_);
     } else {
-      client_->subscribe(::mqtt::string_collection::create(filters_), qos, nullptr, *subscribe_listener_);
+      client_->subscribe(::mqtt::string_collection::create(filters_), qos_, nullptr, *subscribe_listener_);
     }
   });
 }

@@ -16,14 +16,19 @@
 
 namespace tidegate::mqtt {
 
+/// What a broker said to our subscriptions that is not as we asked; mostly nothing.
+struct SubscribeAnswer {
+  std::vector<std::string> refused;  // filters
+  std::vector<std::string> lowered;  // that got less than the QoS asked for
+};
+
 /// What happens on a connection, told on Paho's thread while Paho holds its lock: no call into Paho from there.
 class ConnectionEvents {
  public:
   virtual ~ConnectionEvents() = default;
   virtual void on_connected() = 0;
   virtual void on_connect_failed(const ConnectFailure& failure) = 0;
-  /// The filters that the broker refused; mostly none.
-  virtual void on_subscribed(const std::vector<std::string>& refused) = 0;
+  virtual void on_subscribed(const SubscribeAnswer& answer) = 0;
   virtual void on_lost() = 0;
   virtual void on_published(InFlight::Number number, bool ok) = 0;
   virtual void on_message(std::string_view topic, std::string_view payload, bool retained, bool duplicate) = 0;
@@ -58,6 +63,7 @@ class PahoConnection {
   const BrokerOptions& broker_;
   ConnectionEvents& events_;
   std::vector<std::string> filters_;
+  std::vector<int> qos_;  // asked for, by filter
   std::unique_ptr<ConnectListener> connect_listener_;
   std::unique_ptr<SubscribeListener> subscribe_listener_;
   std::unique_ptr<PublishListener> publish_listener_;

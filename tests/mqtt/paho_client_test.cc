@@ -125,6 +125,20 @@ TEST_F(PahoClientTest, APublisherThrowsAwayWhatAnOldSessionBrings) {
   ASSERT_TRUE(recorder.wait_until_published(1));
 }
 
+TEST_F(PahoClientTest, ABrokerThatGivesALowerQosIsSaidSo) {
+  broker_.set_configuration("max_qos 0");
+  broker_.restart();
+  for (const auto& subscriptions :
+       {std::vector<Subscription>{{"a", 1}}, std::vector<Subscription>{{"b", 0}, {"c", 1}}}) {
+    ClientRecorder recorder;
+    const auto client = start_subscriber(recorder, subscriptions);
+    ASSERT_TRUE(recorder.wait_until_up());
+    EXPECT_THAT(recorder.links().back().detail, HasSubstr("asked for to " + subscriptions.back().filter));
+    EXPECT_THAT(recorder.links().back().detail, HasSubstr("max_qos"));
+    client->stop(seconds(5));
+  }
+}
+
 TEST_F(PahoClientTest, ComesBackWhenTheBrokerDoes) {
   ClientRecorder sent;
   ClientRecorder received;
