@@ -155,6 +155,8 @@ void Pipeline::judge(Position first, std::size_t count, const FrameTimes& times)
   batch.epoch = first.epoch;
   batch.first = first.sequence;
   batch.times = times;
+  static const BootId kThisBoot = read_boot_id().value_or(BootId{});
+  batch.boot_id = kThisBoot;
   const bool whole = count == intake_.readings.size();
   if (whole) {
     batch.readings.swap(intake_.readings);

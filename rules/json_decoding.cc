@@ -198,6 +198,11 @@ SavedState read_saved_state(dom::element root, std::string& problem) {
   SavedState state;
   state.position = members.position("position");
   state.boot = BootTime{Duration(members.integer("boot"))};
+  if (members.has("boot_id")) {
+    const auto id = parse_boot_id(members.text("boot_id"));
+    if (!id) members.complain("boot_id is not 32 hexadecimal digits");
+    state.boot_id = id.value_or(BootId{});
+  }
   members.each("rules", [&](Members rule_members) {
     SavedRule& rule = state.rules.emplace_back();
     rule.rule = rule_members.text("rule");

@@ -38,6 +38,7 @@ class RuleEngine::Impl {
              std::vector<AlarmTransition>& out);
   void run_out(BootTime now, std::vector<AlarmTransition>& out);
   void begin_boot(BootTime boot);
+  bool is_of_another_boot(const RecordBatch& batch) const;
   void emit(std::uint32_t index, WallTime time, const Value& value, std::vector<AlarmTransition>& out);
   void track(std::uint32_t index);
   void untrack(Alarm& alarm);
@@ -52,7 +53,8 @@ class RuleEngine::Impl {
   std::map<std::uint32_t, AlarmTransition> raised_;  // the raises that hold, by alarm
   std::map<std::uint32_t, AlarmTransition> logged_;  // of alarms with is_logged: the newest record
   Position position_;
-  BootTime boot_{};  // of the newest frame
+  BootTime boot_{};   // of the newest frame
+  BootId boot_id_{};  // likewise; all zero: not known
 };
 
 void RuleEngine::Impl::apply(const RecordBatch& batch, std::vector<AlarmTransition>& out) {
@@ -60,8 +62,9 @@ void RuleEngine::Impl::apply(const RecordBatch& batch, std::vector<AlarmTransiti
   const bool overlaps = batch.epoch == position_.epoch && batch.first < position_.sequence;
   const std::uint64_t skipped = overlaps ? position_.sequence - batch.first : 0;
   adopt_passed({batch.epoch, batch.first + skipped});
-  if (batch.times.boot < boot_) begin_boot(batch.times.boot);
+  if (batch.times.boot < boot_ || is_of_another_boot(batch)) begin_boot(batch.times.boot);
   boot_ = batch.times.boot;
+  boot_id_ = batch.boot_id;
   run_out(boot_, out);
   for (std::size_t i = static_cast<std::size_t>(skipped); i < batch.readings.size(); ++i) {
     const Reading& reading = batch.readings[i];
@@ -69,6 +72,11 @@ void RuleEngine::Impl::apply(const RecordBatch& batch, std::vector<AlarmTransiti
     if (range.count != 0) judge(reading, {batch.epoch, batch.first + i}, boot_, range, out);
   }
   position_ = batch.end();
+}
+
+// A boot that is older by now than the one before was when it ended is known by its id only.
+bool RuleEngine::Impl::is_of_another_boot(const RecordBatch& batch) const {
+  return batch.boot_id != BootId{} && boot_id_ != BootId{} && batch.boot_id != boot_id_;
 }
 
 void RuleEngine::Impl::judge(const Reading& reading, Position position, BootTime boot, AlarmRange range,
@@ -221,7 +229,7 @@ SavedAlarm RuleEngine::Impl::to_saved(std::uint32_t index) const {
 
 SavedState RuleEngine::Impl::to_saved() {
   adopt_passed(position_);
-  SavedState state{position_, boot_, {}};
+  SavedState state{position_, boot_, boot_id_, {}};
   for (const CompiledRule& rule : alarms_.rules()) state.rules.push_back({rule.options.name, rule.fingerprint, {}});
   for (std::uint32_t index = 0; index < alarms_.size(); ++index) {
     SavedAlarm saved = to_saved(index);
@@ -238,11 +246,13 @@ void RuleEngine::Impl::reset() {
   logged_.clear();
   position_ = {};
   boot_ = {};
+  boot_id_ = {};
 }
 
 void RuleEngine::Impl::restore(SavedState saved) {
   position_ = saved.position;
   boot_ = saved.boot;
+  boot_id_ = saved.boot_id;
   const std::vector<CompiledRule>& rules = alarms_.rules();
   for (SavedRule& rule : saved.rules) {
     const bool is_unchanged = std::any_of(rules.begin(), rules.end(), [&](const CompiledRule& candidate) {

@@ -25,8 +25,8 @@ struct ActiveAlarm {
 /// A delay runs from the first reading that met the condition, and ends with its transition at its deadline exactly,
 /// whether a tick or the next reading finds that it has passed. That transition's cause is the newest record judged
 /// for the tag, its value is that record's, and its time is the deadline on the axis of that record's time. Without a
-/// delay the reading itself is the cause. When the boot time goes back, pending delays are forgotten and begin anew
-/// with the next reading. A latched alarm never clears by itself.
+/// delay the reading itself is the cause. When the boot time goes back or the boot's id changes, pending delays are
+/// forgotten and begin anew with the next reading. A latched alarm never clears by itself.
 ///
 /// Restart: restore() with what save() returned at a checkpoint, observe_logged() with the tail of the stream `alarms`
 /// (from the checkpoint on at least), apply() with the readings behind the checkpoint's position, then tick() once.

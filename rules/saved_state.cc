@@ -60,7 +60,9 @@ void append_rule(std::string& out, const SavedRule& rule) {
 std::string encode_state(const SavedState& state) {
   std::string out;
   append_position(out, "position", state.position);
-  out += fmt::format(",\"boot\":{},\"rules\":[", state.boot.time_since_epoch().count());
+  out += fmt::format(",\"boot\":{}", state.boot.time_since_epoch().count());
+  if (state.boot_id != BootId{}) out += ",\"boot_id\":\"" + to_hex(state.boot_id) + '"';
+  out += ",\"rules\":[";
   for (std::size_t i = 0; i < state.rules.size(); ++i) {
     if (i != 0) out += ',';
     append_rule(out, state.rules[i]);

@@ -28,6 +28,7 @@ struct SavedRule {
 struct SavedState {
   Position position;
   BootTime boot{};
+  BootId boot_id{};  // that it belongs to; all zero: not known
   std::vector<SavedRule> rules;
 };
 

@@ -52,7 +52,8 @@ inline RuleOptions with_delays(RuleOptions rule, Duration raise_after, Duration 
 }
 
 /// An engine that is fed by transcript: "t=0 80, t=1 95, t=12 tick" and answers "raised at t=11". Steps, each at a
-/// second: a number, `true`, `false`, `bad`, `uncertain:N`, `null`, `text`, `tick`, `reboot` (boot time begins again).
+/// second: a number, `true`, `false`, `bad`, `uncertain:N`, `null`, `text`, `tick`, `reboot` (boot time begins again),
+/// `late-reboot` (it goes on, in another boot).
 /// Each reading is a record and a frame of its own, sequences from 1.
 class EngineFixture : public ::testing::Test {
  protected:
@@ -117,8 +118,10 @@ class EngineFixture : public ::testing::Test {
     std::from_chars(step.data() + 2, step.data() + blank, at);
     const auto elapsed = std::chrono::duration_cast<Duration>(std::chrono::duration<double>(at));
     const std::string_view word = step.substr(blank + 1);
-    if (word == "reboot") {
-      boot_zero_ = BootTime{} - elapsed;
+    if (word == "reboot" || word == "late-reboot") {
+      // A late one is noticed when the new boot is older already than the old one was.
+      if (word == "reboot") boot_zero_ = BootTime{} - elapsed;
+      ++boot_id_[0];
       return;
     }
     const FrameTimes times{kWallStart + elapsed, boot_zero_ + elapsed, ClockQuality::synced};
@@ -134,6 +137,7 @@ class EngineFixture : public ::testing::Test {
     batch.epoch = epoch_;
     batch.first = sequence_++;
     batch.times = times;
+    batch.boot_id = boot_id_;
     Reading& reading = batch.readings.emplace_back();
     reading.tag = tags_.intern(tag);
     reading.time = times.wall;
@@ -158,6 +162,7 @@ class EngineFixture : public ::testing::Test {
   }
 
   BootTime boot_zero_ = kBootStart;  // boot time of t=0
+  BootId boot_id_{1};
 };
 
 }  // namespace tidegate::rules::testing

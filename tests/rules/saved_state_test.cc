@@ -58,6 +58,15 @@ TEST_F(SavedRules, notice_a_reboot_while_they_were_saved) {
   EXPECT_EQ(feed("t=5 reboot, t=6 tick, t=1020 tick"), "");
 }
 
+TEST_F(SavedRules, notice_a_reboot_by_its_id_where_the_boot_time_goes_on) {
+  use(with_delays(threshold("> 90"), seconds(10)));
+  feed("t=1 95");
+  EXPECT_EQ(feed("t=2 late-reboot, t=12 95, t=13 tick"), "");
+  restart();
+  EXPECT_EQ(feed("t=14 late-reboot, t=23 95, t=24 tick"), "");
+  EXPECT_EQ(feed("t=33 95"), "raised at t=33");
+}
+
 TEST_F(SavedRules, drop_the_state_of_rules_that_decide_differently_now) {
   const auto raised_after = [&](const RuleOptions& changed) {
     use(threshold("> 90", "< 85"));
