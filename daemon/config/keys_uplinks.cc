@@ -121,7 +121,8 @@ Section file_keys() {
           .required()
           .must_be("a path with {stream} and {date}")
           .example("\"/srv/export/{stream}-{date}.ndjson\"")
-          .says("The file, made when it is not there; its directory is. `{date}` is the day in UTC, `YYYY-MM-DD`."),
+          .says("The file, made when it is not there; its directory is. `{date}` is the day in UTC, `YYYY-MM-DD`. "
+                "The service may write there only where a drop-in of its unit says so, with `ReadWritePaths=`."),
   };
   for (Key& key : forwarder_rows<Owner>()) section.keys.push_back(std::move(key));
   section.sections = {batch_keys<Owner>()};
