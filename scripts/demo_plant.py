@@ -332,12 +332,14 @@ class Demo:
         self.sensors.stop()
         self.modbus.stop()
         counted = re.search(r"published (\d+) acknowledged (\d+)", self.sensors.log.read_text(encoding="utf-8"))
-        published = int(counted[2]) if counted else None
+        if counted is None:
+            raise Failure(f"the sensors do not say how much they published; see {self.sensors.log}")
+        published = int(counted[2])
         deadline = time.monotonic() + DRAIN_SECONDS
         print("         ---- sensors stopped; the backlog drains ----", flush=True)
         while True:
             figures = self.line(elapsed)
-            arrived = self.receiver.received() >= figures["accepted"] and self.receiver.sensor_readings >= (published or 0)
+            arrived = self.receiver.received() >= figures["accepted"] and self.receiver.sensor_readings >= published
             if (arrived and figures["backlog"] == 0) or time.monotonic() > deadline or self.stopping.is_set():
                 break
             self.stopping.wait(1)
@@ -349,9 +351,8 @@ class Demo:
         lost = max(figures["accepted"] - receiver.received(), figures["lost"] + receiver.holes)
         print(f"\naccepted {figures['accepted']}, received behind the upstream {receiver.received()} "
               f"(repeats, with the same identity: {receiver.repeats}), alarms raised {receiver.alarms_raised}")
-        if published is not None:
-            print(f"MQTT readings that the sensors' broker acknowledged {published}, received {receiver.sensor_readings}")
-            lost = max(lost, published - receiver.sensor_readings)
+        print(f"MQTT readings that the sensors' broker acknowledged {published}, received {receiver.sensor_readings}")
+        lost = max(lost, published - receiver.sensor_readings)
         if self.daemon.process.stop() != 0:
             raise Failure("the daemon did not stop cleanly; see its log")
         print(f"lost: {lost}")
