@@ -378,7 +378,10 @@ def main():
     parser.add_argument("--program", required=True, help=argparse.SUPPRESS)
     parser.add_argument("--for", dest="seconds", type=seconds_of, help="end by itself after this time, such as 60s")
     parser.add_argument("--keep", action="store_true", help="leave configuration, data and logs behind")
+    parser.add_argument("--check-arguments", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
+    if arguments.check_arguments:
+        return 0
     folder = Path(tempfile.mkdtemp(prefix="tidegate-demo-"))
     demo = Demo(os.path.abspath(arguments.program), folder)
     for number in (signal.SIGINT, signal.SIGTERM):
