@@ -39,8 +39,12 @@ class LoopDisk:
             image.truncate(mebibytes << 20)
         subprocess.run(["mkfs.ext4", "-q", "-F", "-E", "lazy_itable_init=0,lazy_journal_init=0", self.image], check=True)
         self.device = subprocess.run(["losetup", "--find", "--show", self.image], check=True, capture_output=True, text=True).stdout.strip()
-        self.path.mkdir()
-        subprocess.run(["mount", self.device, self.path], check=True)
+        try:
+            self.path.mkdir()
+            subprocess.run(["mount", self.device, self.path], check=True)
+        except BaseException:
+            self.detach()
+            raise
 
     def written(self):
         os.sync()
@@ -48,7 +52,13 @@ class LoopDisk:
         return int(fields[6]) * SECTOR
 
     def close(self):
-        subprocess.run(["umount", self.path], check=True)
+        try:
+            subprocess.run(["umount", self.path], check=True)
+        finally:
+            self.detach()
+
+    # A device that is still mounted goes with its last user.
+    def detach(self):
         subprocess.run(["losetup", "--detach", self.device], check=True)
 
 
