@@ -2,6 +2,7 @@
 #include <atomic>
 #include <condition_variable>
 #include <mutex>
+#include <system_error>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -25,7 +26,11 @@ class FileTransport final : public Transport {
 
   Result<void> start() override {
     if (auto checked = NdjsonWriter::check_path(path_); !checked) return checked;
-    thread_ = std::thread([this] { run(); });
+    try {
+      thread_ = std::thread([this] { run(); });
+    } catch (const std::system_error& problem) {
+      return fail(ErrorCode::retry, "thread of the uplink to " + path_ + ": " + problem.what());
+    }
     handlers_.link(true, "");
     return {};
   }

@@ -5,6 +5,7 @@
 #include <mutex>
 #include <numbers>
 #include <random>
+#include <system_error>
 #include <thread>
 #include <utility>
 
@@ -32,7 +33,11 @@ class SimulatorDriver final : public Driver {
   const std::string& name() const override { return options_.name; }
 
   Result<void> start() override {
-    thread_ = std::thread([this] { run(); });
+    try {
+      thread_ = std::thread([this] { run(); });
+    } catch (const std::system_error& problem) {
+      return fail(ErrorCode::retry, "thread of simulator " + options_.name + ": " + problem.what());
+    }
     return {};
   }
 
