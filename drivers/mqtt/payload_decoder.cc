@@ -21,8 +21,6 @@ using simdjson::dom::element_type;
 constexpr Duration kFutureMax = std::chrono::hours(24);
 constexpr std::size_t kBufferKeptBytes = 64 * 1024;  // what a single large payload took is given back
 
-std::string_view view(std::string_view text) { return text; }
-
 bool resolve(const JsonPointer& pointer, element from, element& found) {
   for (const JsonPointer::Step& step : pointer.steps()) {
     simdjson::dom::object object;
@@ -55,7 +53,7 @@ bool take_scalar(element from, Sample& sample) {
       sample.value = from.get_bool().value_unsafe();
       return true;
     case element_type::STRING:
-      sample.value = std::string(view(from.get_string().value_unsafe()));
+      sample.value = std::string(from.get_string().value_unsafe());
       return true;
     case element_type::NULL_VALUE:
       sample.value = std::monostate{};
@@ -75,7 +73,7 @@ std::optional<WallTime> take_time(element from, TimeUnit unit) {
     case element_type::DOUBLE:
       return source_time(from.get_double().value_unsafe(), unit);
     case element_type::STRING:
-      return source_time(view(from.get_string().value_unsafe()), unit);
+      return source_time(from.get_string().value_unsafe(), unit);
     default:
       return std::nullopt;
   }
@@ -219,7 +217,7 @@ class ItemDecoder {
     element found;
     if (resolve(*pointer, item, found)) {
       if (found.is_string()) {
-        name = view(found.get_string().value_unsafe());
+        name = found.get_string().value_unsafe();
         if (!name.empty()) return true;
       }
       if (found.is_int64()) {
@@ -267,7 +265,7 @@ class ItemDecoder {
     }
     for (const auto& [key, value] : object) {
       if (value.is_object() || value.is_array() || is_the_time(key)) continue;
-      sample.member = view(key);
+      sample.member = key;
       give(value, sample, {});
     }
   }

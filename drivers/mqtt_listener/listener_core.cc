@@ -53,7 +53,6 @@ SessionHost::Admission ListenerCore::admit(ListenerSession& session, const mqtt:
   const bool resumed = state != nullptr && !connect.clean_start;
   if (!resumed) state = std::make_shared<ClientState>();
   sessions_[client_id] = {&session, state, connect.clean_start};
-  ++counters_.connects;
   return {ReasonCode::success, state, resumed};
 }
 

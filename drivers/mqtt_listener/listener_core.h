@@ -23,7 +23,6 @@ namespace tidegate::drivers {
 class ListenerCore final : public SessionHost {
  public:
   struct Counters {
-    std::uint64_t connects = 0;
     std::map<std::string, std::uint64_t> refused;  // clients and messages, by reason
   };
 
@@ -54,8 +53,6 @@ class ListenerCore final : public SessionHost {
   Ticket safe() const { return safe_; }
   /// False while so much waits for the log that nothing more is to be read.
   bool wants_messages() const;
-  std::size_t waiting_readings() const { return ready_.size(); }
-  std::size_t sessions() const { return sessions_.size(); }
   Counters counters() const;
 
  private:
