@@ -88,7 +88,9 @@ std::vector<Key> source_rows() {
               "a `#`."),
       integer<Owner>("qos", &Owner::qos, 0, 1)
           .by_default(1)
-          .says("Quality of service. With 0 the broker sends a message once and forgets it."),
+          .says("Quality of service. With 0 the broker sends a message once and forgets it. It means nothing to a "
+                "listener, "
+                "whose clients choose."),
       choice<Owner, PayloadFormat>(
           "payload", &Owner::payload,
           {{"json", PayloadFormat::json}, {"number", PayloadFormat::number}, {"text", PayloadFormat::text}})
