@@ -56,9 +56,10 @@ class Client {
   virtual ~Client() = default;
   virtual void start() = 0;
   /// Gives open publishes half of `grace` to be acknowledged, disconnects, and waits for the handlers to be done, at
-  /// most `grace`; may be called again to wait longer. After it `published` and `link` are not called any more. A
-  /// `message` that still waits for something then goes on when it can, so that handler owns what it uses.
-  virtual void stop(Duration grace) = 0;
+  /// most `grace`: false when they are not yet, and then it may be called again to wait longer. After it `published`
+  /// and `link` are not called any more. A `message` that still waits for something then goes on when it can, so that
+  /// handler owns what it uses.
+  virtual bool stop(Duration grace) = 0;
   /// Queues a QoS 1 publish; `published` reports `ticket` exactly once, with ok = false when the link goes down before.
   virtual void publish(std::uint64_t ticket, std::string topic, std::string payload) = 0;
 };

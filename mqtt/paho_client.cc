@@ -254,9 +254,10 @@ class Ending {
     }
     told_.notify_all();
   }
-  void wait(Duration patience) {
+  /// Whether it was told.
+  bool wait(Duration patience) {
     std::unique_lock lock(mutex_);
-    told_.wait_for(lock, patience, [this] { return is_over_; });
+    return told_.wait_for(lock, patience, [this] { return is_over_; });
   }
 
  private:
@@ -279,8 +280,8 @@ class PahoClient final : public Client {
     CallsThread::instance().post([session = session_] { session->connect(); });
   }
 
-  void stop(Duration grace) override {
-    if (!started_) return;
+  bool stop(Duration grace) override {
+    if (!started_) return true;
     const BootTime deadline = clock_.boot_now() + grace;
     if (!std::exchange(stopped_, true)) {
       // First what waits for the calls thread: it is on its way only when Paho has it.
@@ -294,8 +295,9 @@ class PahoClient final : public Client {
         ending->tell();
       });
     }
-    ending_->wait(deadline - clock_.boot_now());
+    const bool is_over = ending_->wait(deadline - clock_.boot_now());
     session_->mute();
+    return is_over;
   }
 
   void publish(std::uint64_t ticket, std::string topic, std::string payload) override {

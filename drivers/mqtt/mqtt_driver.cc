@@ -216,10 +216,8 @@ Result<void> MqttDriver::start() {
 void MqttDriver::stop() {
   if (!client_ || stopped_) return;
   const BootTime deadline = context_.clock->boot_now() + kStopGrace;
-  for (BootTime now = context_.clock->boot_now(); now < deadline && !stopped_;) {
-    client_->stop(kStopSlice);
-    const BootTime before = std::exchange(now, context_.clock->boot_now());
-    stopped_ = now - before < kStopSlice;
+  while (!stopped_ && context_.clock->boot_now() < deadline) {
+    stopped_ = client_->stop(kStopSlice);
     if (inlet_->queue().producer_waits()) return;
   }
 }

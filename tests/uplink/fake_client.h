@@ -32,7 +32,7 @@ class FakeClient final : public mqtt::Client {
  public:
   explicit FakeClient(std::shared_ptr<ClientLog> log) : log_(std::move(log)) {}
   void start() override { log_->started = true; }
-  void stop(Duration) override { log_->stopped = true; }
+  bool stop(Duration) override { return log_->stopped = true; }
   void publish(std::uint64_t ticket, std::string topic, std::string payload) override {
     log_->published.push_back({ticket, std::move(topic), std::move(payload)});
   }
