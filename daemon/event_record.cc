@@ -4,14 +4,15 @@
 
 namespace tidegate::daemon {
 
-std::string event_record(std::string_view event, WallTime time,
-                         std::initializer_list<std::pair<std::string_view, std::string_view>> members) {
+std::string event_record(std::string_view event, WallTime time, std::initializer_list<EventMember> members) {
   std::string document;
   JsonWriter json(document);
   json.begin_object().member("event", event);
   json.member("time", std::int64_t{std::chrono::floor<std::chrono::milliseconds>(time.time_since_epoch()).count()});
-  for (const auto& [name, text] : members) {
-    if (!text.empty()) json.member(name, text);
+  for (const auto& [name, content] : members) {
+    if (const auto* number = std::get_if<std::uint64_t>(&content)) json.member(name, *number);
+    const auto* text = std::get_if<std::string_view>(&content);
+    if (text != nullptr && !text->empty()) json.member(name, *text);
   }
   json.end_object();
   return document;

@@ -1,17 +1,20 @@
 #pragma once
 
+#include <cstdint>
 #include <initializer_list>
 #include <string>
 #include <string_view>
 #include <utility>
+#include <variant>
 
 #include "core/time.h"
 
 namespace tidegate::daemon {
 
+using EventMember = std::pair<std::string_view, std::variant<std::string_view, std::uint64_t>>;
+
 /// A document of the stream `events`: {"event":"device-down","time":1760000000000,"driver":"line-1",...}.
-/// Members with an empty text are left out.
-std::string event_record(std::string_view event, WallTime time,
-                         std::initializer_list<std::pair<std::string_view, std::string_view>> members);
+/// Members with an empty text are left out; a number stays a number, as in gap records.
+std::string event_record(std::string_view event, WallTime time, std::initializer_list<EventMember> members);
 
 }  // namespace tidegate::daemon

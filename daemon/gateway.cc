@@ -160,11 +160,12 @@ void Gateway::report_opening(const buffer::Checkpoint& saved) {
     log_warning("state", "{}", *store_->notice());
     detail += "; " + *store_->notice();
   }
-  const std::string epoch = std::to_string(found.epoch);
-  log_info("gateway", "{} in {}, epoch {}: {}", config_.gateway.id, data_directory_->path(), epoch, detail);
-  const std::string start = event_record(
-      "start", clock_.wall_now(),
-      {{"gateway", config_.gateway.id}, {"version", TIDEGATE_VERSION}, {"epoch", epoch}, {"detail", detail}});
+  log_info("gateway", "{} in {}, epoch {}: {}", config_.gateway.id, data_directory_->path(), found.epoch, detail);
+  const std::string start = event_record("start", clock_.wall_now(),
+                                         {{"gateway", config_.gateway.id},
+                                          {"version", TIDEGATE_VERSION},
+                                          {"epoch", std::uint64_t{found.epoch}},
+                                          {"detail", detail}});
   pipeline_->record_event(with_anchor(start, clock_watch_->first_anchor()));
   for (const auto& cursor : saved.cursors) {
     const bool known = std::any_of(uplinks_.begin(), uplinks_.end(),
