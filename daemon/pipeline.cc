@@ -76,12 +76,14 @@ void Pipeline::put_on_new_clock(std::span<Reading> readings) const {
 // the last of them: a kill before that takes the message again as a whole, which repeats readings and loses none.
 bool Pipeline::store(std::size_t source) {
   Source& from = sources_[source];
-  const std::uint64_t dropped_before = log_.dropped();
   std::size_t slice = kSliceReadings;
   while (stored_ < intake_.readings.size()) {
     const FrameTimes times = now();
     const std::size_t count = std::min(slice, intake_.readings.size() - stored_);
+    const std::uint64_t dropped_before = log_.dropped();
     const auto first = append_slice(count, times);
+    // Known at once: a later slice may be refused, and its next try knows nothing of this one.
+    if (log_.dropped() > dropped_before) from.unsettled_to = log_.end(Stream::readings);
     if (first) {
       from.accepted += count;
       taken_ += count;
@@ -102,7 +104,6 @@ bool Pipeline::store(std::size_t source) {
     }
     stored_ += count;
   }
-  if (log_.dropped() > dropped_before) from.unsettled_to = log_.end(Stream::readings);
   if (!from.unsettled_to) settle(from);
   if (!stall_reason_.empty()) log_info("log", "takes records again");
   stall_reason_.clear();

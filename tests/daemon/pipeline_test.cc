@@ -23,6 +23,11 @@ class PipelineTest : public ::testing::Test {
     reading.value = value;
     return reading;
   }
+  std::vector<Reading> readings(std::int64_t count) {
+    std::vector<Reading> all;
+    for (std::int64_t i = 0; i < count; ++i) all.push_back(reading(i));
+    return all;
+  }
   void raise_above(double level) {
     rules::RuleOptions rule;
     rule.name = "high";
@@ -91,6 +96,22 @@ TEST_F(PipelineTest, SettlesNothingThatTheLogRefusesWhenDropsAreRecorded) {
   EXPECT_EQ(driver.settled_readings(), 2U);
 }
 
+TEST_F(PipelineTest, RemembersThatAPartWasDroppedWhileTheRestIsRefused) {
+  auto& driver = add_driver("a");
+  log_.drop_readings(true);
+  log_.refuse_after(1, ErrorCode::retry);
+  driver.offer(readings(5'000));
+  pipeline_.turn();
+  EXPECT_TRUE(pipeline_.is_stalled());
+  log_.drop_readings(false);
+  log_.accept_again();
+  pipeline_.turn();
+  EXPECT_FALSE(pipeline_.is_stalled());
+  EXPECT_EQ(driver.settled_readings(), 0U) << "what was dropped is not recorded yet";
+  pipeline_.drops_recorded(log_.end(Stream::readings));
+  EXPECT_EQ(driver.settled_readings(), 5'000U);
+}
+
 TEST_F(PipelineTest, CollectsNothingMoreWhileTheLogRefuses) {
   auto& first = add_driver("a");
   auto& second = add_driver("b");
@@ -123,9 +144,7 @@ TEST_F(PipelineTest, GoesOnBehindWhatTheLogWillNeverTake) {
 
 TEST_F(PipelineTest, CutsAnIntakeOfAnySizeIntoWhatTheLogTakes) {
   auto& driver = add_driver("a");
-  std::vector<Reading> readings;
-  for (int i = 0; i < 10'000; ++i) readings.push_back(reading(i));
-  driver.offer(std::move(readings));
+  driver.offer(readings(10'000));
   pipeline_.turn();
   ASSERT_EQ(log_.readings().size(), 10'000U);
   for (std::size_t i = 0; i < 10'000; ++i) {

@@ -2,7 +2,10 @@
 
 #include <algorithm>
 #include <array>
+#include <cstddef>
+#include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -15,12 +18,21 @@ class FakeRingLog final : public buffer::RingLog {
  public:
   void refuse_with(ErrorCode code) { refusal_ = Error{code, "pwrite: No space left on device"}; }
   void accept_again() { refusal_.reset(); }
+  /// Takes so many more appends of readings, then refuses.
+  void refuse_after(std::size_t appends, ErrorCode code) {
+    appends_left_ = appends;
+    later_code_ = code;
+  }
   void set_fill(buffer::StreamFill fill) { fill_ = fill; }
   /// Every append that contains this value is invalid.
   void refuse_value(std::int64_t value) { refused_value_ = value; }
   /// From here on readings take their sequences and are not kept.
   void drop_readings(bool drop) { drops_ = drop; }
+  /// A document that is longer is invalid.
+  void set_document_bytes_max(std::size_t bytes) { document_bytes_max_ = bytes; }
   std::size_t largest_append() const { return largest_append_; }
+  /// Of readings, also those that were refused.
+  std::size_t appends() const { return appends_; }
   const std::vector<Reading>& readings() const { return readings_; }
   const std::vector<std::string>& documents(Stream stream) const {
     return documents_[static_cast<std::size_t>(stream)];
@@ -33,6 +45,11 @@ class FakeRingLog final : public buffer::RingLog {
 
   Result<Position> append(std::span<const Reading> readings, const FrameTimes&,
                           std::span<const QueueMark> marks) override {
+    ++appends_;
+    if (appends_left_ && (*appends_left_)-- == 0) {
+      appends_left_.reset();
+      refuse_with(later_code_);
+    }
     if (refusal_) return tl::unexpected(*refusal_);
     for (const auto& reading : readings) {
       if (refused_value_ && reading.value == Value(*refused_value_)) return fail(ErrorCode::invalid, "never");
@@ -49,6 +66,9 @@ class FakeRingLog final : public buffer::RingLog {
   }
   Result<Position> append(Stream stream, std::span<const std::string> documents, const FrameTimes&) override {
     if (refusal_) return tl::unexpected(*refusal_);
+    for (const auto& document : documents) {
+      if (document.size() > document_bytes_max_) return fail(ErrorCode::invalid, "a document is too long");
+    }
     const Position first = end(stream);
     auto& kept = documents_[static_cast<std::size_t>(stream)];
     kept.insert(kept.end(), documents.begin(), documents.end());
@@ -84,7 +104,11 @@ class FakeRingLog final : public buffer::RingLog {
   buffer::RecoveryReport recovery_;
   std::optional<Error> refusal_;
   std::optional<std::int64_t> refused_value_;
+  std::optional<std::size_t> appends_left_;
+  ErrorCode later_code_ = ErrorCode::retry;
+  std::size_t document_bytes_max_ = SIZE_MAX;
   std::size_t largest_append_ = 0;
+  std::size_t appends_ = 0;
   bool drops_ = false;
   std::uint64_t dropped_ = 0;
   buffer::StreamFill fill_;
