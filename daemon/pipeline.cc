@@ -88,15 +88,12 @@ bool Pipeline::store(std::size_t source) {
       from.accepted += count;
       taken_ += count;
       judge(*first, count, times);
-    } else if (will_never_pass(first.error())) {
-      if (count > 1) {
-        slice = 1;  // finds the one that is to blame
-        continue;
-      }
-      drop(1, first.error().message);
-    } else if (first.error().code == ErrorCode::full && count > 1) {
-      slice = count / 2;  // what is left of the room
+    } else if (count > 1 && (will_never_pass(first.error()) || first.error().code == ErrorCode::full)) {
+      slice = count / 2;  // finds the one that is to blame, or what is left of the room
       continue;
+    } else if (will_never_pass(first.error())) {
+      drop(1, first.error().message);
+      slice = kSliceReadings;
     } else {
       note_refusal(first.error());
       stalled_ = source;

@@ -153,6 +153,17 @@ TEST_F(PipelineTest, CutsAnIntakeOfAnySizeIntoWhatTheLogTakes) {
   EXPECT_LE(log_.largest_append(), 4'096U);
 }
 
+TEST_F(PipelineTest, FindsAReadingThatTheLogWillNeverTakeInAFewSteps) {
+  auto& driver = add_driver("a");
+  log_.refuse_value(1'000);
+  driver.offer(readings(10'000));
+  pipeline_.turn();
+  EXPECT_EQ(log_.readings().size(), 9'999U);
+  EXPECT_EQ(pipeline_.dropped(), 1U);
+  EXPECT_EQ(driver.settled_readings(), 10'000U);
+  EXPECT_LE(log_.appends(), 40U);
+}
+
 TEST_F(PipelineTest, PassesTheQueueMarkOnWithTheReadings) {
   auto& driver = add_driver("a");
   driver.offer({reading(1)}, QueueMark{77, 4096});
