@@ -207,15 +207,25 @@ bool Pipeline::flush_documents() {
   return alarms && events;
 }
 
+// All at once, and where one of them will never pass, one by one: it takes no other with it.
 bool Pipeline::flush(Stream stream, std::vector<std::string>& documents) {
-  if (documents.empty()) return true;
-  const auto first = log_.append(stream, documents, now());
-  if (!first) {
-    if (!will_never_pass(first.error())) {
+  std::size_t done = 0;
+  std::size_t count = documents.size();
+  while (done < documents.size()) {
+    const auto first = log_.append(stream, std::span<const std::string>(documents).subspan(done, count), now());
+    if (!first && !will_never_pass(first.error())) {
+      documents.erase(documents.begin(), documents.begin() + static_cast<std::ptrdiff_t>(done));
       note_refusal(first.error());
       return false;
     }
-    drop(documents.size(), first.error().message);
+    if (first) {
+      done += count;
+    } else if (count > 1) {
+      count = 1;
+    } else {
+      drop(1, first.error().message);
+      ++done;
+    }
   }
   documents.clear();
   return true;

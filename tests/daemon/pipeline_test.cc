@@ -206,5 +206,35 @@ TEST_F(PipelineTest, KeepsDriverEventsUntilTheLogTakesThem) {
             "\"detail\":\"no answer within 500ms\"}");
 }
 
+TEST_F(PipelineTest, LosesNoOtherEventBesideOneThatTheLogWillNeverTake) {
+  log_.refuse_with(ErrorCode::retry);
+  log_.set_document_bytes_max(100);
+  pipeline_.record_event(R"({"event":"first"})");
+  pipeline_.record_event(R"({"event":"long","detail":")" + std::string(100, 'x') + "\"}");
+  pipeline_.record_event(R"({"event":"last"})");
+  log_.accept_again();
+  pipeline_.turn();
+  EXPECT_FALSE(pipeline_.is_stalled());
+  EXPECT_EQ(log_.documents(Stream::events), (std::vector<std::string>{R"({"event":"first"})", R"({"event":"last"})"}));
+  EXPECT_EQ(pipeline_.dropped(), 1U);
+}
+
+TEST_F(PipelineTest, KeepsTheOrderOfEventsWhenTheLogRefusesInTheMiddle) {
+  log_.refuse_with(ErrorCode::retry);
+  log_.set_document_bytes_max(100);
+  pipeline_.record_event(R"({"event":"first"})");
+  pipeline_.record_event(R"({"event":"long","detail":")" + std::string(100, 'x') + "\"}");
+  pipeline_.record_event(R"({"event":"last"})");
+  log_.accept_again();
+  log_.refuse_documents_after(2, ErrorCode::retry);  // all of them, the first alone
+  pipeline_.turn();
+  EXPECT_TRUE(pipeline_.is_stalled());
+  EXPECT_EQ(log_.documents(Stream::events), (std::vector<std::string>{R"({"event":"first"})"}));
+  log_.accept_again();
+  pipeline_.turn();
+  EXPECT_FALSE(pipeline_.is_stalled());
+  EXPECT_EQ(log_.documents(Stream::events), (std::vector<std::string>{R"({"event":"first"})", R"({"event":"last"})"}));
+}
+
 }  // namespace
 }  // namespace tidegate::daemon

@@ -19,10 +19,9 @@ class FakeRingLog final : public buffer::RingLog {
   void refuse_with(ErrorCode code) { refusal_ = Error{code, "pwrite: No space left on device"}; }
   void accept_again() { refusal_.reset(); }
   /// Takes so many more appends of readings, then refuses.
-  void refuse_after(std::size_t appends, ErrorCode code) {
-    appends_left_ = appends;
-    later_code_ = code;
-  }
+  void refuse_after(std::size_t appends, ErrorCode code) { later_ = Later{appends, code, false}; }
+  /// The same for documents.
+  void refuse_documents_after(std::size_t appends, ErrorCode code) { later_ = Later{appends, code, true}; }
   void set_fill(buffer::StreamFill fill) { fill_ = fill; }
   /// Every append that contains this value is invalid.
   void refuse_value(std::int64_t value) { refused_value_ = value; }
@@ -46,10 +45,7 @@ class FakeRingLog final : public buffer::RingLog {
   Result<Position> append(std::span<const Reading> readings, const FrameTimes&,
                           std::span<const QueueMark> marks) override {
     ++appends_;
-    if (appends_left_ && (*appends_left_)-- == 0) {
-      appends_left_.reset();
-      refuse_with(later_code_);
-    }
+    come_to_later(false);
     if (refusal_) return tl::unexpected(*refusal_);
     for (const auto& reading : readings) {
       if (refused_value_ && reading.value == Value(*refused_value_)) return fail(ErrorCode::invalid, "never");
@@ -65,6 +61,7 @@ class FakeRingLog final : public buffer::RingLog {
     return first;
   }
   Result<Position> append(Stream stream, std::span<const std::string> documents, const FrameTimes&) override {
+    come_to_later(true);
     if (refusal_) return tl::unexpected(*refusal_);
     for (const auto& document : documents) {
       if (document.size() > document_bytes_max_) return fail(ErrorCode::invalid, "a document is too long");
@@ -101,11 +98,21 @@ class FakeRingLog final : public buffer::RingLog {
   buffer::LogCounters counters() const override { return {}; }
 
  private:
+  struct Later {
+    std::size_t appends_left = 0;
+    ErrorCode code = ErrorCode::retry;
+    bool of_documents = false;
+  };
+  void come_to_later(bool documents) {
+    if (!later_ || later_->of_documents != documents || later_->appends_left-- > 0) return;
+    refuse_with(later_->code);
+    later_.reset();
+  }
+
   buffer::RecoveryReport recovery_;
   std::optional<Error> refusal_;
   std::optional<std::int64_t> refused_value_;
-  std::optional<std::size_t> appends_left_;
-  ErrorCode later_code_ = ErrorCode::retry;
+  std::optional<Later> later_;
   std::size_t document_bytes_max_ = SIZE_MAX;
   std::size_t largest_append_ = 0;
   std::size_t appends_ = 0;
