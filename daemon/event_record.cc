@@ -1,8 +1,17 @@
 #include "daemon/event_record.h"
 
+#include <algorithm>
+
+#include "core/text.h"
 #include "daemon/json_writer.h"
 
 namespace tidegate::daemon {
+namespace {
+
+constexpr std::size_t kFindingsMax = 20;
+constexpr std::size_t kFindingBytesMax = 300;
+
+}  // namespace
 
 std::string event_record(std::string_view event, WallTime time, std::initializer_list<EventMember> members) {
   std::string document;
@@ -16,6 +25,12 @@ std::string event_record(std::string_view event, WallTime time, std::initializer
   }
   json.end_object();
   return document;
+}
+
+void append_findings(std::string& detail, const std::vector<std::string>& findings) {
+  const std::size_t count = std::min(findings.size(), kFindingsMax);
+  for (std::size_t i = 0; i < count; ++i) detail += "; " + clip(findings[i], kFindingBytesMax);
+  if (count < findings.size()) detail += "; and " + std::to_string(findings.size() - count) + " more";
 }
 
 }  // namespace tidegate::daemon

@@ -152,13 +152,11 @@ void Gateway::report_opening(const buffer::Checkpoint& saved) {
     detail = "after an unclean stop";
     if (found.torn_bytes > 0) detail += ", " + std::to_string(found.torn_bytes) + " bytes of unfinished writes dropped";
   }
-  for (const auto& finding : found.findings) {
-    log_warning("log", "{}", finding);
-    detail += "; " + finding;
-  }
+  for (const auto& finding : found.findings) log_warning("log", "{}", finding);
+  append_findings(detail, found.findings);
   if (store_->notice()) {
     log_warning("state", "{}", *store_->notice());
-    detail += "; " + *store_->notice();
+    append_findings(detail, {*store_->notice()});
   }
   log_info("gateway", "{} in {}, epoch {}: {}", config_.gateway.id, data_directory_->path(), found.epoch, detail);
   const std::string start = event_record("start", clock_.wall_now(),

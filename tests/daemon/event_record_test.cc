@@ -12,5 +12,14 @@ TEST(EventRecord, WritesTextsAsTextsAndNumbersAsNumbers) {
             R"({"event":"start","time":1760000000000,"driver":"line-1","epoch":3,"lost":0})");
 }
 
+TEST(EventRecord, NamesTheFirstFindingsAndCountsTheOthers) {
+  std::string detail = "after an unclean stop";
+  append_findings(detail, {"segment 7 is damaged", "segment 9 is damaged"});
+  EXPECT_EQ(detail, "after an unclean stop; segment 7 is damaged; segment 9 is damaged");
+  append_findings(detail, std::vector<std::string>(1'000, std::string(1'000, 'x')));
+  EXPECT_LT(detail.size(), 8'000U);
+  EXPECT_TRUE(detail.ends_with("; and 980 more")) << detail;
+}
+
 }  // namespace
 }  // namespace tidegate::daemon
