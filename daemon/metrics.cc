@@ -177,6 +177,11 @@ void put_storage(Exposition& out, const Gateway& gateway) {
   out.begin("tidegate_log_dropped_readings_total", "counter",
             "Readings dropped since the start because the ring was full.");
   out.sample({}, log.dropped());
+  out.begin("tidegate_log_refused_total", "counter",
+            "Records that the log can never take, as a text longer than a frame, left out since the start; an event "
+            "log-refused says which.");
+  for (const Stream stream : kAllStreams)
+    out.sample({{"stream", to_string(stream)}}, gateway.pipeline().refused(stream));
   const BootTime now = gateway.clock().boot_now();
   const Duration age = now - log.undurable_since().value_or(now);
   out.begin("tidegate_log_undurable_seconds", "gauge",

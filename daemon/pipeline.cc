@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "core/log.h"
+#include "core/text.h"
 #include "daemon/event_record.h"
 
 namespace tidegate::daemon {
@@ -13,6 +14,7 @@ namespace {
 
 constexpr std::size_t kPendingDocumentsMax = 10'000;  // events waiting for a log that refuses them
 constexpr std::size_t kSliceReadings = 4'096;         // of one append
+constexpr std::size_t kReasonBytesMax = 500;
 
 bool will_never_pass(const Error& error) {
   return error.code == ErrorCode::invalid || error.code == ErrorCode::give_up_item;
@@ -22,6 +24,7 @@ bool will_never_pass(const Error& error) {
 
 Pipeline::Pipeline(buffer::RingLog& log, TagRegistry& tags, const Clock& clock)
     : log_(log),
+      tags_(tags),
       clock_(clock),
       normaliser_(tags),
       rules_(std::make_unique<rules::RuleEngine>(std::vector<rules::RuleOptions>{}, tags)) {}
@@ -92,7 +95,7 @@ bool Pipeline::store(std::size_t source) {
       slice = count / 2;  // finds the one that is to blame, or what is left of the room
       continue;
     } else if (will_never_pass(first.error())) {
-      drop(1, first.error().message);
+      leave_out(Stream::readings, tag_path(intake_.readings[stored_]), first.error().message);
       slice = kSliceReadings;
     } else {
       note_refusal(first.error());
@@ -100,6 +103,10 @@ bool Pipeline::store(std::size_t source) {
       return false;
     }
     stored_ += count;
+  }
+  if (!record_refusals()) {
+    stalled_ = source;
+    return false;
   }
   if (!from.unsettled_to) settle(from);
   if (!stall_reason_.empty()) log_info("log", "takes records again");
@@ -138,6 +145,11 @@ void Pipeline::drops_recorded(Position end) {
     source.unsettled_to.reset();
     if (stalled_ != i) settle(source);
   }
+}
+
+std::string_view Pipeline::tag_path(const Reading& reading) const {
+  const auto index = static_cast<std::size_t>(reading.tag);
+  return index < tags_.size() ? std::string_view(tags_.tag(reading.tag).path) : std::string_view();
 }
 
 Result<Position> Pipeline::append_slice(std::size_t count, const FrameTimes& times) {
@@ -183,7 +195,8 @@ void Pipeline::record_alarms(const std::vector<rules::AlarmTransition>& transiti
 }
 
 void Pipeline::record_event(std::string document) {
-  if (pending_events_.size() >= kPendingDocumentsMax) return drop(1, "too many events wait for the log");
+  if (pending_events_.size() >= kPendingDocumentsMax)
+    return leave_out(Stream::events, "", "too many events wait for the log");
   pending_events_.push_back(std::move(document));
   flush_documents();
 }
@@ -204,7 +217,7 @@ void Pipeline::record_driver_events(const drivers::Driver& driver) {
 bool Pipeline::flush_documents() {
   const bool alarms = flush(Stream::alarms, pending_alarms_);
   const bool events = flush(Stream::events, pending_events_);
-  return alarms && events;
+  return alarms && events && record_refusals();
 }
 
 // All at once, and where one of them will never pass, one by one: it takes no other with it.
@@ -223,7 +236,7 @@ bool Pipeline::flush(Stream stream, std::vector<std::string>& documents) {
     } else if (count > 1) {
       count = 1;
     } else {
-      drop(1, first.error().message);
+      leave_out(stream, "", first.error().message);
       ++done;
     }
   }
@@ -231,9 +244,32 @@ bool Pipeline::flush(Stream stream, std::vector<std::string>& documents) {
   return true;
 }
 
-void Pipeline::drop(std::size_t count, const std::string& why) {
-  if (dropped_ == 0) log_error("log", "will never take {} records, they are left out and counted: {}", count, why);
-  dropped_ += count;
+void Pipeline::leave_out(Stream stream, std::string_view tag, const std::string& why) {
+  const auto index = static_cast<std::size_t>(stream);
+  ++refused_[index];
+  Refusal& refusal = refusals_[index];
+  if (refusal.count++ == 0) {
+    refusal.tag = tag;
+    refusal.reason = clip(why, kReasonBytesMax);
+  }
+  if (const auto left_out = complaints_.admit(why, clock_.boot_now())) {
+    log_error("log", "a record of {} is left out, because the log will never take it: {}{}", to_string(stream), why,
+              *left_out == 0 ? "" : "; so were " + std::to_string(*left_out) + " before");
+  }
+}
+
+// While the log takes no events they are counted together. False while they wait.
+bool Pipeline::record_refusals() {
+  if (!pending_events_.empty()) return false;
+  for (const Stream stream : kAllStreams) {
+    Refusal& refusal = refusals_[static_cast<std::size_t>(stream)];
+    if (refusal.count == 0) continue;
+    pending_events_.push_back(event_record(
+        "log-refused", clock_.wall_now(),
+        {{"stream", to_string(stream)}, {"tag", refusal.tag}, {"count", refusal.count}, {"reason", refusal.reason}}));
+    refusal = {};
+  }
+  return flush(Stream::events, pending_events_);
 }
 
 void Pipeline::note_refusal(const Error& error) {

@@ -1,16 +1,19 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <cstdint>
 #include <deque>
 #include <memory>
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "buffer/ring_log.h"
 #include "core/clock.h"
+#include "core/log.h"
 #include "daemon/normaliser.h"
 #include "drivers/driver.h"
 #include "rules/rule_engine.h"
@@ -66,8 +69,9 @@ class Pipeline {
   bool is_stalled() const { return stalled_.has_value() || !pending_alarms_.empty() || !pending_events_.empty(); }
   /// Readings written to the log in this process.
   std::uint64_t taken() const { return taken_; }
-  /// Records that the log will never take, and events that found no room to wait; counted, said once, left out.
-  std::uint64_t dropped() const { return dropped_; }
+  /// Records that the log will never take, and events that found no room to wait: left out, and named by an event
+  /// before their source is told that they are settled.
+  std::uint64_t refused(Stream stream) const { return refused_[static_cast<std::size_t>(stream)]; }
   /// Why, for the status.
   const std::string& stall_reason() const { return stall_reason_; }
   std::optional<BootTime> next_deadline() const { return rules_->next_deadline(); }
@@ -85,19 +89,29 @@ class Pipeline {
     WallTime to{};
   };
 
+  /// Records left out that no event names yet.
+  struct Refusal {
+    std::string tag;     // of the first
+    std::string reason;  // of the first
+    std::uint64_t count = 0;
+  };
+
   bool take_in(std::size_t source);
   void put_on_new_clock(std::span<Reading> readings) const;
   bool store(std::size_t source);
   void settle(Source& source);
+  std::string_view tag_path(const Reading& reading) const;
   Result<Position> append_slice(std::size_t count, const FrameTimes& times);
   void judge(Position first, std::size_t count, const FrameTimes& times);
   void record_driver_events(const drivers::Driver& driver);
   bool flush_documents();
   bool flush(Stream stream, std::vector<std::string>& documents);
   void note_refusal(const Error& error);
-  void drop(std::size_t count, const std::string& why);
+  void leave_out(Stream stream, std::string_view tag, const std::string& why);
+  bool record_refusals();
 
   buffer::RingLog& log_;
+  const TagRegistry& tags_;
   const Clock& clock_;
   std::optional<Step> step_;  // the last one
   Normaliser normaliser_;
@@ -109,7 +123,9 @@ class Pipeline {
   std::size_t stored_ = 0;              // readings of the intake that the log has
   std::string stall_reason_;
   std::uint64_t taken_ = 0;
-  std::uint64_t dropped_ = 0;
+  std::array<std::uint64_t, kStreamCount> refused_{};
+  std::array<Refusal, kStreamCount> refusals_;
+  ComplaintFilter complaints_;
   std::vector<rules::AlarmTransition> transitions_;
   std::vector<std::string> pending_alarms_;
   std::vector<std::string> pending_events_;

@@ -107,7 +107,9 @@ std::string render_status(const Gateway& gateway) {
   for (const auto& source : gateway.pipeline().sources()) put_driver(json, source);
   json.end_array().key("left_out").begin_object();
   for (const auto& [reason, count] : gateway.pipeline().normaliser().left_out()) json.member(reason, count);
-  if (gateway.pipeline().dropped() > 0) json.member("refused_by_log", gateway.pipeline().dropped());
+  std::uint64_t refused = 0;
+  for (const Stream stream : kAllStreams) refused += gateway.pipeline().refused(stream);
+  if (refused > 0) json.member("refused_by_log", refused);
   json.end_object().key("log");
   put_log(json, gateway);
   json.key("uplinks").begin_array();

@@ -138,7 +138,7 @@ TEST_F(PipelineTest, GoesOnBehindWhatTheLogWillNeverTake) {
   EXPECT_EQ(driver.settled_readings(), 3U);
   ASSERT_EQ(log_.readings().size(), 2U);
   EXPECT_EQ(std::get<std::int64_t>(log_.readings()[1].value), 14);
-  EXPECT_EQ(pipeline_.dropped(), 1U);
+  EXPECT_EQ(pipeline_.refused(Stream::readings), 1U);
   EXPECT_EQ(log_.marks(), (std::vector<QueueMark>{{77, 4096}}));
 }
 
@@ -153,13 +153,45 @@ TEST_F(PipelineTest, CutsAnIntakeOfAnySizeIntoWhatTheLogTakes) {
   EXPECT_LE(log_.largest_append(), 4'096U);
 }
 
+TEST_F(PipelineTest, RecordsWhatTheLogWillNeverTakeBeforeItIsSettled) {
+  auto& driver = add_driver("a");
+  log_.refuse_value(13);
+  driver.offer({reading(12), reading(13), reading(13)});
+  log_.refuse_documents_after(0, ErrorCode::retry);
+  pipeline_.turn();
+  EXPECT_EQ(log_.readings().size(), 1U);
+  EXPECT_EQ(driver.settled_readings(), 0U) << "nothing says yet that it is lost";
+  EXPECT_TRUE(pipeline_.is_stalled());
+  log_.accept_again();
+  pipeline_.turn();
+  EXPECT_EQ(driver.settled_readings(), 3U);
+  EXPECT_FALSE(pipeline_.is_stalled());
+  EXPECT_EQ(log_.documents(Stream::events),
+            (std::vector<std::string>{R"({"event":"log-refused","time":1760000000000,"stream":"readings",)"
+                                      R"("tag":"pump/flow","count":2,"reason":"never"})"}));
+  driver.offer({reading(13)});
+  pipeline_.turn();
+  EXPECT_EQ(log_.documents(Stream::events).size(), 2U);
+  EXPECT_EQ(pipeline_.refused(Stream::readings), 3U);
+}
+
+TEST_F(PipelineTest, CountsTheEventsThatFoundNoRoomToWait) {
+  log_.refuse_with(ErrorCode::retry);
+  for (int i = 0; i < 10'003; ++i) pipeline_.record_event("{}");
+  EXPECT_EQ(pipeline_.refused(Stream::events), 3U);
+  log_.accept_again();
+  pipeline_.turn();
+  ASSERT_EQ(log_.documents(Stream::events).size(), 10'001U);
+  EXPECT_NE(log_.documents(Stream::events).back().find(R"("stream":"events","count":3)"), std::string::npos);
+}
+
 TEST_F(PipelineTest, FindsAReadingThatTheLogWillNeverTakeInAFewSteps) {
   auto& driver = add_driver("a");
   log_.refuse_value(1'000);
   driver.offer(readings(10'000));
   pipeline_.turn();
   EXPECT_EQ(log_.readings().size(), 9'999U);
-  EXPECT_EQ(pipeline_.dropped(), 1U);
+  EXPECT_EQ(pipeline_.refused(Stream::readings), 1U);
   EXPECT_EQ(driver.settled_readings(), 10'000U);
   EXPECT_LE(log_.appends(), 40U);
 }
@@ -208,22 +240,25 @@ TEST_F(PipelineTest, KeepsDriverEventsUntilTheLogTakesThem) {
 
 TEST_F(PipelineTest, LosesNoOtherEventBesideOneThatTheLogWillNeverTake) {
   log_.refuse_with(ErrorCode::retry);
-  log_.set_document_bytes_max(100);
+  log_.set_document_bytes_max(150);
   pipeline_.record_event(R"({"event":"first"})");
-  pipeline_.record_event(R"({"event":"long","detail":")" + std::string(100, 'x') + "\"}");
+  pipeline_.record_event(R"({"event":"long","detail":")" + std::string(150, 'x') + "\"}");
   pipeline_.record_event(R"({"event":"last"})");
   log_.accept_again();
   pipeline_.turn();
   EXPECT_FALSE(pipeline_.is_stalled());
-  EXPECT_EQ(log_.documents(Stream::events), (std::vector<std::string>{R"({"event":"first"})", R"({"event":"last"})"}));
-  EXPECT_EQ(pipeline_.dropped(), 1U);
+  ASSERT_EQ(log_.documents(Stream::events).size(), 3U);
+  EXPECT_EQ(log_.documents(Stream::events)[0], R"({"event":"first"})");
+  EXPECT_EQ(log_.documents(Stream::events)[1], R"({"event":"last"})");
+  EXPECT_NE(log_.documents(Stream::events)[2].find(R"("event":"log-refused")"), std::string::npos);
+  EXPECT_EQ(pipeline_.refused(Stream::events), 1U);
 }
 
 TEST_F(PipelineTest, KeepsTheOrderOfEventsWhenTheLogRefusesInTheMiddle) {
   log_.refuse_with(ErrorCode::retry);
-  log_.set_document_bytes_max(100);
+  log_.set_document_bytes_max(150);
   pipeline_.record_event(R"({"event":"first"})");
-  pipeline_.record_event(R"({"event":"long","detail":")" + std::string(100, 'x') + "\"}");
+  pipeline_.record_event(R"({"event":"long","detail":")" + std::string(150, 'x') + "\"}");
   pipeline_.record_event(R"({"event":"last"})");
   log_.accept_again();
   log_.refuse_documents_after(2, ErrorCode::retry);  // all of them, the first alone
@@ -233,7 +268,10 @@ TEST_F(PipelineTest, KeepsTheOrderOfEventsWhenTheLogRefusesInTheMiddle) {
   log_.accept_again();
   pipeline_.turn();
   EXPECT_FALSE(pipeline_.is_stalled());
-  EXPECT_EQ(log_.documents(Stream::events), (std::vector<std::string>{R"({"event":"first"})", R"({"event":"last"})"}));
+  ASSERT_EQ(log_.documents(Stream::events).size(), 3U);
+  EXPECT_EQ(log_.documents(Stream::events)[0], R"({"event":"first"})");
+  EXPECT_EQ(log_.documents(Stream::events)[1], R"({"event":"last"})");
+  EXPECT_NE(log_.documents(Stream::events)[2].find(R"("event":"log-refused")"), std::string::npos);
 }
 
 }  // namespace

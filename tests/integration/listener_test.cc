@@ -1,6 +1,7 @@
 #include <gmock/gmock.h>
 #include <simdjson.h>
 
+#include <fstream>
 #include <map>
 #include <random>
 
@@ -29,6 +30,7 @@ class ListenerRig {
     fleet_ = std::make_unique<SensorFleet>(load);
   }
 
+  std::uint16_t port() const { return port_; }
   GatewayProcess& gateway() { return gateway_; }
   SensorFleet& fleet() { return *fleet_; }
 
@@ -108,6 +110,22 @@ TEST(ListenerShort, AcknowledgesWhatIsOnTheWayWhenItStops) {
   EXPECT_TRUE(wait_until([&] { return rig.fleet().acknowledged() >= counts.size(); }, seconds(5)))
       << acknowledged << " acknowledged, " << counts.size() << " in the log";
   rig.expect_all_logged();
+}
+
+TEST(ListenerShort, NamesAReadingThatTheLogCanNeverTake) {
+  ListenerRig rig({0, 1, 1, 1, 1}, "segment_size = \"64KiB\"\n");
+  const std::string file = rig.gateway().directory() + "/long.json";
+  std::ofstream(file) << R"({"value":")" << std::string(60'000, 'x') << "\"}";
+  const auto published = run_to_end({"/usr/bin/mosquitto_pub", "-h", "127.0.0.1", "-p", std::to_string(rig.port()),
+                                     "-q", "1", "-t", "plant/pump/note", "-f", file},
+                                    {}, seconds(20));
+  EXPECT_EQ(published.end.exit_code, 0) << published.errors;
+  EXPECT_EQ(rig.gateway().metric("tidegate_log_refused_total{stream=\"readings\"}"), 1);
+  const auto events = rig.gateway().tail("events", "log-refused");
+  ASSERT_EQ(events.size(), 1u) << rig.gateway().log();
+  EXPECT_THAT(events[0], ::testing::HasSubstr(R"("stream":"readings","tag":"pump/note","count":1,)"));
+  EXPECT_THAT(events[0], ::testing::HasSubstr("60000 bytes"));
+  rig.gateway().stop();
 }
 
 }  // namespace
