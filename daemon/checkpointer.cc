@@ -27,7 +27,7 @@ void Checkpointer::start() {
 
 void Checkpointer::tick() {
   for (const auto& uplink : *parts_.uplinks) uplink->check_accounts();
-  if (!saving_ && !held_ && signature() != saved_signature_) {
+  if (saves_ == 0 && !held_ && signature() != saved_signature_) {
     auto now_signature = signature();
     save(collect(), [this, now_signature = std::move(now_signature)](bool ok) {
       if (ok) saved_signature_ = now_signature;
@@ -48,8 +48,7 @@ void Checkpointer::save_last(std::function<void(bool ok)> done) {
 
 // A checkpoint under way is no obstacle: the storage thread does them in order.
 void Checkpointer::save(buffer::Checkpoint checkpoint, std::function<void(bool ok)> done) {
-  saving_ = true;
-  saving_since_ = parts_.clock->boot_now();
+  if (saves_++ == 0) saving_since_ = parts_.clock->boot_now();
   auto shared = std::make_shared<buffer::Checkpoint>(std::move(checkpoint));
   const Position readings_end = parts_.log->end(Stream::readings);
   parts_.storage->post([this, shared, readings_end, done = std::move(done)] {
@@ -57,7 +56,8 @@ void Checkpointer::save(buffer::Checkpoint checkpoint, std::function<void(bool o
         buffer::with_room(*parts_.reserve, SpaceKeeper::kForState, [&] { return parts_.store->save(*shared); });
     const std::string failure = saved ? std::string() : saved.error().message;
     parts_.loop->post([this, shared, readings_end, done, failure] {
-      saving_ = false;
+      --saves_;
+      saving_since_ = parts_.clock->boot_now();
       note_result(failure);
       if (failure.empty()) {
         report_passed(shared->cursors);
@@ -153,7 +153,7 @@ std::vector<std::uint64_t> Checkpointer::signature() const {
 }
 
 Duration Checkpointer::busy_for() const {
-  return saving_ ? parts_.clock->boot_now() - saving_since_ : Duration::zero();
+  return saves_ > 0 ? parts_.clock->boot_now() - saving_since_ : Duration::zero();
 }
 
 }  // namespace tidegate::daemon

@@ -48,6 +48,7 @@ class Checkpointer {
   void save_now(std::function<void(bool ok)> done) { save(collect(), std::move(done)); }
   /// Saves everything with the mark of a clean stop, then calls `done`.
   void save_last(std::function<void(bool ok)> done);
+  bool is_all_durable() const;
   /// Tells the log what all uplinks have durably passed: evicting that is no loss. Before the first save these are the
   /// cursors that were restored; a configured uplink without one has passed nothing.
   void report_passed(const std::vector<buffer::StoredCursor>& cursors);
@@ -58,7 +59,6 @@ class Checkpointer {
  private:
   void tick();
   void take_rules();
-  bool is_all_durable() const;
   void save(buffer::Checkpoint checkpoint, std::function<void(bool ok)> done);
   buffer::Checkpoint collect();
   void note_result(const std::string& failure);
@@ -72,9 +72,9 @@ class Checkpointer {
   // and an alarm would be forgotten.
   std::optional<RulesState> rules_next_;
   BootTime rules_taken_{};
-  bool saving_ = false;
+  int saves_ = 0;  // under way
   bool held_ = false;
-  BootTime saving_since_{};
+  BootTime saving_since_{};  // the first of them
   std::string failure_;
 };
 

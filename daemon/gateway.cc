@@ -455,7 +455,9 @@ void Gateway::stop() {
 }
 
 void Gateway::finish_stop() {
-  keeper_->sync_all([this] {
+  keeper_->sync_all([this](bool synced) {
+    // A sync may write gap records itself; nothing else is appended any more.
+    if (synced && !checkpointer_->is_all_durable()) return finish_stop();
     checkpointer_->save_last([this](bool ok) {
       if (!ok) log_error("gateway", "stopped without saving the cursors: some records will be sent again");
       loop_.stop();

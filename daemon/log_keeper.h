@@ -4,9 +4,11 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <vector>
 
 #include "buffer/ring_log.h"
 #include "core/clock.h"
+#include "core/record.h"
 #include "daemon/event_loop.h"
 #include "daemon/worker.h"
 
@@ -30,14 +32,23 @@ class LogKeeper {
   void on_durable(std::function<void()> action) { durable_ = std::move(action); }
   /// Starts what is due. Call after appends; keeps its own timer for what becomes due later.
   void poke();
-  /// Syncs all that is written, then calls `done` on the core thread.
-  void sync_all(std::function<void()> done);
+  /// Syncs what is written now, then calls `done` on the core thread: true when it is durable, false when the log says
+  /// that it fails. What is appended meanwhile is not waited for. Any number of calls at a time.
+  void sync_all(std::function<void(bool ok)> done);
   /// How long the job under way has been running; zero without one. The watchdog looks at it.
   Duration busy_for() const;
   bool waits_for_disk() const { return worker_.waits_for_disk(); }
   const SyncHistogram& sync_times() const { return sync_times_; }
 
  private:
+  struct Wanted {
+    std::array<Position, kStreamCount> ends{};
+    std::function<void(bool ok)> done;
+  };
+
+  bool is_durable(const Wanted& wanted) const;
+  void answer_durable();
+  void answer_rest();
   void start(std::unique_ptr<buffer::LogJob> job);
   void finish(std::unique_ptr<buffer::LogJob> job);
   void count(Duration sync_time);
@@ -48,7 +59,7 @@ class LogKeeper {
   std::unique_ptr<Timer> timer_;
   bool running_ = false;
   BootTime started_{};
-  std::function<void()> synced_;
+  std::vector<Wanted> wanted_;
   std::function<void()> durable_;
   SyncHistogram sync_times_;
   Worker worker_{"log-sync"};  // last: its thread ends before the rest is gone

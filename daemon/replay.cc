@@ -14,17 +14,37 @@ void Replay::move(UplinkRunner& uplink, Stream stream, Position to, const Done& 
   if (parts_.pipeline->is_stalled()) {
     return done(fail(ErrorCode::retry, "the log takes no records now: " + parts_.pipeline->stall_reason()));
   }
-  busy_ = true;
   const uplink::CursorMove move = uplink.plan_move(stream, to);
   const auto gaps = gap_records(uplink, stream, move, *parts_.log, parts_.clock->wall_now());
+  const Position from = uplink.forwarder().cursor(stream).acked_to;
+  if (!gaps.empty()) {
+    const auto recorded = parts_.log->append(Stream::events, gaps, parts_.pipeline->now());
+    if (!recorded) return done(fail(ErrorCode::retry, "the log takes no records now: " + recorded.error().message));
+  }
+  busy_ = true;
   log_warning("uplink", "{}: {} goes on at {}: {} records are given again, {} are skipped", uplink.name(),
               to_string(stream), format_position(move.to), move.replayed, move.skipped);
   // No checkpoint saves the new cursor before the gap records are durable.
   parts_.checkpointer->hold(true);
   uplink.move(stream, move);
-  for (const auto& gap : gaps) parts_.pipeline->record_event(gap);
   parts_.after_turn();
-  parts_.keeper->sync_all([this, move, done] { save(move, done); });
+  // Going back leaves nothing out: it needs no gap record.
+  parts_.keeper->sync_all([this, &uplink, stream, from, move, done, needed = !gaps.empty()](bool ok) {
+    if (ok || !needed) return save(move, done);
+    put_back(uplink, stream, from, done);
+  });
+}
+
+// A restart would go on behind what no durable record names. What was counted as skipped is counted as replayed now.
+void Replay::put_back(UplinkRunner& uplink, Stream stream, Position from, const Done& done) {
+  const auto failure = parts_.log->failure();
+  uplink.move(stream, uplink.plan_move(stream, from));
+  parts_.checkpointer->hold(false);
+  busy_ = false;
+  log_warning("uplink", "{}: {} goes on at {} again: the gap record of the replay cannot be made durable",
+              uplink.name(), to_string(stream), format_position(from));
+  done(fail(ErrorCode::retry, "the log cannot be synced, the cursor is where it was" +
+                                  (failure ? ": " + failure->message : std::string())));
 }
 
 void Replay::save(const uplink::CursorMove& move, const Done& done) {

@@ -29,8 +29,9 @@ class Replay {
 
   explicit Replay(Parts parts) : parts_(std::move(parts)) {}
 
-  /// `to` lies in the log. Errors: `retry` while the log takes no records or another move is under way, or when the
-  /// move could not be saved.
+  /// `to` lies in the log. Errors: `retry` while the log takes no records or another move is under way, then nothing
+  /// has moved; when the gap records could not be made durable, then the cursor is put back and records may be given
+  /// again; or when the move could not be saved.
   void move(UplinkRunner& uplink, Stream stream, Position to, const Done& done);
 
   /// The gap records for what a move leaves out: from the end of what was acknowledged, because nothing else tells the
@@ -40,6 +41,7 @@ class Replay {
 
  private:
   void save(const uplink::CursorMove& move, const Done& done);
+  void put_back(UplinkRunner& uplink, Stream stream, Position from, const Done& done);
 
   Parts parts_;
   bool busy_ = false;

@@ -29,6 +29,10 @@ class FakeRingLog final : public buffer::RingLog {
   void drop_readings(bool drop) { drops_ = drop; }
   /// A document that is longer is invalid.
   void set_document_bytes_max(std::size_t bytes) { document_bytes_max_ = bytes; }
+  /// From here on records become durable by jobs only.
+  void sync_by_jobs() { durable_ = ends(); }
+  /// Whether jobs fail, and the log has failed from then on.
+  void fail_syncs(bool fail) { syncs_fail_ = fail; }
   std::size_t largest_append() const { return largest_append_; }
   /// Of readings, also those that were refused.
   std::size_t appends() const { return appends_; }
@@ -39,7 +43,11 @@ class FakeRingLog final : public buffer::RingLog {
   const std::vector<QueueMark>& marks() const { return marks_; }
 
   const buffer::RecoveryReport& recovery() const override { return recovery_; }
-  buffer::LogState state() const override { return {}; }
+  buffer::LogState state() const override {
+    buffer::LogState state;
+    for (const Stream stream : kAllStreams) state.epochs.push_back({stream, 1, 1, stored(stream)});
+    return state;
+  }
   std::vector<QueueMark> queue_marks() const override { return marks_; }
 
   Result<Position> append(std::span<const Reading> readings, const FrameTimes&,
@@ -74,7 +82,9 @@ class FakeRingLog final : public buffer::RingLog {
 
   Position oldest(Stream) const override { return {1, 1}; }
   Position end(Stream stream) const override { return {1, 1 + stored(stream)}; }
-  Position durable(Stream stream) const override { return end(stream); }
+  Position durable(Stream stream) const override {
+    return durable_ ? (*durable_)[static_cast<std::size_t>(stream)] : end(stream);
+  }
   std::uint64_t stored(Stream stream) const override {
     return stream == Stream::readings ? readings_.size() + dropped_ : documents(stream).size();
   }
@@ -89,15 +99,38 @@ class FakeRingLog final : public buffer::RingLog {
   buffer::StreamFill fill(Stream) const override { return fill_; }
   std::uint64_t dropped() const override { return dropped_; }
   std::optional<BootTime> undurable_since() const override { return std::nullopt; }
-  std::optional<Error> failure() const override { return refusal_; }
-  std::unique_ptr<buffer::LogJob> next_job(BootTime, bool) override { return nullptr; }
-  bool finish(std::unique_ptr<buffer::LogJob>) override { return false; }
+  std::optional<Error> failure() const override { return refusal_ ? refusal_ : sync_failure_; }
+  std::unique_ptr<buffer::LogJob> next_job(BootTime, bool sync_now) override {
+    if (!durable_ || !sync_now || sync_failure_ || *durable_ == ends()) return nullptr;
+    auto job = std::make_unique<Job>();
+    job->to = ends();
+    return job;
+  }
+  bool finish(std::unique_ptr<buffer::LogJob> job) override {
+    if (syncs_fail_) {
+      sync_failure_ = Error{ErrorCode::retry, "fdatasync: Input/output error"};
+      return false;
+    }
+    durable_ = static_cast<Job&>(*job).to;
+    return true;
+  }
   std::optional<BootTime> next_deadline() const override { return std::nullopt; }
   std::unique_ptr<buffer::RewriteJob> next_rewrite() override { return nullptr; }
   void finish_rewrite(std::unique_ptr<buffer::RewriteJob>) override {}
   buffer::LogCounters counters() const override { return {}; }
 
  private:
+  using Ends = std::array<Position, kStreamCount>;
+  struct Job final : buffer::LogJob {
+    void run() override {}
+    std::span<const Duration> sync_times() const override { return {}; }
+    Ends to{};
+  };
+  Ends ends() const {
+    Ends all{};
+    for (const Stream stream : kAllStreams) all[static_cast<std::size_t>(stream)] = end(stream);
+    return all;
+  }
   struct Later {
     std::size_t appends_left = 0;
     ErrorCode code = ErrorCode::retry;
@@ -113,6 +146,9 @@ class FakeRingLog final : public buffer::RingLog {
   std::optional<Error> refusal_;
   std::optional<std::int64_t> refused_value_;
   std::optional<Later> later_;
+  std::optional<Ends> durable_;
+  bool syncs_fail_ = false;
+  std::optional<Error> sync_failure_;
   std::size_t document_bytes_max_ = SIZE_MAX;
   std::size_t largest_append_ = 0;
   std::size_t appends_ = 0;

@@ -1,0 +1,112 @@
+#include "daemon/replay.h"
+
+#include <gmock/gmock.h>
+
+#include "tests/support/fake_ring_log.h"
+#include "tests/support/manual_clock.h"
+
+namespace tidegate::daemon {
+namespace {
+
+using namespace std::chrono_literals;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+
+class NoTransport final : public uplink::Transport {
+ public:
+  Result<void> start() override { return {}; }
+  void stop(Duration) override {}
+  void send(const uplink::OutgoingBatch&) override {}
+};
+
+class CountingStore final : public buffer::StateStore {
+ public:
+  const std::optional<std::string>& notice() const override { return notice_; }
+  Result<buffer::Checkpoint> load() override { return buffer::Checkpoint{}; }
+  Result<void> save(const buffer::Checkpoint& checkpoint) override {
+    saved.push_back(checkpoint);
+    return {};
+  }
+  std::vector<buffer::Checkpoint> saved;  // looked at when the storage thread rests
+
+ private:
+  std::optional<std::string> notice_;
+};
+
+class ReplayTest : public ::testing::Test {
+ protected:
+  ReplayTest() {
+    uplink::ForwarderOptions options;
+    options.name = "cloud";
+    const UplinkEnvironment environment{&log_, &loop_, &storage_, &clock_, &history_, &records_, &tags_, "plant"};
+    uplinks_.push_back(std::make_unique<UplinkRunner>(
+        options, environment, [](uplink::TransportHandlers) { return std::make_unique<NoTransport>(); }));
+    log_.sync_by_jobs();
+    EXPECT_TRUE(uplinks_[0]->start().has_value());
+    std::vector<Reading> readings(10);
+    for (auto& reading : readings) reading.tag = tags_.intern("pump/flow");
+    EXPECT_TRUE(log_.append(readings, {}, {}).has_value());
+  }
+  /// Runs the loop until the move is answered; the error's text, or "".
+  std::string move(Position to) {
+    std::optional<std::string> answer;
+    replay_.move(*uplinks_[0], Stream::readings, to, [&](const Result<uplink::CursorMove>& moved) {
+      answer = moved ? "" : moved.error().message;
+      loop_.stop();
+    });
+    const auto give_up = loop_.make_timer();
+    give_up->arm(5s, [&] { loop_.stop(); });
+    if (!answer) loop_.run();
+    return answer.value_or("no answer");
+  }
+  uplink::Cursor cursor() const { return uplinks_[0]->forwarder().cursor(Stream::readings); }
+
+  TagRegistry tags_;
+  testing::ManualClock clock_;
+  testing::FakeRingLog log_;
+  EventLoop loop_;
+  Pipeline pipeline_{log_, tags_, clock_};
+  CountingStore store_;
+  buffer::SpaceReserve reserve_{"/nowhere/reserve"};
+  StorageWatch watch_{{&log_, &pipeline_, &clock_}};
+  Worker storage_{"storage"};
+  ClockHistory history_;
+  ClockRecords records_{{&log_, &history_, &storage_, &loop_, {}}};
+  std::vector<std::unique_ptr<UplinkRunner>> uplinks_;
+  LogKeeper keeper_{log_, loop_, clock_};
+  Checkpointer checkpointer_{{&log_, &store_, &pipeline_, &uplinks_, &loop_, &storage_, &watch_, &reserve_, &clock_},
+                             ""};
+  Replay replay_{{&log_, &pipeline_, &keeper_, &checkpointer_, &clock_, [] {}}};
+};
+
+TEST_F(ReplayTest, SavesTheCursorWhenTheGapRecordIsDurable) {
+  EXPECT_EQ(move({1, 6}), "");
+  EXPECT_EQ(cursor().acked_to, (Position{1, 6}));
+  EXPECT_THAT(log_.documents(Stream::events), ElementsAre(HasSubstr(R"("first":1,"last":5,"count":5,)")));
+  EXPECT_EQ(log_.durable(Stream::events), log_.end(Stream::events));
+  ASSERT_EQ(store_.saved.size(), 1U);
+  EXPECT_EQ(store_.saved[0].cursors[0].acked_to, (Position{1, 6}));
+}
+
+TEST_F(ReplayTest, PutsTheCursorBackWhenTheGapRecordCannotBeDurable) {
+  log_.fail_syncs(true);
+  EXPECT_THAT(move({1, 6}), HasSubstr("the cursor is where it was"));
+  EXPECT_EQ(cursor().acked_to, (Position{1, 1}));
+  EXPECT_EQ(cursor().passed_to, (Position{1, 1}));
+  EXPECT_THAT(store_.saved, IsEmpty());
+  EXPECT_EQ(uplinks_[0]->balance(Stream::readings).mismatch(), 0U);
+}
+
+TEST_F(ReplayTest, MovesNothingWhileTheLogRefusesTheGapRecord) {
+  log_.refuse_with(ErrorCode::full);
+  EXPECT_THAT(move({1, 6}), HasSubstr("the log takes no records now"));
+  EXPECT_EQ(cursor().acked_to, (Position{1, 1}));
+  EXPECT_FALSE(pipeline_.is_stalled());
+  log_.accept_again();
+  EXPECT_EQ(move({1, 6}), "") << "and holds nothing that would be in the way of the next one";
+  EXPECT_EQ(log_.documents(Stream::events).size(), 1U);
+}
+
+}  // namespace
+}  // namespace tidegate::daemon
