@@ -100,7 +100,6 @@ std::string render_status(const Gateway& gateway) {
   json.member("ready", gateway.is_ready());
   json.member("time", to_milliseconds(gateway.clock().wall_now()));
   json.member("clock", to_string(gateway.clock().quality())).member("clock_steps", gateway.clock_watch().steps());
-  json.member("clock", to_string(gateway.clock().quality()));
   json.member("uptime_seconds", to_seconds(gateway.clock().boot_now() - gateway.started()));
   json.member("tags", std::uint64_t{gateway.tags().size()});
   json.key("drivers").begin_array();

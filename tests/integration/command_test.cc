@@ -163,6 +163,8 @@ TEST_F(CommandShort, ShowsItsStateAsTextAndAsJson) {
   for (const char* part : {"drivers", "log", "uplinks", "alarms_active"}) {
     EXPECT_EQ(root[part].error(), simdjson::SUCCESS) << part;
   }
+  const std::string clock = "\"clock\":";
+  EXPECT_EQ(json.output.find(clock), json.output.rfind(clock)) << "a name stands once in an object";
   gateway.stop();
   const auto gone = gateway.command({"status", "--config", gateway.config_file()});
   EXPECT_EQ(gone.end.exit_code, 1);
