@@ -202,6 +202,17 @@ TEST_F(CommandShort, TailsReadingsFromTheDaemonAndFromTheFiles) {
   EXPECT_THAT(events.output, HasSubstr("\"event\":\"start\""));
 }
 
+TEST_F(CommandShort, LooksAtSoManyRecordsInOneAnswerAndGoesOn) {
+  gateway.configure("[[driver.simulator]]\nname = \"sim\"\ndevices = 50\ntags = 100\ninterval = \"100ms\"\n");
+  gateway.start();
+  ASSERT_TRUE(gateway.wait_for_metric("tidegate_log_stored_readings{stream=\"readings\"}", 60'000, seconds(60)));
+  const auto answer = http_get(gateway.admin_port(), "/api/v1/records?from=oldest&tag=nosuch");
+  EXPECT_EQ(answer.body, R"({"records":[],"next":"1:50001","end":false})");
+  const auto tail = gateway.command({"tail", "--from", "oldest", "--tag", "nosuch", "--config", gateway.config_file()});
+  EXPECT_EQ(tail.end.exit_code, 0) << tail.errors;
+  EXPECT_EQ(tail.output, "");
+}
+
 TEST_F(CommandShort, VerifiesAWholeLogAndFindsADamagedOne) {
   run_for_a_while();
   gateway.stop();
