@@ -363,6 +363,7 @@ void Gateway::arm_rules_timer() {
   if (!deadline) return;
   const Duration wait = std::max<Duration>(*deadline - clock_.boot_now(), std::chrono::milliseconds(1));
   rules_timer_->arm(wait, [this] {
+    if (stopping_) return;
     pipeline_->tick();
     after_turn();
   });
@@ -384,6 +385,7 @@ void Gateway::look_at_clock() {
 }
 
 void Gateway::look_at_storage() {
+  if (stopping_) return;
   clock_watch_->look();
   storage_watch_->look({checkpointer_->failure(), std::max(keeper_->busy_for(), checkpointer_->busy_for())});
   space_keeper_->look();
