@@ -5,6 +5,8 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/local/stream_protocol.hpp>
+#include <boost/beast/core/basic_stream.hpp>
+#include <boost/beast/core/error.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/http.hpp>
 
@@ -16,6 +18,7 @@ namespace tidegate::daemon {
 namespace {
 
 namespace net = boost::asio;
+namespace beast = boost::beast;
 namespace http = boost::beast::http;
 using NetError = boost::system::error_code;
 
@@ -26,61 +29,96 @@ tl::unexpected<Error> unreachable(const std::string& address, const NetError& pr
                                         "; is it running? --admin or --config names another address");
 }
 
-template <class Socket>
-Result<std::string> ask(Socket& socket, const std::string& address, http::request<http::string_body> request) {
+tl::unexpected<Error> broken(const std::string& address, const NetError& problem, Duration patience) {
+  if (problem == beast::error::timeout) {
+    return fail(ErrorCode::link_down, "the daemon at " + address + " does not answer within " +
+                                          format_duration(std::chrono::ceil<std::chrono::milliseconds>(patience)));
+  }
+  if (problem == http::error::body_limit) {
+    return fail(ErrorCode::give_up_item, "the answer of " + address + " is longer than 64 MiB");
+  }
+  return fail(ErrorCode::link_down,
+              "the connection to " + address + " broke before the answer was whole: " + problem.message());
+}
+
+// Runs one asynchronous operation to its end: only those of a stream have a deadline.
+template <class Start>
+NetError run_to_end(net::io_context& context, const Start& start) {
+  NetError outcome;
+  start([&outcome](const NetError& problem, const auto&...) { outcome = problem; });
+  context.restart();
+  context.run();
+  return outcome;
+}
+
+struct Question {
+  std::string address;
+  http::request<http::string_body> request;
+  Duration patience;
+};
+
+template <class Stream>
+Result<std::string> ask(net::io_context& context, Stream& stream, Question question) {
+  auto& request = question.request;
   request.set(http::field::host, "localhost");
   request.set(http::field::connection, "close");
   request.prepare_payload();
-  NetError problem;
-  http::write(socket, request, problem);
-  if (problem) return unreachable(address, problem);
-  boost::beast::flat_buffer buffer;
+  stream.expires_after(question.patience);
+  NetError problem = run_to_end(context, [&](auto done) { http::async_write(stream, request, std::move(done)); });
+  if (problem) return broken(question.address, problem, question.patience);
+  beast::flat_buffer buffer;
   http::response_parser<http::string_body> parser;
   parser.body_limit(kAnswerBytesMax);
-  http::read(socket, buffer, parser, problem);
-  if (problem) return unreachable(address, problem);
+  stream.expires_after(question.patience);
+  problem = run_to_end(context, [&](auto done) { http::async_read_header(stream, buffer, parser, std::move(done)); });
+  // Boost 1.74 does not keep to its limit where the length is known before.
+  if (!problem && parser.content_length().value_or(0) > kAnswerBytesMax) problem = http::error::body_limit;
+  if (!problem) {
+    problem = run_to_end(context, [&](auto done) { http::async_read(stream, buffer, parser, std::move(done)); });
+  }
+  if (problem) return broken(question.address, problem, question.patience);
   auto& answer = parser.get();
   if (answer.result() != http::status::ok) {
-    return fail(ErrorCode::invalid, address + std::string(request.target()) + " answered " +
+    return fail(ErrorCode::invalid, question.address + std::string(request.target()) + " answered " +
                                         std::to_string(answer.result_int()) + ": " + clip(answer.body(), 300));
   }
   return std::move(answer.body());
 }
 
-Result<std::string> send(const AdminAddress& address, http::request<http::string_body> request) {
-  const std::string name = format_admin_address(address);
+template <class Protocol, class Endpoints>
+Result<std::string> connect_and_ask(net::io_context& context, const Endpoints& endpoints, Question question) {
+  beast::basic_stream<Protocol> stream(context);
+  stream.expires_after(question.patience);
+  const NetError problem = run_to_end(context, [&](auto done) { stream.async_connect(endpoints, std::move(done)); });
+  if (problem) return unreachable(question.address, problem);
+  return ask(context, stream, std::move(question));
+}
+
+Result<std::string> send(const AdminAddress& address, http::request<http::string_body> request, Duration patience) {
+  Question question{format_admin_address(address), std::move(request), patience};
   net::io_context context;
-  NetError problem;
   if (address.kind == AdminAddress::Kind::unix_socket) {
-    net::local::stream_protocol::socket socket(context);
-    socket.connect(net::local::stream_protocol::endpoint(address.path), problem);
-    if (problem) return unreachable(name, problem);
-    return ask(socket, name, std::move(request));
+    using Local = net::local::stream_protocol;
+    return connect_and_ask<Local>(context, Local::endpoint(address.path), std::move(question));
   }
+  NetError problem;
   net::ip::tcp::resolver resolver(context);
   const auto endpoints = resolver.resolve(address.host, std::to_string(address.port), problem);
-  if (problem) return unreachable(name, problem);
-  net::ip::tcp::socket socket(context);
-  for (const auto& endpoint : endpoints) {
-    socket.close(problem);
-    socket.connect(endpoint.endpoint(), problem);
-    if (!problem) break;
-  }
-  if (problem) return unreachable(name, problem);
-  return ask(socket, name, std::move(request));
+  if (problem) return unreachable(question.address, problem);
+  return connect_and_ask<net::ip::tcp>(context, endpoints, std::move(question));
 }
 
 }  // namespace
 
-Result<std::string> admin_get(const AdminAddress& address, const std::string& target) {
-  return send(address, http::request<http::string_body>(http::verb::get, target, 11));
+Result<std::string> admin_get(const AdminAddress& address, const std::string& target, Duration patience) {
+  return send(address, http::request<http::string_body>(http::verb::get, target, 11), patience);
 }
 
 Result<std::string> admin_post(const AdminAddress& address, const std::string& target, const std::string& json) {
   http::request<http::string_body> request(http::verb::post, target, 11);
   request.set(http::field::content_type, "application/json");
   request.body() = json;
-  return send(address, std::move(request));
+  return send(address, std::move(request), kAdminPatience);
 }
 
 }  // namespace tidegate::daemon

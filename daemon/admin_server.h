@@ -6,6 +6,7 @@
 #include <string>
 
 #include "core/error.h"
+#include "core/time.h"
 #include "daemon/admin_address.h"
 #include "daemon/event_loop.h"
 
@@ -42,8 +43,12 @@ class AdminServer {
 Result<std::unique_ptr<AdminServer>> start_admin_server(EventLoop& loop, const AdminAddress& address,
                                                         AdminHandler handler);
 
-/// One GET to the admin address; the body, or an error that names the address and what was answered. Blocking.
-Result<std::string> admin_get(const AdminAddress& address, const std::string& target);
+inline constexpr Duration kAdminPatience = std::chrono::seconds(30);
+
+/// One GET to the admin address; the body, or an error that names the address and what was answered. Blocking, and so
+/// long at most for each step: connecting, asking, the answer.
+Result<std::string> admin_get(const AdminAddress& address, const std::string& target,
+                              Duration patience = kAdminPatience);
 /// One POST of a JSON document, likewise.
 Result<std::string> admin_post(const AdminAddress& address, const std::string& target, const std::string& json);
 
