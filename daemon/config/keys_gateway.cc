@@ -148,8 +148,10 @@ Section buffer_keys() {
       choice<BufferOptions, AckPolicy>("ack", &BufferOptions::ack,
                                        {{"durable", AckPolicy::durable}, {"written", AckPolicy::written}})
           .by_default("durable")
-          .says("When a driver without an `ack` of its own acknowledges to its source. `driver.mqtt` has its own; no "
-                "other driver of this version acknowledges."),
+          .says(
+              "When a driver without an `ack` of its own acknowledges to its source: when a message survives a power "
+              "cut, or when it survives a kill of the daemon. `driver.mqtt_listener` goes by it; `driver.mqtt` has its "
+              "own default, and no other driver of this version acknowledges."),
       choice<BufferOptions, buffer::WhenFull>("when_full", ring(&Ring::when_full),
                                               {{"drop-oldest", buffer::WhenFull::drop_oldest},
                                                {"drop-newest", buffer::WhenFull::drop_newest},

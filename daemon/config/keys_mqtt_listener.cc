@@ -52,6 +52,7 @@ void check_tls(const ListenerTls& tls, const Scope& scope) {
 void finish_listener(MqttListenerOptions& listener, const Scope& scope) {
   check_exposure(listener, scope);
   if (scope.has("tls")) check_tls(listener.tls, scope.table("tls"));
+  if (!scope.has("ack") && scope.state().config.buffer.ack == AckPolicy::written) listener.ack = ListenerAck::written;
   if (listener.ack == ListenerAck::durable && scope.state().config.buffer.ring.sync == buffer::SyncPolicy::os) {
     scope.wrong("ack",
                 "\"durable\" does not go with buffer.sync \"os\", which never makes anything durable in time; use "
@@ -148,7 +149,8 @@ Section mqtt_listener_keys() {
           .says("Where to listen: an IP address and a port."),
       choice<Owner, ListenerAck>("ack", &Owner::ack,
                                  {{"durable", ListenerAck::durable}, {"written", ListenerAck::written}})
-          .by_default("durable")
+          .by_default_is("`buffer.ack`")
+          .example("\"written\"")
           .says("When a sensor gets its acknowledgement: when its message survives a power cut, or when it survives a "
                 "kill of the daemon."),
   };

@@ -49,6 +49,18 @@ TEST_F(ConfigListenerTest, durable_needs_syncs) {
   load_good(listener("127.0.0.1:1883", "ack = \"written\"\n", "buffer.sync = \"os\"\n"));
 }
 
+TEST_F(ConfigListenerTest, acknowledges_as_the_buffer_says_unless_told_otherwise) {
+  const auto ack_of = [&](const std::string& more, const std::string& before) {
+    return load_good(listener("127.0.0.1:1883", more, before)).mqtt_listeners.at(0).ack;
+  };
+  EXPECT_EQ(ack_of("", ""), drivers::ListenerAck::durable);
+  EXPECT_EQ(ack_of("", "buffer.ack = \"written\"\n"), drivers::ListenerAck::written);
+  EXPECT_EQ(ack_of("ack = \"durable\"\n", "buffer.ack = \"written\"\n"), drivers::ListenerAck::durable);
+  EXPECT_EQ(ack_of("", "buffer = { sync = \"os\", ack = \"written\" }\n"), drivers::ListenerAck::written);
+  const Config behind = load_good(listener("127.0.0.1:1883") + "[buffer]\nack = \"written\"\n");
+  EXPECT_EQ(behind.mqtt_listeners.at(0).ack, drivers::ListenerAck::written) << "the order of tables says nothing";
+}
+
 TEST_F(ConfigListenerTest, a_password_file_that_is_none_is_named_by_its_line) {
   write("users", "boiler:secret\n");
   const std::string problem = only_problem(listener("127.0.0.1:1883", "users = { file = \"users\" }\n"));
