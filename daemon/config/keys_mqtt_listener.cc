@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "core/text.h"
 #include "daemon/config/keys.h"
 #include "daemon/config/subscribe_keys.h"
@@ -49,8 +51,26 @@ void check_tls(const ListenerTls& tls, const Scope& scope) {
   if (tls.key.empty()) scope.wrong("key", "is missing: the key of the certificate");
 }
 
+// Whoever connects says who he is, and without a list of users nothing speaks against it.
+void check_rights(const MqttListenerOptions& listener, const Scope& scope) {
+  if (scope.has("users")) return;
+  for (std::size_t i = 0; i < listener.rights.size(); ++i) {
+    const auto& filters = listener.rights[i].filters;
+    const bool names_user = std::any_of(filters.begin(), filters.end(), [](const std::string& filter) {
+      return filter.find("%u") != std::string::npos;
+    });
+    const char* const key = scope.item("allow", i).has("user") ? "user" : names_user ? "publish" : nullptr;
+    if (key == nullptr) continue;
+    scope.item("allow", i)
+        .wrong(key,
+               "goes by the user's name, which anybody may claim without \"users\": give the file "
+               "of users and passwords, or leave the name out");
+  }
+}
+
 void finish_listener(MqttListenerOptions& listener, const Scope& scope) {
   check_exposure(listener, scope);
+  check_rights(listener, scope);
   if (scope.has("tls")) check_tls(listener.tls, scope.table("tls"));
   if (!scope.has("ack") && scope.state().config.buffer.ack == AckPolicy::written) listener.ack = ListenerAck::written;
   if (listener.ack == ListenerAck::durable && scope.state().config.buffer.ring.sync == buffer::SyncPolicy::os) {
@@ -97,11 +117,11 @@ Section allow_keys() {
       text<PublishRight>("user", &PublishRight::user)
           .by_default_is("everybody")
           .example("\"boiler\"")
-          .says("Whose right."),
+          .says("Whose right. Only beside `users`: else anybody may claim the name."),
       std::move(publish)
           .required()
           .example("[\"plant/%u/#\"]")
-          .says("Topic filters; `%u` stands for the user's name, `%c` for the client id."),
+          .says("Topic filters; `%u` stands for the user's name (only beside `users`), `%c` for the client id."),
   };
   return section;
 }

@@ -7,6 +7,11 @@ namespace {
 
 using ::testing::HasSubstr;
 
+// Made by mosquitto_passwd 2.0.11.
+constexpr const char* kUsers =
+    "boiler:$7$101$j7dZ1jYq7Bk1wFvW$3HXQZrHmU/R4ymDd7mDNZ+NnvG0H"
+    "nBpbCxqFAK17Et9qqmRvppHZVz9D01rwPKxEPrkPBkBu8YcJwyy/8fneBA==\n";
+
 class ConfigListenerTest : public ConfigTest {
  protected:
   static std::string listener(const std::string& listen, const std::string& more = "", const std::string& before = "") {
@@ -78,6 +83,16 @@ TEST_F(ConfigListenerTest, tls_needs_a_certificate_and_its_key) {
 TEST_F(ConfigListenerTest, rights_are_topic_filters) {
   EXPECT_THAT(only_problem(listener("127.0.0.1:1883", "[[driver.mqtt_listener.allow]]\npublish = [\"a/#/b\"]\n")),
               HasSubstr("must be topic filters"));
+}
+
+TEST_F(ConfigListenerTest, rights_of_a_user_need_the_list_of_users) {
+  const std::string of_user = "[[driver.mqtt_listener.allow]]\nuser = \"boiler\"\npublish = [\"plant/#\"]\n";
+  const std::string by_name = "[[driver.mqtt_listener.allow]]\npublish = [\"plant/%u/#\"]\n";
+  EXPECT_THAT(only_problem(listener("127.0.0.1:1883", of_user)), HasSubstr("allow[0].user: goes by the user's name"));
+  EXPECT_THAT(only_problem(listener("127.0.0.1:1883", by_name)),
+              HasSubstr("allow[0].publish: goes by the user's name"));
+  write("users", kUsers);
+  load_good(listener("127.0.0.1:1883", "users = { file = \"users\" }\n" + of_user + by_name));
 }
 
 }  // namespace

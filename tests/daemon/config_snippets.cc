@@ -17,6 +17,7 @@ struct Frame {
 const std::string kMqttDriver = "[[driver.mqtt]]\nname = \"m\"\nbroker = \"mqtts://a\"\n";
 const std::string kSubscribe = "[[driver.mqtt.subscribe]]\ntopic = \"{tag}\"\n";
 const std::string kListener = "[[driver.mqtt_listener]]\nname = \"l\"\nlisten = \"127.0.0.1:1883\"\n";
+const std::string kUsers = "users = { file = \"users\" }\n";
 const std::string kListened = "[[driver.mqtt_listener.subscribe]]\ntopic = \"{tag}\"\n";
 const std::string kBus = "[[driver.modbus]]\nname = \"b\"\nurl = \"tcp://h\"\n";
 const std::string kDevice = "[[driver.modbus.device]]\nname = \"d\"\n";
@@ -37,7 +38,7 @@ const std::map<std::string, Frame>& frames() {
       {"driver.mqtt.subscribe", {kMqttDriver, {"topic = \"{tag}\""}, ""}},
       {"driver.mqtt_listener", {"", {"name = \"l\"", "listen = \"127.0.0.1:1883\""}, kListened}},
       {"driver.mqtt_listener.tls", {kListener, {"cert = \"gateway.pem\"", "key = \"gateway.key\""}, kListened}},
-      {"driver.mqtt_listener.allow", {kListener, {"publish = [\"a/#\"]"}, kListened}},
+      {"driver.mqtt_listener.allow", {kListener + kUsers, {"publish = [\"a/#\"]"}, kListened}},
       {"driver.mqtt_listener.subscribe", {kListener, {"topic = \"{tag}\""}, ""}},
       {"driver.modbus", {"", {"name = \"b\"", "url = \"tcp://h\""}, kDevice + kTags}},
       {"driver.modbus.device", {kBus, {"name = \"d\""}, kTags}},
