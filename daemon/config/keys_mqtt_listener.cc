@@ -181,10 +181,12 @@ Section mqtt_listener_keys() {
     static_cast<Owner*>(owner)->users = std::move(content);
     return {};
   };
-  section.keys.push_back(std::move(users)
-                             .by_default_is("everybody may connect")
-                             .example("{ file = \"users\" }")
-                             .says("Who may connect: the file that `mosquitto_passwd -c users NAME` makes."));
+  section.keys.push_back(
+      std::move(users)
+          .by_default_is("everybody may connect")
+          .example("{ file = \"users\" }")
+          .says("Who may connect: the file that `mosquitto_passwd -c users NAME` makes. At most 2,000 "
+                "iterations, because each login is checked between the readings."));
   for (Key& key : limit_rows()) section.keys.push_back(std::move(key));
   section.sections = {
       listener_tls_keys(), allow_keys(),

@@ -38,6 +38,16 @@ TEST(UserList, NamesTheLineThatIsWrongAndNeverTheRest) {
   }
 }
 
+TEST(UserList, RefusesWhatWouldHoldUpTheReadingsAtEveryLogin) {
+  std::string line = kLine;
+  line.replace(line.find("$101$"), 5, "$2000$");
+  EXPECT_TRUE(UserList::parse(line));
+  line.replace(line.find("$2000$"), 6, "$2001$");
+  const auto list = UserList::parse(line);
+  ASSERT_FALSE(list);
+  EXPECT_THAT(list.error().message, HasSubstr("line 1 has a number of iterations that is not from 1 to 2000"));
+}
+
 TEST(UserList, AnEmptyListIsAMistake) { EXPECT_FALSE(UserList::parse("# nobody\n")); }
 
 TEST(PublishRights, WithoutAnyEverythingMayBePublished) { EXPECT_TRUE(may_publish({}, "", "id", "a/b")); }
