@@ -163,7 +163,7 @@ std::vector<Key> anomaly_rows() {
       integer<Owner>("warmup", &Owner::warmup, 2, 1000000)
           .by_default(200)
           .says("`anomaly`: how many readings to learn from before anything is raised."),
-      number<Owner>("alpha", &Owner::alpha, 0.001, 1)
+      number<Owner>("alpha", &Owner::alpha, 0.001, 0.99)
           .by_default(0.05)
           .says("`anomaly`: the weight of the newest reading; smaller forgets more slowly."),
   };

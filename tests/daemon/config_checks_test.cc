@@ -452,5 +452,11 @@ TEST_F(ConfigChecksTest, an_unknown_section_is_an_error_that_names_the_right_one
               HasSubstr("known here: include, gateway, buffer, driver, rule, uplink"));
 }
 
+TEST_F(ConfigChecksTest, an_average_that_forgets_everything_is_none) {
+  const std::string rule = "[[rule]]\nname = \"odd\"\ntype = \"anomaly\"\ntags = [\"*\"]\nalpha = ";
+  EXPECT_THAT(only_problem(rule + "1\n"), HasSubstr("from 0.001 to 0.99"));
+  EXPECT_EQ(load_good(rule + "0.99\n").rules.at(0).alpha, 0.99);
+}
+
 }  // namespace
 }  // namespace tidegate::daemon
