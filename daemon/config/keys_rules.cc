@@ -105,7 +105,7 @@ std::vector<Key> common_rows() {
           .example("\"boiler-hot\"")
           .says("The first part of its alarms' ids, `NAME/TAG`."),
       type_row(),
-      texts<Owner>("tags", &Owner::tags)
+      checked_texts<Owner>("tags", &Owner::tags, check_tag_glob)
           .required()
           .must_be("globs over tag paths")
           .example("[\"boiler/temp\"]")

@@ -57,7 +57,7 @@ std::vector<Key> forwarder_rows() {
                              {{"readings", Stream::readings}, {"alarms", Stream::alarms}, {"events", Stream::events}})
           .by_default(std::vector<std::string>{"readings", "alarms", "events"})
           .says("Which streams to send."),
-      texts<Owner>("tags", of(&ForwarderOptions::tags))
+      checked_texts<Owner>("tags", of(&ForwarderOptions::tags), check_tag_glob)
           .must_be("globs over tag paths")
           .by_default(std::vector<std::string>{"*"})
           .says(

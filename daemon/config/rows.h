@@ -114,6 +114,21 @@ Key checked(std::string name, Access access, Check check) {
   });
 }
 
+/// A list of texts, each of which `check(text)` finds right or wrong.
+template <class Owner, class Access, class Check>
+Key checked_texts(std::string name, Access access, Check check) {
+  Key key = row(std::move(name), KeyType::texts, 1, kTextBytesMax);
+  key.store = [access, check](void* owner, Setting& setting) -> Result<void> {
+    auto& values = std::get<std::vector<std::string>>(setting);
+    for (const std::string& value : values) {
+      if (auto good = check(value); !good) return good;
+    }
+    std::invoke(access, *static_cast<Owner*>(owner)) = std::move(values);
+    return {};
+  };
+  return key;
+}
+
 template <class Enum>
 using Words = std::vector<std::pair<std::string, Enum>>;
 

@@ -458,5 +458,13 @@ TEST_F(ConfigChecksTest, an_average_that_forgets_everything_is_none) {
   EXPECT_EQ(load_good(rule + "0.99\n").rules.at(0).alpha, 0.99);
 }
 
+TEST_F(ConfigChecksTest, a_glob_that_no_tag_can_match_is_wrong) {
+  const std::string rule = "[[rule]]\nname = \"hot\"\ntype = \"threshold\"\nraise = \"> 90\"\ntags = ";
+  EXPECT_THAT(only_problem(rule + "[\"*\", \"temp\"]\n"), HasSubstr("globs over \"device/tag\""));
+  const std::string uplink = "[[uplink.file]]\nname = \"f\"\npath = \"/tmp/{stream}\"\ntags = ";
+  EXPECT_THAT(only_problem(uplink + "[\"boiler\"]\n"), HasSubstr("found \"boiler\""));
+  load_good(uplink + "[\"boiler/*\", \"pump-*\", \"*\", \"a?/b\"]\n");
+}
+
 }  // namespace
 }  // namespace tidegate::daemon
