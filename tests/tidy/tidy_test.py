@@ -149,6 +149,12 @@ class TreeRules(unittest.TestCase):
         self.write("uplink/CMakeLists.txt", "tidegate_library(uplink SOURCES x LINKS tidegate_mqtt)\n")
         self.assertEqual({("link-direction", "rules/CMakeLists.txt")}, self.findings())
 
+    def test_a_decision_that_is_not_listed_is_reported(self):
+        self.write("docs/architecture.md", "* [0001: a log](adr/0001-log.md)\n")
+        self.write("docs/adr/0001-log.md")
+        self.write("docs/adr/0002-new.md")
+        self.assertEqual({("unlisted-decision", "docs/adr/0002-new.md")}, self.findings())
+
     def test_an_unknown_top_folder_and_a_dead_link_are_reported(self):
         self.write("misc/x.txt")
         self.write("README.md", "[a](docs/a.md) [b](docs/b.md) [c](https://example.org/x)\n")

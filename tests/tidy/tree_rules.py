@@ -88,4 +88,13 @@ def check_shadowed_headers(root: Path, system: Path = Path("/usr/include")) -> I
             yield Finding(header.relative_to(root).as_posix(), 1, "shadowed-header", "Paho includes a header of this name: take another")
 
 
-TREE_RULES = [check_shadowed_headers, check_registration, check_link_graph, check_top]
+def check_decisions(root: Path) -> Iterator[Finding]:
+    """Every decision is listed where people look for it."""
+    overview = root / "docs/architecture.md"
+    listed = overview.read_text(encoding="utf-8") if overview.exists() else ""
+    for decision in sorted((root / "docs/adr").glob("*.md")):
+        if f"(adr/{decision.name})" not in listed:
+            yield Finding(decision.relative_to(root).as_posix(), 1, "unlisted-decision", "docs/architecture.md does not list it")
+
+
+TREE_RULES = [check_decisions, check_shadowed_headers, check_registration, check_link_graph, check_top]
