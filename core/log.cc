@@ -2,6 +2,8 @@
 
 #include <spdlog/sinks/base_sink.h>
 #include <spdlog/spdlog.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <array>
 #include <cstdlib>
@@ -46,8 +48,6 @@ char journal_priority(LogLevel level) {
   return '6';
 }
 
-bool under_journal() { return std::getenv("JOURNAL_STREAM") != nullptr; }
-
 bool& priorities_wanted() {
   static bool wanted = false;
   return wanted;
@@ -86,8 +86,19 @@ class StderrSink final : public spdlog::sinks::base_sink<std::mutex> {
 
 }  // namespace
 
+bool stderr_is_journal() {
+  const char* const stream = std::getenv("JOURNAL_STREAM");
+  struct stat status {};
+  if (stream == nullptr || ::fstat(STDERR_FILENO, &status) != 0) return false;
+  return fmt::format("{}:{}", status.st_dev, status.st_ino) == stream;
+}
+
+std::string journal_prefix(LogLevel level) {
+  return stderr_is_journal() ? std::string{'<', journal_priority(level), '>'} : std::string();
+}
+
 void set_up_logging(LogLevel least) {
-  priorities_wanted() = under_journal();
+  priorities_wanted() = stderr_is_journal();
   auto logger = std::make_shared<spdlog::logger>("tidegate", std::make_shared<StderrSink>());
   logger->set_level(to_spdlog(least));
   logger->set_pattern(priorities_wanted() ? "%v" : "%Y-%m-%dT%H:%M:%S.%eZ %-7l %v", spdlog::pattern_time_type::utc);

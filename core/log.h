@@ -15,9 +15,15 @@ namespace tidegate {
 
 enum class LogLevel : std::uint8_t { debug, info, warning, error };
 
+/// Whether standard error is the journal: what JOURNAL_STREAM names (systemd.exec(5)), which is inherited also by who
+/// writes elsewhere.
+bool stderr_is_journal();
+/// "<N>", the priority that a line to the journal begins with; "" when standard error is something else.
+std::string journal_prefix(LogLevel level);
+
 /// Sets up spdlog on standard error: with time stamps on a terminal or a pipe, with "<N>" priorities and no time
-/// stamps when standard error is the journal (JOURNAL_STREAM). Lines that nobody reads are left out rather than waited
-/// with. Call once, before threads start.
+/// stamps when standard error is the journal. Lines that nobody reads are left out rather than waited with. Call once,
+/// before threads start.
 void set_up_logging(LogLevel least);
 Result<LogLevel> parse_log_level(std::string_view name);
 

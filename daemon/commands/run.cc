@@ -24,7 +24,8 @@ void bound_allocator() {
 }
 
 void print_problems(const std::vector<Problem>& problems) {
-  for (const auto& problem : problems) std::cerr << format_problem(problem) << '\n';
+  const std::string priority = journal_prefix(LogLevel::error);
+  for (const auto& problem : problems) std::cerr << priority << format_problem(problem) << '\n';
 }
 
 void reload(Gateway& gateway, const std::string& config_file) {
@@ -138,7 +139,7 @@ int print_config_reference() {
 }
 
 int report_failure(const std::string& message) {
-  std::cerr << "tidegate: " << message << '\n';
+  std::cerr << journal_prefix(LogLevel::error) << "tidegate: " << message << '\n';
   return kExitFailed;
 }
 

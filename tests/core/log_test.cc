@@ -1,8 +1,11 @@
 #include "core/log.h"
 
 #include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <cstdlib>
 
 namespace tidegate {
 namespace {
@@ -31,6 +34,20 @@ TEST(LogLine, CannotBeForgedByAPayload) {
   const std::string printed = ::testing::internal::GetCapturedStderr();
   EXPECT_EQ(std::count(printed.begin(), printed.end(), '\n'), 1);
   EXPECT_NE(printed.find("mqtt: payload x\\x0a"), std::string::npos);
+}
+
+TEST(Journal, IsKnownByWhatStandardErrorIs) {
+  struct stat status {};
+  ASSERT_EQ(::fstat(STDERR_FILENO, &status), 0);
+  const std::string stream = fmt::format("{}:{}", status.st_dev, status.st_ino);
+  ::setenv("JOURNAL_STREAM", stream.c_str(), 1);
+  EXPECT_TRUE(stderr_is_journal());
+  EXPECT_EQ(journal_prefix(LogLevel::error), "<3>");
+  ::setenv("JOURNAL_STREAM", (stream + "0").c_str(), 1);
+  EXPECT_FALSE(stderr_is_journal()) << "inherited by who writes elsewhere";
+  EXPECT_EQ(journal_prefix(LogLevel::error), "");
+  ::unsetenv("JOURNAL_STREAM");
+  EXPECT_FALSE(stderr_is_journal());
 }
 
 }  // namespace
