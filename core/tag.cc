@@ -112,8 +112,8 @@ Result<void> check_tag_path(std::string_view path) {
   };
   if (path.empty() || path.size() > 255) return refuse("a path has 1 to 255 bytes");
   if (!is_valid_utf8(path)) return refuse("a path is valid UTF-8");
+  if (has_control(path)) return refuse("a path has no control characters");
   for (const char c : path) {
-    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) return refuse("a path has no control characters");
     if (c == '+' || c == '#' || c == '*' || c == '?') return refuse("a path has none of + # * ?");
   }
   for (const auto part : split(path, '/')) {

@@ -179,16 +179,30 @@ bool is_valid_utf8(std::string_view text) {
   return true;
 }
 
+bool starts_with_control(std::string_view text) {
+  if (text.empty()) return false;
+  const auto byte = static_cast<unsigned char>(text[0]);
+  if (byte < 0x20 || byte == 0x7f) return true;
+  return byte == 0xc2 && text.size() > 1 && static_cast<unsigned char>(text[1]) < 0xa0;
+}
+
+bool has_control(std::string_view text) {
+  for (; !text.empty(); text.remove_prefix(1)) {
+    if (starts_with_control(text)) return true;
+  }
+  return false;
+}
+
 std::string clip(std::string_view text, std::size_t bytes_max) {
   std::string out;
   std::string_view rest = text;
   while (!rest.empty()) {
     const std::size_t length = utf8_sequence(rest);
     if (out.size() + std::max<std::size_t>(length, 1) > bytes_max) return out + "...";
-    const auto byte = static_cast<unsigned char>(rest.front());
-    if (length == 0 || byte < 0x20 || byte == 0x7f) {
-      append_hex_byte(out, "\\x", byte);
-      rest.remove_prefix(1);
+    if (length == 0 || starts_with_control(rest)) {
+      const std::size_t bytes = std::max<std::size_t>(length, 1);
+      for (const char c : rest.substr(0, bytes)) append_hex_byte(out, "\\x", static_cast<unsigned char>(c));
+      rest.remove_prefix(bytes);
     } else {
       out += rest.substr(0, length);
       rest.remove_prefix(length);

@@ -27,6 +27,10 @@ std::string nearest_word(std::string_view word, std::span<const std::string_view
 
 bool is_valid_utf8(std::string_view text);
 
+/// Whether the text begins with a control character: C0, DEL, or C1 (U+0080 to U+009F), which terminals obey too.
+bool starts_with_control(std::string_view text);
+bool has_control(std::string_view text);
+
 /// The first `bytes_max` bytes, cut at a character, non-printing bytes as \xNN, with "..." when cut. For log lines.
 std::string clip(std::string_view text, std::size_t bytes_max = 80);
 

@@ -69,10 +69,8 @@ std::string list(std::initializer_list<std::string_view> names) {
 }  // namespace
 
 Result<void> check_name(const std::string& name) {
-  const auto is_wrong = [](char c) {
-    return is_control(c) || std::string_view(" /+#*?{}\"\\").find(c) != std::string::npos;
-  };
-  const bool is_right = !name.empty() && name.size() <= 64 && std::none_of(name.begin(), name.end(), is_wrong);
+  const bool is_right = !name.empty() && name.size() <= 64 && !has_control(name) &&
+                        name.find_first_of(" /+#*?{}\"\\") == std::string::npos;
   if (is_right) return {};
   return wrong(std::string("must be ") + kNameForm + ", found " + quoted(name));
 }

@@ -60,7 +60,10 @@ TEST(TagRegistry, SurvivesManyThreadsAndChunks) {
 
 TEST(TagPath, IsCheckedForWhatWouldConfuseTopicsAndGlobs) {
   for (const char* good : {"boiler/temp", "a", "Kessel/Größe", "a/b/c"}) EXPECT_TRUE(check_tag_path(good)) << good;
-  for (const char* wrong : {"", "/a", "a/", "a//b", "a/+", "#", "a*", "a?b", "a\nb", "\xff"}) {
+  for (const char* wrong : {"", "/a", "a/", "a//b", "a/+", "#", "a*", "a?b", "a\nb",
+                            "a\xc2\x9b"
+                            "b",
+                            "\xff"}) {
     EXPECT_FALSE(check_tag_path(wrong)) << wrong;
   }
   EXPECT_FALSE(check_tag_path(std::string(256, 'x')));

@@ -66,6 +66,10 @@ TEST(Utf8, RefusesOverlongFormsSurrogatesAndCutSequences) {
 TEST(Clip, ShowsControlCharactersAndCutsAtACharacter) {
   EXPECT_EQ(clip("a\nb\x01"), "a\\x0ab\\x01");
   EXPECT_EQ(clip("ab\xff", 80), "ab\\xff");
+  EXPECT_EQ(clip("a\xc2\x9b"
+                 "31mb\xc2\xa0°"),
+            "a\\xc2\\x9b31mb\xc2\xa0°")
+      << "CSI in one character";
   EXPECT_EQ(clip("°°°°", 5), "°°...");
 }
 
