@@ -406,7 +406,7 @@ void Gateway::feed_watchdog() {
 
 void Gateway::reload(const Config& config) {
   if (stopping_) return;
-  service_.reloading(clock_.boot_now());
+  service_.reloading();
   std::string kept;
   const auto note = [&](const char* what, bool same) {
     if (same) return;

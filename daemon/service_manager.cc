@@ -38,8 +38,11 @@ ServiceManager::ServiceManager() {
   }
 }
 
-void ServiceManager::reloading(BootTime now) const {
-  const auto microseconds = std::chrono::duration_cast<std::chrono::microseconds>(now.time_since_epoch()).count();
+// systemd compares it with its own CLOCK_MONOTONIC, which stands still while the machine is suspended; our boot clock
+// does not.
+void ServiceManager::reloading() const {
+  const auto now = std::chrono::steady_clock::now().time_since_epoch();
+  const auto microseconds = std::chrono::duration_cast<std::chrono::microseconds>(now).count();
   notify("RELOADING=1\nMONOTONIC_USEC=" + std::to_string(microseconds) + "\n");
 }
 

@@ -14,7 +14,7 @@ class ServiceManager {
   ServiceManager();
   void ready() const { notify("READY=1\n"); }
   void stopping() const { notify("STOPPING=1\n"); }
-  void reloading(BootTime now) const;
+  void reloading() const;
   void feed_watchdog() const { notify("WATCHDOG=1\n"); }
   void status(const std::string& text) const { notify("STATUS=" + text + "\n"); }
   /// Half of $WATCHDOG_USEC, when this process is to feed one.
