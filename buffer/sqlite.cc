@@ -39,6 +39,11 @@ tl::unexpected<Error> fail_sqlite(sqlite3* database, const std::string& action) 
   return fail(code_of(code, error_number), action + ": " + text + " (SQLite " + std::to_string(code) + ")");
 }
 
+std::string path_of(sqlite3* database) {
+  const char* const path = database == nullptr ? nullptr : sqlite3_db_filename(database, "main");
+  return path == nullptr || *path == '\0' ? "state database" : path;
+}
+
 // SQLite would make the file readable for everybody; its WAL takes over the mode of the file.
 void make_private(const std::string& path) {
   const int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
@@ -80,7 +85,7 @@ Result<bool> SqliteStatement::step() {
     sqlite3_reset(statement_.get());
     return false;
   }
-  auto error = fail_sqlite(sqlite3_db_handle(statement_.get()), "state database");
+  auto error = fail_sqlite(sqlite3_db_handle(statement_.get()), path_of(sqlite3_db_handle(statement_.get())));
   sqlite3_reset(statement_.get());
   return error;
 }
@@ -111,14 +116,14 @@ Result<SqliteDatabase> SqliteDatabase::open(const std::string& path) {
 
 Result<void> SqliteDatabase::execute(const std::string& sql) {
   if (sqlite3_exec(database_.get(), sql.c_str(), nullptr, nullptr, nullptr) == SQLITE_OK) return {};
-  return fail_sqlite(database_.get(), "state database");
+  return fail_sqlite(database_.get(), path_of(database_.get()));
 }
 
 Result<SqliteStatement> SqliteDatabase::prepare(const std::string& sql) {
   sqlite3_stmt* statement = nullptr;
   const int result = sqlite3_prepare_v3(database_.get(), sql.c_str(), static_cast<int>(sql.size()),
                                         SQLITE_PREPARE_PERSISTENT, &statement, nullptr);
-  if (result != SQLITE_OK) return fail_sqlite(database_.get(), "state database");
+  if (result != SQLITE_OK) return fail_sqlite(database_.get(), path_of(database_.get()));
   return SqliteStatement(statement);
 }
 

@@ -56,7 +56,8 @@ class Exposition {
 double to_seconds(Duration duration) { return std::chrono::duration<double>(duration).count(); }
 
 void put_drivers(Exposition& out, const Gateway& gateway) {
-  out.begin("tidegate_readings_accepted_total", "counter", "Readings written to the log, by driver.");
+  out.begin("tidegate_readings_accepted_total", "counter",
+            "Readings that the log has taken, by driver; also those that a full ring dropped on purpose.");
   for (const auto& source : gateway.pipeline().sources()) {
     out.sample({{"driver", source.driver->name()}}, source.accepted);
   }

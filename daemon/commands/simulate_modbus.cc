@@ -35,9 +35,9 @@ Result<drivers::SimulatedModbusOptions> to_server_options(const SimulateModbusOp
   server.serial_path = options.serial;
   if (!options.serial.empty()) return server;
   const auto address = parse_admin_address(options.listen);  // the same form
-  if (!address) return tl::unexpected(address.error());
-  if (address->kind != AdminAddress::Kind::tcp) {
-    return fail(ErrorCode::invalid, "--listen \"" + clip(options.listen) + "\": allowed is HOST:PORT");
+  if (!address || address->kind != AdminAddress::Kind::tcp) {
+    return fail(ErrorCode::invalid,
+                "--listen \"" + clip(options.listen) + "\": allowed is HOST:PORT, such as 127.0.0.1:1502");
   }
   server.host = address->host;
   server.port = address->port;

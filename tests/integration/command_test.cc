@@ -202,6 +202,18 @@ TEST_F(CommandShort, TailsReadingsFromTheDaemonAndFromTheFiles) {
   EXPECT_THAT(events.output, HasSubstr("\"event\":\"start\""));
 }
 
+TEST_F(CommandShort, NamesWhatIsWrongByWhatItIsCalledHere) {
+  const auto simulate = gateway.command({"simulate", "modbus", "--listen", "nowhere"});
+  EXPECT_THAT(simulate.errors, HasSubstr("--listen \"nowhere\": allowed is HOST:PORT"));
+  run_for_a_while(1);
+  for (const char* limit : {"0", "1001", "x", "-1"}) {
+    const auto answer = http_get(gateway.admin_port(), std::string("/api/v1/records?limit=") + limit);
+    EXPECT_EQ(answer.status, 400) << limit;
+    EXPECT_THAT(answer.body, HasSubstr("from 1 to 1000")) << limit;
+  }
+  EXPECT_EQ(http_get(gateway.admin_port(), "/api/v1/records?limit=1000").status, 200);
+}
+
 TEST_F(CommandShort, LooksAtSoManyRecordsInOneAnswerAndGoesOn) {
   gateway.configure("[[driver.simulator]]\nname = \"sim\"\ndevices = 50\ntags = 100\ninterval = \"100ms\"\n");
   gateway.start();
