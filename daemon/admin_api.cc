@@ -24,13 +24,6 @@ constexpr std::size_t kAnswerBytesMax = 1 << 20;  // about: ends behind the reco
 // Of one answer too, whether they match or not: the core thread has more to do. Who asked goes on at `next`.
 constexpr std::size_t kLooksMax = 50'000;
 
-AdminResponse refuse(unsigned status, std::string_view why) {
-  AdminResponse response;
-  response.status = status;
-  JsonWriter(response.body).begin_object().member("error", why).end_object();
-  return response;
-}
-
 std::string member_of(const AdminRequest& request, const std::string& name, std::string fallback) {
   const auto found = request.query.find(name);
   return found == request.query.end() ? std::move(fallback) : found->second;

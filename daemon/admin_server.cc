@@ -17,6 +17,7 @@
 
 #include "core/text.h"
 #include "daemon/admin_address.h"
+#include "daemon/json_writer.h"
 #include "daemon/percent_encode.h"
 
 namespace tidegate::daemon {
@@ -203,6 +204,13 @@ Result<std::unique_ptr<AdminServer>> listen_tcp(EventLoop& loop, AdminAddress ad
 }
 
 }  // namespace
+
+AdminResponse refuse(unsigned status, std::string_view why) {
+  AdminResponse response;
+  response.status = status;
+  JsonWriter(response.body).begin_object().member("error", why).end_object();
+  return response;
+}
 
 Result<std::unique_ptr<AdminServer>> start_admin_server(EventLoop& loop, const AdminAddress& address,
                                                         AdminHandler handler) {

@@ -4,6 +4,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <string_view>
 
 #include "core/error.h"
 #include "core/time.h"
@@ -25,6 +26,9 @@ struct AdminResponse {
   std::string content_type = "application/json";
   std::string body;
 };
+
+/// {"error":WHY}
+AdminResponse refuse(unsigned status, std::string_view why);
 
 using AdminRespond = std::function<void(AdminResponse)>;
 /// Answers a request, at once or later, on the core thread, exactly once.

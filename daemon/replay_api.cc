@@ -19,13 +19,6 @@ namespace {
 constexpr std::string_view kPathBegins = "/api/v1/uplinks/";
 constexpr std::string_view kPathEnds = "/replay";
 
-AdminResponse refuse(unsigned status, std::string_view why) {
-  AdminResponse response;
-  response.status = status;
-  JsonWriter(response.body).begin_object().member("error", why).end_object();
-  return response;
-}
-
 struct ReplayOrder {
   UplinkRunner* uplink = nullptr;
   Stream stream = Stream::readings;

@@ -13,7 +13,6 @@ namespace tidegate::daemon {
 namespace {
 
 using namespace std::chrono_literals;
-constexpr std::uint64_t kKiB = 1024;
 constexpr std::uint64_t kMiB = 1024 * kKiB;
 constexpr std::uint64_t kTiB = 1024 * 1024 * kMiB;
 

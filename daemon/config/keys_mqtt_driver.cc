@@ -6,7 +6,6 @@ namespace tidegate::daemon {
 namespace {
 
 using drivers::MqttDriverOptions;
-constexpr std::uint64_t kKiB = 1024;
 void finish_driver(MqttDriverOptions& driver, const Scope& scope) {
   finish_broker(driver.broker, "tidegate-" + scope.state().config.gateway.id + "-in-" + driver.name, scope);
   if (!scope.has("name") || !scope.is_sound("name")) return;

@@ -14,7 +14,6 @@ using drivers::ListenerLimits;
 using drivers::ListenerTls;
 using drivers::MqttListenerOptions;
 using drivers::PublishRight;
-constexpr std::uint64_t kKiB = 1024;
 constexpr double kUsersBytesMax = 256.0 * 1024;
 
 Result<void> store_address(const std::string& text, MqttListenerOptions& into) {

@@ -14,7 +14,6 @@ using namespace std::chrono_literals;
 using uplink::FileUplinkOptions;
 using uplink::ForwarderOptions;
 using uplink::MqttUplinkOptions;
-constexpr std::uint64_t kKiB = 1024;
 
 template <class Uplink>
 Section batch_keys() {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <initializer_list>
 #include <string>
 #include <string_view>
@@ -9,6 +10,8 @@
 #include "mqtt/broker_options.h"
 
 namespace tidegate::daemon {
+
+inline constexpr std::uint64_t kKiB = 1024;
 
 // Texts with a form of their own. Each error says what was found and what is allowed.
 
