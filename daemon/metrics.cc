@@ -204,6 +204,11 @@ void put_log(Exposition& out, const Gateway& gateway) {
   const auto counters = log.counters();
   out.begin("tidegate_log_written_bytes_total", "counter", "Bytes written to the log since the start.");
   out.sample({}, counters.written_bytes);
+  out.begin("tidegate_log_rewritten_segments_total", "counter", "Segments rewritten in dense frames since the start.");
+  out.sample({}, counters.rewritten_segments);
+  out.begin("tidegate_log_rewritten_bytes_total", "counter", "Bytes of rewritten segments, before and after.");
+  out.sample({{"when", "before"}}, counters.rewritten_from_bytes);
+  out.sample({{"when", "after"}}, counters.rewritten_to_bytes);
   out.begin("tidegate_log_sync_failures_total", "counter", "Syncs that failed since the start.");
   out.sample({}, counters.sync_failures);
   put_sync_times(out, gateway);

@@ -56,6 +56,9 @@ void put_log(JsonWriter& json, const Gateway& gateway) {
   json.member("epoch", log.recovery().epoch).member("taking_records", !gateway.pipeline().is_stalled());
   if (gateway.pipeline().is_stalled()) json.member("detail", gateway.pipeline().stall_reason());
   json.member("written_bytes", counters.written_bytes).member("frames", counters.frames);
+  json.member("rewritten_segments", counters.rewritten_segments);
+  json.member("rewritten_from_bytes", counters.rewritten_from_bytes);
+  json.member("rewritten_to_bytes", counters.rewritten_to_bytes);
   json.member("syncs", counters.syncs).member("sync_failures", counters.sync_failures);
   json.member("last_sync_seconds", to_seconds(counters.last_sync));
   json.member("storage_failed", gateway.storage_watch().is_failed());
