@@ -20,10 +20,14 @@ constexpr std::uint64_t kPathShare = 16;
 FrameBuilder::FrameBuilder(const TagRegistry& registry, Stream stream, std::uint64_t segment_bytes)
     : registry_(registry),
       stream_(stream),
-      body_max_(std::min<std::size_t>(kFrameBodyMax, static_cast<std::size_t>(segment_bytes) - 2 * kBlockBytes -
-                                                         kFrameHeaderBytes - kFrameAlignment)),
+      body_max_(body_max_of(segment_bytes)),
       section_bytes_(std::max(kSectionBytesMin, segment_bytes / kSectionsPerSegment)),
       encoder_(registry) {}
+
+std::size_t FrameBuilder::body_max_of(std::uint64_t segment_bytes) {
+  return std::min<std::size_t>(
+      kFrameBodyMax, static_cast<std::size_t>(segment_bytes) - 2 * kBlockBytes - kFrameHeaderBytes - kFrameAlignment);
+}
 
 bool FrameBuilder::section_is_over(std::uint64_t offset) const {
   return restart_ ||

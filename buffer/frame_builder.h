@@ -56,6 +56,9 @@ class FrameBuilder {
  public:
   FrameBuilder(const TagRegistry& registry, Stream stream, std::uint64_t segment_bytes);
 
+  /// The longest body of a frame in segments of that size.
+  static std::size_t body_max_of(std::uint64_t segment_bytes);
+
   /// The next frame begins a section: in a new segment, after a restart, and whenever built frames were not written.
   void restart_section() { restart_ = true; }
   /// Frames for as many records from the front as the place takes; returns how many. What was built before is gone.

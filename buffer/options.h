@@ -1,6 +1,7 @@
 #pragma once
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -32,5 +33,8 @@ struct RingLogOptions {
 
   bool operator==(const RingLogOptions&) const = default;
 };
+
+/// The longest text of a reading that a log with these options takes.
+std::size_t text_bytes_max(const RingLogOptions& options);
 
 }  // namespace tidegate::buffer

@@ -26,10 +26,14 @@ std::size_t text_bytes(const Value& value) {
 
 }  // namespace
 
-bool ReadingsEncoder::fits(const Reading& reading, std::size_t body_max) {
+std::size_t ReadingsEncoder::text_bytes_max(std::size_t body_max) {
   const std::size_t around = body_prefix_bytes(kFrameMarksMax) + kColumnHeadBytes + kReadingBytesMax + kPathBytesMax +
                              body_max / kRepeatedPathShare;
-  return text_bytes(reading.value) + around <= body_max;
+  return body_max > around ? body_max - around : 0;
+}
+
+bool ReadingsEncoder::fits(const Reading& reading, std::size_t body_max) {
+  return text_bytes(reading.value) <= text_bytes_max(body_max);
 }
 
 std::size_t ReadingsEncoder::encode(std::span<const Reading> readings, const BodyStart& start,

@@ -35,6 +35,8 @@ class ReadingsEncoder {
   /// may then be longer. Returns how many. `body_max` is at least kBodyRoomMin.
   std::size_t encode(std::span<const Reading> readings, const BodyStart& start, TagDictionary& dictionary,
                      std::size_t body_max, OutBuffer& out);
+  /// The longest text of a reading that always fits into a frame of its own.
+  static std::size_t text_bytes_max(std::size_t body_max);
   /// Whether a reading always fits into a frame of its own.
   static bool fits(const Reading& reading, std::size_t body_max);
 

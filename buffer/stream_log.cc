@@ -23,6 +23,11 @@ std::uint64_t segment_bytes_of(const RingLogOptions& options, Stream stream) {
 
 }  // namespace
 
+std::size_t text_bytes_max(const RingLogOptions& options) {
+  const std::uint64_t segment_bytes = segment_bytes_of(options, Stream::readings);
+  return ReadingsEncoder::text_bytes_max(FrameBuilder::body_max_of(segment_bytes));
+}
+
 StreamLog::StreamLog(Shared& shared, RecoveredStream recovered, Position known_durable)
     : shared_(shared),
       stream_(recovered.stream),

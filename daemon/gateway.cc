@@ -182,6 +182,7 @@ drivers::DriverContext Gateway::driver_context() {
   context.boot_id = boot_id_;
   context.log_id = log_->state().log_id;
   context.marks = log_->queue_marks();
+  context.text_bytes_max = std::min(kValueTextBytesMax, buffer::text_bytes_max(config_.buffer.ring));
   return context;
 }
 

@@ -309,5 +309,21 @@ TEST_F(RingLogTest, ReportsADirectoryThatCannotBeWritten) {
   EXPECT_FALSE(RingLog::open(disk_, clock_, *tags_, options_, {}));
 }
 
+TEST_F(RingLogTest, TakesTextsUpToTheLengthThatItNames) {
+  for (const std::uint64_t segment : {kSegment, std::uint64_t{16} << 20}) {
+    options_.segment_bytes_max = segment;
+    options_.size_max_bytes[0] = segment * 16;
+    options_.directory = "data/" + std::to_string(segment);
+    known_ = {};
+    open();
+    const std::size_t most = text_bytes_max(options_);
+    EXPECT_GT(most, 32U * 1024);
+    append({reading("d/long", std::string(most, 'x'))});
+    const auto refused = log_->append(std::vector{reading("d/long", std::string(most + 1, 'x'))}, now(), {});
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code, ErrorCode::invalid);
+  }
+}
+
 }  // namespace
 }  // namespace tidegate::buffer
