@@ -43,7 +43,7 @@ void Connection::read() {
   std::string& buffer = *context_.read_buffer;
   for (int i = 0; i < kReadsPerTurn && !closed_; ++i) {
     // Who is held back is read on by resume().
-    if (reading_stopped_ || !session_.wants_input() || !context_.core->wants_messages()) break;
+    if (!may_take()) break;
     error_code problem;
     const std::size_t count = socket_.read_some(asio::buffer(buffer), problem);
     if (problem == asio::error::would_block || problem == asio::error::try_again) break;
@@ -52,7 +52,11 @@ void Connection::read() {
     if (count < buffer.size()) break;
   }
   flush();
-  if (!closed_ && !session_.is_over() && session_.wants_input() && context_.core->wants_messages()) wait_for_input();
+  if (may_take()) wait_for_input();
+}
+
+bool Connection::may_take() const {
+  return !closed_ && !reading_stopped_ && session_.wants_input() && context_.core->wants_messages();
 }
 
 // False when the connection is to end.
@@ -69,23 +73,34 @@ bool Connection::take(std::string_view input) {
   return false;
 }
 
+// Answers that leave at once, as those to refused messages do, make room for packets that are held already: no byte and
+// no acknowledgement that is still to come would bring these up again.
 void Connection::work_through(std::string_view plain) {
+  std::size_t used = receive(plain);
+  while (used > 0 && !held_.empty() && may_take()) used = receive({});
+  if (held_.empty() && held_.capacity() > 4096) held_ = std::string();
+  if (!held_.empty() && *context_.held_bytes > kHeldBytesMax) {
+    session_.end(mqtt::ReasonCode::quota_exceeded, "the connections together hold too much of unfinished packets");
+  }
+}
+
+// Returns how much the session has taken of what was held and of `plain`.
+std::size_t Connection::receive(std::string_view plain) {
   const BootTime now = context_.clock->boot_now();
+  std::size_t used = 0;
   if (held_.empty()) {
-    const std::size_t used = session_.receive(plain, now);
+    used = session_.receive(plain, now);
     hold(plain.substr(used));
   } else {
     held_.append(plain);
     *context_.held_bytes += plain.size();
-    const std::size_t used = session_.receive(held_, now);
+    used = session_.receive(held_, now);
     held_.erase(0, used);
     *context_.held_bytes -= used;
   }
-  if (held_.empty() && held_.capacity() > 4096) held_ = std::string();
   session_.release(context_.core->safe());
-  if (!held_.empty() && *context_.held_bytes > kHeldBytesMax) {
-    session_.end(mqtt::ReasonCode::quota_exceeded, "the connections together hold too much of unfinished packets");
-  }
+  flush();
+  return used;
 }
 
 void Connection::hold(std::string_view rest) {
@@ -96,12 +111,9 @@ void Connection::hold(std::string_view rest) {
 void Connection::resume() {
   if (closed_) return;
   session_.release(context_.core->safe());
-  if (!held_.empty() && !reading_stopped_ && !session_.is_over() && session_.wants_input() &&
-      context_.core->wants_messages()) {
-    work_through({});
-  }
   flush();
-  if (!session_.is_over() && session_.wants_input() && context_.core->wants_messages()) wait_for_input();
+  if (!held_.empty() && may_take()) work_through({});
+  if (may_take()) wait_for_input();
 }
 
 void Connection::check_deadline(BootTime now) {

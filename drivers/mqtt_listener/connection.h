@@ -51,7 +51,9 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void wait_for_input();
   void read();
   bool take(std::string_view input);
+  bool may_take() const;
   void work_through(std::string_view plain);
+  std::size_t receive(std::string_view plain);
   void hold(std::string_view rest);
   void flush();
   void write_more();

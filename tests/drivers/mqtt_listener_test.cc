@@ -29,9 +29,9 @@ class MqttListenerTest : public ListenerRig {
     return bytes;
   }
   static std::string publish(std::uint16_t id, const std::string& payload,
-                             ProtocolVersion version = ProtocolVersion::v5) {
+                             ProtocolVersion version = ProtocolVersion::v5, const std::string& topic = "plant/d/t") {
     mqtt::PublishPacket packet;
-    packet.topic = "plant/d/t";
+    packet.topic = topic;
     packet.payload = payload;
     packet.qos = 1;
     packet.packet_id = id;
@@ -237,6 +237,26 @@ TEST_F(MqttListenerTest, HoldsClientsBackWhileTheCoreIsHeldUp) {
   }));
   for (std::size_t i = 0; i < intake_.readings.size(); ++i) {
     ASSERT_EQ(std::get<std::int64_t>(intake_.readings[i].value), static_cast<std::int64_t>(i + 1));
+  }
+}
+
+// Messages to topics that nobody wants are acknowledged at once; nothing that is still to come would bring up the rest.
+TEST_F(MqttListenerTest, AcknowledgesHoweverManyMessagesThatNobodyWantsComeAtOnce) {
+  options_.limits.inflight_max = 10;
+  for (const int wanted : {0, 5}) {
+    SCOPED_TRACE(wanted);
+    start();
+    RawClient client(options_.port);
+    std::string bytes = connect("a", ProtocolVersion::v3_1_1);
+    for (int i = 1; i <= 25; ++i) {
+      const std::string topic = i <= wanted ? "plant/d/t" : "of/no/use/to/anybody";
+      bytes += publish(static_cast<std::uint16_t>(i), number(i), ProtocolVersion::v3_1_1, topic);
+    }
+    client.send(bytes);
+    ASSERT_TRUE(turn_until([&] { return client.received().size() >= 4 + 25 * 4; })) << client.received().size();
+    EXPECT_EQ(client.received().substr(4 + 24 * 4), std::string("\x40\x02\x00\x19", 4));
+    driver_.reset();
+    settles_ = 0;
   }
 }
 
