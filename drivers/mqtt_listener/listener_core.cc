@@ -11,12 +11,18 @@ namespace {
 
 using mqtt::ReasonCode;
 
-// Readings between two turns of the core; beyond it sockets are left unread.
+// Between two turns of the core, and for as long as the log takes nothing; beyond it sockets are left unread.
 constexpr std::size_t kReadyMax = 32 * 1024;
+constexpr std::size_t kReadyBytesMax = std::size_t{4} * 1024 * 1024;
 constexpr std::size_t kLeftBehindMax = 4096;
 constexpr std::size_t kLeftBehindIdsMax = 64 * 1024;  // of messages of QoS 2, over all who left
 constexpr std::size_t kWillsMax = 4096;
 constexpr std::size_t kWillBytesMax = std::size_t{4} * 1024 * 1024;
+
+std::size_t bytes_of(const Reading& reading) {
+  const auto* text = std::get_if<std::string>(&reading.value);
+  return sizeof reading + (text == nullptr ? 0 : text->size());
+}
 
 }  // namespace
 
@@ -66,16 +72,24 @@ bool ListenerCore::may_publish(const ListenerSession& session, std::string_view 
 }
 
 SessionHost::Taken ListenerCore::take(const ListenerSession&, std::string_view topic, std::string_view payload) {
+  const Ticket before = taken_;
+  const Refusal refusal = decode(topic, payload);
+  if (taken_ > before) return {taken_, ReasonCode::success};
+  return {taken_,
+          refusal == Refusal::no_such_topic ? ReasonCode::no_matching_subscribers : ReasonCode::payload_format_invalid};
+}
+
+// A message that readings come of gets a ticket.
+Refusal ListenerCore::decode(std::string_view topic, std::string_view payload) {
   const std::size_t before = ready_.size();
   const BootTime now = clock_.boot_now();
   decoder_->set_time(clock_.quality(), now);
   const Refusal refusal = decoder_->decode({topic, payload, clock_.wall_now(), now, false, false}, ready_);
-  if (ready_.size() > before) {
-    if (before == 0) wake_();
-    return {++taken_, ReasonCode::success};
-  }
-  return {taken_,
-          refusal == Refusal::no_such_topic ? ReasonCode::no_matching_subscribers : ReasonCode::payload_format_invalid};
+  if (ready_.size() == before) return refusal;
+  for (std::size_t i = before; i < ready_.size(); ++i) ready_bytes_ += bytes_of(ready_[i]);
+  ++taken_;
+  if (before == 0) wake_();
+  return refusal;
 }
 
 mqtt::ReasonCode ListenerCore::subscribe(ListenerSession& session, std::string_view filter) {
@@ -136,7 +150,10 @@ void ListenerCore::take_will(ListenerSession& session) {
   if (!may_publish(session, will->topic)) return;
   DueWill due{clock_.boot_now() + will->delay, session.client_id(), std::move(will->topic), std::move(will->payload)};
   const bool has_room = wills_.size() < kWillsMax && will_bytes() + due.bytes() <= kWillBytesMax;
-  if (will->delay == Duration::zero() || !has_room) return publish_will(due.topic, due.payload);
+  if (will->delay == Duration::zero() || !has_room) {
+    decode(due.topic, due.payload);
+    return;
+  }
   wills_.push_back(std::move(due));
 }
 
@@ -146,20 +163,11 @@ std::size_t ListenerCore::will_bytes() const {
   return bytes;
 }
 
-void ListenerCore::publish_will(const std::string& topic, const std::string& payload) {
-  const std::size_t before = ready_.size();
-  const BootTime now = clock_.boot_now();
-  decoder_->set_time(clock_.quality(), now);
-  decoder_->decode({topic, payload, clock_.wall_now(), now, false, false}, ready_);
-  if (ready_.size() > before) ++taken_;
-  if (before == 0 && !ready_.empty()) wake_();
-}
-
 void ListenerCore::tick(BootTime now) {
   std::vector<DueWill> later;
   for (DueWill& will : std::exchange(wills_, {})) {
     if (will.due <= now) {
-      publish_will(will.topic, will.payload);
+      decode(will.topic, will.payload);
     } else {
       later.push_back(std::move(will));
     }
@@ -168,7 +176,7 @@ void ListenerCore::tick(BootTime now) {
   std::erase_if(left_behind_, [now](const auto& left) { return left.second.expires <= now; });
 }
 
-bool ListenerCore::wants_messages() const { return ready_.size() < kReadyMax; }
+bool ListenerCore::wants_messages() const { return ready_.size() < kReadyMax && ready_bytes_ < kReadyBytesMax; }
 
 bool ListenerCore::collect(Intake& into) {
   if (into.readings.empty()) {
@@ -178,6 +186,7 @@ bool ListenerCore::collect(Intake& into) {
                          std::make_move_iterator(ready_.end()));
   }
   ready_.clear();
+  ready_bytes_ = 0;
   collected_ = taken_;
   return false;
 }

@@ -75,7 +75,7 @@ class ListenerCore final : public SessionHost {
 
   void take_will(ListenerSession& session);
   std::size_t will_bytes() const;
-  void publish_will(const std::string& topic, const std::string& payload);
+  Refusal decode(std::string_view topic, std::string_view payload);
   void leave_behind(ListenerSession& session, std::shared_ptr<ClientState> state);
   std::size_t ids_left_behind() const;
   void forget_soonest(bool (*is_meant)(const LeftBehind&));
@@ -94,6 +94,7 @@ class ListenerCore final : public SessionHost {
   std::uint64_t ids_made_ = 0;
 
   std::vector<Reading> ready_;
+  std::size_t ready_bytes_ = 0;
   Ticket taken_ = 0;
   Ticket collected_ = 0;
   Ticket safe_ = 0;

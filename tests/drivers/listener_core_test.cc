@@ -140,6 +140,16 @@ TEST_F(ListenerCoreTest, WillsThatWaitForTooMuchRoomGoOutAtOnce) {
   EXPECT_GT(due, 60U);
 }
 
+TEST_F(ListenerCoreTest, WantsNoMoreMessagesWhenThoseThatWaitForTheLogAreTooLarge) {
+  auto session = connect({.id = "s"});
+  const std::string large(std::size_t{60} * 1024, 'x');
+  std::size_t taken = 0;
+  for (; core_->wants_messages() && taken < 1000; ++taken) core_->take(*session, "a/text", large);
+  EXPECT_LT(taken, 100U);
+  EXPECT_EQ(collect().size(), taken);
+  EXPECT_TRUE(core_->wants_messages());
+}
+
 TEST_F(ListenerCoreTest, ForgetsTheOldestIdsOfClientsThatLeftTooMany) {
   options_.limits.inflight_max = 10'000;
   for (int client = 0; client < 7; ++client) {
