@@ -13,8 +13,10 @@ using boost::system::error_code;
 
 // So that one busy connection does not keep the others waiting.
 constexpr int kReadsPerTurn = 4;
-// Of packets that are not all there, over all connections; who goes beyond it is ended.
-constexpr std::size_t kHeldBytesMax = 16 * 1024 * 1024;
+// A packet that has begun has so much time, and more for what of it has come: keep alive says nothing of a client that
+// asked for none, or that sends a byte now and then.
+constexpr Duration kUnfinishedMost = std::chrono::seconds(60);
+constexpr std::size_t kSlowestBytesPerSecond = 4096;
 
 }  // namespace
 
@@ -79,9 +81,7 @@ void Connection::work_through(std::string_view plain) {
   std::size_t used = receive(plain);
   while (used > 0 && !held_.empty() && may_take()) used = receive({});
   if (held_.empty() && held_.capacity() > 4096) held_ = std::string();
-  if (!held_.empty() && *context_.held_bytes > kHeldBytesMax) {
-    session_.end(mqtt::ReasonCode::quota_exceeded, "the connections together hold too much of unfinished packets");
-  }
+  if (beyond_share_ > 0) context_.make_room();
 }
 
 // Returns how much the session has taken of what was held and of `plain`.
@@ -90,22 +90,32 @@ std::size_t Connection::receive(std::string_view plain) {
   std::size_t used = 0;
   if (held_.empty()) {
     used = session_.receive(plain, now);
-    hold(plain.substr(used));
+    held_.assign(plain.substr(used));
+    held_since_ = now;
   } else {
     held_.append(plain);
-    *context_.held_bytes += plain.size();
     used = session_.receive(held_, now);
     held_.erase(0, used);
-    *context_.held_bytes -= used;
+    if (used > 0) held_since_ = now;
   }
+  count_held();
   session_.release(context_.core->safe());
   flush();
   return used;
 }
 
-void Connection::hold(std::string_view rest) {
-  held_.assign(rest);
-  *context_.held_bytes += rest.size();
+void Connection::count_held() {
+  const std::size_t beyond = held_.size() > context_.held_share ? held_.size() - context_.held_share : 0;
+  *context_.held_bytes -= beyond_share_;
+  *context_.held_bytes += beyond;
+  beyond_share_ = beyond;
+}
+
+void Connection::give_up_held() {
+  session_.end(mqtt::ReasonCode::quota_exceeded,
+               "the connections together hold too much of unfinished packets, and this one holds most");
+  held_ = std::string();
+  count_held();
 }
 
 void Connection::resume() {
@@ -116,7 +126,19 @@ void Connection::resume() {
   if (may_take()) wait_for_input();
 }
 
+void Connection::check_unfinished(BootTime now) {
+  if (held_.empty()) return;
+  if (!may_take()) {  // then it is not the client that keeps us waiting
+    held_since_ = now;
+    return;
+  }
+  const Duration most = kUnfinishedMost + std::chrono::seconds(held_.size() / kSlowestBytesPerSecond);
+  if (now - held_since_ < most) return;
+  session_.end(mqtt::ReasonCode::keep_alive_timeout, "a packet of it is not all there after too long a time");
+}
+
 void Connection::check_deadline(BootTime now) {
+  check_unfinished(now);
   session_.expire(now);
   if (!session_.is_over() || closed_) return;
   // Who does not read why it was ended is not waited for a second time.
@@ -172,8 +194,8 @@ void Connection::end_when_sent() {
 
 void Connection::close() {
   if (std::exchange(closed_, true)) return;
-  *context_.held_bytes -= held_.size();
   held_.clear();
+  count_held();
   error_code ignored;
   socket_.shutdown(asio::ip::tcp::socket::shutdown_both, ignored);
   socket_.close(ignored);

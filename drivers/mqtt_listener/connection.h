@@ -24,7 +24,9 @@ struct ConnectionContext {
   const ListenerLimits* limits = nullptr;
   const Clock* clock = nullptr;
   std::string* read_buffer = nullptr;       // one for all: nothing stays in it between two events
-  std::size_t* held_bytes = nullptr;        // of unfinished packets, of all connections
+  std::size_t held_share = 0;               // what each connection may hold of a packet that is not all there
+  std::size_t* held_bytes = nullptr;        // of such packets beyond the share, of all connections
+  std::function<void()> make_room;          // ends whoever holds most, where that is too much in all
   std::function<void(Connection&)> closed;  // may destroy the connection later, never at once
 };
 
@@ -42,9 +44,14 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void stop_reading() { reading_stopped_ = true; }
   /// Looks at the session's deadline.
   void check_deadline(BootTime now);
+  /// Ends the session for the bytes that are held, and forgets them; resume() sends the goodbye.
+  void give_up_held();
   void close();
 
+  /// What it holds beyond its share.
+  std::size_t held_beyond_share() const { return beyond_share_; }
   ListenerSession& session() { return session_; }
+  const ListenerSession& session() const { return session_; }
   const std::string& peer() const { return peer_; }
 
  private:
@@ -54,7 +61,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
   bool may_take() const;
   void work_through(std::string_view plain);
   std::size_t receive(std::string_view plain);
-  void hold(std::string_view rest);
+  void count_held();
+  void check_unfinished(BootTime now);
   void flush();
   void write_more();
   void end_when_sent();
@@ -64,7 +72,9 @@ class Connection : public std::enable_shared_from_this<Connection> {
   const ConnectionContext& context_;
   const std::string peer_;
   ListenerSession session_;
-  std::string held_;     // plaintext that the session has not taken
+  std::string held_;  // plaintext that the session has not taken
+  std::size_t beyond_share_ = 0;
+  BootTime held_since_{};
   std::string sending_;  // what the socket has not taken
   bool waits_for_input_ = false;
   bool waits_for_output_ = false;

@@ -28,6 +28,10 @@ using boost::system::error_code;
 constexpr std::size_t kReadBufferBytes = 64 * 1024;
 constexpr Duration kTick = std::chrono::seconds(1);
 constexpr Duration kAcceptPause = std::chrono::milliseconds(200);
+// Of packets that are not all there, over all connections. Beside it each connection may hold a share of its own, so
+// that whoever fills this keeps nobody from sending messages of the usual size.
+constexpr std::size_t kHeldBytesMax = std::size_t{16} * 1024 * 1024;
+constexpr std::size_t kHeldShareMost = std::size_t{16} * 1024;
 constexpr int kBacklog = 512;
 // libmodbus aborts the process where a descriptor of its own is beyond 1023, so these leave the low ones alone.
 constexpr int kDescriptorLeast = 1024;
@@ -52,8 +56,10 @@ class MqttListener final : public Driver {
         timer_(*context_.loop),
         accept_timer_(*context_.loop),
         read_buffer_(kReadBufferBytes, '\0') {
-    shared_ = {&core_,        &options_.limits, context_.clock,
-               &read_buffer_, &held_bytes_,     [this](Connection& connection) { forget(connection); }};
+    const std::size_t share = std::min(kHeldShareMost, kHeldBytesMax / options_.limits.connections_max);
+    shared_ = {
+        &core_, &options_.limits, context_.clock,          &read_buffer_,
+        share,  &held_bytes_,     [this] { make_room(); }, [this](Connection& connection) { forget(connection); }};
     core_.on_taken_over([this](ListenerSession& session) { flush_later(session); });
   }
   ~MqttListener() override {
@@ -77,6 +83,7 @@ class MqttListener final : public Driver {
   bool move_up(tcp::socket& socket) const;
   void forget(Connection& connection);
   void flush_later(ListenerSession& session);
+  void make_room();
   void tick();
   void resume_all();
   void complain(const char* kind, const std::string& text);
@@ -196,6 +203,20 @@ void MqttListener::flush_later(ListenerSession& session) {
     if (&connection->session() != &session) continue;
     asio::post(*context_.loop, [connection] { connection->resume(); });
     return;
+  }
+}
+
+// Who has not said yet who it is goes first: where there are users, others cannot push out one of them.
+void MqttListener::make_room() {
+  const auto rank = [](const std::shared_ptr<Connection>& connection) {
+    const std::size_t held = connection->held_beyond_share();
+    return std::pair(held > 0 && !connection->session().is_connected(), held);
+  };
+  while (held_bytes_ > kHeldBytesMax) {
+    const auto most = *std::max_element(connections_.begin(), connections_.end(),
+                                        [&](const auto& one, const auto& other) { return rank(one) < rank(other); });
+    most->give_up_held();
+    asio::post(*context_.loop, [most] { most->resume(); });
   }
 }
 

@@ -17,6 +17,19 @@
 
 namespace tidegate::drivers {
 
+/// The system's clock, with what a test adds to it.
+class ShiftedClock final : public Clock {
+ public:
+  WallTime wall_now() const override { return system_.wall_now() + shift_; }
+  BootTime boot_now() const override { return system_.boot_now() + shift_; }
+  ClockQuality quality() const override { return system_.quality(); }
+  void shift(Duration by) { shift_ += by; }
+
+ private:
+  SystemClock system_;
+  Duration shift_{};
+};
+
 /// A listener on a loop that the test turns, with a core that stores everything at once and makes it durable when it is
 /// told to. Clients are programs of their own, or raw sockets.
 class ListenerRig : public ::testing::Test {
@@ -33,7 +46,7 @@ class ListenerRig : public ::testing::Test {
   void start() {
     DriverContext context;
     context.tags = &tags_;
-    context.clock = &clock_;
+    context.clock = &listener_clock_;
     context.wake = [this] { woken_ = true; };
     context.loop = &loop_;
     auto made = make_mqtt_listener(options_, context);
@@ -54,6 +67,13 @@ class ListenerRig : public ::testing::Test {
       if (woken_ && takes_in_) take_in();
     }
     return true;
+  }
+  /// Turns the loop until there is nothing to do.
+  void turn_out() {
+    for (int idle = 0; idle < 20;) {
+      loop_.restart();
+      idle = loop_.run_one_for(std::chrono::milliseconds(1)) == 0 ? idle + 1 : 0;
+    }
   }
   /// Collects and stores; what is stored is durable at once when is_durable_.
   void take_in() {
@@ -97,6 +117,7 @@ class ListenerRig : public ::testing::Test {
 
   boost::asio::io_context loop_;
   SystemClock clock_;
+  ShiftedClock listener_clock_;
   TagRegistry tags_;
   MqttListenerOptions options_;
   std::unique_ptr<Driver> driver_;

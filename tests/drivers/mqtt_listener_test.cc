@@ -2,6 +2,10 @@
 
 #include <gmock/gmock.h>
 
+#include <algorithm>
+#include <memory>
+#include <vector>
+
 #include "mqtt/packet_encoder.h"
 #include "tests/drivers/listener_rig.h"
 #include "tests/drivers/raw_client.h"
@@ -258,6 +262,92 @@ TEST_F(MqttListenerTest, AcknowledgesHoweverManyMessagesThatNobodyWantsComeAtOnc
     driver_.reset();
     settles_ = 0;
   }
+}
+
+class MqttListenerHoardTest : public MqttListenerTest {
+ protected:
+  // The beginning of a packet that never becomes whole.
+  static std::string begin(mqtt::PacketType type, std::size_t packet_bytes, std::size_t bytes) {
+    std::string packet(1, static_cast<char>(static_cast<int>(type) << 4 | (type == mqtt::PacketType::publish ? 2 : 0)));
+    for (std::size_t left = packet_bytes - 4; packet.size() < 4; left /= 128) {
+      packet += static_cast<char>(left % 128 | (left >= 128 ? 0x80 : 0));
+    }
+    return packet + std::string(bytes - 4, 'x');
+  }
+  void send_all(RawClient& client, std::string bytes) {
+    ASSERT_TRUE(turn_until([&] {
+      bytes.erase(0, client.send(bytes));
+      return bytes.empty() || client.is_broken();
+    }));
+    turn_out();
+  }
+  /// In two parts, of which the first has to be held.
+  bool can_publish_in_parts(RawClient& client, const std::string& message) {
+    const std::size_t before = client.received().size();
+    client.send(message.substr(0, message.size() - 5));
+    turn_out();
+    client.send(message.substr(message.size() - 5));
+    return turn_until([&] { return client.received().size() >= before + 4 || client.is_ended(); }) &&
+           !client.is_ended();
+  }
+};
+
+TEST_F(MqttListenerHoardTest, WhoHoldsMostOfUnfinishedPacketsIsEndedAndNobodyElse) {
+  constexpr std::size_t kAlmost = 1024 * 1024 - 100;
+  start();
+  RawClient sensor(options_.port);
+  sensor.send(connect("sensor", ProtocolVersion::v3_1_1));
+  ASSERT_TRUE(is_connected(sensor));
+  std::vector<std::unique_ptr<RawClient>> hoarders;
+  const auto hoard = [&](std::size_t bytes) {
+    auto& client = *hoarders.emplace_back(std::make_unique<RawClient>(options_.port));
+    const std::string id = "h" + std::to_string(hoarders.size());
+    client.send(connect(id, ProtocolVersion::v3_1_1, 0));
+    send_all(client, begin(mqtt::PacketType::publish, kAlmost + 50, bytes));
+  };
+  for (int i = 0; i < 16; ++i) hoard(kAlmost);
+  hoard(1600 - 10);
+  EXPECT_TRUE(can_publish_in_parts(sensor, publish(1, number(1), ProtocolVersion::v3_1_1)));
+  for (int i = 0; i < 2; ++i) hoard(kAlmost);
+  EXPECT_TRUE(can_publish_in_parts(sensor, publish(2, number(2), ProtocolVersion::v3_1_1)));
+  const auto ended = std::count_if(hoarders.begin(), hoarders.end(), [](auto& client) { return client->is_ended(); });
+  EXPECT_GE(ended, 1);
+  EXPECT_LE(ended, 3);
+}
+
+TEST_F(MqttListenerHoardTest, WhoHasNotLoggedInPushesOutNobodyWhoHas) {
+  options_.limits.connect_timeout = std::chrono::seconds(60);
+  start();
+  RawClient sensor(options_.port);
+  sensor.send(connect("sensor", ProtocolVersion::v3_1_1));
+  ASSERT_TRUE(is_connected(sensor));
+  const std::string large = publish(1, number(1) + std::string(std::size_t{300} * 1024, ' '), ProtocolVersion::v3_1_1);
+  constexpr std::size_t kFirst = std::size_t{100} * 1024;
+  send_all(sensor, large.substr(0, kFirst));
+  std::vector<std::unique_ptr<RawClient>> strangers;
+  for (int i = 0; i < 160; ++i) {
+    auto& client = *strangers.emplace_back(std::make_unique<RawClient>(options_.port));
+    send_all(client, begin(mqtt::PacketType::connect, std::size_t{127} * 1024, std::size_t{126} * 1024));
+  }
+  send_all(sensor, large.substr(kFirst, large.size() - kFirst - 100));
+  EXPECT_TRUE(can_publish_in_parts(sensor, large.substr(large.size() - 100)));
+}
+
+TEST_F(MqttListenerHoardTest, APacketThatIsNotThereAfterAMinuteEndsItsConnection) {
+  start();
+  RawClient idle(options_.port);
+  RawClient slow(options_.port);
+  idle.send(connect("idle", ProtocolVersion::v3_1_1, 0));
+  slow.send(connect("slow", ProtocolVersion::v3_1_1, 0));
+  ASSERT_TRUE(is_connected(idle) && is_connected(slow));
+  send_all(slow, begin(mqtt::PacketType::publish, 100'000, 40));
+  listener_clock_.shift(std::chrono::seconds(50));
+  slow.send("x");  // a sign of life, and no more
+  turn_out();
+  EXPECT_FALSE(slow.is_ended());
+  listener_clock_.shift(std::chrono::seconds(15));
+  EXPECT_TRUE(turn_until([&] { return slow.is_ended(); }));
+  EXPECT_FALSE(idle.is_ended());
 }
 
 TEST_F(MqttListenerTest, APortThatIsTakenIsAnErrorOfTheStart) {
