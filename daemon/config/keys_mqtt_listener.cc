@@ -158,7 +158,8 @@ Section mqtt_listener_keys() {
   using namespace rows;
   using Owner = MqttListenerOptions;
   Section section = list<Config>("mqtt_listener", &Config::mqtt_listeners,
-                                 "Sensors publish straight to the gateway, no broker needed: MQTT 3.1.1 and 5.");
+                                 "Sensors publish straight to the gateway, no broker needed: MQTT 3.1.1 and 5. What a "
+                                 "client leaves behind (its session, a delayed will) is kept for a week at most.");
   section.keys = {
       driver_name_key<Owner>(),
       parsed<Owner>("listen", store_address)

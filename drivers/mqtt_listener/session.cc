@@ -19,12 +19,16 @@ constexpr std::size_t kConnectBytesMax = 128 * 1024;
 constexpr std::size_t kUnsentMax = 64 * 1024;
 // Of this connection and of earlier ones.
 constexpr std::size_t kQos2Share = 2;
-constexpr std::uint32_t kForever = 0xffff'ffff;
+// What a client leaves is kept no longer, and so no will waits longer, whatever it asks for: else whoever comes with a
+// new id each time leaves things for ever.
+constexpr std::uint32_t kSessionExpiryMost = 7 * 24 * 3600;
 
-Duration expiry_of(const mqtt::ConnectPacket& connect) {
-  if (connect.version == mqtt::ProtocolVersion::v3_1_1) return connect.clean_start ? Duration::zero() : Duration::max();
-  const std::uint32_t seconds = connect.properties.number(PropertyId::session_expiry_interval, 0);
-  return seconds == kForever ? Duration::max() : Duration(std::chrono::seconds(seconds));
+Duration keeping_time(std::uint32_t seconds) { return std::chrono::seconds(std::min(seconds, kSessionExpiryMost)); }
+
+// A session of 3.1.1 that is no clean one has no end of its own.
+std::uint32_t asked_expiry(const mqtt::ConnectPacket& connect) {
+  if (connect.version == mqtt::ProtocolVersion::v3_1_1) return connect.clean_start ? 0 : kSessionExpiryMost;
+  return connect.properties.number(PropertyId::session_expiry_interval, 0);
 }
 
 }  // namespace
@@ -130,7 +134,7 @@ void ListenerSession::answer_connect(const mqtt::ConnectPacket& connect, const S
   }
   connected_ = true;
   state_ = admission.state;
-  session_expiry_ = expiry_of(connect);
+  session_expiry_ = keeping_time(asked_expiry(connect));
   keep_alive_ = std::chrono::seconds(connect.keep_alive_seconds);
   keep_will(connect);
   answer.session_present = admission.resumed;
@@ -139,6 +143,9 @@ void ListenerSession::answer_connect(const mqtt::ConnectPacket& connect, const S
   answer.properties.set(PropertyId::topic_alias_maximum, limits_.topic_aliases_max);
   answer.properties.set(PropertyId::subscription_identifier_available, 0);
   answer.properties.set(PropertyId::shared_subscription_available, 0);
+  if (is_v5() && asked_expiry(connect) > kSessionExpiryMost) {
+    answer.properties.set(PropertyId::session_expiry_interval, kSessionExpiryMost);
+  }
   if (id_assigned) answer.properties.set(PropertyId::assigned_client_identifier, client_id_);
   mqtt::encode(answer, version_, out_);
 }
@@ -250,7 +257,7 @@ void ListenerSession::handle_disconnect(const mqtt::RawPacket& packet) {
   if (disconnect->reason != ReasonCode::disconnect_with_will) will_.reset();
   const std::uint32_t expiry = disconnect->properties.number(PropertyId::session_expiry_interval, 0);
   if (disconnect->properties.has(PropertyId::session_expiry_interval)) {
-    session_expiry_ = expiry == kForever ? Duration::max() : Duration(std::chrono::seconds(expiry));
+    session_expiry_ = keeping_time(expiry);
   }
   over_ = orderly_ = true;
   end_reason_ = "the client disconnected";

@@ -95,7 +95,7 @@ class ListenerSession {
   const std::string& user_name() const { return user_name_; }
   mqtt::ProtocolVersion version() const { return version_; }
   std::size_t unacknowledged() const { return pending_.size(); }
-  /// How long, after its end, what the client left is kept; Duration::max() is forever.
+  /// How long, after its end, what the client left is kept: a week at most.
   Duration session_expiry() const { return session_expiry_; }
 
  private:

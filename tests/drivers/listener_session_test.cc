@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 
+#include <algorithm>
 #include <map>
 
 #include "mqtt/packet_encoder.h"
@@ -335,6 +336,22 @@ TEST_P(ListenerSessionTest, WithoutPubrelsAClientIsNotKeptForEver) {
   }
   EXPECT_TRUE(session_->is_over());
   EXPECT_LE(host_.states["sensor"]->qos2_taken.size(), 8U);
+}
+
+TEST_P(ListenerSessionTest, RemembersAClientAWeekAtMostAndSaysSo) {
+  constexpr std::uint32_t kWeek = 7 * 24 * 3600;
+  for (const std::uint32_t asked : {60U, kWeek, 0xffff'ffffU}) {
+    reconnect();
+    mqtt::ConnectPacket packet;
+    packet.version = GetParam();
+    packet.client_id = "sensor";
+    packet.clean_start = false;
+    if (v5()) packet.properties.set(PropertyId::session_expiry_interval, asked);
+    send_connect(packet);
+    const mqtt::ConnackPacket answer = next_connack();
+    EXPECT_EQ(session_->session_expiry(), seconds(v5() ? std::min(asked, kWeek) : kWeek));
+    EXPECT_EQ(answer.properties.number(PropertyId::session_expiry_interval, 0), v5() && asked > kWeek ? kWeek : 0U);
+  }
 }
 
 TEST_P(ListenerSessionTest, AClientThatDoesNotReadIsNotReadFrom) {
