@@ -205,8 +205,10 @@ void ListenerSession::accept(const mqtt::PublishPacket& publish) {
   }
   const auto taken = host_.take(*this, publish.topic, publish.payload);
   last_ticket_ = taken.ticket;
+  // What is refused may as well be refused again: its id is not kept, in 3.1.1 neither, whose PUBREC says nothing of
+  // it.
   const bool is_refused = mqtt::is_failure(taken.reason);
-  if (publish.qos == 2 && (!is_refused || !is_v5())) state_->qos2_taken.emplace(publish.packet_id, taken.ticket);
+  if (publish.qos == 2 && !is_refused) state_->qos2_taken.emplace(publish.packet_id, taken.ticket);
   acknowledge(publish, taken.ticket, taken.reason);
 }
 

@@ -338,6 +338,19 @@ TEST_P(ListenerSessionTest, WithoutPubrelsAClientIsNotKeptForEver) {
   EXPECT_LE(host_.states["sensor"]->qos2_taken.size(), 8U);
 }
 
+TEST_P(ListenerSessionTest, NothingIsKeptOfQos2ThatIsRefused) {
+  connected(false);
+  for (std::uint16_t id = 1; id <= 3; ++id) {
+    send_publish(2, id, "garbage");
+    session_->release(host_.ticket);
+  }
+  EXPECT_EQ(acks().size(), 3U);
+  EXPECT_THAT(host_.states["sensor"]->qos2_taken, IsEmpty());
+  send_pubrel(1);
+  EXPECT_EQ(acks().size(), 1U);
+  EXPECT_FALSE(session_->is_over());
+}
+
 TEST_P(ListenerSessionTest, RemembersAClientAWeekAtMostAndSaysSo) {
   constexpr std::uint32_t kWeek = 7 * 24 * 3600;
   for (const std::uint32_t asked : {60U, kWeek, 0xffff'ffffU}) {
