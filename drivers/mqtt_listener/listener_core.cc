@@ -113,27 +113,25 @@ std::size_t ListenerCore::ids_left_behind() const {
   return ids;
 }
 
-// Of those that are meant, the one that would be forgotten first anyway.
-void ListenerCore::forget_soonest(bool (*is_meant)(const LeftBehind&)) {
-  auto soonest = left_behind_.end();
+// Of those that are meant, the one that left first: how long it wants to be remembered is not asked.
+void ListenerCore::forget_first_gone(bool (*is_meant)(const LeftBehind&)) {
+  auto first = left_behind_.end();
   for (auto at = left_behind_.begin(); at != left_behind_.end(); ++at) {
     if (!is_meant(at->second)) continue;
-    if (soonest == left_behind_.end() || at->second.expires < soonest->second.expires) soonest = at;
+    if (first == left_behind_.end() || at->second.departure < first->second.departure) first = at;
   }
-  if (soonest != left_behind_.end()) left_behind_.erase(soonest);
+  if (first != left_behind_.end()) left_behind_.erase(first);
 }
 
 void ListenerCore::leave_behind(ListenerSession& session, std::shared_ptr<ClientState> state) {
   const Duration expiry = session.session_expiry();
   if (expiry == Duration::zero()) return;
-  if (left_behind_.size() >= kLeftBehindMax) forget_soonest([](const LeftBehind&) { return true; });
+  if (left_behind_.size() >= kLeftBehindMax) forget_first_gone([](const LeftBehind&) { return true; });
   const std::size_t ids = state->qos2_taken.size();
   for (std::size_t held = ids_left_behind(); held > 0 && held + ids > kLeftBehindIdsMax; held = ids_left_behind()) {
-    forget_soonest([](const LeftBehind& left) { return !left.state->qos2_taken.empty(); });
+    forget_first_gone([](const LeftBehind& left) { return !left.state->qos2_taken.empty(); });
   }
-  const BootTime now = clock_.boot_now();
-  const BootTime expires = expiry > BootTime::max() - now ? BootTime::max() : now + expiry;
-  left_behind_[session.client_id()] = {std::move(state), expires};
+  left_behind_[session.client_id()] = {std::move(state), clock_.boot_now() + expiry, ++departures_};
 }
 
 // A client that is back already in the same session has no will with a delay due any more (section 3.1.3.2.2); a clean

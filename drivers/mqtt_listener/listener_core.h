@@ -64,6 +64,7 @@ class ListenerCore final : public SessionHost {
   struct LeftBehind {
     std::shared_ptr<ClientState> state;
     BootTime expires{};
+    std::uint64_t departure = 0;  // the how manyth that left
   };
   struct DueWill {
     BootTime due{};
@@ -78,7 +79,7 @@ class ListenerCore final : public SessionHost {
   Refusal decode(std::string_view topic, std::string_view payload);
   void leave_behind(ListenerSession& session, std::shared_ptr<ClientState> state);
   std::size_t ids_left_behind() const;
-  void forget_soonest(bool (*is_meant)(const LeftBehind&));
+  void forget_first_gone(bool (*is_meant)(const LeftBehind&));
   void refuse(const std::string& why, const std::string& detail);
 
   const MqttListenerOptions& options_;
@@ -90,6 +91,7 @@ class ListenerCore final : public SessionHost {
 
   std::map<std::string, Present> sessions_;        // by client id
   std::map<std::string, LeftBehind> left_behind_;  // by client id
+  std::uint64_t departures_ = 0;
   std::vector<DueWill> wills_;
   std::uint64_t ids_made_ = 0;
 

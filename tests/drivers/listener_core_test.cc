@@ -163,5 +163,20 @@ TEST_F(ListenerCoreTest, ForgetsTheOldestIdsOfClientsThatLeftTooMany) {
   for (const char* const id : {"s1", "s6"}) EXPECT_FALSE(is_taken_again(id)) << id;
 }
 
+// All ask to be remembered for the same time, or for as long as can be.
+TEST_F(ListenerCoreTest, ForgetsOfTooManyClientsTheOneThatLeftFirst) {
+  lose(connect({.id = "b"}));
+  lose(connect({.id = "a"}));
+  for (int i = 0; i < 4095; ++i) lose(connect({.id = "c" + std::to_string(i)}));
+  const auto is_known = [&](const std::string& id) {
+    auto session = connect({.id = id});
+    const bool is_present = session->out().at(2) == 1;  // the flags of the CONNACK
+    lose(std::move(session));
+    return is_present;
+  };
+  EXPECT_TRUE(is_known("a"));
+  EXPECT_FALSE(is_known("b"));
+}
+
 }  // namespace
 }  // namespace tidegate::drivers
