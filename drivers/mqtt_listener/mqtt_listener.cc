@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <limits>
 #include <set>
 #include <utility>
 
@@ -36,12 +37,18 @@ constexpr int kBacklog = 512;
 // libmodbus aborts the process where a descriptor of its own is beyond 1023, so these leave the low ones alone.
 constexpr int kDescriptorLeast = 1024;
 
-// As many descriptors as the system allows: a service is started with 1024.
-void raise_descriptor_limit() {
+// What connections leave of those below, to the log, the uplinks and the other drivers.
+constexpr int kDescriptorReserve = 32;
+
+// As many descriptors as the system allows: a service is started with 1024. Returns how many that are.
+int raise_descriptor_limit() {
   rlimit limit{};
-  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == limit.rlim_max) return;
-  limit.rlim_cur = limit.rlim_max;
-  (void)::setrlimit(RLIMIT_NOFILE, &limit);
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return kDescriptorLeast;
+  if (limit.rlim_cur != limit.rlim_max) {
+    const rlimit raised{limit.rlim_max, limit.rlim_max};
+    if (::setrlimit(RLIMIT_NOFILE, &raised) == 0) limit = raised;
+  }
+  return static_cast<int>(std::min<rlim_t>(limit.rlim_cur, std::numeric_limits<int>::max()));
 }
 
 class MqttListener final : public Driver {
@@ -77,6 +84,7 @@ class MqttListener final : public Driver {
   DriverStatus status() const override;
 
  private:
+  void plan_descriptors();
   Result<void> listen();
   void accept();
   void add(tcp::socket socket, const tcp::endpoint& peer);
@@ -102,17 +110,29 @@ class MqttListener final : public Driver {
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
   std::vector<DriverEvent> events_;
   std::uint64_t turned_away_ = 0;
+  int low_descriptors_end_ = 0;  // of those that connections may have
   bool held_back_ = false;
   bool stopped_ = false;
   ComplaintFilter complaints_;
 };
 
 Result<void> MqttListener::start() {
-  raise_descriptor_limit();
+  plan_descriptors();
   if (auto listening = listen(); !listening) return listening;
   accept();
   tick();
   return {};
+}
+
+void MqttListener::plan_descriptors() {
+  const int limit = raise_descriptor_limit();
+  low_descriptors_end_ = std::min(limit, kDescriptorLeast) - kDescriptorReserve;
+  const int fit = std::max(limit - kDescriptorLeast, 0) + std::max(low_descriptors_end_, 0);
+  if (options_.limits.connections_max <= static_cast<std::uint32_t>(fit)) return;
+  log_warning(options_.name,
+              "connections_max is {}, but with the {} descriptors that this process may have there is room for {} "
+              "connections at most: raise its limit (LimitNOFILE of the service, ulimit -n)",
+              options_.limits.connections_max, limit, fit);
 }
 
 Result<void> MqttListener::listen() {
@@ -162,7 +182,10 @@ void MqttListener::add(tcp::socket socket, const tcp::endpoint& peer) {
   socket.set_option(tcp::no_delay(true), problem);
   socket.set_option(tcp::socket::keep_alive(true), problem);
   socket.non_blocking(true, problem);
-  if (problem || !move_up(socket)) return complain("accept", from + " is turned away: no descriptor is left");
+  if (problem || !move_up(socket)) {
+    ++turned_away_;
+    return complain("accept", from + " is turned away: connections have all the descriptors that they may have");
+  }
   std::optional<TlsChannel> channel;
   if (tls_) {
     auto accepted = tls_->accept();
@@ -174,11 +197,12 @@ void MqttListener::add(tcp::socket socket, const tcp::endpoint& peer) {
   connection->start();
 }
 
+// The system gives the lowest one that is free: where that is high, few are left for the rest of the process.
 bool MqttListener::move_up(tcp::socket& socket) const {
   error_code problem;
   const auto protocol = socket.local_endpoint(problem).protocol();
   const int moved = problem ? -1 : ::fcntl(socket.native_handle(), F_DUPFD_CLOEXEC, kDescriptorLeast);
-  if (moved < 0) return errno == EINVAL;  // the limit is not that high: then there are no many of them either
+  if (moved < 0) return socket.native_handle() < low_descriptors_end_;  // none is left up there, or the limit is below
   socket.close(problem);
   socket.assign(protocol, moved, problem);
   if (!problem) socket.non_blocking(true, problem);

@@ -1,8 +1,12 @@
 #include "drivers/mqtt_listener/mqtt_listener.h"
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
+#include <sys/resource.h>
 
 #include <algorithm>
+#include <cstdio>
+#include <cstdlib>
 #include <memory>
 #include <vector>
 
@@ -262,6 +266,40 @@ TEST_F(MqttListenerTest, AcknowledgesHoweverManyMessagesThatNobodyWantsComeAtOnc
     driver_.reset();
     settles_ = 0;
   }
+}
+
+class MqttListenerDescriptorTest : public MqttListenerTest {
+ protected:
+  // For a process of its own, which it leaves with a low limit. An empty answer is a good one.
+  std::string fill_up() {
+    const rlimit limit{128, 128};
+    if (::setrlimit(RLIMIT_NOFILE, &limit) != 0) return "no limit can be set";
+    start();
+    std::vector<std::unique_ptr<RawClient>> clients;
+    for (int i = 0; i < 55; ++i) {  // each has two here, one on either side
+      auto& client = *clients.emplace_back(std::make_unique<RawClient>(options_.port));
+      client.send(connect("c" + std::to_string(i)));
+      if (!turn_until([&] { return client.received().size() >= 4 || client.is_ended(); })) return "no answer";
+      if (client.is_ended()) break;
+    }
+    if (!clients.back()->is_ended()) return "nobody is turned away";
+    for (int i = 0; i < 16; ++i) {
+      if (::open("/dev/null", O_RDONLY | O_CLOEXEC) < 0) return "only " + std::to_string(i) + " descriptors are left";
+    }
+    clients.front()->send(publish(1, number(1)));
+    if (!turn_until([&] { return intake_.readings.size() == 1; })) return "who was there before is not heard";
+    return driver_->status().refused.contains("too_many_connections") ? "" : "it is not counted";
+  }
+};
+
+TEST_F(MqttListenerDescriptorTest, ConnectionsLeaveDescriptorsToTheRestOfTheProcess) {
+  EXPECT_EXIT(
+      {
+        const std::string problem = fill_up();
+        std::fprintf(stderr, "problem: %s\n", problem.c_str());
+        std::_Exit(problem.empty() ? 0 : 1);
+      },
+      ::testing::ExitedWithCode(0), "problem: \n");
 }
 
 class MqttListenerHoardTest : public MqttListenerTest {
