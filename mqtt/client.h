@@ -25,6 +25,7 @@ enum class LinkProblem : std::uint8_t {
   bad_certificate,  // the broker's certificate was not accepted: retried slowly
   unusable_file,    // a file of ours cannot be read: retried slowly
   lost,             // was up, went down
+  refused_filter,   // is up, but a subscription is refused, so that nothing comes of it
 };
 
 struct LinkState {

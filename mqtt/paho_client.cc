@@ -188,7 +188,7 @@ void Session::on_subscribed(const SubscribeAnswer& answer) {
     log_warning("mqtt", "{}: {}", broker_.uri, lowered);
     detail += (detail.empty() ? "" : "; ") + lowered;
   }
-  report_link({true, LinkProblem::none, std::move(detail)});
+  report_link({true, answer.refused.empty() ? LinkProblem::none : LinkProblem::refused_filter, std::move(detail)});
 }
 
 void Session::on_connect_failed(const ConnectFailure& failure) {

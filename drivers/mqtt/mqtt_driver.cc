@@ -19,6 +19,9 @@ constexpr Duration kStopGrace = std::chrono::seconds(5);
 constexpr Duration kClockStepLeast = std::chrono::milliseconds(100);
 constexpr Duration kStopSlice = std::chrono::milliseconds(100);
 
+// A connection that brings nothing of what was subscribed to is as bad as none.
+bool is_working(const mqtt::LinkState& link) { return link.up && link.problem == mqtt::LinkProblem::none; }
+
 /// The half of the driver that Paho's thread uses. Handlers own it: a callback that waits in a full queue may outlive
 /// the driver, and must not return, because that would acknowledge a message that is stored nowhere.
 class Inlet {
@@ -88,11 +91,11 @@ void Inlet::take_message(std::string_view topic, std::string_view payload, bool 
 void Inlet::take_link(const mqtt::LinkState& state) {
   {
     const std::lock_guard lock(link_mutex_);
-    const bool is_news = !has_been_told_ || link_.up != state.up;
+    const bool is_news = !has_been_told_ || is_working(link_) != is_working(state);
     has_been_told_ = true;
     link_ = state;
     if (!is_news) return;
-    events_.push_back({state.up ? "driver-up" : "driver-down", {}, state.detail});
+    events_.push_back({is_working(state) ? "driver-up" : "driver-down", {}, state.detail});
     has_events_ = true;
   }
   wake();
@@ -268,7 +271,7 @@ void MqttDriver::count_damage(Intake& into) {
 DriverStatus MqttDriver::status() const {
   DriverStatus status;
   const mqtt::LinkState link = inlet_->link();
-  status.up = link.up && !stopped_;
+  status.up = is_working(link) && !stopped_;
   status.detail = stopped_ ? "stopped" : link.detail;
   status.refused = decoder_->refused();
   if (const std::uint64_t count = inlet_->too_large(); count > 0)

@@ -10,6 +10,7 @@
 #include <memory>
 #include <vector>
 
+#include "drivers/mqtt/mqtt_driver.h"
 #include "mqtt/packet_encoder.h"
 #include "tests/drivers/listener_rig.h"
 #include "tests/drivers/raw_client.h"
@@ -266,6 +267,35 @@ TEST_F(MqttListenerTest, AcknowledgesHoweverManyMessagesThatNobodyWantsComeAtOnc
     driver_.reset();
     settles_ = 0;
   }
+}
+
+// The listener is a broker that refuses every subscription.
+TEST_F(MqttListenerTest, ADriverWhoseSubscriptionIsRefusedIsNotUpAndSaysWhy) {
+  start();
+  const testing::TemporaryDirectory directory;
+  MqttDriverOptions options;
+  options.name = "local";
+  options.broker.uri = "mqtt://127.0.0.1:" + std::to_string(options_.port);
+  options.broker.client_id = "driver";
+  options.subscribe = options_.subscribe;
+  DriverContext context;
+  context.tags = &tags_;
+  context.clock = &clock_;
+  context.wake = [] {};
+  context.runtime_dir = directory.path();
+  auto driver = make_mqtt_driver(options, context);
+  ASSERT_TRUE(driver) << driver.error().message;
+  ASSERT_TRUE((*driver)->start());
+  Intake intake;
+  ASSERT_TRUE(turn_until([&] {
+    (*driver)->collect(intake);
+    return !intake.events.empty();
+  }));
+  EXPECT_EQ(intake.events.front().event, "driver-down");
+  EXPECT_THAT(intake.events.front().detail, HasSubstr("refuses the subscription to plant/+/+"));
+  const DriverStatus status = (*driver)->status();
+  EXPECT_FALSE(status.up);
+  EXPECT_THAT(status.detail, HasSubstr("plant/+/+"));
 }
 
 class MqttListenerDescriptorTest : public MqttListenerTest {
