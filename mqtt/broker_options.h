@@ -26,6 +26,8 @@ struct BrokerOptions {
   Duration connect_timeout = std::chrono::seconds(10);
   Duration reconnect_first = std::chrono::seconds(1);
   Duration reconnect_most = std::chrono::seconds(60);
+  /// With a publish open for so long, and none acknowledged meanwhile, the connection is made anew.
+  Duration acknowledgement_most = std::chrono::seconds(60);
   bool operator==(const BrokerOptions&) const = default;
 };
 

@@ -18,6 +18,12 @@ std::optional<std::uint64_t> InFlight::take(Number number) {
   return ticket;
 }
 
+std::optional<InFlight::Number> InFlight::oldest() {
+  const std::lock_guard lock(mutex_);
+  if (tickets_.empty()) return std::nullopt;
+  return first_;
+}
+
 std::vector<std::uint64_t> InFlight::take_all() {
   const std::lock_guard lock(mutex_);
   std::vector<std::uint64_t> left;

@@ -21,6 +21,8 @@ class InFlight {
   Number add(std::uint64_t ticket);
   /// The ticket behind the number, unless it was handed out before.
   std::optional<std::uint64_t> take(Number number);
+  /// The number that was added first of those not handed out.
+  std::optional<Number> oldest();
   /// Every ticket left, oldest first.
   std::vector<std::uint64_t> take_all();
   /// False when something is still open after `patience`.

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <atomic>
 #include <condition_variable>
 #include <memory>
@@ -21,6 +22,8 @@ namespace {
 
 // A connection that ends this soon was most likely ended by the broker on purpose.
 constexpr Duration kShortLife = std::chrono::seconds(5);
+// A link that is as slow as this is still one; a publish has to cross it before it can be acknowledged.
+constexpr std::size_t kSlowestBytesPerSecond = 2048;
 
 std::uint64_t jitter_seed() {
   std::random_device random;
@@ -73,6 +76,8 @@ class Session final : public ConnectionEvents, public std::enable_shared_from_th
   void report_published(std::uint64_t ticket, bool ok);
   void fail_in_flight();
   void drop_connection();
+  void watch_acknowledgements();
+  void check_acknowledged(InFlight::Number oldest, Duration waited);
 
   const BrokerOptions broker_;
   const std::vector<Subscription> subscriptions_;
@@ -85,6 +90,8 @@ class Session final : public ConnectionEvents, public std::enable_shared_from_th
   std::atomic<BootTime> connected_at_{};  // written on Paho's thread
   std::unique_ptr<PahoConnection> connection_;
   bool reconnect_waits_ = false;
+  bool acknowledgements_watched_ = false;
+  std::size_t largest_payload_ = 0;
   bool torn_down_ = false;
 
   std::mutex handlers_mutex_;  // held while `published` and `link` are called, which are short
@@ -145,8 +152,33 @@ void Session::drop_connection() {
 
 void Session::publish(std::uint64_t ticket, std::string topic, std::string payload) {
   if (!is_up_ || !connection_) return report_published(ticket, false);
+  largest_payload_ = std::max(largest_payload_, payload.size());
   const InFlight::Number number = in_flight_.add(ticket);
+  if (!acknowledgements_watched_) watch_acknowledgements();
   if (!connection_->publish(number, std::move(topic), std::move(payload))) on_published(number, false);
+}
+
+// Pings tell that a broker is there, not that it takes anything.
+void Session::watch_acknowledgements() {
+  const auto oldest = in_flight_.oldest();
+  acknowledgements_watched_ = oldest.has_value();
+  if (!oldest) return;
+  const Duration patience =
+      broker_.acknowledgement_most + std::chrono::seconds(largest_payload_ / kSlowestBytesPerSecond);
+  CallsThread::instance().post_after(patience, [weak = weak_from_this(), number = *oldest, patience] {
+    if (const auto self = weak.lock()) self->check_acknowledged(number, patience);
+  });
+}
+
+void Session::check_acknowledged(InFlight::Number oldest, Duration waited) {
+  if (torn_down_ || in_flight_.oldest() != oldest) return watch_acknowledgements();
+  acknowledgements_watched_ = false;
+  drop_connection();
+  report_link({false, LinkProblem::lost,
+               "the broker has acknowledged nothing for " +
+                   std::to_string(std::chrono::duration_cast<std::chrono::seconds>(waited).count()) +
+                   " s, though it is connected: check its log, and whether its disk or its queues are full"});
+  reconnect_later(LinkProblem::lost);
 }
 
 void Session::subscribe() {

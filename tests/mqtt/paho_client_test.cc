@@ -175,6 +175,28 @@ TEST_F(PahoClientTest, ALostLinkFailsEveryOpenPublishExactlyOnce) {
   }
 }
 
+// It is stopped in its tracks, and its connection stays.
+TEST_F(PahoClientTest, ABrokerThatAcknowledgesNothingIsConnectedToAnew) {
+  BrokerOptions broker = options("publisher");
+  broker.acknowledgement_most = seconds(1);
+  ClientRecorder recorder;
+  const auto client = make_paho_client(broker, {}, recorder.handlers());
+  client->start();
+  ASSERT_TRUE(recorder.wait_until_up());
+  client->publish(1, "a", "x");
+  ASSERT_TRUE(recorder.wait_until_published(1));
+  ::kill(broker_.pid(), SIGSTOP);
+  client->publish(2, "a", "x");
+  EXPECT_TRUE(recorder.wait_until_down(LinkProblem::lost));
+  EXPECT_THAT(recorder.links().back().detail, HasSubstr("has acknowledged nothing for 1 s"));
+  ::kill(broker_.pid(), SIGCONT);
+  EXPECT_THAT(recorder.published(), Contains(Pair(2, false)));
+  ASSERT_TRUE(recorder.wait_until_up(2));
+  client->publish(3, "a", "x");
+  ASSERT_TRUE(recorder.wait_until_published(3));
+  EXPECT_THAT(recorder.published(), Contains(Pair(3, true)));
+}
+
 TEST_F(PahoClientTest, WhatWasGivenUpIsNotSentBehindTheOwnersBack) {
   ClientRecorder sent;
   ClientRecorder received;
