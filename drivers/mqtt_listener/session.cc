@@ -279,8 +279,10 @@ std::optional<ListenerSession::WillMessage> ListenerSession::take_will() { retur
 std::optional<BootTime> ListenerSession::deadline() const {
   if (over_) return std::nullopt;
   if (!connected_) return last_heard_ + limits_.connect_timeout;
-  if (keep_alive_ == Duration::zero() || !wants_input()) return std::nullopt;  // what it said may lie unread
-  return last_heard_ + keep_alive_ * 3 / 2;                                    // section 3.1.2.10
+  // Where it waits for acknowledgements, what it said may lie unread. One that reads nothing itself is no excuse.
+  const bool waits_for_us = !wants_input() && out_.size() < kUnsentMax;
+  if (keep_alive_ == Duration::zero() || waits_for_us) return std::nullopt;
+  return last_heard_ + keep_alive_ * 3 / 2;  // section 3.1.2.10
 }
 
 void ListenerSession::expire(BootTime now) {

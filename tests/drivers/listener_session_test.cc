@@ -399,6 +399,18 @@ TEST_P(ListenerSessionTest, EndsOneAndAHalfKeepAlivesAfterTheLastWord) {
   EXPECT_FALSE(session_->is_orderly());
 }
 
+TEST_P(ListenerSessionTest, AClientThatDoesNotReadIsHeldToItsKeepAlive) {
+  connect(true, 10);
+  for (int i = 0; i < 100'000 && session_->wants_input(); ++i) send(std::string("\xc0\x00", 2));
+  ASSERT_FALSE(session_->wants_input());
+  now_ += seconds(14);
+  session_->expire(now_);
+  EXPECT_FALSE(session_->is_over());
+  now_ += seconds(1);
+  session_->expire(now_);
+  EXPECT_TRUE(session_->is_over());
+}
+
 TEST_P(ListenerSessionTest, AKeepAliveOfZeroIsNone) {
   connect(true, 0);
   EXPECT_EQ(session_->deadline(), std::nullopt);
