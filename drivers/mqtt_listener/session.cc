@@ -231,6 +231,12 @@ void ListenerSession::release(Ticket ticket) {
 void ListenerSession::handle_pubrel(const mqtt::RawPacket& packet) {
   const auto pubrel = mqtt::decode_ack(packet, version_);
   if (!pubrel) return fail(pubrel.error());
+  const auto is_owed = [&](const Pending& owed) {
+    return owed.type == PacketType::pubrec && owed.packet_id == pubrel->packet_id;
+  };
+  if (state_->qos2_taken.contains(pubrel->packet_id) && std::any_of(pending_.begin(), pending_.end(), is_owed)) {
+    return fail({ReasonCode::protocol_error, "a PUBREL before its PUBREC"});
+  }
   const bool was_taken = state_->qos2_taken.erase(pubrel->packet_id) > 0;
   if (was_taken && awaiting_pubrel_ > 0) --awaiting_pubrel_;
   const ReasonCode reason = was_taken ? ReasonCode::success : ReasonCode::packet_identifier_not_found;

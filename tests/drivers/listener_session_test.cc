@@ -326,6 +326,14 @@ TEST_P(ListenerSessionTest, Qos2CountsUntilItsPubrel) {
   EXPECT_EQ(session_->is_over(), v5());  // the receive maximum is one of version 5
 }
 
+TEST_P(ListenerSessionTest, APubrelBeforeItsPubrecEndsTheConnection) {
+  connected();
+  send_publish(2, 1, "a");
+  send_pubrel(1);
+  EXPECT_TRUE(session_->is_over());
+  EXPECT_TRUE(host_.states["sensor"]->qos2_taken.contains(1));
+}
+
 TEST_P(ListenerSessionTest, WithoutPubrelsAClientIsNotKeptForEver) {
   limits_.inflight_max = 4;
   connected();
