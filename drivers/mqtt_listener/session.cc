@@ -127,7 +127,7 @@ void ListenerSession::answer_connect(const mqtt::ConnectPacket& connect, const S
   mqtt::ConnackPacket answer;
   answer.reason = admission.reason;
   if (admission.reason != ReasonCode::success) {
-    mqtt::encode(answer, version_, out_);
+    send_connack(connect, answer);
     over_ = true;
     end_reason_ = std::string("refused: ") + mqtt::to_string(admission.reason);
     return;
@@ -147,7 +147,18 @@ void ListenerSession::answer_connect(const mqtt::ConnectPacket& connect, const S
     answer.properties.set(PropertyId::session_expiry_interval, kSessionExpiryMost);
   }
   if (id_assigned) answer.properties.set(PropertyId::assigned_client_identifier, client_id_);
-  mqtt::encode(answer, version_, out_);
+  if (send_connack(connect, answer)) return;
+  over_ = true;
+  end_reason_ = "its maximum packet size is less than a CONNACK needs";
+}
+
+// False when it is larger than the client takes (section 3.1.2.11.4).
+bool ListenerSession::send_connack(const mqtt::ConnectPacket& connect, const mqtt::ConnackPacket& answer) {
+  std::string bytes;
+  mqtt::encode(answer, version_, bytes);
+  if (bytes.size() > connect.properties.number(PropertyId::maximum_packet_size, 0xffff'ffff)) return false;
+  out_ += bytes;
+  return true;
 }
 
 void ListenerSession::keep_will(const mqtt::ConnectPacket& connect) {

@@ -111,6 +111,7 @@ class ListenerSession {
   void handle_connect(const mqtt::RawPacket& packet);
   void keep_will(const mqtt::ConnectPacket& connect);
   void answer_connect(const mqtt::ConnectPacket& connect, const SessionHost::Admission& admission, bool id_assigned);
+  bool send_connack(const mqtt::ConnectPacket& connect, const mqtt::ConnackPacket& answer);
   void handle_publish(const mqtt::RawPacket& packet);
   void handle_pubrel(const mqtt::RawPacket& packet);
   void handle_subscribe(const mqtt::RawPacket& packet);

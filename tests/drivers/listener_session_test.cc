@@ -243,6 +243,17 @@ TEST_P(ListenerSessionTest, GivesAClientWithoutAnIdOne) {
   EXPECT_EQ(connack.properties.has(PropertyId::assigned_client_identifier), v5());
 }
 
+TEST_P(ListenerSessionTest, SendsNothingToAClientThatTakesNoConnack) {
+  if (!v5()) return;  // a property of version 5
+  mqtt::ConnectPacket packet;
+  packet.version = GetParam();
+  packet.client_id = "sensor";
+  packet.properties.set(PropertyId::maximum_packet_size, 1);
+  send_connect(packet);
+  EXPECT_TRUE(session_->is_over());
+  EXPECT_THAT(session_->out(), IsEmpty());
+}
+
 TEST_P(ListenerSessionTest, RefusesAnEmptyIdThatShallBeRemembered) {
   if (v5()) return;
   mqtt::ConnectPacket connect;
