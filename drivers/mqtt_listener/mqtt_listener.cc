@@ -213,8 +213,11 @@ void MqttListener::forget(Connection& connection) {
   ListenerSession& session = connection.session();
   core_.gone(session);
   if (session.is_connected() && !session.is_orderly()) {
-    log_info(options_.name, "client \"{}\" at {} is gone: {}", clip(session.client_id()), connection.peer(),
-             session.end_reason().empty() ? "the connection was lost" : session.end_reason());
+    const std::string reason = session.end_reason().empty() ? "the connection was lost" : session.end_reason();
+    if (const auto left_out = complaints_.admit("gone", context_.clock->boot_now())) {
+      log_info(options_.name, "client \"{}\" at {} is gone: {} ({} more of this kind since the last line)",
+               clip(session.client_id()), connection.peer(), reason, *left_out);
+    }
   } else if (!session.is_connected() && !session.end_reason().empty()) {
     complain("connect", connection.peer() + ": " + session.end_reason());
   }
