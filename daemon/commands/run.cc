@@ -116,7 +116,7 @@ int run_gateway(const std::string& config_file, const std::string& log_level) {
   bound_allocator();
   std::signal(SIGPIPE, SIG_IGN);
   std::signal(SIGXFSZ, SIG_IGN);  // a file that may not grow is an error like a full disk
-  std::signal(SIGHUP, SIG_IGN);  // until there is something to reload
+  std::signal(SIGHUP, SIG_IGN);   // until there is something to reload
   set_up_logging(*level);
   for (const auto& warning : config->warnings) log_warning("config", "{}", format_problem(warning));
   return run(*config, config_file);

@@ -130,6 +130,7 @@ Section buffer_keys() {
               "Readings that are older go, whole files of the log at a time, once the clock is synced. What an uplink "
               "had not sent of them is recorded as a gap. Alarms and events are kept by size alone."),
       boolean<BufferOptions>("compact", ring(&Ring::compact))
+          .by_default(true)
           .says(
               "Whether files of the log that are full are written anew in a dense form, where that saves more than it "
               "writes: the ring then holds several times as much."),

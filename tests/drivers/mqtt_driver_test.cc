@@ -271,7 +271,7 @@ TEST_F(MqttDriverTest, StoppingWithAFullQueueLosesNothing) {
     driver_->settled();
     driver_->stop();
   }
-  marks_ = {*intake_.mark};
+  if (intake_.mark) marks_ = {*intake_.mark};  // none where no callback was waiting just then
   driver_.reset();
   start_driver();
   // What was in flight when the connection ended comes again.
