@@ -10,8 +10,9 @@ using std::chrono::seconds;
 constexpr std::uint64_t kCount = 340'000;
 constexpr const char* kDropped = "tidegate_log_dropped_readings_total";
 
+// Full segments stay as they are: written anew, all of the readings would fit.
 std::string ring_of(const std::string& when_full) {
-  return "[buffer]\nsize = \"1MiB\"\nwhen_full = \"" + when_full + "\"\n";
+  return "[buffer]\nsize = \"1MiB\"\ncompact = false\nwhen_full = \"" + when_full + "\"\n";
 }
 
 // The target is away from the beginning, until all is published and the ring has long been full.
