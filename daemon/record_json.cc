@@ -13,7 +13,9 @@ void RecordJson::append(std::string& out, const RecordBatch& batch, std::size_t 
   } else {
     encoder_.append_document(entry_, sequence, batch.documents[index]);
   }
-  out += "{\"epoch\":";
+  // A gap tells of an epoch of its own.
+  const bool has_epoch = batch.stream == Stream::events && uplink::has_member(entry_, "epoch");
+  out += has_epoch ? "{\"log_epoch\":" : "{\"epoch\":";
   append_number(out, std::uint64_t{batch.epoch});
   out += ',';
   out += std::string_view(entry_).substr(entry_.find('{') + 1);

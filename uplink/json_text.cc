@@ -36,6 +36,14 @@ std::optional<std::string> find_text_member(std::string_view document, std::stri
   return std::string(text);
 }
 
+bool has_member(std::string_view document, std::string_view name) {
+  const simdjson::padded_string padded(document);
+  ondemand::parser parser;
+  ondemand::document parsed;
+  ondemand::value member;
+  return parser.iterate(padded).get(parsed) == simdjson::SUCCESS && parsed[name].get(member) == simdjson::SUCCESS;
+}
+
 Result<WallTime> for_each_entry(std::string_view payload, Stream stream,
                                 const std::function<void(std::string_view)>& visit) {
   const simdjson::padded_string padded(payload);

@@ -15,6 +15,9 @@ namespace tidegate::uplink {
 /// The text member `name` of a JSON object, unescaped; nothing when there is none or `document` is no JSON object.
 std::optional<std::string> find_text_member(std::string_view document, std::string_view name);
 
+/// Whether a JSON object has a member of that name, whatever it is.
+bool has_member(std::string_view document, std::string_view name);
+
 /// Calls `visit` with the text of each entry of a batch payload, as it stands there, byte by byte, and returns when the
 /// batch was sent. Error `give_up_item` when the payload is not a batch of this stream.
 Result<WallTime> for_each_entry(std::string_view payload, Stream stream,

@@ -254,7 +254,8 @@ def records(path, stream):
         else:
             found = [json.loads(body.text()) for _ in range(count)]
         for i, record in enumerate(found):
-            yield {"epoch": epoch, "seq": first + i} | record
+            own = "log_epoch" if "epoch" in record else "epoch"  # a gap tells of another one
+            yield {own: epoch, "seq": first + i} | record
         assert body.at == len(body.data), "something follows the last value"
 
 

@@ -100,6 +100,24 @@ TEST_F(NdjsonWriterTest, WritesALineARecordWithTheEntryAsItStands) {
   EXPECT_EQ(text(), lines(0, 4));
 }
 
+TEST_F(NdjsonWriterTest, GivesNoMemberOfALineTwice) {
+  const auto event = [](const std::string& document) {
+    OutgoingBatch batch;
+    batch.stream = Stream::events;
+    batch.epoch = 3;
+    batch.payload = std::make_shared<const std::string>(R"({"v":1,"sent":1760000000000,"events":[)" + document + "]}");
+    return batch;
+  };
+  write({event(R"({"seq":7,"event":"gap","stream":"readings","epoch":1,"first":5})")});
+  write({event(R"({"seq":8,"event":"start","time":1,"gateway":"plant-7","version":"1"})")});
+  EXPECT_EQ(text(),
+            R"({"gateway":"plant-7","log_stream":"events","log_epoch":3,"seq":7,"event":"gap","stream":"readings",)"
+            R"("epoch":1,"first":5})"
+            "\n"
+            R"({"gateway":"plant-7","stream":"events","epoch":3,"seq":8,"event":"start","time":1,"version":"1"})"
+            "\n");
+}
+
 TEST_F(NdjsonWriterTest, GoesOnInTheFileThatIsThere) {
   write({batch(0, 1)});
   restart();
