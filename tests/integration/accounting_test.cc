@@ -77,10 +77,18 @@ class AccountingShort : public ::testing::Test {
     for (const auto& [where, value] : left) EXPECT_EQ(value, 0) << when << ": " << where;
   }
 
+  /// Asks again, as the answer says, while a slow disk has the log take no records.
   FinishedProcess replay(const std::string& from, const std::string& uplink = "export",
                          const std::string& stream = "readings") const {
-    return gateway.command(
-        {"replay", "--uplink", uplink, "--from", from, "--stream", stream, "--config", gateway.config_file()});
+    FinishedProcess done;
+    (void)wait_until(
+        [&] {
+          done = gateway.command(
+              {"replay", "--uplink", uplink, "--from", from, "--stream", stream, "--config", gateway.config_file()});
+          return done.errors.find("answered 503") == std::string::npos;
+        },
+        seconds(60));
+    return done;
   }
   bool wait_for_delivered(const std::string& uplink, double least) const {
     return wait_until([&] { return delivered(uplink) >= least; }, seconds(60));
