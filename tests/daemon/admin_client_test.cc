@@ -35,6 +35,7 @@ class AdminClientTest : public ::testing::TestWithParam<std::string> {
   testing::TemporaryDirectory directory_;
   EventLoop loop_;
   std::unique_ptr<AdminServer> server_;
+  std::vector<AdminRespond> unanswered_;  // the server's thread fills it, and has ended before it goes
   AdminAddress address_;
   std::thread thread_;
 };
@@ -49,8 +50,7 @@ TEST_P(AdminClientTest, ReturnsWhatIsAnswered) {
 }
 
 TEST_P(AdminClientTest, GivesUpOnADaemonThatDoesNotAnswer) {
-  std::vector<AdminRespond> unanswered;
-  serve([&](const AdminRequest&, AdminRespond respond) { unanswered.push_back(std::move(respond)); });
+  serve([this](const AdminRequest&, AdminRespond respond) { unanswered_.push_back(std::move(respond)); });
   const auto answer = admin_get(address_, "/api/v1/status", 200ms);
   ASSERT_FALSE(answer.has_value());
   EXPECT_THAT(answer.error().message, HasSubstr("does not answer within 200ms"));
