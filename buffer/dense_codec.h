@@ -38,8 +38,8 @@ struct DenseRecords {
 
   void clear();
   std::size_t size() const { return payloads.size(); }
-  /// The value of a record of readings, bit for bit, whatever short form it is stored in.
-  Value value(std::size_t index) const;
+  /// The value of a record of readings, bit for bit, whatever short form it is stored in. Replaces what `value` was.
+  void take_value(std::size_t index, Value& value) const;
   ByteSpan text_of(std::size_t index) const;
 };
 
@@ -102,7 +102,7 @@ class DenseDecoder {
   DecodeStatus open(const FrameHeader& header, ByteSpan body, TagRegistry& registry);
   /// The records of one moment from `sequence` on, which is in the frame. Moments next to each other of which the first
   /// frames would be read as one batch are.
-  void read(std::uint64_t sequence, RecordBatch& batch) const;
+  void read(std::uint64_t sequence, RecordBatch& batch);
   const DenseRecords& records() const { return records_; }
   std::span<const TagId> tags() const { return tags_; }
 
@@ -122,11 +122,14 @@ class DenseDecoder {
   bool read_integers(ByteReader& reader);
   bool read_planes(ByteReader& reader, std::uint8_t kind, std::size_t width);
   bool read_texts(ByteReader& reader);
-  void append(std::size_t from, std::size_t count, RecordBatch& batch) const;
+  void take_readings(std::size_t from, std::span<Reading> readings) const;
+  void append_documents(std::size_t from, std::size_t count, RecordBatch& batch) const;
+  std::size_t moment_of(std::size_t index);
 
   FrameHeader header_;
   DenseRecords records_;
   std::vector<std::uint32_t> ends_;  // by moment: index of the record behind its last
+  std::size_t moment_ = 0;           // the one that was read last
   std::vector<TagId> tags_;
   std::vector<std::uint32_t> order_;
   std::vector<std::uint32_t> starts_;

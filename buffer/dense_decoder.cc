@@ -2,6 +2,7 @@
 // is allocated.
 #include <algorithm>
 #include <bit>
+#include <functional>
 
 #include "buffer/batch_decoder.h"
 #include "buffer/dense_codec.h"
@@ -56,6 +57,10 @@ bool read_moments_of(const FrameHeader& header, ByteReader& reader, Unpacker& un
          });
 }
 
+bool is_constant(std::span<const std::uint64_t> symbols) {
+  return std::adjacent_find(symbols.begin(), symbols.end(), std::not_equal_to<>()) == symbols.end();
+}
+
 }  // namespace
 
 void DenseRecords::clear() {
@@ -73,30 +78,37 @@ ByteSpan DenseRecords::text_of(std::size_t index) const {
   return ByteSpan(text).subspan(static_cast<std::size_t>(payload >> 32), static_cast<std::uint32_t>(payload));
 }
 
-Value DenseRecords::value(std::size_t index) const {
+void DenseRecords::take_value(std::size_t index, Value& value) const {
   const std::uint64_t payload = payloads[index];
   const std::uint8_t kind = kinds[index];
   switch (kind) {
     case kNull:
-      return std::monostate();
+      value = std::monostate();
+      break;
     case kFalse:
     case kTrue:
-      return kind == kTrue;
+      value = kind == kTrue;
+      break;
     case kInt64:
-      return static_cast<std::int64_t>(payload);
+      value = static_cast<std::int64_t>(payload);
+      break;
     case kUint64:
-      return payload;
+      value = payload;
+      break;
     case kDoubleRaw:
-      return std::bit_cast<double>(payload);
+      value = std::bit_cast<double>(payload);
+      break;
     case kDoubleFloat:
-      return static_cast<double>(std::bit_cast<float>(static_cast<std::uint32_t>(payload)));
+      value = static_cast<double>(std::bit_cast<float>(static_cast<std::uint32_t>(payload)));
+      break;
     case kText: {
       const ByteSpan bytes = text_of(index);
-      return std::string(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+      value = std::string(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+      break;
     }
     default:
-      return kind >= kFloatScaled ? unscale_float(payload, kind - kFloatScaled)
-                                  : unscale(payload, kind - kDoubleScaled);
+      value =
+          kind >= kFloatScaled ? unscale_float(payload, kind - kFloatScaled) : unscale(payload, kind - kDoubleScaled);
   }
 }
 
@@ -104,6 +116,7 @@ void DenseDecoder::clear() {
   records_.clear();
   ends_.clear();
   tags_.clear();
+  moment_ = 0;
 }
 
 DecodeStatus DenseDecoder::open(const FrameHeader& header, ByteSpan body, TagRegistry& registry) {
@@ -176,13 +189,16 @@ bool DenseDecoder::read_order(ByteReader& reader) {
 bool DenseDecoder::read_states(ByteReader& reader) {
   unpacker_->read_numbers(reader, symbols_);
   if (!reader.ok()) return false;
-  records_.states.resize(header_.count);
   Reading any;
-  for (std::size_t i = 0; i < symbols_.size(); ++i) {
-    if (!take_state(symbols_[i], any)) return false;
-    records_.states[order_[i]] = static_cast<std::uint16_t>(symbols_[i]);
+  const auto is_state = [&](std::uint64_t symbol) { return take_state(symbol, any); };
+  if (is_constant(symbols_)) {
+    records_.states.assign(header_.count, static_cast<std::uint16_t>(symbols_.front()));
+    return is_state(symbols_.front());
   }
-  return true;
+  records_.states.resize(header_.count);
+  for (std::size_t i = 0; i < symbols_.size(); ++i)
+    records_.states[order_[i]] = static_cast<std::uint16_t>(symbols_[i]);
+  return std::all_of(symbols_.begin(), symbols_.end(), is_state);
 }
 
 bool DenseDecoder::read_times(ByteReader& reader) {
@@ -209,12 +225,13 @@ bool DenseDecoder::read_times(ByteReader& reader) {
 bool DenseDecoder::read_kinds(ByteReader& reader) {
   unpacker_->read_numbers(reader, symbols_);
   if (!reader.ok()) return false;
-  records_.kinds.resize(header_.count);
-  for (std::size_t i = 0; i < symbols_.size(); ++i) {
-    if (!is_kind(symbols_[i])) return false;
-    records_.kinds[order_[i]] = static_cast<std::uint8_t>(symbols_[i]);
+  if (is_constant(symbols_)) {
+    records_.kinds.assign(header_.count, static_cast<std::uint8_t>(symbols_.front()));
+    return is_kind(symbols_.front());
   }
-  return true;
+  records_.kinds.resize(header_.count);
+  for (std::size_t i = 0; i < symbols_.size(); ++i) records_.kinds[order_[i]] = static_cast<std::uint8_t>(symbols_[i]);
+  return std::all_of(symbols_.begin(), symbols_.end(), is_kind);
 }
 
 bool DenseDecoder::read_values(ByteReader& reader) {
@@ -241,6 +258,7 @@ bool DenseDecoder::read_planes(ByteReader& reader, std::uint8_t kind, std::size_
   symbols_.resize(static_cast<std::size_t>(std::count(records_.kinds.begin(), records_.kinds.end(), kind)));
   unpacker_->read_planes(reader, symbols_, width);
   if (!reader.ok()) return false;
+  if (symbols_.empty()) return true;
   const std::uint64_t* symbol = symbols_.data();
   for (const std::uint32_t index : order_) {
     if (records_.kinds[index] == kind) records_.payloads[index] = *symbol++;
@@ -254,6 +272,7 @@ bool DenseDecoder::read_texts(ByteReader& reader) {
   unpacker_->read_numbers(reader, symbols_);
   unpacker_->read_bytes(reader, kFrameBodyMax, records_.text);
   if (!reader.ok()) return false;
+  if (symbols_.empty()) return records_.text.empty();
   const std::uint64_t* symbol = symbols_.data();
   std::uint64_t at = 0;
   for (const std::uint32_t index : order_) {
@@ -265,38 +284,56 @@ bool DenseDecoder::read_texts(ByteReader& reader) {
   return at == records_.text.size();
 }
 
-void DenseDecoder::append(std::size_t from, std::size_t count, RecordBatch& batch) const {
-  for (std::size_t i = from; i < from + count; ++i) {
-    if (header_.codec == Codec::dense_documents) {
-      const ByteSpan text = records_.text_of(i);
-      batch.documents.emplace_back(reinterpret_cast<const char*>(text.data()), text.size());
-      continue;
-    }
-    Reading& reading = batch.readings.emplace_back();
-    reading.tag = tags_[records_.tags[i]];
-    (void)take_state(records_.states[i], reading);
-    reading.time = WallTime(Duration(static_cast<std::int64_t>(records_.times[i])));
-    reading.value = records_.value(i);
+void DenseDecoder::take_readings(std::size_t from, std::span<Reading> readings) const {
+  for (Reading& reading : readings) {
+    reading.tag = tags_[records_.tags[from]];
+    (void)take_state(records_.states[from], reading);
+    reading.time = WallTime(Duration(static_cast<std::int64_t>(records_.times[from])));
+    records_.take_value(from++, reading.value);
   }
 }
 
-void DenseDecoder::read(std::uint64_t sequence, RecordBatch& batch) const {
-  auto index = static_cast<std::size_t>(sequence - header_.first);
-  auto moment = static_cast<std::size_t>(std::upper_bound(ends_.begin(), ends_.end(), index) - ends_.begin());
+void DenseDecoder::append_documents(std::size_t from, std::size_t count, RecordBatch& batch) const {
+  for (std::size_t i = from; i < from + count; ++i) {
+    const ByteSpan text = records_.text_of(i);
+    batch.documents.emplace_back(reinterpret_cast<const char*>(text.data()), text.size());
+  }
+}
+
+// A frame is read from front to back, and may have as many moments as records.
+std::size_t DenseDecoder::moment_of(std::size_t index) {
+  const auto holds = [&](std::size_t moment) {
+    return moment < ends_.size() && index < ends_[moment] && (moment == 0 || index >= ends_[moment - 1]);
+  };
+  if (holds(moment_)) return moment_;
+  if (holds(moment_ + 1)) return ++moment_;
+  moment_ = static_cast<std::size_t>(std::upper_bound(ends_.begin(), ends_.end(), index) - ends_.begin());
+  return moment_;
+}
+
+void DenseDecoder::read(std::uint64_t sequence, RecordBatch& batch) {
+  const auto index = static_cast<std::size_t>(sequence - header_.first);
+  std::size_t moment = moment_of(index);
   batch.stream = header_.codec == Codec::dense_readings ? Stream::readings : batch.stream;
   batch.epoch = header_.epoch;
   batch.first = sequence;
   batch.times = records_.moments[moment].times;
-  batch.readings.clear();
   batch.documents.clear();
   std::size_t end = ends_[moment];
   for (++moment; moment < ends_.size(); ++moment) {
     const bool joins = same_moment(records_.moments[moment - 1].times, records_.moments[moment].times);
     if (!joins || ends_[moment] - index > kBatchRecordsMax) break;
     end = ends_[moment];
+    moment_ = moment;
   }
-  if (batch.stream == Stream::readings) batch.readings.reserve(end - index);
-  append(index, end - index, batch);
+  const bool readings = header_.codec == Codec::dense_readings;
+  // Those of the batch before are written over: their memory is there already.
+  batch.readings.resize(readings ? end - index : 0);
+  if (readings) {
+    take_readings(index, batch.readings);
+  } else {
+    append_documents(index, end - index, batch);
+  }
 }
 
 std::optional<std::uint64_t> DenseDecoder::first_taken_in_at(WallTime time, const FrameHeader& header, ByteSpan body) {

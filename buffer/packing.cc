@@ -3,6 +3,7 @@
 #include <zstd.h>
 
 #include <algorithm>
+#include <bit>
 
 namespace tidegate::buffer {
 namespace {
@@ -12,6 +13,7 @@ constexpr int kWindowLog = 17;
 // Less than this is not worth a try.
 constexpr std::size_t kPackedFrom = 24;
 constexpr std::size_t kThirdByteShift = 14;
+constexpr std::uint64_t kHighBits = 0x8080808080808080;
 
 }  // namespace
 
@@ -108,20 +110,31 @@ void Unpacker::read_numbers(ByteReader& reader, std::span<std::uint64_t> numbers
   read_bytes(reader, count, seconds_);
   read_bytes(reader, count * (kVarintBytesMax - 2), others_);
   if (!reader.ok() || firsts_.size() != count) return reader.fail();
+  for (std::size_t i = 0; i < count; ++i) numbers[i] = static_cast<std::uint64_t>(firsts_[i]) & 0x7f;
+  if (!read_further_bytes(numbers)) reader.fail();
+}
+
+// Most numbers are of one byte: the others are found eight at a time.
+bool Unpacker::read_further_bytes(std::span<std::uint64_t> numbers) {
   ByteReader seconds(seconds_);
   ByteReader others(others_);
-  for (std::size_t i = 0; i < count; ++i) {
-    const auto first = static_cast<std::uint64_t>(firsts_[i]);
-    numbers[i] = first & 0x7f;
-    if (first < 0x80) continue;
+  const auto go_on = [&](std::uint64_t& number) {
     const std::uint64_t second = seconds.byte();
-    numbers[i] |= (second & 0x7f) << 7;
-    if (second < 0x80) continue;
+    number |= (second & 0x7f) << 7;
+    if (second < 0x80) return;
     const std::uint64_t rest = others.varint();
     if (rest >> (64 - kThirdByteShift) != 0) others.fail();
-    numbers[i] |= rest << kThirdByteShift;
+    number |= rest << kThirdByteShift;
+  };
+  std::size_t i = 0;
+  for (; i + 8 <= numbers.size(); i += 8) {
+    std::uint64_t more = load_le<std::uint64_t>(&firsts_[i]) & kHighBits;
+    for (; more != 0; more &= more - 1) go_on(numbers[i + static_cast<std::size_t>(std::countr_zero(more)) / 8]);
   }
-  if (!seconds.ok() || !others.ok() || seconds.left() != 0 || others.left() != 0) reader.fail();
+  for (; i < numbers.size(); ++i) {
+    if (static_cast<std::uint8_t>(firsts_[i]) >= 0x80) go_on(numbers[i]);
+  }
+  return seconds.ok() && others.ok() && seconds.left() == 0 && others.left() == 0;
 }
 
 void Unpacker::read_planes(ByteReader& reader, std::span<std::uint64_t> numbers, std::size_t width) {

@@ -51,6 +51,8 @@ class Unpacker {
   void read_planes(ByteReader& reader, std::span<std::uint64_t> numbers, std::size_t width);
 
  private:
+  bool read_further_bytes(std::span<std::uint64_t> numbers);
+
   struct Context;
   std::unique_ptr<Context> context_;
   std::vector<std::byte> firsts_;
