@@ -33,6 +33,17 @@ constexpr std::int64_t days_from_civil(int year, unsigned month, unsigned day) {
       .count();
 }
 
+constexpr Duration kQualityKept = std::chrono::milliseconds(100);
+// More than a time source that slews the clock moves it in that time (500 ppm), or a reader that is interrupted sees.
+constexpr Duration kClockSet = std::chrono::milliseconds(1);
+
+ClockQuality ask_quality() {
+  timex state{};
+  const int result = adjtimex(&state);
+  const bool is_kept = result >= 0 && result != TIME_ERROR && (state.status & STA_UNSYNC) == 0;
+  return is_kept ? ClockQuality::synced : ClockQuality::estimated;
+}
+
 // A cursor over the text of a time; every take_* says whether it fitted.
 class TimeText {
  public:
@@ -116,11 +127,14 @@ WallTime SystemClock::wall_now() const { return WallTime(read_clock(CLOCK_REALTI
 BootTime SystemClock::boot_now() const { return BootTime(read_clock(CLOCK_BOOTTIME)); }
 
 ClockQuality SystemClock::quality() const {
-  if (wall_now() < kBuilt) return ClockQuality::unsynced;
-  timex state{};
-  const int result = adjtimex(&state);
-  const bool is_kept = result >= 0 && result != TIME_ERROR && (state.status & STA_UNSYNC) == 0;
-  return is_kept ? ClockQuality::synced : ClockQuality::estimated;
+  const Duration offset = wall_less_boot(*this);
+  const BootTime now = boot_now();
+  if (WallTime(now.time_since_epoch() + offset) < kBuilt) return ClockQuality::unsynced;
+  const std::lock_guard lock(mutex_);
+  const bool is_known =
+      last_ && now - last_->asked < kQualityKept && std::chrono::abs(offset - last_->wall_less_boot) < kClockSet;
+  if (!is_known) last_ = {ask_quality(), now, offset};
+  return last_->quality;
 }
 
 Duration wall_less_boot(const Clock& clock) {

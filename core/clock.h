@@ -2,6 +2,7 @@
 
 #include <array>
 #include <cstdint>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -26,11 +27,22 @@ class Clock {
   virtual ClockQuality quality() const = 0;
 };
 
+/// Of the kernel. The quality is asked of it ten times a second at most, and at once when the wall clock was set:
+/// adjtimex costs more than all else that is done for a reading.
 class SystemClock final : public Clock {
  public:
   WallTime wall_now() const override;
   BootTime boot_now() const override;
   ClockQuality quality() const override;
+
+ private:
+  struct Answer {
+    ClockQuality quality = ClockQuality::unsynced;
+    BootTime asked{};
+    Duration wall_less_boot{};
+  };
+  mutable std::mutex mutex_;
+  mutable std::optional<Answer> last_;
 };
 
 /// Wall time less boot time. Changes only when the clock is set, but for what passes between the two readings.
