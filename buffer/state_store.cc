@@ -45,8 +45,11 @@ constexpr const char* kSchema =
     "CREATE TABLE IF NOT EXISTS dropped (stream INTEGER, first INTEGER, epoch INTEGER, last INTEGER,"
     " time_from INTEGER, time_to INTEGER, PRIMARY KEY (stream, first)) WITHOUT ROWID;";
 
-bool same(const EpochRange& a, const EpochRange& b) {
-  return a.stream == b.stream && a.epoch == b.epoch && a.first == b.first && a.last == b.last;
+// The end of the newest epoch moves all the time, and stands in the segments: it is written when the next one begins.
+bool is_newest(const EpochRange& range, const std::vector<EpochRange>& all) {
+  return std::none_of(all.begin(), all.end(), [&](const EpochRange& other) {
+    return other.stream == range.stream && other.epoch > range.epoch;
+  });
 }
 
 bool same(const StoredCursor& a, const StoredCursor& b) {
@@ -260,7 +263,12 @@ Result<void> SqliteStateStore::put_epochs(const std::vector<EpochRange>& epochs)
     if (auto put = statements_.drop_epoch.bind(number_of(range.stream)).bind(range.epoch).run(); !put) return put;
   }
   for (const EpochRange& range : epochs) {
-    if (std::any_of(before.begin(), before.end(), [&](const EpochRange& one) { return same(one, range); })) continue;
+    const bool open = is_newest(range, epochs);
+    const bool known = std::any_of(before.begin(), before.end(), [&](const EpochRange& one) {
+      return one.stream == range.stream && one.epoch == range.epoch && one.first == range.first &&
+             (open || (one.last == range.last && !is_newest(one, before)));
+    });
+    if (known) continue;
     auto put =
         statements_.put_epoch.bind(number_of(range.stream)).bind(range.epoch).bind(range.first).bind(range.last).run();
     if (!put) return put;

@@ -28,6 +28,7 @@ RATE = 1000
 SECTOR = 512
 TAGS = 100
 WARM_UP = 70
+RING_MIB = 64
 
 
 class LoopDisk:
@@ -68,13 +69,24 @@ def metric(daemon, name):
     return sum(float(line.rsplit(" ", 1)[1]) for line in text.splitlines() if line.startswith((name + " ", name + "{")))
 
 
+def evicted(daemon):
+    return metric(daemon, "tidegate_readings_accepted_total") - metric(daemon, 'tidegate_log_stored_readings{stream="readings"}')
+
+
+def simulator(devices, interval):
+    return f'[buffer]\nsize = "{RING_MIB}MiB"\nsync_interval = "250ms"\n[[driver.simulator]]\nname = "sim"\n' \
+           f'devices = {devices}\ntags = {TAGS}\ninterval = "{interval}ms"\n'
+
+
 def device_tidegate(build, seconds):
     with Rig(build) as rig:
         disk = LoopDisk(rig.folder)
         try:
-            daemon = rig.daemon(f'[buffer]\nsync_interval = "250ms"\n[[driver.simulator]]\nname = "sim"\ndevices = 1\ntags = {TAGS}\n'
-                                f'interval = "{1000 * TAGS // RATE}ms"\n', data=disk.path / "data")
-            # The files of SQLite and the log grow in the first minute; what counts is how it goes on for years.
+            # What counts is how it goes on for years: with a ring that is full, whose files are written again and again.
+            filler = rig.daemon(simulator(200, 20), data=disk.path / "data")
+            wait_until(lambda: evicted(filler) > 0, "the ring is full", 300)
+            filler.end()
+            daemon = rig.daemon(simulator(1, 1000 * TAGS // RATE), data=disk.path / "data")
             wait_until(lambda: metric(daemon, "tidegate_readings_accepted_total") > RATE * WARM_UP, "readings come", 2 * WARM_UP)
             before, first, of_log = disk.written(), metric(daemon, "tidegate_readings_accepted_total"), metric(daemon, "tidegate_log_written_bytes_total")
             threading.Event().wait(seconds)
