@@ -11,9 +11,10 @@ constexpr const char* kReason = "drop-newest";
 
 }  // namespace
 
-void DropLedger::take_over(std::vector<Loss> dropped) {
-  for (Loss& loss : dropped) loss.reason = kReason;
-  unrecorded_ = std::move(dropped);
+void DropLedger::take_over(std::vector<Loss> unrecorded, std::vector<Loss> recorded, std::uint64_t events_end) {
+  for (Loss& loss : unrecorded) loss.reason = kReason;
+  unrecorded_ = std::move(unrecorded);
+  for (const Loss& loss : recorded) recorded_.push_back({loss, events_end});
 }
 
 void DropLedger::add(SequenceRange range, WallTime wall, BootTime now) {

@@ -13,8 +13,9 @@ namespace tidegate::buffer {
 /// of events. Passive: the log writes the records. Core thread.
 class DropLedger {
  public:
-  /// What an earlier process left without a durable record.
-  void take_over(std::vector<Loss> dropped);
+  /// What an earlier process left: without a record, and with one in `events` before `events_end` that a power cut may
+  /// still take.
+  void take_over(std::vector<Loss> unrecorded, std::vector<Loss> recorded, std::uint64_t events_end);
   /// The next readings that are dropped.
   void add(SequenceRange range, WallTime wall, BootTime now);
   /// Dropping goes on.

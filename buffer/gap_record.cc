@@ -25,6 +25,13 @@ std::uint64_t number(std::string_view digits) {
   return value;
 }
 
+WallTime time(std::string_view digits) {
+  std::int64_t milliseconds = 0;
+  std::from_chars(digits.data(), digits.data() + digits.size(), milliseconds);
+  constexpr std::int64_t kMost = INT64_MAX / 1'000'000;
+  return WallTime(std::chrono::milliseconds(std::clamp(milliseconds, -kMost, kMost)));
+}
+
 std::int64_t milliseconds(WallTime time) {
   return std::chrono::duration_cast<std::chrono::milliseconds>(time.time_since_epoch()).count();
 }
@@ -69,8 +76,12 @@ std::optional<RecordedGap> parse_gap(std::string_view document) {
   std::string_view reason = field(document, "reason");
   if (reason.size() >= 2) reason = reason.substr(1, reason.size() - 2);
   if (reason == "skipped") return std::nullopt;
-  return RecordedGap{
-      *stream, static_cast<std::uint32_t>(number(field(document, "epoch"))), {first, last + 1}, std::string(reason)};
+  return RecordedGap{*stream,
+                     static_cast<std::uint32_t>(number(field(document, "epoch"))),
+                     {first, last + 1},
+                     std::string(reason),
+                     time(field(document, "time_from")),
+                     time(field(document, "time_to"))};
 }
 
 }  // namespace tidegate::buffer

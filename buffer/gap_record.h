@@ -23,6 +23,8 @@ struct RecordedGap {
   std::uint32_t epoch = 0;
   SequenceRange range;
   std::string reason;
+  WallTime from{};  // milliseconds
+  WallTime to{};
 
   /// Dropped on purpose as the newest: no damage.
   bool is_drop() const { return reason == "drop-newest"; }

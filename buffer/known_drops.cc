@@ -34,15 +34,44 @@ std::vector<SequenceRange> KnownDrops::joined(Stream stream, const std::vector<R
   return ranges;
 }
 
+std::vector<RecordedGap> KnownDrops::recorded(Stream stream) {
+  if (stream == Stream::events) return {};
+  std::vector<RecordedGap> gaps = recorded();
+  std::erase_if(gaps, [&](const RecordedGap& gap) { return gap.stream != stream; });
+  return gaps;
+}
+
 std::vector<SequenceRange> KnownDrops::all(Stream stream) {
   if (stream == Stream::events) return {};
   return joined(stream, recorded());
 }
 
+std::vector<SequenceRange> KnownDrops::told(Stream stream) {
+  std::vector<SequenceRange> ranges = all(stream);
+  for (const RecordedGap& gap : recorded(stream)) ranges.push_back(gap.range);
+  sort_ranges(ranges);
+  return ranges;
+}
+
 std::vector<SequenceRange> KnownDrops::newest(Stream stream) {
   if (recorded_ || stream == Stream::events) return all(stream);
-  const auto gaps = read_recorded_gaps(files_, events_, newest_);
-  return joined(stream, gaps.value_or(std::vector<RecordedGap>{}));
+  return joined(stream, newest_recorded());
+}
+
+const std::vector<RecordedGap>& KnownDrops::newest_recorded() {
+  if (!newest_recorded_) {
+    newest_recorded_ = read_recorded_gaps(files_, events_, newest_).value_or(std::vector<RecordedGap>{});
+  }
+  return *newest_recorded_;
+}
+
+std::vector<Loss> KnownDrops::newly_recorded(Stream stream) {
+  std::vector<Loss> found;
+  if (stream == Stream::events) return found;
+  for (const RecordedGap& gap : newest_recorded()) {
+    if (gap.is_drop() && gap.stream == stream) found.push_back({gap.range, "drop-newest", gap.from, gap.to});
+  }
+  return found;
 }
 
 std::vector<Loss> KnownDrops::unrecorded(Stream stream) {

@@ -21,11 +21,19 @@ class KnownDrops {
   std::vector<SequenceRange> all(Stream stream);
   /// The same without the gap records that the state database had heard of when it was last saved.
   std::vector<SequenceRange> newest(Stream stream);
+  /// All gap records of a stream, those of other reasons too.
+  std::vector<RecordedGap> recorded(Stream stream);
+  /// Whatever is missing and no news: dropped on purpose, or found gone by an earlier start. Rising.
+  std::vector<SequenceRange> told(Stream stream);
   /// Those that only the state database knows of.
   std::vector<Loss> unrecorded(Stream stream);
+  /// Those of which the record in `events` may not be durable: it stands before the sequence events_end().
+  std::vector<Loss> newly_recorded(Stream stream);
+  std::uint64_t events_end() const { return events_.end; }
 
  private:
   const std::vector<RecordedGap>& recorded();
+  const std::vector<RecordedGap>& newest_recorded();
   std::vector<SequenceRange> joined(Stream stream, const std::vector<RecordedGap>& gaps) const;
 
   FileSystem& files_;
@@ -33,6 +41,7 @@ class KnownDrops {
   LogSnapshot events_;
   Position newest_;
   std::optional<std::vector<RecordedGap>> recorded_;
+  std::optional<std::vector<RecordedGap>> newest_recorded_;
 };
 
 }  // namespace tidegate::buffer

@@ -70,6 +70,8 @@ class StreamRecovery {
     result_.rewritten = found_.rewritten;
     drop_superseded();
     result_.dropped = drops_.unrecorded(found_.stream);
+    result_.dropped_recorded = drops_.newly_recorded(found_.stream);
+    result_.events_end = drops_.events_end();
     join();
     take_epochs(known);
     take_tail(known);
@@ -117,7 +119,7 @@ class StreamRecovery {
     std::vector<Hole> holes = segment.holes;
     if (segment.front) holes.push_back(*segment.front);
     for (const Hole& hole : holes) {
-      if (without(hole.lost, drops_.all(found_.stream)).empty()) continue;
+      if (without(hole.lost, drops_.told(found_.stream)).empty()) continue;
       const Copied copied = quarantine_.copy(identity, content, hole.offset, hole.end_offset);
       if (copied == Copied::before) continue;
       finding(fmt::format("{}: {}, sequences {} to {} lost{}", file.path, hole.text, hole.lost.first, hole.lost.end - 1,
@@ -217,6 +219,9 @@ class StreamRecovery {
       for (const EpochRange& range : known.epochs) {
         if (range.stream == found_.stream) result_.epochs.add(range.epoch, range.first);
       }
+    } else {
+      // An epoch of which nothing is left, or in which everything was dropped, stands in no segment.
+      for (const RecordedGap& gap : drops_.recorded(found_.stream)) result_.epochs.add(gap.epoch, gap.range.first);
     }
     for (const LoadedSegment& segment : result_.segments) {
       for (const SectionEntry& section : segment.content.sections) result_.epochs.add(section.epoch, section.first);
@@ -240,7 +245,7 @@ class StreamRecovery {
     const SequenceRange tail{std::max(result_.next_sequence, std::min(result_.epochs.first(), end)), end};
     const WallTime when = result_.segments.empty() ? WallTime{} : result_.segments.back().content.wall_to;
     lose(tail, when, when);
-    for (const SequenceRange& gone : without(tail, dropped)) report_gone(gone, durable);
+    for (const SequenceRange& gone : without(tail, drops_.told(found_.stream))) report_gone(gone, durable);
     result_.next_sequence = end;
   }
 

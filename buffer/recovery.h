@@ -31,7 +31,9 @@ struct RecoveredStream {
   bool damaged = false;  // its end is not where it was
   EpochTable epochs;     // without the one that begins now
   std::vector<Loss> losses;
-  std::vector<Loss> dropped;  // on purpose, and not yet recorded as a gap
+  std::vector<Loss> dropped;           // on purpose, and not yet recorded as a gap
+  std::vector<Loss> dropped_recorded;  // the same, recorded in `events` before `events_end`, perhaps not durably
+  std::uint64_t events_end = 0;
   std::vector<QueueMark> marks;
 };
 

@@ -44,7 +44,7 @@ StreamLog::StreamLog(Shared& shared, RecoveredStream recovered, Position known_d
   const std::uint64_t oldest = recovered.segments.empty() ? next_ : recovered.segments.front().content.first;
   durable_ = std::max(epochs_.sequence_of(known_durable, next_), oldest);
   for (const Loss& loss : recovered.dropped) add_missing(loss.range);
-  drops_.take_over(std::move(recovered.dropped));
+  drops_.take_over(std::move(recovered.dropped), std::move(recovered.dropped_recorded), recovered.events_end);
   take_segments(recovered);
   take_spares(recovered);
   for (const Loss& loss : losses_) add_missing(loss.range);

@@ -174,6 +174,42 @@ TEST_F(DropNewestTest, BelievesAGapRecordThatIsNewerThanTheDatabase) {
   expect_gaps_cover(kept, behind);
 }
 
+TEST_F(DropNewestTest, RemembersTheDroppedUntilTheirRecordIsDurable) {
+  open();
+  overfill(1);
+  const std::uint64_t kept = end() - log_->dropped();
+  overfill(100);
+  save();
+  const std::uint64_t behind = end();
+  kill_and_reopen();  // the gap records are written
+  EXPECT_FALSE(known_.dropped.empty());
+  disk_.lose_unsynced();  // and gone
+  kill_and_reopen();
+  EXPECT_EQ(end(), behind);
+  EXPECT_THAT(log_->recovery().findings, IsEmpty());
+  sync();
+  expect_gaps_cover(kept, behind);
+}
+
+TEST_F(DropNewestTest, SaysOnceWhatAPowerCutTookBeforeTheDropped) {
+  open();
+  overfill(1);
+  sync();
+  log_->set_passed(Stream::readings, {1, 500});
+  const std::uint64_t first = end();
+  while (end() == first) ASSERT_TRUE(offer());
+  log_->set_passed(Stream::readings, {1, 1});
+  overfill(3);
+  save();
+  disk_.lose_unsynced();
+  kill_and_reopen();
+  const std::uint64_t behind = end();
+  sync();
+  kill_and_reopen();
+  EXPECT_EQ(end(), behind);
+  EXPECT_THAT(log_->recovery().findings, IsEmpty()) << "nothing new is gone";
+}
+
 TEST_F(DropNewestTest, LosesNoCountInAPowerCut) {
   open();
   overfill(30);
