@@ -3,7 +3,8 @@
 #include <spdlog/fmt/fmt.h>
 
 #include <algorithm>
-#include <charconv>
+
+#include "core/parse_whole.h"
 
 namespace tidegate::buffer {
 namespace {
@@ -19,11 +20,7 @@ std::string_view field(std::string_view document, std::string_view name) {
   return rest.substr(0, rest.find_first_of(",}"));
 }
 
-std::uint64_t number(std::string_view digits) {
-  std::uint64_t value = 0;
-  std::from_chars(digits.data(), digits.data() + digits.size(), value);
-  return value;
-}
+std::uint64_t number(std::string_view digits) { return parse_whole<std::uint64_t>(digits).value_or(0); }
 
 WallTime time(std::string_view digits) {
   std::int64_t milliseconds = 0;

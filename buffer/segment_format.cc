@@ -1,9 +1,9 @@
 #include "buffer/segment_format.h"
 
 #include <algorithm>
-#include <charconv>
 
 #include "core/crc32c.h"
+#include "core/parse_whole.h"
 
 namespace tidegate::buffer {
 namespace {
@@ -40,11 +40,7 @@ std::string digits_of(std::uint64_t number) {
 
 std::optional<std::uint64_t> parse_name(std::string_view name, std::string_view suffix) {
   if (name.size() != kNameDigits + suffix.size() || !name.ends_with(suffix)) return std::nullopt;
-  std::uint64_t number = 0;
-  const char* end = name.data() + kNameDigits;
-  const auto [stop, error] = std::from_chars(name.data(), end, number);
-  if (error != std::errc() || stop != end) return std::nullopt;
-  return number;
+  return parse_whole<std::uint64_t>(name.substr(0, kNameDigits));
 }
 
 bool is_blank(ByteSpan block) {

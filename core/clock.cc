@@ -6,12 +6,12 @@
 #include <spdlog/fmt/fmt.h>
 
 #include <array>
-#include <charconv>
 #include <cstdio>
 #include <fstream>
 #include <string>
 #include <string_view>
 
+#include "core/parse_whole.h"
 #include "core/text.h"
 
 namespace tidegate {
@@ -51,8 +51,9 @@ class TimeText {
 
   bool take_digits(std::size_t count, int& number) {
     if (rest_.size() < count) return false;
-    const auto [end, problem] = std::from_chars(rest_.data(), rest_.data() + count, number);
-    if (problem != std::errc() || end != rest_.data() + count || rest_.front() == '-') return false;
+    const auto digits = parse_whole<unsigned>(rest_.substr(0, count));
+    if (!digits) return false;
+    number = static_cast<int>(*digits);
     rest_.remove_prefix(count);
     return true;
   }
@@ -163,9 +164,9 @@ std::optional<BootId> parse_boot_id(std::string_view digits) {
   BootId id{};
   if (digits.size() != id.size() * 2) return std::nullopt;
   for (std::size_t i = 0; i < id.size(); ++i) {
-    const char* pair = digits.data() + 2 * i;
-    const auto [end, problem] = std::from_chars(pair, pair + 2, id[i], 16);
-    if (problem != std::errc() || end != pair + 2) return std::nullopt;
+    const auto byte = parse_whole<std::uint8_t>(digits.substr(2 * i, 2), 16);
+    if (!byte) return std::nullopt;
+    id[i] = *byte;
   }
   return id;
 }

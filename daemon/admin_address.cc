@@ -1,8 +1,8 @@
 #include "daemon/admin_address.h"
 
-#include <charconv>
 #include <string_view>
 
+#include "core/parse_whole.h"
 #include "core/text.h"
 
 namespace tidegate::daemon {
@@ -31,8 +31,10 @@ Result<AdminAddress> parse_admin_address(const std::string& text) {
     if (address.host.starts_with('[') && address.host.ends_with(']')) {
       address.host = address.host.substr(1, address.host.size() - 2);
     }
-    const auto [end, problem] = std::from_chars(port.data(), port.data() + port.size(), address.port);
-    if (problem == std::errc() && end == port.data() + port.size()) return address;
+    if (const auto number = parse_whole<std::uint16_t>(port)) {
+      address.port = *number;
+      return address;
+    }
   }
   return fail(ErrorCode::invalid,
               "admin address \"" + clip(text) + "\": allowed are HOST:PORT, such as 127.0.0.1:8480, and unix:/path");

@@ -1,10 +1,10 @@
 #include "daemon/admin_api.h"
 
 #include <algorithm>
-#include <charconv>
 #include <string_view>
 #include <utility>
 
+#include "core/parse_whole.h"
 #include "core/text.h"
 #include "daemon/disk_feed.h"
 #include "daemon/find_place.h"
@@ -146,15 +146,14 @@ void AdminApi::answer(const AdminRequest& request, const AdminRespond& respond) 
 void AdminApi::answer_records(const AdminRequest& request, const AdminRespond& respond) {
   const auto stream = parse_stream(member_of(request, "stream", "readings"));
   if (!stream) return respond(refuse(400, "stream: allowed are readings, alarms, events"));
-  std::size_t limit = kRecordsMax;
-  const std::string limit_text = member_of(request, "limit", "1000");
-  const auto [end, problem] = std::from_chars(limit_text.data(), limit_text.data() + limit_text.size(), limit);
-  if (problem != std::errc() || end != limit_text.data() + limit_text.size() || limit == 0 || limit > kRecordsMax) {
+  const auto limit = parse_whole<std::size_t>(member_of(request, "limit", "1000"));
+  if (!limit || *limit == 0 || *limit > kRecordsMax) {
     return respond(refuse(400, "limit: a whole number from 1 to 1000"));
   }
   const auto place = parse_offset(member_of(request, "from", "oldest"), gateway_.clock().wall_now());
   if (!place) return respond(refuse(400, place.error().message));
-  const auto answer = std::make_shared<RecordsAnswer>(gateway_, *stream, member_of(request, "tag", ""), limit, respond);
+  const auto answer =
+      std::make_shared<RecordsAnswer>(gateway_, *stream, member_of(request, "tag", ""), *limit, respond);
   // Places that need no look at the disk, which is every one but the first of those who read on.
   if (place->kind == buffer::ReadPlace::Kind::position) return answer->read_from(place->position);
   if (place->kind == buffer::ReadPlace::Kind::end) return answer->read_from(gateway_.log().end(*stream));

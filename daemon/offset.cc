@@ -1,35 +1,27 @@
 #include "daemon/offset.h"
 
-#include <charconv>
-
 #include "core/clock.h"
+#include "core/parse_whole.h"
 #include "core/text.h"
 
 namespace tidegate::daemon {
-namespace {
 
 using buffer::ReadPlace;
-
-template <class Number>
-bool parse_whole(std::string_view text, Number& number) {
-  const auto [end, problem] = std::from_chars(text.data(), text.data() + text.size(), number);
-  return problem == std::errc() && end == text.data() + text.size();
-}
-
-}  // namespace
 
 Result<ReadPlace> parse_offset(std::string_view text, WallTime now) {
   ReadPlace place;
   if (text == "oldest") return place;
   if (text == "end") return ReadPlace{ReadPlace::Kind::end, {}, {}};
-  if (parse_whole(text, place.position.sequence)) {
+  if (const auto sequence = parse_whole<std::uint64_t>(text)) {
     place.kind = ReadPlace::Kind::sequence;
+    place.position.sequence = *sequence;
     return place;
   }
   const auto parts = split(text, ':');
-  if (Position position;
-      parts.size() == 2 && parse_whole(parts[0], position.epoch) && parse_whole(parts[1], position.sequence)) {
-    return ReadPlace{ReadPlace::Kind::position, position, {}};
+  if (parts.size() == 2) {
+    const auto epoch = parse_whole<std::uint32_t>(parts[0]);
+    const auto sequence = parse_whole<std::uint64_t>(parts[1]);
+    if (epoch && sequence) return ReadPlace{ReadPlace::Kind::position, {*epoch, *sequence}, {}};
   }
   if (const auto time = parse_rfc3339(text)) return ReadPlace{ReadPlace::Kind::time, {}, *time};
   if (text.starts_with('-')) {

@@ -1,13 +1,23 @@
 #include "daemon/rules_state.h"
 
-#include <charconv>
 #include <cstdint>
 #include <string_view>
 #include <utility>
 
+#include "core/parse_whole.h"
 #include "core/text.h"
 
 namespace tidegate::daemon {
+namespace {
+
+std::optional<Position> parse_position(std::string_view epoch_word, std::string_view sequence_word) {
+  const auto epoch = parse_whole<std::uint32_t>(epoch_word);
+  const auto sequence = parse_whole<std::uint64_t>(sequence_word);
+  if (!epoch || !sequence) return std::nullopt;
+  return Position{*epoch, *sequence};
+}
+
+}  // namespace
 
 // A line "EPOCH SEQUENCE EPOCH SEQUENCE" of readings and alarms, then the engine's own text.
 std::string pack_rules(const RulesState& state) {
@@ -27,17 +37,10 @@ std::optional<RulesState> unpack_rules(const std::string& packed) {
   if (line_end == std::string::npos) return std::nullopt;
   const auto words = split(std::string_view(packed).substr(0, line_end), ' ');
   if (words.size() != 4) return std::nullopt;
-  const auto number = [](std::string_view word, auto& into) {
-    const auto [end, problem] = std::from_chars(word.data(), word.data() + word.size(), into);
-    return problem == std::errc() && end == word.data() + word.size();
-  };
-  RulesState state;
-  if (!number(words[0], state.readings.epoch) || !number(words[1], state.readings.sequence) ||
-      !number(words[2], state.alarms.epoch) || !number(words[3], state.alarms.sequence)) {
-    return std::nullopt;
-  }
-  state.engine = packed.substr(line_end + 1);
-  return state;
+  const auto readings = parse_position(words[0], words[1]);
+  const auto alarms = parse_position(words[2], words[3]);
+  if (!readings || !alarms) return std::nullopt;
+  return RulesState{packed.substr(line_end + 1), *readings, *alarms};
 }
 
 }  // namespace tidegate::daemon

@@ -5,25 +5,20 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <charconv>
 #include <cstddef>
 #include <cstdlib>
 #include <cstring>
 #include <string_view>
 
 #include "core/log.h"
+#include "core/parse_whole.h"
 
 namespace tidegate::daemon {
 namespace {
 
 std::optional<std::uint64_t> number_from_environment(const char* name) {
   const char* text = std::getenv(name);
-  if (text == nullptr) return std::nullopt;
-  std::uint64_t number = 0;
-  const std::string_view digits(text);
-  const auto [end, problem] = std::from_chars(digits.data(), digits.data() + digits.size(), number);
-  if (problem != std::errc() || end != digits.data() + digits.size()) return std::nullopt;
-  return number;
+  return text == nullptr ? std::nullopt : parse_whole<std::uint64_t>(text);
 }
 
 }  // namespace

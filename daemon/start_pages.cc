@@ -2,11 +2,12 @@
 
 #include <sys/mman.h>
 
-#include <charconv>
 #include <cstdint>
 #include <fstream>
 #include <string>
 #include <string_view>
+
+#include "core/parse_whole.h"
 
 namespace tidegate::daemon {
 namespace {
@@ -18,15 +19,14 @@ struct Mapping {
 
 // A line such as "7f01a000-7f02b000 r-xp 00002000 fe:00 1234  /usr/lib/libz.so"; empty for what is no code of a file.
 Mapping parse_code(std::string_view line) {
-  Mapping mapping;
   const std::size_t dash = line.find('-');
   const std::size_t space = line.find(' ');
   const bool is_code = space != std::string_view::npos && line.substr(space + 1).starts_with("r-xp ") &&
                        line.find(" /") != std::string_view::npos;
   if (!is_code || dash == std::string_view::npos || dash > space) return {};
-  const auto begin = std::from_chars(line.data(), line.data() + dash, mapping.begin, 16);
-  const auto end = std::from_chars(line.data() + dash + 1, line.data() + space, mapping.end, 16);
-  return begin.ec == std::errc() && end.ec == std::errc() ? mapping : Mapping{};
+  const auto begin = parse_whole<std::uintptr_t>(line.substr(0, dash), 16);
+  const auto end = parse_whole<std::uintptr_t>(line.substr(dash + 1, space - dash - 1), 16);
+  return begin && end ? Mapping{*begin, *end} : Mapping{};
 }
 
 }  // namespace

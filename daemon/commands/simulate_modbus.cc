@@ -1,8 +1,8 @@
-#include <charconv>
 #include <csignal>
 #include <iostream>
 
 #include "core/log.h"
+#include "core/parse_whole.h"
 #include "core/text.h"
 #include "daemon/admin_address.h"
 #include "daemon/commands/commands.h"
@@ -15,13 +15,12 @@ namespace {
 Result<std::vector<std::uint8_t>> parse_units(const std::string& text) {
   std::vector<std::uint8_t> units;
   for (const auto part : split(text, ',')) {
-    std::uint8_t unit = 0;
-    const auto [end, problem] = std::from_chars(part.data(), part.data() + part.size(), unit);
-    if (problem != std::errc() || end != part.data() + part.size()) {
+    const auto unit = parse_whole<std::uint8_t>(part);
+    if (!unit) {
       return fail(ErrorCode::invalid,
                   "--units \"" + clip(text) + "\": allowed are numbers from 0 to 255, such as 1,2,5");
     }
-    units.push_back(unit);
+    units.push_back(*unit);
   }
   return units;
 }

@@ -4,9 +4,9 @@
 #include <sys/un.h>
 
 #include <algorithm>
-#include <charconv>
 #include <optional>
 
+#include "core/parse_whole.h"
 #include "core/text.h"
 
 namespace tidegate::daemon {
@@ -46,12 +46,8 @@ std::optional<HostPort> split_host_port(std::string_view text) {
   };
   if (out.host.empty() || std::any_of(out.host.begin(), out.host.end(), is_wrong)) return std::nullopt;
   if (rest.empty()) return out;
-  std::uint16_t port = 0;
-  const auto [end, problem] = std::from_chars(rest.data() + 1, rest.data() + rest.size(), port);
-  if (rest.front() != ':' || rest.size() < 2 || problem != std::errc() || end != rest.data() + rest.size()) {
-    return std::nullopt;
-  }
-  out.port = port;
+  out.port = parse_whole<std::uint16_t>(rest.substr(1));
+  if (rest.front() != ':' || !out.port) return std::nullopt;
   return out;
 }
 

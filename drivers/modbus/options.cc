@@ -1,9 +1,9 @@
 #include "drivers/modbus/options.h"
 
-#include <charconv>
 #include <set>
 #include <string_view>
 
+#include "core/parse_whole.h"
 #include "core/text.h"
 #include "drivers/modbus/register_decoder.h"
 
@@ -45,10 +45,8 @@ bool all_digits(std::string_view text) {
 // Digits only, at most `most`.
 std::optional<std::uint32_t> parse_digits(std::string_view text, std::uint32_t most) {
   if (!all_digits(text)) return std::nullopt;
-  std::uint32_t number = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-  if (error != std::errc() || end != text.data() + text.size() || number > most) return std::nullopt;
-  return number;
+  const auto number = parse_whole<std::uint32_t>(text);
+  return number && *number <= most ? number : std::nullopt;
 }
 
 Result<ModbusAddress> refuse_address(std::string_view text, std::string_view why) {

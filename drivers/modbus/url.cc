@@ -1,6 +1,6 @@
-#include <charconv>
 #include <string_view>
 
+#include "core/parse_whole.h"
 #include "core/text.h"
 #include "drivers/modbus/options.h"
 
@@ -13,15 +13,8 @@ constexpr std::string_view kExamples = R"("tcp://10.0.0.5:502" or "rtu:///dev/tt
 
 std::string quoted(std::string_view text) { return "\"" + clip(text) + "\""; }
 
-std::optional<long> parse_number(std::string_view text) {
-  long number = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-  if (error != std::errc() || end != text.data() + text.size() || text.empty()) return std::nullopt;
-  return number;
-}
-
 Result<void> parse_port(std::string_view text, std::uint16_t& port) {
-  const auto number = parse_number(text);
+  const auto number = parse_whole<long>(text);
   if (!number || *number < 1 || *number > 65535) {
     return fail(ErrorCode::invalid, "port " + quoted(text) + " of the Modbus URL: a number from 1 to 65535 is allowed");
   }
@@ -82,7 +75,7 @@ Result<void> parse_baud(std::string_view value, ModbusBusOptions& into) {
   // What termios has a constant for and libmodbus 3.1.6 takes; anything else it would silently run at 9600.
   constexpr int kRates[] = {110,   300,   600,    1200,   2400,   4800,   9600,   19200,
                             38400, 57600, 115200, 230400, 460800, 500000, 576000, 921600};
-  const auto number = parse_number(value);
+  const auto number = parse_whole<long>(value);
   for (const int rate : kRates) {
     if (number && *number == rate) {
       into.baud = rate;

@@ -1,8 +1,8 @@
 #include "drivers/mqtt/json_pointer.h"
 
-#include <charconv>
 #include <string_view>
 
+#include "core/parse_whole.h"
 #include "core/text.h"
 
 namespace tidegate::drivers {
@@ -23,11 +23,7 @@ bool unescape(std::string_view step, std::string& member) {
 
 std::optional<std::uint32_t> as_index(const std::string& member) {
   if (member.empty() || (member.size() > 1 && member.front() == '0')) return std::nullopt;
-  std::uint32_t index = 0;
-  const char* end = member.data() + member.size();
-  const auto [stop, problem] = std::from_chars(member.data(), end, index);
-  if (problem != std::errc() || stop != end) return std::nullopt;
-  return index;
+  return parse_whole<std::uint32_t>(member);
 }
 
 }  // namespace

@@ -9,6 +9,7 @@
 #include <string>
 #include <utility>
 
+#include "core/parse_whole.h"
 #include "core/text.h"
 #include "drivers/mqtt/source_time.h"
 
@@ -86,30 +87,24 @@ std::string_view trimmed(std::string_view text) {
   return text.substr(begin, text.find_last_not_of(kSpace) - begin + 1);
 }
 
-template <class Number>
-bool parse_whole(std::string_view text, Number& number, std::errc& problem) {
-  const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), number);
-  problem = code;
-  return code == std::errc() && end == text.data() + text.size();
-}
-
 Refusal parse_number(std::string_view text, Value& value) {
-  std::errc problem{};
-  if (std::int64_t number = 0; parse_whole(text, number, problem)) {
-    value = number;
+  if (const auto number = parse_whole<std::int64_t>(text)) {
+    value = *number;
     return Refusal::none;
   }
-  if (std::uint64_t number = 0; parse_whole(text, number, problem)) {
-    value = number;
+  if (const auto number = parse_whole<std::uint64_t>(text)) {
+    value = *number;
     return Refusal::none;
   }
-  const bool is_word = text.find_first_of("nN") != std::string_view::npos;  // nan, inf: from_chars takes them
+  if (text.find_first_of("nN") != std::string_view::npos) return Refusal::not_a_number;  // from_chars takes nan and inf
   double number = 0;
-  if (!is_word && parse_whole(text, number, problem) && std::isfinite(number)) {
-    value = number;
-    return Refusal::none;
+  const auto [end, problem] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (problem == std::errc::result_out_of_range) return Refusal::bad_number;
+  if (problem != std::errc() || end != text.data() + text.size() || !std::isfinite(number)) {
+    return Refusal::not_a_number;
   }
-  return !is_word && problem == std::errc::result_out_of_range ? Refusal::bad_number : Refusal::not_a_number;
+  value = number;
+  return Refusal::none;
 }
 
 template <class Integer>

@@ -10,7 +10,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <charconv>
 #include <cstring>
 #include <random>
 #include <string_view>
@@ -18,6 +17,7 @@
 
 #include "core/crc32c.h"
 #include "core/file_system.h"
+#include "core/parse_whole.h"
 #include "core/text.h"
 
 namespace tidegate::drivers {
@@ -77,10 +77,8 @@ std::vector<std::uint64_t> set_aside_numbers(const std::string& directory, const
   if (!names) return numbers;
   for (const std::string& name : *names) {
     if (name.rfind(prefix, 0) != 0) continue;
-    std::uint64_t number = 0;
-    const char* end = name.data() + name.size();
-    const auto [stop, problem] = std::from_chars(name.data() + prefix.size(), end, number);
-    if (problem == std::errc() && stop == end) numbers.push_back(number);
+    const auto number = parse_whole<std::uint64_t>(std::string_view(name).substr(prefix.size()));
+    if (number) numbers.push_back(*number);
   }
   std::sort(numbers.begin(), numbers.end());
   return numbers;

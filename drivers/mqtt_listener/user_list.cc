@@ -5,8 +5,8 @@
 #include <spdlog/fmt/fmt.h>
 
 #include <algorithm>
-#include <charconv>
 
+#include "core/parse_whole.h"
 #include "core/text.h"
 
 namespace tidegate::drivers {
@@ -43,10 +43,8 @@ Result<UserList::Password> UserList::parse_password(std::string_view text) {
   if (parts.size() != 5 || !parts[0].empty() || parts[1] != "7") {
     return fail(ErrorCode::invalid, "must be NAME:$7$ITERATIONS$SALT$HASH; make it by mosquitto_passwd");
   }
-  Password password;
-  const auto [end, problem] = std::from_chars(parts[2].data(), parts[2].data() + parts[2].size(), password.iterations);
-  if (problem != std::errc() || end != parts[2].data() + parts[2].size() || password.iterations < 1 ||
-      password.iterations > kIterationsMax) {
+  const auto iterations = parse_whole<int>(parts[2]);
+  if (!iterations || *iterations < 1 || *iterations > kIterationsMax) {
     return fail(ErrorCode::invalid,
                 fmt::format("has a number of iterations that is not from 1 to {}: more would hold up the readings at "
                             "every login; mosquitto_passwd takes 101, or what its -I says",
@@ -57,6 +55,8 @@ Result<UserList::Password> UserList::parse_password(std::string_view text) {
   if (!salt || !hash || hash->size() != kHashBytes) {
     return fail(ErrorCode::invalid, "has a salt or hash that is no base64 of the right length");
   }
+  Password password;
+  password.iterations = *iterations;
   password.salt = std::move(*salt);
   password.hash = std::move(*hash);
   return password;

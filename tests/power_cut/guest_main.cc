@@ -20,7 +20,6 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <charconv>
 #include <chrono>
 #include <csignal>
 #include <cstdio>
@@ -33,6 +32,7 @@
 #include <string_view>
 #include <vector>
 
+#include "core/parse_whole.h"
 #include "tests/power_cut/guest_sensor.h"
 
 namespace tidegate::testing {
@@ -52,12 +52,9 @@ constexpr auto kPatience = std::chrono::seconds(120);
 }
 
 std::uint64_t to_number(std::string_view text) {
-  std::uint64_t number = 0;
-  const auto [end, problem] = std::from_chars(text.data(), text.data() + text.size(), number);
-  if (problem != std::errc() || end != text.data() + text.size()) {
-    throw std::runtime_error("\"" + std::string(text) + "\" is no number");
-  }
-  return number;
+  const auto number = parse_whole<std::uint64_t>(text);
+  if (!number) throw std::runtime_error("\"" + std::string(text) + "\" is no number");
+  return *number;
 }
 
 struct Life {

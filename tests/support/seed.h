@@ -1,11 +1,12 @@
 #pragma once
 
-#include <charconv>
 #include <cstdint>
 #include <cstdlib>
 #include <stdexcept>
 #include <string>
 #include <string_view>
+
+#include "core/parse_whole.h"
 
 namespace tidegate::testing {
 
@@ -14,13 +15,9 @@ namespace tidegate::testing {
 inline std::uint64_t from_environment(const char* name, std::uint64_t otherwise) {
   const char* const text = std::getenv(name);
   if (text == nullptr) return otherwise;
-  const std::string_view digits(text);
-  std::uint64_t number = 0;
-  const auto [end, problem] = std::from_chars(digits.data(), digits.data() + digits.size(), number);
-  if (problem != std::errc() || end != digits.data() + digits.size()) {
-    throw std::runtime_error(std::string(name) + " is no number: " + text);
-  }
-  return number;
+  const auto number = parse_whole<std::uint64_t>(text);
+  if (!number) throw std::runtime_error(std::string(name) + " is no number: " + text);
+  return *number;
 }
 
 }  // namespace tidegate::testing
