@@ -11,6 +11,7 @@
 #include <string_view>
 
 #include "buffer/state_store.h"
+#include "core/descriptor.h"
 #include "core/log.h"
 
 namespace tidegate::buffer {
@@ -88,32 +89,24 @@ std::string holder_of(int fd) {
   return pid.empty() ? "another process" : "process " + std::string(pid);
 }
 
-Result<int> lock(const std::string& path) {
+Result<Descriptor> lock(const std::string& path) {
   const std::string file = path + "/lock";
-  const int fd = ::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
-  if (fd < 0) return refuse(path, describe_errno("open " + file, errno));
-  if (::flock(fd, LOCK_EX | LOCK_NB) != 0) {
-    const int error_number = errno;
-    const std::string holder = holder_of(fd);
-    ::close(fd);
-    if (error_number != EWOULDBLOCK) return refuse(path, describe_errno("lock " + file, error_number));
-    return fail(ErrorCode::invalid,
-                fmt::format("{} is in use by {}; stop it or give this one another gateway.data_dir", path, holder));
+  Descriptor fd(::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600));
+  if (!fd.is_open()) return refuse(path, describe_errno("open " + file, errno));
+  if (::flock(fd.get(), LOCK_EX | LOCK_NB) != 0) {
+    if (errno != EWOULDBLOCK) return refuse(path, describe_errno("lock " + file, errno));
+    return fail(ErrorCode::invalid, fmt::format("{} is in use by {}; stop it or give this one another gateway.data_dir",
+                                                path, holder_of(fd.get())));
   }
   const std::string pid = fmt::format("{}\n", ::getpid());
-  const bool written = ::ftruncate(fd, 0) == 0 && ::pwrite(fd, pid.data(), pid.size(), 0) >= 0;
-  if (!written) {
-    const int error_number = errno;
-    ::close(fd);
-    return refuse(path, describe_errno("write " + file, error_number));
-  }
+  const bool written = ::ftruncate(fd.get(), 0) == 0 && ::pwrite(fd.get(), pid.data(), pid.size(), 0) >= 0;
+  if (!written) return refuse(path, describe_errno("write " + file, errno));
   return fd;
 }
 
 // Best effort: the mark tells a later start, and people, what this directory is.
 void leave_mark(const std::string& path) {
-  const int fd = ::open((path + "/" + kMark).c_str(), O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-  if (fd >= 0) ::close(fd);
+  const Descriptor mark(::open((path + "/" + kMark).c_str(), O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
 }
 
 }  // namespace
@@ -130,20 +123,7 @@ Result<DataDirectory> DataDirectory::open(const std::string& path) {
   auto fd = lock(path);
   if (!fd) return tl::unexpected(fd.error());
   leave_mark(path);
-  return DataDirectory(path, *fd);
-}
-
-DataDirectory::DataDirectory(DataDirectory&& other) noexcept
-    : path_(std::move(other.path_)), lock_fd_(std::exchange(other.lock_fd_, -1)) {}
-
-DataDirectory& DataDirectory::operator=(DataDirectory&& other) noexcept {
-  std::swap(path_, other.path_);
-  std::swap(lock_fd_, other.lock_fd_);
-  return *this;
-}
-
-DataDirectory::~DataDirectory() {
-  if (lock_fd_ >= 0) ::close(lock_fd_);
+  return DataDirectory(path, std::move(*fd));
 }
 
 }  // namespace tidegate::buffer

@@ -9,6 +9,8 @@
 #include <cerrno>
 #include <utility>
 
+#include "core/descriptor.h"
+
 namespace tidegate::buffer {
 namespace {
 
@@ -19,29 +21,9 @@ constexpr std::uint64_t kGivenForAName = 64 * 1024;
 // Beside what is asked for: metadata of the file that grows.
 constexpr std::uint64_t kGivenBeside = 4096;
 
-class Descriptor {
- public:
-  explicit Descriptor(int fd) : fd_(fd) {}
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  ~Descriptor() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-  int get() const { return fd_; }
-
- private:
-  int fd_;
-};
-
 std::uint64_t size_of(int fd) {
   struct stat status {};
   return ::fstat(fd, &status) == 0 && S_ISREG(status.st_mode) ? static_cast<std::uint64_t>(status.st_size) : 0;
-}
-
-tl::unexpected<Error> fail_errno(const std::string& action) {
-  const int error_number = errno;
-  const bool full = error_number == ENOSPC || error_number == EDQUOT;
-  return fail(full ? ErrorCode::full : ErrorCode::retry, describe_errno(action, error_number));
 }
 
 /// What may be taken of the file system without leaving others too little.
@@ -82,7 +64,7 @@ class ReservingFile final : public File {
 Result<std::uint64_t> SpaceReserve::set(std::uint64_t bytes) {
   const std::lock_guard lock(mutex_);
   const Descriptor file(::open(path_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600));
-  if (file.get() < 0) return fail_errno("open " + path_);
+  if (!file.is_open()) return fail_errno("open " + path_);
   const std::uint64_t present = size_of(file.get());
   if (bytes > present) return grow(file.get(), present, bytes);
   if (bytes < present && ::ftruncate(file.get(), static_cast<off_t>(bytes)) != 0) return fail_errno("cut " + path_);
@@ -107,7 +89,7 @@ Result<std::uint64_t> SpaceReserve::grow(int fd, std::uint64_t from, std::uint64
 bool SpaceReserve::give(std::uint64_t bytes) {
   const std::lock_guard lock(mutex_);
   const Descriptor file(::open(path_.c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
-  if (file.get() < 0) return false;
+  if (!file.is_open()) return false;
   const std::uint64_t present = size_of(file.get());
   if (present == 0) return false;
   return ::ftruncate(file.get(), static_cast<off_t>(present - std::min(present, bytes))) == 0;

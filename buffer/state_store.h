@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "buffer/ring_log.h"
+#include "core/descriptor.h"
 #include "core/error.h"
 #include "core/record.h"
 
@@ -52,15 +53,12 @@ class StateStore {
 class DataDirectory {
  public:
   static Result<DataDirectory> open(const std::string& path);
-  DataDirectory(DataDirectory&&) noexcept;
-  DataDirectory& operator=(DataDirectory&&) noexcept;
-  ~DataDirectory();
   const std::string& path() const { return path_; }
 
  private:
-  DataDirectory(std::string path, int lock_fd) : path_(std::move(path)), lock_fd_(lock_fd) {}
+  DataDirectory(std::string path, Descriptor lock) : path_(std::move(path)), lock_(std::move(lock)) {}
   std::string path_;
-  int lock_fd_ = -1;
+  Descriptor lock_;
 };
 
 }  // namespace tidegate::buffer

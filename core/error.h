@@ -34,5 +34,7 @@ inline tl::unexpected<Error> fail(ErrorCode code, std::string message) {
 
 /// "pwrite 00000000000000000001.seg: No space left on device", for an errno value.
 std::string describe_errno(const std::string& action, int error_number);
+/// The error of a call on files that has just failed, by errno, with the code that the reason stands for.
+tl::unexpected<Error> fail_errno(const std::string& action);
 
 }  // namespace tidegate

@@ -10,44 +10,20 @@
 #include <cstdio>
 #include <utility>
 
+#include "core/descriptor.h"
+
 namespace tidegate {
 namespace {
 
-ErrorCode code_of(int error_number) {
-  switch (error_number) {
-    case ENOSPC:
-    case EDQUOT:
-    case EFBIG:  // a limit on the size of files
-      return ErrorCode::full;
-    case ENOENT:
-      return ErrorCode::not_found;
-    case EEXIST:
-    case ELOOP:
-    case ENOTDIR:
-    case EISDIR:
-    case ENAMETOOLONG:
-      return ErrorCode::invalid;
-    default:  // rights and a file system that became read-only too: somebody may give them back
-      return ErrorCode::retry;
-  }
-}
-
-tl::unexpected<Error> fail_errno(const std::string& action) {
-  const int error_number = errno;
-  return fail(code_of(error_number), describe_errno(action, error_number));
-}
-
 class PosixFile final : public File {
  public:
-  PosixFile(std::string path, int fd) : path_(std::move(path)), fd_(fd) {}
-  PosixFile(const PosixFile&) = delete;
-  PosixFile& operator=(const PosixFile&) = delete;
-  ~PosixFile() override { ::close(fd_); }
+  PosixFile(std::string path, Descriptor fd) : path_(std::move(path)), fd_(std::move(fd)) {}
 
   Result<std::size_t> read_at(std::uint64_t offset, std::span<std::byte> into) const override {
     std::size_t done = 0;
     while (done < into.size()) {
-      const ssize_t count = ::pread(fd_, into.data() + done, into.size() - done, static_cast<off_t>(offset + done));
+      const ssize_t count =
+          ::pread(fd_.get(), into.data() + done, into.size() - done, static_cast<off_t>(offset + done));
       if (count == 0) break;
       if (count < 0 && errno == EINTR) continue;
       if (count < 0) return fail_errno("read " + path_);
@@ -59,7 +35,8 @@ class PosixFile final : public File {
   Result<void> write_at(std::uint64_t offset, std::span<const std::byte> data) override {
     std::size_t done = 0;
     while (done < data.size()) {
-      const ssize_t count = ::pwrite(fd_, data.data() + done, data.size() - done, static_cast<off_t>(offset + done));
+      const ssize_t count =
+          ::pwrite(fd_.get(), data.data() + done, data.size() - done, static_cast<off_t>(offset + done));
       if (count < 0 && errno == EINTR) continue;
       if (count < 0) return fail_errno("write " + path_);
       done += static_cast<std::size_t>(count);
@@ -68,7 +45,7 @@ class PosixFile final : public File {
   }
 
   Result<void> sync() override {
-    if (::fdatasync(fd_) != 0) return fail_errno("fdatasync " + path_);
+    if (::fdatasync(fd_.get()) != 0) return fail_errno("fdatasync " + path_);
     return {};
   }
 
@@ -86,13 +63,13 @@ class PosixFile final : public File {
 
   Result<std::uint64_t> size() const override {
     struct stat status {};
-    if (::fstat(fd_, &status) != 0) return fail_errno("stat " + path_);
+    if (::fstat(fd_.get(), &status) != 0) return fail_errno("stat " + path_);
     return static_cast<std::uint64_t>(status.st_size);
   }
 
  private:
   std::string path_;
-  int fd_;
+  Descriptor fd_;
 };
 
 }  // namespace
@@ -102,16 +79,15 @@ Result<std::unique_ptr<File>> PosixFileSystem::open(const std::string& path, Ope
   if (mode == OpenMode::read) flags |= O_RDONLY;
   if (mode == OpenMode::write) flags |= O_RDWR;
   if (mode == OpenMode::create) flags |= O_RDWR | O_CREAT | O_EXCL;
-  int fd = -1;
+  Descriptor fd;
   do {
-    fd = ::open(path.c_str(), flags, 0600);
-  } while (fd < 0 && errno == EINTR);
-  if (fd < 0) return fail_errno("open " + path);
-  auto file = std::make_unique<PosixFile>(path, fd);
+    fd.reset(::open(path.c_str(), flags, 0600));
+  } while (!fd.is_open() && errno == EINTR);
+  if (!fd.is_open()) return fail_errno("open " + path);
   struct stat status {};
-  if (::fstat(fd, &status) != 0) return fail_errno("stat " + path);
+  if (::fstat(fd.get(), &status) != 0) return fail_errno("stat " + path);
   if (!S_ISREG(status.st_mode)) return fail(ErrorCode::invalid, "open " + path + ": not a regular file");
-  return file;
+  return std::make_unique<PosixFile>(path, std::move(fd));
 }
 
 Result<void> PosixFileSystem::rename(const std::string& from, const std::string& to) {
@@ -156,13 +132,9 @@ Result<void> PosixFileSystem::make_directory(const std::string& path) {
 }
 
 Result<void> PosixFileSystem::sync_directory(const std::string& path) {
-  const int fd = ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (fd < 0) return fail_errno("open " + path);
-  const int result = ::fsync(fd);
-  const int error_number = errno;
-  ::close(fd);
-  errno = error_number;
-  if (result != 0) return fail_errno("fsync " + path);
+  const Descriptor fd(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!fd.is_open()) return fail_errno("open " + path);
+  if (::fsync(fd.get()) != 0) return fail_errno("fsync " + path);
   return {};
 }
 

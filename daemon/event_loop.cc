@@ -15,6 +15,7 @@
 #include <boost/asio/signal_set.hpp>
 #include <boost/asio/steady_timer.hpp>
 
+#include "core/descriptor.h"
 #include "core/log.h"
 
 namespace tidegate::daemon {
@@ -43,14 +44,12 @@ class ClockSetNotice {
       : descriptor_(context), action_(std::move(action)) {}
 
   bool start() {
-    const int fd = ::timerfd_create(CLOCK_REALTIME, TFD_NONBLOCK | TFD_CLOEXEC);
-    if (fd < 0) return false;
+    Descriptor timer(::timerfd_create(CLOCK_REALTIME, TFD_NONBLOCK | TFD_CLOEXEC));
+    if (!timer.is_open()) return false;
     boost::system::error_code problem;
-    descriptor_.assign(fd, problem);
-    if (problem) {
-      ::close(fd);
-      return false;
-    }
+    descriptor_.assign(timer.get(), problem);
+    if (problem) return false;
+    timer.release();
     if (!arm()) return false;
     wait();
     return true;

@@ -10,6 +10,7 @@
 #include <cstring>
 #include <string_view>
 
+#include "core/descriptor.h"
 #include "core/log.h"
 #include "core/parse_whole.h"
 
@@ -48,13 +49,12 @@ void ServiceManager::notify(const std::string& message) const {
   if (socket_path_.size() >= sizeof address.sun_path) return;
   std::memcpy(address.sun_path, socket_path_.data(), socket_path_.size());
   if (socket_path_.front() == '@') address.sun_path[0] = '\0';  // abstract name
-  const int fd = ::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-  if (fd < 0) return;
+  const Descriptor fd(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  if (!fd.is_open()) return;
   const auto length = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + socket_path_.size());
-  const ssize_t sent =
-      ::sendto(fd, message.data(), message.size(), MSG_NOSIGNAL, reinterpret_cast<const sockaddr*>(&address), length);
+  const ssize_t sent = ::sendto(fd.get(), message.data(), message.size(), MSG_NOSIGNAL,
+                                reinterpret_cast<const sockaddr*>(&address), length);
   if (sent < 0) log_warning("systemd", "{}", describe_errno("notify " + socket_path_, errno));
-  ::close(fd);
 }
 
 }  // namespace tidegate::daemon

@@ -19,12 +19,6 @@ constexpr std::uint64_t kTailWindow = std::uint64_t{8} << 20;
 constexpr std::uint64_t kUnflushedMost = kTailWindow / 2;
 constexpr std::size_t kChunk = std::size_t{64} << 10;
 
-tl::unexpected<Error> fail_errno(const std::string& action) {
-  const int error_number = errno;
-  const bool is_full = error_number == ENOSPC || error_number == EDQUOT || error_number == EFBIG;
-  return fail(is_full ? ErrorCode::full : ErrorCode::retry, describe_errno(action, error_number));
-}
-
 // Reads the end of a file and finds where its last whole line ends. A zero byte is no text: there a crash left a page
 // that never reached the disk, and the line it is in was never whole.
 class TailScan {
@@ -77,25 +71,23 @@ bool is_ours(int descriptor, std::uint64_t at, std::string_view line_beginning) 
 
 Result<std::unique_ptr<AppendFile>> AppendFile::open(const std::string& path, std::string_view line_beginning) {
   const int flags = O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY;
-  const int descriptor = ::open(path.c_str(), flags, kMode);
-  if (descriptor < 0) return fail_errno("open " + path);
-  std::unique_ptr<AppendFile> file(new AppendFile(path, descriptor));
+  Descriptor descriptor(::open(path.c_str(), flags, kMode));
+  if (!descriptor.is_open()) return fail_errno("open " + path);
+  std::unique_ptr<AppendFile> file(new AppendFile(path, std::move(descriptor)));
   if (auto cut = file->cut_torn_end(line_beginning); !cut) return tl::unexpected(cut.error());
   if (auto synced = file->sync_directory(); !synced) return tl::unexpected(synced.error());
   return file;
 }
 
-AppendFile::~AppendFile() { ::close(descriptor_); }
-
 Result<void> AppendFile::cut_torn_end(std::string_view line_beginning) {
   struct stat status {};
-  if (::fstat(descriptor_, &status) != 0) return fail_errno("fstat " + path_);
+  if (::fstat(descriptor_.get(), &status) != 0) return fail_errno("fstat " + path_);
   if (!S_ISREG(status.st_mode)) return fail(ErrorCode::invalid, path_ + " is no regular file; an uplink needs one");
   size_ = synced_size_ = flushed_size_ = static_cast<std::uint64_t>(status.st_size);
-  TailScan scan(descriptor_, size_);
+  TailScan scan(descriptor_.get(), size_);
   if (!scan.run()) return fail_errno("read " + path_);
   if (scan.whole() == size_) return {};
-  if (!scan.found_a_line_end() || !is_ours(descriptor_, scan.whole(), line_beginning)) {
+  if (!scan.found_a_line_end() || !is_ours(descriptor_.get(), scan.whole(), line_beginning)) {
     return fail(ErrorCode::invalid,
                 path_ + " ends in the middle of a line that is not of an uplink (its end begins with \"" +
                     std::string(line_beginning) + "\"); move the file away or choose another path");
@@ -120,7 +112,7 @@ Result<void> AppendFile::append(std::string_view lines) {
 
 Result<void> AppendFile::write_some(std::string_view& lines) {
   const std::uint64_t room = std::max(kUnflushedMost - (size_ - flushed_size_), std::uint64_t{1});
-  const ssize_t count = ::write(descriptor_, lines.data(), std::min<std::uint64_t>(lines.size(), room));
+  const ssize_t count = ::write(descriptor_.get(), lines.data(), std::min<std::uint64_t>(lines.size(), room));
   if (count < 0) return errno == EINTR ? Result<void>() : fail_errno("write " + path_);
   size_ += static_cast<std::uint64_t>(count);
   lines.remove_prefix(static_cast<std::size_t>(count));
@@ -130,7 +122,7 @@ Result<void> AppendFile::write_some(std::string_view& lines) {
 // A flush that failed may have lost anything since the one before, and says so only once.
 Result<void> AppendFile::flush() {
   if (lost_) return tl::unexpected(*lost_);
-  if (::fdatasync(descriptor_) == 0) {
+  if (::fdatasync(descriptor_.get()) == 0) {
     flushed_size_ = size_;
     return {};
   }
@@ -149,19 +141,19 @@ bool AppendFile::is_in_place() const {
   if (is_torn_ || lost_) return false;
   struct stat here {};
   struct stat there {};
-  if (::fstat(descriptor_, &here) != 0 || ::lstat(path_.c_str(), &there) != 0) return false;
+  if (::fstat(descriptor_.get(), &here) != 0 || ::lstat(path_.c_str(), &there) != 0) return false;
   return here.st_dev == there.st_dev && here.st_ino == there.st_ino;
 }
 
 // Others may cut the file between two batches, as log rotation by copying does.
 void AppendFile::look_at_size() {
   struct stat status {};
-  if (::fstat(descriptor_, &status) == 0)
+  if (::fstat(descriptor_.get(), &status) == 0)
     size_ = synced_size_ = flushed_size_ = static_cast<std::uint64_t>(status.st_size);
 }
 
 Result<void> AppendFile::cut_to(std::uint64_t size) {
-  while (::ftruncate(descriptor_, static_cast<off_t>(size)) != 0) {
+  while (::ftruncate(descriptor_.get(), static_cast<off_t>(size)) != 0) {
     if (errno != EINTR) return fail_errno("ftruncate " + path_);
   }
   size_ = size;
@@ -174,12 +166,10 @@ Result<void> AppendFile::cut_to(std::uint64_t size) {
 Result<void> AppendFile::sync_directory() const {
   const std::size_t slash = path_.rfind('/');
   const std::string directory = slash == std::string::npos ? "." : slash == 0 ? "/" : path_.substr(0, slash);
-  const int descriptor = ::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (descriptor < 0) return fail_errno("open " + directory);
-  const int result = ::fsync(descriptor);
-  auto outcome = result == 0 ? Result<void>() : Result<void>(fail_errno("fsync " + directory));
-  ::close(descriptor);
-  return outcome;
+  const Descriptor descriptor(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!descriptor.is_open()) return fail_errno("open " + directory);
+  if (::fsync(descriptor.get()) != 0) return fail_errno("fsync " + directory);
+  return {};
 }
 
 }  // namespace tidegate::uplink

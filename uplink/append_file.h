@@ -6,6 +6,7 @@
 #include <string>
 #include <string_view>
 
+#include "core/descriptor.h"
 #include "core/error.h"
 
 namespace tidegate::uplink {
@@ -19,9 +20,6 @@ class AppendFile {
   /// Opens or makes the file and cuts what a crash has left behind its last whole line. Error `invalid` when it is no
   /// regular file or its end is not of our making (does not begin with `line_beginning`): it is then left alone.
   static Result<std::unique_ptr<AppendFile>> open(const std::string& path, std::string_view line_beginning);
-  AppendFile(const AppendFile&) = delete;
-  AppendFile& operator=(const AppendFile&) = delete;
-  ~AppendFile();
 
   /// All or nothing: what a failed write left is cut again. `lines` ends with a newline. Errors: `full`, `retry`.
   Result<void> append(std::string_view lines);
@@ -33,7 +31,7 @@ class AppendFile {
   bool is_in_place() const;
 
  private:
-  AppendFile(std::string path, int descriptor) : path_(std::move(path)), descriptor_(descriptor) {}
+  AppendFile(std::string path, Descriptor descriptor) : path_(std::move(path)), descriptor_(std::move(descriptor)) {}
   Result<void> cut_torn_end(std::string_view line_beginning);
   Result<void> sync_directory() const;
   Result<void> write_some(std::string_view& lines);
@@ -42,7 +40,7 @@ class AppendFile {
   void look_at_size();
 
   std::string path_;
-  int descriptor_;
+  Descriptor descriptor_;
   std::uint64_t size_ = 0;
   std::uint64_t synced_size_ = 0;   // what the last sync() vouched for
   std::uint64_t flushed_size_ = 0;  // that, or more

@@ -9,6 +9,7 @@
 #include <cstdlib>
 #include <system_error>
 
+#include "core/descriptor.h"
 #include "core/text.h"
 
 namespace tidegate::daemon {
@@ -17,21 +18,6 @@ namespace {
 constexpr std::size_t kSecretBytesMax = 64 * 1024;
 
 std::string reason(int error_number) { return std::generic_category().message(error_number); }
-
-// A file descriptor that closes itself.
-class Descriptor {
- public:
-  explicit Descriptor(int fd) : fd_(fd) {}
-  ~Descriptor() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  int get() const { return fd_; }
-
- private:
-  int fd_;
-};
 
 Result<std::string> read_all(int fd, const std::string& path, std::size_t bytes_max) {
   std::string content;
@@ -97,7 +83,7 @@ const Member* reference(const Node& node, std::initializer_list<std::string_view
 Result<std::string> read_small_file(const std::string& path, std::size_t bytes_max) {
   // Non-blocking, so that a FIFO without a writer cannot hold us up.
   const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK));
-  if (file.get() < 0) return fail(ErrorCode::invalid, "cannot open " + clip(path, 200) + ": " + reason(errno));
+  if (!file.is_open()) return fail(ErrorCode::invalid, "cannot open " + clip(path, 200) + ": " + reason(errno));
   struct stat status {};
   if (::fstat(file.get(), &status) != 0) {
     return fail(ErrorCode::invalid, "cannot read " + clip(path, 200) + ": " + reason(errno));

@@ -11,7 +11,8 @@
 #include <cerrno>
 #include <map>
 
-#include "drivers/modbus/descriptor.h"
+#include "core/descriptor.h"
+#include "drivers/modbus/interrupt.h"
 #include "drivers/modbus/owed_answers.h"
 #include "drivers/modbus/reply_check.h"
 #include "drivers/modbus/tcp_connect.h"

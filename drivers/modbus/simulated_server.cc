@@ -21,7 +21,8 @@
 #include <tuple>
 
 #include "core/clock.h"
-#include "drivers/modbus/descriptor.h"
+#include "core/descriptor.h"
+#include "drivers/modbus/interrupt.h"
 #include "drivers/modbus/reply_check.h"
 #include "drivers/modbus/simulated_device.h"
 

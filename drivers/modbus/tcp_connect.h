@@ -4,9 +4,10 @@
 #include <string>
 
 #include "core/clock.h"
+#include "core/descriptor.h"
 #include "core/error.h"
 #include "core/host_lookup.h"
-#include "drivers/modbus/descriptor.h"
+#include "drivers/modbus/interrupt.h"
 
 namespace tidegate::drivers {
 

@@ -49,21 +49,6 @@ std::uint64_t random_id() {
   return id == 0 ? 1 : id;
 }
 
-class FileDescriptor {
- public:
-  explicit FileDescriptor(int fd) : fd_(fd) {}
-  FileDescriptor(const FileDescriptor&) = delete;
-  FileDescriptor& operator=(const FileDescriptor&) = delete;
-  ~FileDescriptor() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-  int get() const { return fd_; }
-  int release() { return std::exchange(fd_, -1); }
-
- private:
-  int fd_;
-};
-
 std::pair<std::string, std::string> split_path(const std::string& path) {
   const auto slash = path.rfind('/');
   if (slash == std::string::npos) return {".", path};
@@ -139,20 +124,13 @@ std::uint64_t mark_of(const std::vector<QueueMark>& marks, std::uint64_t queue_i
 
 }  // namespace
 
-QueueFile::~QueueFile() {
-  ::munmap(mapping_, kHeaderBytes + static_cast<std::size_t>(capacity_));
-  ::close(fd_);
-}
+QueueFile::~QueueFile() { ::munmap(mapping_, kHeaderBytes + static_cast<std::size_t>(capacity_)); }
 
-Result<std::unique_ptr<QueueFile>> QueueFile::map(int fd, std::uint64_t capacity, const std::string& path) {
+Result<std::unique_ptr<QueueFile>> QueueFile::map(Descriptor fd, std::uint64_t capacity, const std::string& path) {
   const std::size_t bytes = kHeaderBytes + static_cast<std::size_t>(capacity);
-  void* mapping = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-  if (mapping == MAP_FAILED) {
-    const int problem = errno;
-    ::close(fd);
-    return fail(ErrorCode::invalid, describe_errno("map " + path, problem));
-  }
-  return std::unique_ptr<QueueFile>(new QueueFile(fd, static_cast<std::byte*>(mapping), capacity));
+  void* mapping = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd.get(), 0);
+  if (mapping == MAP_FAILED) return fail(ErrorCode::invalid, describe_errno("map " + path, errno));
+  return std::unique_ptr<QueueFile>(new QueueFile(std::move(fd), static_cast<std::byte*>(mapping), capacity));
 }
 
 std::uint64_t QueueFile::queue_id() const {
@@ -199,8 +177,8 @@ Result<std::unique_ptr<QueueFile>> QueueFile::open_existing(const QueueFileOptio
     not_ours.why = "it is no regular file";
     return std::unique_ptr<QueueFile>();
   }
-  FileDescriptor fd(::open(options.path.c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW));
-  if (fd.get() < 0) {
+  Descriptor fd(::open(options.path.c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW));
+  if (!fd.is_open()) {
     if (errno == ENOENT) return std::unique_ptr<QueueFile>();
     return fail(ErrorCode::invalid, describe_errno("open " + options.path, errno));
   }
@@ -214,7 +192,7 @@ Result<std::unique_ptr<QueueFile>> QueueFile::open_existing(const QueueFileOptio
     not_ours.why = "its size, " + std::to_string(size) + " bytes, is none that a queue has";
     return std::unique_ptr<QueueFile>();
   }
-  auto file = map(fd.release(), size - kHeaderBytes, options.path);
+  auto file = map(std::move(fd), size - kHeaderBytes, options.path);
   if (!file) return file;
   not_ours.why = (*file)->why_not_ours(options);
   not_ours.is_empty = (*file)->why_unsound().empty() && (*file)->head().load() == (*file)->tail().load();
@@ -228,8 +206,8 @@ Result<std::unique_ptr<QueueFile>> QueueFile::open_existing(const QueueFileOptio
 Result<std::unique_ptr<QueueFile>> QueueFile::make(const QueueFileOptions& options) {
   const std::string fresh = options.path + ".new";
   ::unlink(fresh.c_str());
-  FileDescriptor fd(::open(fresh.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600));
-  if (fd.get() < 0) return fail(ErrorCode::invalid, describe_errno("create " + fresh, errno));
+  Descriptor fd(::open(fresh.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600));
+  if (!fd.is_open()) return fail(ErrorCode::invalid, describe_errno("create " + fresh, errno));
   if (auto locked = lock(fd.get(), fresh); !locked) return tl::unexpected(locked.error());
   const std::uint64_t capacity = rounded_capacity(options.capacity_bytes);
   // Reserved now: writing to a page that the file system cannot give would be a SIGBUS.
@@ -239,7 +217,7 @@ Result<std::unique_ptr<QueueFile>> QueueFile::make(const QueueFileOptions& optio
     return fail(problem == ENOSPC || problem == EDQUOT ? ErrorCode::full : ErrorCode::invalid,
                 describe_errno("reserve " + format_size(kHeaderBytes + capacity) + " for " + options.path, problem));
   }
-  auto file = map(fd.release(), capacity, options.path);
+  auto file = map(std::move(fd), capacity, options.path);
   if (!file) return file;
   (*file)->write_header(options);
   if (::rename(fresh.c_str(), options.path.c_str()) != 0) {

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "core/clock.h"
+#include "core/descriptor.h"
 #include "core/error.h"
 #include "core/record.h"
 
@@ -71,8 +72,9 @@ class QueueFile {
     bool is_empty = false;  // for certain
   };
 
-  QueueFile(int fd, std::byte* mapping, std::uint64_t capacity) : fd_(fd), mapping_(mapping), capacity_(capacity) {}
-  static Result<std::unique_ptr<QueueFile>> map(int fd, std::uint64_t capacity, const std::string& path);
+  QueueFile(Descriptor fd, std::byte* mapping, std::uint64_t capacity)
+      : fd_(std::move(fd)), mapping_(mapping), capacity_(capacity) {}
+  static Result<std::unique_ptr<QueueFile>> map(Descriptor fd, std::uint64_t capacity, const std::string& path);
   static Result<std::unique_ptr<QueueFile>> open_existing(const QueueFileOptions& options, NotOurs& not_ours);
   static Result<std::unique_ptr<QueueFile>> make(const QueueFileOptions& options);
   std::string why_unsound() const;
@@ -84,7 +86,7 @@ class QueueFile {
     return std::atomic_ref<std::uint64_t>(*reinterpret_cast<std::uint64_t*>(mapping_ + offset));
   }
 
-  int fd_;
+  Descriptor fd_;
   std::byte* mapping_;
   std::uint64_t capacity_;
 };

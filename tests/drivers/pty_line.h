@@ -3,7 +3,8 @@
 #include <string>
 #include <thread>
 
-#include "drivers/modbus/descriptor.h"
+#include "core/descriptor.h"
+#include "drivers/modbus/interrupt.h"
 
 namespace tidegate::drivers {
 

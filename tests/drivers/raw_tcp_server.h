@@ -6,7 +6,8 @@
 #include <thread>
 #include <vector>
 
-#include "drivers/modbus/descriptor.h"
+#include "core/descriptor.h"
+#include "drivers/modbus/interrupt.h"
 
 namespace tidegate::drivers {
 

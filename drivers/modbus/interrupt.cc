@@ -1,4 +1,4 @@
-#include "drivers/modbus/descriptor.h"
+#include "drivers/modbus/interrupt.h"
 
 #include <poll.h>
 #include <sys/eventfd.h>
@@ -9,11 +9,6 @@
 #include <ctime>
 
 namespace tidegate::drivers {
-
-void Descriptor::reset(int fd) {
-  if (fd_ >= 0) ::close(fd_);
-  fd_ = fd;
-}
 
 Interrupt::Interrupt() : event_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {}
 

@@ -1,0 +1,17 @@
+#include "core/descriptor.h"
+
+#include <unistd.h>
+
+#include <cerrno>
+
+namespace tidegate {
+
+void Descriptor::reset(int fd) {
+  const int old = std::exchange(fd_, fd);
+  if (old < 0) return;
+  const int error_number = errno;
+  ::close(old);
+  errno = error_number;
+}
+
+}  // namespace tidegate
