@@ -143,4 +143,8 @@ std::optional<std::uint64_t> ComplaintFilter::admit(std::string_view kind, BootT
   return left_out;
 }
 
+std::string since_last_line(std::uint64_t left_out) {
+  return left_out == 0 ? "" : fmt::format(" ({} more like this since the last line)", left_out);
+}
+
 }  // namespace tidegate

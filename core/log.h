@@ -62,4 +62,7 @@ class ComplaintFilter {
   std::unordered_map<std::string, Kind> kinds_;  // at most kKindsMax
 };
 
+/// What such a line ends in: " (12 more like this since the last line)", or nothing when none was left out.
+std::string since_last_line(std::uint64_t left_out);
+
 }  // namespace tidegate

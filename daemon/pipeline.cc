@@ -254,7 +254,7 @@ void Pipeline::leave_out(Stream stream, std::string_view tag, const std::string&
   }
   if (const auto left_out = complaints_.admit(why, clock_.boot_now())) {
     log_error("log", "a record of {} is left out, because the log will never take it: {}{}", to_string(stream), why,
-              *left_out == 0 ? "" : "; so were " + std::to_string(*left_out) + " before");
+              since_last_line(*left_out));
   }
 }
 

@@ -115,8 +115,8 @@ bool UplinkRunner::take(Stream stream, const buffer::ReadOutcome& outcome) {
 void UplinkRunner::supply_gap(Stream stream, const buffer::ReadOutcome& outcome) {
   // While readings are dropped as they come there is one of these after the other.
   if (const auto left_out = complaints_.admit("gone", environment_.clock->boot_now())) {
-    log_warning("uplink", "{}: {} records of {} are gone, going on at epoch {} sequence {} ({} times more since)",
-                name(), outcome.lost, to_string(stream), outcome.next.epoch, outcome.next.sequence, *left_out);
+    log_warning("uplink", "{}: {} records of {} are gone, going on at epoch {} sequence {}{}", name(), outcome.lost,
+                to_string(stream), outcome.next.epoch, outcome.next.sequence, since_last_line(*left_out));
   }
   const Position from = environment_.log->position_of(stream, outcome.next.sequence - outcome.lost);
   for (const auto& part : environment_.log->explain(stream, from, outcome.next)) {
@@ -136,8 +136,8 @@ void UplinkRunner::request_from_disk(const uplink::ReadDemand& wanted) {
 void UplinkRunner::on_read(Stream stream, const Result<DiskFeed::Outcomes>& outcomes) {
   if (!outcomes) {
     if (const auto left_out = complaints_.admit("read", environment_.clock->boot_now())) {
-      log_error("uplink", "{}: cannot read {} from disk ({} times more since the last line): {}", name(),
-                to_string(stream), *left_out, outcomes.error().message);
+      log_error("uplink", "{}: cannot read {} from disk: {}{}", name(), to_string(stream), outcomes.error().message,
+                since_last_line(*left_out));
     }
     return pause_reading();
   }

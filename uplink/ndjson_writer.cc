@@ -138,8 +138,8 @@ void NdjsonWriter::fail_batch(const OutgoingBatch& batch, const Error& error, co
 void NdjsonWriter::complain(const Error& error) {
   const auto left_out = complaints_.admit(error.message, SystemClock().boot_now());
   if (!left_out) return;
-  log_warning("uplink " + name_, "{}; the records stay in the log and are written again later ({} like this before)",
-              error.message, *left_out);
+  log_warning("uplink " + name_, "{}; the records stay in the log and are written again later{}", error.message,
+              since_last_line(*left_out));
 }
 
 }  // namespace tidegate::uplink

@@ -166,9 +166,8 @@ void Bus::complain(const Poll& poll, const ModbusRequest& request, ModbusResult 
   const std::string& device = devices_[poll.device].name;
   const auto left_out = complaints_.admit(device + " " + to_string(result), clock_.boot_now());
   if (!left_out) return;
-  const std::string more = *left_out > 0 ? fmt::format(" ({} more like this since the last line)", *left_out) : "";
   log_warning(name_, "device {}: {}; {} tags of it are bad{}", device, what_happened(result, request, timeout_),
-              poll.tags.size(), more);
+              poll.tags.size(), since_last_line(*left_out));
 }
 
 void Bus::turn_bad(std::span<const std::uint32_t> tags, Reason reason, BusBatch& into) {

@@ -191,9 +191,8 @@ void MessageDecoder::refuse(Refusal why, std::string_view detail) {
   if (refusal_ == Refusal::none) refusal_ = why;
   const auto left_out = complaints_.admit(name(why), now_);
   if (!left_out) return;
-  const std::string more = *left_out == 0 ? "" : fmt::format(" ({} more of this kind since the last line)", *left_out);
   log_warning(driver_, "{}{}{} on topic \"{}\", payload \"{}\"{}", name(why), detail.empty() ? "" : " at ",
-              clip(detail), clip(message_->topic), clip(message_->payload), more);
+              clip(detail), clip(message_->topic), clip(message_->payload), since_last_line(*left_out));
 }
 
 void MessageDecoder::count(Refusal why, std::uint64_t times) { refused_[static_cast<std::size_t>(why)] += times; }

@@ -82,9 +82,9 @@ void Inlet::take_message(std::string_view topic, std::string_view payload, bool 
   ++too_large_;
   if (const auto left_out = complaints_.admit("too_large", entry.received_boot)) {
     log_warning(driver_,
-                "too_large on topic \"{}\": {} are more than a quarter of the queue, the message is dropped ({} more "
-                "since the last line); a larger queue would take it",
-                clip(topic), format_size(payload.size()), *left_out);
+                "too_large on topic \"{}\": {} are more than a quarter of the queue, the message is dropped; a larger "
+                "queue would take it{}",
+                clip(topic), format_size(payload.size()), since_last_line(*left_out));
   }
 }
 

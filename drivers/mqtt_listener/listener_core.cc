@@ -212,7 +212,7 @@ void ListenerCore::refuse(const std::string& why, const std::string& detail) {
   ++counters_.refused[why];
   const auto left_out = complaints_.admit(why, clock_.boot_now());
   if (!left_out) return;
-  log_warning(options_.name, "{}: {} ({} more of this kind since the last line)", why, detail, *left_out);
+  log_warning(options_.name, "{}: {}{}", why, detail, since_last_line(*left_out));
 }
 
 }  // namespace tidegate::drivers

@@ -215,8 +215,8 @@ void MqttListener::forget(Connection& connection) {
   if (session.is_connected() && !session.is_orderly()) {
     const std::string reason = session.end_reason().empty() ? "the connection was lost" : session.end_reason();
     if (const auto left_out = complaints_.admit("gone", context_.clock->boot_now())) {
-      log_info(options_.name, "client \"{}\" at {} is gone: {} ({} more of this kind since the last line)",
-               clip(session.client_id()), connection.peer(), reason, *left_out);
+      log_info(options_.name, "client \"{}\" at {} is gone: {}{}", clip(session.client_id()), connection.peer(), reason,
+               since_last_line(*left_out));
     }
   } else if (!session.is_connected() && !session.end_reason().empty()) {
     complain("connect", connection.peer() + ": " + session.end_reason());
@@ -293,7 +293,7 @@ void MqttListener::durable(std::uint64_t count) {
 
 void MqttListener::complain(const char* kind, const std::string& text) {
   if (const auto left_out = complaints_.admit(kind, context_.clock->boot_now())) {
-    log_warning(options_.name, "{} ({} more of this kind since the last line)", text, *left_out);
+    log_warning(options_.name, "{}{}", text, since_last_line(*left_out));
   }
 }
 

@@ -22,6 +22,11 @@ TEST(ComplaintFilter, SaysTheFirstAtOnceAndTheRestOnceAMinute) {
   EXPECT_EQ(filter.admit("bad payload", start + seconds(61)), 2U);
 }
 
+TEST(ComplaintFilter, LetsALineSayHowManyWereLeftOut) {
+  EXPECT_EQ(since_last_line(0), "");
+  EXPECT_EQ(since_last_line(1), " (1 more like this since the last line)");
+}
+
 TEST(LogLevel, NamesWhatIsAllowed) {
   EXPECT_EQ(parse_log_level("warning").value(), LogLevel::warning);
   EXPECT_NE(parse_log_level("loud").error().message.find("debug, info, warning, error"), std::string::npos);
