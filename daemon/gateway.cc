@@ -97,7 +97,7 @@ Result<void> Gateway::open_log() {
   log_ = std::move(*log);
   if (const auto newest = log_->recovery().newest) clock_.set_reached(*newest);
 
-  pipeline_ = std::make_unique<Pipeline>(*log_, tags_, clock_);
+  pipeline_ = std::make_unique<Pipeline>(*log_, tags_, clock_, boot_id_);
   storage_ = std::make_unique<Worker>("storage");
   keeper_ = std::make_unique<LogKeeper>(*log_, loop_, clock_);
   compactor_ = std::make_unique<Compactor>(*log_, *storage_, loop_);
@@ -263,8 +263,8 @@ void Gateway::restore_rules(const std::string& packed) {
   if (!config_.rules.empty()) {
     each(Stream::readings, state.readings, [&](const RecordBatch& batch) { engine->apply(batch, transitions); });
   }
-  // Delays of an earlier boot end here, before this boot's readings come.
-  engine->tick(pipeline_->now(), transitions);
+  // Delays of this boot that ran out while no gateway ran end here; those of an earlier boot are forgotten.
+  engine->tick(pipeline_->now(), boot_id_, transitions);
   pipeline_->set_rules(std::move(engine), log_->end(Stream::readings));
   pipeline_->record_alarms(transitions);
 }

@@ -22,10 +22,11 @@ bool will_never_pass(const Error& error) {
 
 }  // namespace
 
-Pipeline::Pipeline(buffer::RingLog& log, TagRegistry& tags, const Clock& clock)
+Pipeline::Pipeline(buffer::RingLog& log, TagRegistry& tags, const Clock& clock, const BootId& boot_id)
     : log_(log),
       tags_(tags),
       clock_(clock),
+      boot_id_(boot_id),
       normaliser_(tags),
       rules_(std::make_unique<rules::RuleEngine>(std::vector<rules::RuleOptions>{}, tags)) {}
 
@@ -165,8 +166,7 @@ void Pipeline::judge(Position first, std::size_t count, const FrameTimes& times)
   batch.epoch = first.epoch;
   batch.first = first.sequence;
   batch.times = times;
-  static const BootId kThisBoot = read_boot_id().value_or(BootId{});
-  batch.boot_id = kThisBoot;
+  batch.boot_id = boot_id_;
   const bool whole = count == intake_.readings.size();
   if (whole) {
     batch.readings.swap(intake_.readings);
@@ -182,7 +182,7 @@ void Pipeline::judge(Position first, std::size_t count, const FrameTimes& times)
 
 void Pipeline::tick() {
   transitions_.clear();
-  rules_->tick(now(), transitions_);
+  rules_->tick(now(), boot_id_, transitions_);
   record_alarms(transitions_);
 }
 

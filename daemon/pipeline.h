@@ -37,7 +37,8 @@ class Pipeline {
     std::optional<Position> unsettled_to{};
   };
 
-  Pipeline(buffer::RingLog& log, TagRegistry& tags, const Clock& clock);
+  /// `boot_id` is of this boot, all zero where it is not known.
+  Pipeline(buffer::RingLog& log, TagRegistry& tags, const Clock& clock, const BootId& boot_id);
 
   void add_driver(std::unique_ptr<drivers::Driver> driver, std::uint64_t accepted_before);
   /// Takes over judging from here on; the engine has judged what it has to of the records before `from`.
@@ -113,6 +114,7 @@ class Pipeline {
   buffer::RingLog& log_;
   const TagRegistry& tags_;
   const Clock& clock_;
+  const BootId boot_id_;
   std::optional<Step> step_;  // the last one
   Normaliser normaliser_;
   std::unique_ptr<rules::RuleEngine> rules_;

@@ -24,7 +24,7 @@ class RuleEngine::Impl {
   Impl(std::vector<RuleOptions> rules, TagRegistry& tags) : alarms_(std::move(rules), tags) {}
 
   void apply(const RecordBatch& batch, std::vector<AlarmTransition>& out);
-  void tick(const FrameTimes& now, std::vector<AlarmTransition>& out);
+  void tick(const FrameTimes& now, const BootId& boot_id, std::vector<AlarmTransition>& out);
   std::optional<BootTime> next_deadline();
   SavedState to_saved();
   void restore(SavedState saved);
@@ -37,8 +37,8 @@ class RuleEngine::Impl {
   void judge(const Reading& reading, Position position, BootTime boot, AlarmRange range,
              std::vector<AlarmTransition>& out);
   void run_out(BootTime now, std::vector<AlarmTransition>& out);
-  void begin_boot(BootTime boot);
-  bool is_of_another_boot(const RecordBatch& batch) const;
+  void begin_boot(BootTime boot, const BootId& boot_id);
+  bool is_of_another_boot(const BootId& boot_id) const;
   void emit(std::uint32_t index, WallTime time, const Value& value, std::vector<AlarmTransition>& out);
   void track(std::uint32_t index);
   void untrack(Alarm& alarm);
@@ -53,7 +53,7 @@ class RuleEngine::Impl {
   std::map<std::uint32_t, AlarmTransition> raised_;  // the raises that hold, by alarm
   std::map<std::uint32_t, AlarmTransition> logged_;  // of alarms with is_logged: the newest record
   Position position_;
-  BootTime boot_{};   // of the newest frame
+  BootTime boot_{};   // of the newest frame, or of the tick that began a boot
   BootId boot_id_{};  // likewise; all zero: not known
 };
 
@@ -62,7 +62,7 @@ void RuleEngine::Impl::apply(const RecordBatch& batch, std::vector<AlarmTransiti
   const bool overlaps = batch.epoch == position_.epoch && batch.first < position_.sequence;
   const std::uint64_t skipped = overlaps ? position_.sequence - batch.first : 0;
   adopt_passed({batch.epoch, batch.first + skipped});
-  if (batch.times.boot < boot_ || is_of_another_boot(batch)) begin_boot(batch.times.boot);
+  if (batch.times.boot < boot_ || is_of_another_boot(batch.boot_id)) begin_boot(batch.times.boot, batch.boot_id);
   boot_ = batch.times.boot;
   boot_id_ = batch.boot_id;
   run_out(boot_, out);
@@ -75,8 +75,8 @@ void RuleEngine::Impl::apply(const RecordBatch& batch, std::vector<AlarmTransiti
 }
 
 // A boot that is older by now than the one before was when it ended is known by its id only.
-bool RuleEngine::Impl::is_of_another_boot(const RecordBatch& batch) const {
-  return batch.boot_id != BootId{} && boot_id_ != BootId{} && batch.boot_id != boot_id_;
+bool RuleEngine::Impl::is_of_another_boot(const BootId& boot_id) const {
+  return boot_id != BootId{} && boot_id_ != BootId{} && boot_id != boot_id_;
 }
 
 void RuleEngine::Impl::judge(const Reading& reading, Position position, BootTime boot, AlarmRange range,
@@ -117,13 +117,16 @@ void RuleEngine::Impl::run_out(BootTime now, std::vector<AlarmTransition>& out) 
   }
 }
 
-void RuleEngine::Impl::begin_boot(BootTime boot) {
+// What a delay waits for is that the condition holds all the time, and nobody saw what was between the two boots: the
+// first reading of the new one begins it anew.
+void RuleEngine::Impl::begin_boot(BootTime boot, const BootId& boot_id) {
   for (const PendingSet::Entry& entry : pending_.entries()) {
     alarms_[entry.alarm].machine.cancel();
     alarms_[entry.alarm].pending_slot = PendingSet::kNoSlot;
   }
   pending_.clear();
   boot_ = boot;
+  boot_id_ = boot_id;
 }
 
 /// The transition that the alarm has just made: remembers it, and hands it out unless the log already holds it.
@@ -151,9 +154,9 @@ void RuleEngine::Impl::emit(std::uint32_t index, WallTime time, const Value& val
   if (!is_repeat) out.push_back(std::move(transition));
 }
 
-void RuleEngine::Impl::tick(const FrameTimes& now, std::vector<AlarmTransition>& out) {
+void RuleEngine::Impl::tick(const FrameTimes& now, const BootId& boot_id, std::vector<AlarmTransition>& out) {
   adopt_passed(position_);
-  if (now.boot < boot_ - kTickLagMost) begin_boot(now.boot);
+  if (now.boot < boot_ - kTickLagMost || is_of_another_boot(boot_id)) begin_boot(now.boot, boot_id);
   run_out(now.boot, out);
 }
 
@@ -296,7 +299,9 @@ RuleEngine::RuleEngine(std::vector<RuleOptions> rules, TagRegistry& tags)
 RuleEngine::~RuleEngine() = default;
 
 void RuleEngine::apply(const RecordBatch& batch, std::vector<AlarmTransition>& out) { impl_->apply(batch, out); }
-void RuleEngine::tick(const FrameTimes& now, std::vector<AlarmTransition>& out) { impl_->tick(now, out); }
+void RuleEngine::tick(const FrameTimes& now, const BootId& boot_id, std::vector<AlarmTransition>& out) {
+  impl_->tick(now, boot_id, out);
+}
 std::optional<BootTime> RuleEngine::next_deadline() const { return impl_->next_deadline(); }
 std::string RuleEngine::save() const { return encode_state(impl_->to_saved()); }
 

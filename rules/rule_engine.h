@@ -44,11 +44,12 @@ class RuleEngine {
   /// to there.
   void apply(const RecordBatch& batch, std::vector<AlarmTransition>& out);
 
-  /// Lets delays run out that no reading would end. `now` carries this boot's time; nothing of another boot runs out.
+  /// Lets delays run out that no reading would end. `now` carries the time of this boot, whose id is `boot_id` (all
+  /// zero: not known); a delay of another boot never runs out, however late in this one it is: it is forgotten.
   /// Everything that the log has taken in before `now` must have been applied.
-  void tick(const FrameTimes& now, std::vector<AlarmTransition>& out);
+  void tick(const FrameTimes& now, const BootId& boot_id, std::vector<AlarmTransition>& out);
 
-  /// When tick() has something to do next, in this boot's time.
+  /// When tick() has something to do next, in the time of the boot that the last apply() or tick() was of.
   std::optional<BootTime> next_deadline() const;
 
   /// State of all rules with the position behind the last applied reading, as text (JSON), for the state database.

@@ -59,7 +59,7 @@ class ClockWatchTest : public ::testing::Test {
   TagRegistry tags_;
   testing::ManualClock clock_;
   testing::FakeRingLog log_;
-  Pipeline pipeline_{log_, tags_, clock_};
+  Pipeline pipeline_{log_, tags_, clock_, BootId{}};
   ClockHistory history_{kBoot};
   std::unique_ptr<ClockWatch> watch_;
 };
@@ -155,7 +155,7 @@ TEST_F(ClockWatchTest, SaysInTheEventsWhatTheHistoryWasTold) {
     ClockHistory live(kBoot);
     ClockHistory later(BootId{9});
     testing::FakeRingLog log;
-    Pipeline pipeline(log, tags_, clock_);
+    Pipeline pipeline(log, tags_, clock_, BootId{});
     clock_.boot(Duration(random() % 1'000'000'000'000), WallTime(Duration(random() % 1'000'000'000'000'000'000)));
     clock_.set_quality(static_cast<ClockQuality>(random() % 3));
     ClockWatch watch({&pipeline, &clock_, &live});

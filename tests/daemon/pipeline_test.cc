@@ -28,18 +28,24 @@ class PipelineTest : public ::testing::Test {
     for (std::int64_t i = 0; i < count; ++i) all.push_back(reading(i));
     return all;
   }
-  void raise_above(double level) {
+  static rules::RuleOptions rule_above(double level) {
     rules::RuleOptions rule;
     rule.name = "high";
     rule.tags = {"*"};
     rule.raise = {rules::Comparison::greater, level};
-    pipeline_.set_rules(std::make_unique<rules::RuleEngine>(std::vector{rule}, tags_), Position{});
+    return rule;
   }
+  void raise_above(double level) {
+    pipeline_.set_rules(std::make_unique<rules::RuleEngine>(std::vector{rule_above(level)}, tags_), Position{});
+  }
+
+  static constexpr BootId kThisBoot{2};
+  static constexpr BootId kEarlierBoot{1};
 
   TagRegistry tags_;
   testing::ManualClock clock_;
   testing::FakeRingLog log_;
-  Pipeline pipeline_{log_, tags_, clock_};
+  Pipeline pipeline_{log_, tags_, clock_, kThisBoot};
 };
 
 TEST_F(PipelineTest, SettlesADriverOnlyWhenTheLogHasItsReadings) {
@@ -222,6 +228,26 @@ TEST_F(PipelineTest, StoresTheAlarmsThatReadingsRaise) {
   const auto alarm = rules::parse_alarm_document(log_.documents(Stream::alarms)[0]).value();
   EXPECT_EQ(alarm.alarm, "high/pump/flow");
   EXPECT_EQ(alarm.cause, (Position{1, 2}));
+}
+
+TEST_F(PipelineTest, TellsDelaysOfThisBootFromThoseOfAnEarlierOne) {
+  for (const BootId& boot : {kEarlierBoot, kThisBoot}) {
+    rules::RuleOptions rule = rule_above(90);
+    rule.raise_after = std::chrono::seconds(10);
+    auto engine = std::make_unique<rules::RuleEngine>(std::vector{rule}, tags_);
+    RecordBatch batch;
+    batch.epoch = 1;
+    batch.first = 1;
+    batch.times = {clock_.wall_now(), clock_.boot_now(), ClockQuality::synced};
+    batch.boot_id = boot;
+    batch.readings = {reading(95)};
+    std::vector<rules::AlarmTransition> none;
+    engine->apply(batch, none);
+    pipeline_.set_rules(std::move(engine), batch.end());
+    clock_.advance(std::chrono::seconds(20));
+    pipeline_.tick();
+    EXPECT_EQ(log_.documents(Stream::alarms).size(), boot == kThisBoot ? 1U : 0U);
+  }
 }
 
 TEST_F(PipelineTest, KeepsDriverEventsUntilTheLogTakesThem) {

@@ -66,7 +66,7 @@ class ReplayTest : public ::testing::Test {
   testing::ManualClock clock_;
   testing::FakeRingLog log_;
   EventLoop loop_;
-  Pipeline pipeline_{log_, tags_, clock_};
+  Pipeline pipeline_{log_, tags_, clock_, BootId{}};
   CountingStore store_;
   buffer::SpaceReserve reserve_{"/nowhere/reserve"};
   StorageWatch watch_{{&log_, &pipeline_, &clock_}};

@@ -28,7 +28,7 @@ class StorageWatchTest : public ::testing::Test {
   TagRegistry tags_;
   testing::ManualClock clock_;
   testing::FakeRingLog log_;
-  Pipeline pipeline_{log_, tags_, clock_};
+  Pipeline pipeline_{log_, tags_, clock_, BootId{}};
   StorageWatch watch_{{&log_, &pipeline_, &clock_}};
 };
 

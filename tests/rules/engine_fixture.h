@@ -126,7 +126,7 @@ class EngineFixture : public ::testing::Test {
     }
     const FrameTimes times{kWallStart + elapsed, boot_zero_ + elapsed, ClockQuality::synced};
     if (word == "tick") {
-      engine_->tick(times, fresh_);
+      engine_->tick(times, boot_id_, fresh_);
     } else {
       apply(word, tag, times);
     }

@@ -10,7 +10,7 @@ namespace {
 struct Event {
   bool is_tick = false;
   std::uint32_t boot = 0;  // which boot, counted from 0
-  RecordBatch frame;       // a tick uses its times only
+  RecordBatch frame;       // a tick uses its times and boot id only
 };
 
 struct NamedReading {
@@ -37,19 +37,23 @@ std::vector<RuleOptions> story_rules() {
   return {hot, warm, slow, odd};
 }
 
+/// By what the reboots of a story can be noticed.
+enum class Reboots { none, by_time, by_id };
+
 class StoryTeller {
  public:
   explicit StoryTeller(std::uint64_t seed) : random_(seed) {}
 
   /// `events` events; from event `crash` on, frames are of the next epoch.
-  Story tell(std::size_t events, std::size_t crash, bool with_reboots) {
+  Story tell(std::size_t events, std::size_t crash, Reboots reboots) {
     Story story{story_rules(), {}};
     for (std::size_t i = 0; i < events; ++i) {
-      if (with_reboots && i != crash && elapsed_ > seconds(30) && below(6) == 0) reboot();
+      if (reboots != Reboots::none && i != crash && elapsed_ > seconds(30) && below(6) == 0) reboot(reboots);
       elapsed_ += milliseconds(below(5) == 0 ? 0 : below(6000));
       Event event;
       event.boot = boot_;
       event.is_tick = below(3) == 0;
+      if (reboots == Reboots::by_id) event.frame.boot_id[0] = static_cast<std::uint8_t>(boot_ + 1);
       event.frame.times = {kWallStart + wall_offset_ + elapsed_, kBootStart + elapsed_, ClockQuality::synced};
       event.frame.epoch = i < crash ? 1 : 2;
       event.frame.first = sequence_;
@@ -62,10 +66,12 @@ class StoryTeller {
  private:
   std::uint64_t below(std::uint64_t bound) { return random_() % bound; }
 
-  // The new boot's first frame has a boot time in front of the old boot's last one: that is how a reboot is noticed.
-  void reboot() {
-    wall_offset_ += elapsed_ + seconds(100);
-    elapsed_ /= 8;
+  // By time: the new boot's first frame has a boot time in front of the old boot's last one. By id: the new boot is
+  // older already than the old one was.
+  void reboot(Reboots reboots) {
+    const Duration before = elapsed_;
+    elapsed_ = reboots == Reboots::by_time ? elapsed_ / 8 : elapsed_ + seconds(20);
+    wall_offset_ += before + seconds(100);
     ++boot_;
   }
 
@@ -112,7 +118,7 @@ class Process {
 
   void take(const Event& event, std::vector<AlarmTransition>& out) {
     if (event.is_tick) {
-      engine_->tick(event.frame.times, out);
+      engine_->tick(event.frame.times, event.frame.boot_id, out);
     } else {
       engine_->apply(renumbered(event.frame), out);
     }
@@ -181,7 +187,10 @@ std::vector<std::string> run_crashed(const Story& story, const WholeRun& whole, 
   for (std::size_t i = crash.checkpoint; i < crash.crash; ++i) {
     if (!story.events[i].is_tick) process.take(story.events[i], out);
   }
-  if (crash.crash != 0) process.engine().tick(story.events[crash.crash - 1].frame.times, out);
+  if (crash.crash != 0) {
+    const RecordBatch& last = story.events[crash.crash - 1].frame;
+    process.engine().tick(last.times, last.boot_id, out);
+  }
   for (std::size_t i = crash.crash; i < story.events.size(); ++i) process.take(story.events[i], out);
   append(stream, out);
   return stream;
@@ -196,11 +205,11 @@ std::size_t logged_at_least(const Story& story, const WholeRun& whole, const Cra
   return least;
 }
 
-void try_every_crash(std::uint64_t seed, std::size_t events, bool with_reboots) {
+void try_every_crash(std::uint64_t seed, std::size_t events, Reboots reboots) {
   SCOPED_TRACE(::testing::Message() << "seed " << seed);
   Crash at;
   for (at.crash = 0; at.crash <= events; ++at.crash) {
-    const Story story = StoryTeller(seed).tell(events, at.crash, with_reboots);
+    const Story story = StoryTeller(seed).tell(events, at.crash, reboots);
     const WholeRun whole = run_whole(story);
     for (at.checkpoint = 0; at.checkpoint <= at.crash; ++at.checkpoint) {
       const std::size_t least = logged_at_least(story, whole, at);
@@ -218,22 +227,24 @@ void try_every_crash(std::uint64_t seed, std::size_t events, bool with_reboots) 
 TEST(Replay, after_a_crash_at_any_point_repeats_no_alarm_and_forgets_none) {
   std::size_t alarms = 0;
   for (std::uint64_t seed = 1; seed <= 4; ++seed) {
-    alarms += run_whole(StoryTeller(seed).tell(26, 26, false)).alarms.size();
-    try_every_crash(seed, 26, false);
+    alarms += run_whole(StoryTeller(seed).tell(26, 26, Reboots::none)).alarms.size();
+    try_every_crash(seed, 26, Reboots::none);
   }
   EXPECT_GT(alarms, 25U) << "stories without alarms show nothing";
 }
 
 TEST(Replay, does_the_same_over_reboots) {
-  for (std::uint64_t seed = 101; seed <= 102; ++seed) {
-    EXPECT_GT(StoryTeller(seed).tell(32, 32, true).events.back().boot, 0U) << "seed " << seed << " has no reboot";
-    try_every_crash(seed, 32, true);
+  for (const Reboots reboots : {Reboots::by_time, Reboots::by_id}) {
+    for (std::uint64_t seed = 101; seed <= 102; ++seed) {
+      EXPECT_GT(StoryTeller(seed).tell(32, 32, reboots).events.back().boot, 0U) << "seed " << seed << " has no reboot";
+      try_every_crash(seed, 32, reboots);
+    }
   }
 }
 
 TEST(Replay, gives_the_same_alarms_without_any_tick_once_a_later_frame_has_come) {
   for (std::uint64_t seed = 201; seed <= 260; ++seed) {
-    Story story = StoryTeller(seed).tell(80, 80, false);
+    Story story = StoryTeller(seed).tell(80, 80, Reboots::none);
     const std::vector<std::string> with_ticks = run_whole(story).alarms;
     const Event last = story.events.back();
     story.events.erase(
@@ -246,7 +257,7 @@ TEST(Replay, gives_the_same_alarms_without_any_tick_once_a_later_frame_has_come)
 
 TEST(Replay, does_not_depend_on_how_frames_are_cut) {
   for (std::uint64_t seed = 301; seed <= 330; ++seed) {
-    const Story story = StoryTeller(seed).tell(60, 60, true);
+    const Story story = StoryTeller(seed).tell(60, 60, Reboots::by_time);
     const std::vector<std::string> whole = run_whole(story).alarms;
     Process process(story, seed);
     std::vector<AlarmTransition> out;
@@ -270,7 +281,7 @@ TEST(Replay, does_not_depend_on_how_frames_are_cut) {
 
 TEST(Replay, from_the_beginning_without_any_saved_state_repeats_nothing) {
   for (std::uint64_t seed = 401; seed <= 420; ++seed) {
-    const Story story = StoryTeller(seed).tell(60, 60, false);
+    const Story story = StoryTeller(seed).tell(60, 60, Reboots::none);
     const WholeRun whole = run_whole(story);
     const Crash crash{50, 0, whole.alarms_after[50]};
     ASSERT_EQ(run_crashed(story, whole, crash, 0), whole.alarms) << "seed " << seed;
@@ -300,7 +311,7 @@ TEST(Replay, takes_over_alarms_whose_readings_were_lost) {
   for (std::uint64_t seed = 501; seed <= 505; ++seed) {
     const std::size_t kEvents = 50;
     for (std::size_t crash = 1; crash < kEvents; ++crash) {
-      Story story = StoryTeller(seed).tell(kEvents, crash, false);
+      Story story = StoryTeller(seed).tell(kEvents, crash, Reboots::none);
       const WholeRun whole = run_whole(story);
       for (std::size_t kept = crash - std::min<std::size_t>(crash, 8); kept < crash; ++kept) {
         Story lossy = story;

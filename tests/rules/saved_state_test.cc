@@ -67,6 +67,29 @@ TEST_F(SavedRules, notice_a_reboot_by_its_id_where_the_boot_time_goes_on) {
   EXPECT_EQ(feed("t=33 95"), "raised at t=33");
 }
 
+TEST_F(SavedRules, let_no_delay_of_an_earlier_boot_run_out_however_late_this_one_is) {
+  use(with_delays(threshold("> 90", "< 60"), seconds(10), seconds(10)));
+  feed("t=1 95");
+  restart();
+  EXPECT_EQ(feed("t=5 late-reboot, t=20 tick, t=21 tick"), "");
+  EXPECT_EQ(next_deadline(), std::nullopt);
+  EXPECT_EQ(feed("t=22 95, t=31 tick"), "") << "the first reading begins it anew";
+  restart();
+  EXPECT_EQ(feed("t=32 tick"), "raised at t=32") << "a delay of this boot goes on in the next process";
+
+  feed("t=33 20");
+  restart();
+  EXPECT_EQ(feed("t=34 late-reboot, t=50 tick, t=51 20, t=60 tick"), "");
+  EXPECT_EQ(feed("t=61 tick"), "cleared at t=61");
+}
+
+TEST_F(SavedRules, remember_the_boot_that_a_tick_began) {
+  use(with_delays(threshold("> 90"), seconds(10)));
+  feed("t=1 80, t=5 late-reboot, t=6 tick");
+  restart();
+  EXPECT_EQ(feed("t=7 95, t=17 tick"), "raised at t=17");
+}
+
 TEST_F(SavedRules, drop_the_state_of_rules_that_decide_differently_now) {
   const auto raised_after = [&](const RuleOptions& changed) {
     use(threshold("> 90", "< 85"));
@@ -194,7 +217,7 @@ TEST_F(SavedRules, stand_whatever_else_a_right_checksum_stands_over) {
     if (!engine_->restore(with_checksum(bad))) continue;
     // What was believed must be usable, and save() must write what restore() reads.
     std::vector<AlarmTransition> out;
-    engine_->tick({kWallStart, kBootStart + seconds(20), ClockQuality::synced}, out);
+    engine_->tick({kWallStart, kBootStart + seconds(20), ClockQuality::synced}, BootId{1}, out);
     RecordBatch batch;
     batch.epoch = 0xffffffffU;
     batch.first = 1;
