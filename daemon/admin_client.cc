@@ -11,8 +11,8 @@
 #include <boost/beast/http.hpp>
 
 #include "core/text.h"
-#include "daemon/admin_address.h"
 #include "daemon/admin_server.h"
+#include "daemon/config/admin_address.h"
 
 namespace tidegate::daemon {
 namespace {

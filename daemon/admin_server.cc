@@ -16,7 +16,7 @@
 #include <boost/beast/http.hpp>
 
 #include "core/text.h"
-#include "daemon/admin_address.h"
+#include "daemon/config/admin_address.h"
 #include "daemon/json_writer.h"
 #include "daemon/percent_encode.h"
 

@@ -8,7 +8,7 @@
 
 #include "core/error.h"
 #include "core/time.h"
-#include "daemon/admin_address.h"
+#include "daemon/config/admin_address.h"
 #include "daemon/event_loop.h"
 
 namespace tidegate::daemon {

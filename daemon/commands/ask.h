@@ -1,8 +1,8 @@
 #pragma once
 
 #include "core/error.h"
-#include "daemon/admin_address.h"
 #include "daemon/commands/commands.h"
+#include "daemon/config/admin_address.h"
 
 namespace tidegate::daemon {
 

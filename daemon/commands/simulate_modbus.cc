@@ -4,8 +4,8 @@
 #include "core/log.h"
 #include "core/parse_whole.h"
 #include "core/text.h"
-#include "daemon/admin_address.h"
 #include "daemon/commands/commands.h"
+#include "daemon/config/host_port.h"
 #include "daemon/event_loop.h"
 #include "drivers/modbus/simulated_server.h"
 
@@ -33,13 +33,13 @@ Result<drivers::SimulatedModbusOptions> to_server_options(const SimulateModbusOp
   server.registers = options.registers;
   server.serial_path = options.serial;
   if (!options.serial.empty()) return server;
-  const auto address = parse_admin_address(options.listen);  // the same form
-  if (!address || address->kind != AdminAddress::Kind::tcp) {
+  const auto address = parse_host_port(options.listen);
+  if (!address || !address->port) {
     return fail(ErrorCode::invalid,
                 "--listen \"" + clip(options.listen) + "\": allowed is HOST:PORT, such as 127.0.0.1:1502");
   }
   server.host = address->host;
-  server.port = address->port;
+  server.port = *address->port;
   return server;
 }
 

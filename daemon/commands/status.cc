@@ -3,12 +3,17 @@
 
 #include "daemon/admin_server.h"
 #include "daemon/commands/ask.h"
+#include "daemon/config/admin_address.h"
 #include "daemon/status_text.h"
 
 namespace tidegate::daemon {
 
 Result<AdminAddress> find_daemon(const DaemonLocation& location) {
-  if (!location.admin.empty()) return parse_admin_address(location.admin);
+  if (!location.admin.empty()) {
+    return parse_admin_address(location.admin).map_error([](const Error& error) {
+      return Error{error.code, "--admin " + error.message};
+    });
+  }
   const auto gateway = load_gateway_options(location.config_file);
   if (!gateway) {
     const auto& problems = gateway.error();

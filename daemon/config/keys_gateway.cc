@@ -4,6 +4,7 @@
 #include <cstdlib>
 
 #include "core/text.h"
+#include "daemon/config/admin_address.h"
 #include "daemon/config/keys.h"
 #include "daemon/config/rows.h"
 #include "daemon/config/scope.h"

@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "core/text.h"
+#include "daemon/config/host_port.h"
 #include "daemon/config/keys.h"
 #include "daemon/config/subscribe_keys.h"
 #include "drivers/mqtt_listener/mqtt_listener.h"

@@ -1,13 +1,11 @@
 #include "daemon/config/values.h"
 
 #include <arpa/inet.h>
-#include <sys/un.h>
 
 #include <algorithm>
-#include <optional>
 
-#include "core/parse_whole.h"
 #include "core/text.h"
+#include "daemon/config/host_port.h"
 
 namespace tidegate::daemon {
 namespace {
@@ -15,41 +13,6 @@ namespace {
 tl::unexpected<Error> wrong(std::string message) { return fail(ErrorCode::invalid, std::move(message)); }
 
 std::string quoted(std::string_view text) { return "\"" + clip(text) + "\""; }
-
-bool is_control(char c) {
-  const auto byte = static_cast<unsigned char>(c);
-  return byte < 0x20 || byte == 0x7f;
-}
-
-struct HostPort {
-  std::string host;  // without brackets
-  std::optional<std::uint16_t> port;
-};
-
-// "host", "host:1", "[::1]:1"; nothing when it is none of them.
-std::optional<HostPort> split_host_port(std::string_view text) {
-  HostPort out;
-  std::string_view rest;
-  if (text.starts_with('[')) {
-    const std::size_t close = text.find(']');
-    if (close == std::string_view::npos) return std::nullopt;
-    out.host = text.substr(1, close - 1);
-    if (out.host.find(':') == std::string::npos) return std::nullopt;
-    rest = text.substr(close + 1);
-  } else {
-    const std::size_t colon = std::min(text.find(':'), text.size());
-    out.host = text.substr(0, colon);
-    rest = text.substr(colon);
-  }
-  const auto is_wrong = [](char c) {
-    return is_control(c) || std::string_view(" /@?#[]\\").find(c) != std::string::npos;
-  };
-  if (out.host.empty() || std::any_of(out.host.begin(), out.host.end(), is_wrong)) return std::nullopt;
-  if (rest.empty()) return out;
-  out.port = parse_whole<std::uint16_t>(rest.substr(1));
-  if (rest.front() != ':' || !out.port) return std::nullopt;
-  return out;
-}
 
 bool is_address(const std::string& host) {
   in6_addr address{};
@@ -71,36 +34,8 @@ Result<void> check_name(const std::string& name) {
   return wrong(std::string("must be ") + kNameForm + ", found " + quoted(name));
 }
 
-Result<AdminAddress> parse_local_admin_address(const std::string& text) {
-  if (text.empty()) return AdminAddress{};
-  if (text.starts_with("unix:")) {
-    const std::string path = text.substr(5);
-    if (!path.empty() && path.size() < sizeof(sockaddr_un::sun_path)) {
-      return AdminAddress{AdminAddress::Kind::unix_socket, "", 0, path};
-    }
-    return wrong("must have a path of 1 to 107 bytes behind \"unix:\", found " + quoted(text));
-  }
-  const auto found = split_host_port(text);
-  if (!found || !found->port) {
-    return wrong("must be \"HOST:PORT\", \"unix:PATH\" or \"\" for none, found " + quoted(text));
-  }
-  if (!is_loopback_host(found->host)) {
-    return wrong("must be a loopback address such as \"127.0.0.1:8480\", or \"unix:PATH\", found " + quoted(text) +
-                 "; other addresses need admin_token and admin_tls, which are not available in this version");
-  }
-  return AdminAddress{AdminAddress::Kind::tcp, found->host, *found->port, ""};
-}
-
-bool is_loopback_host(const std::string& host) {
-  if (host == "localhost") return true;
-  in_addr four{};
-  if (::inet_pton(AF_INET, host.c_str(), &four) == 1) return (ntohl(four.s_addr) >> 24) == 127;
-  in6_addr six{};
-  return ::inet_pton(AF_INET6, host.c_str(), &six) == 1 && IN6_IS_ADDR_LOOPBACK(&six) != 0;
-}
-
 Result<ListenAddress> parse_listen_address(const std::string& text) {
-  const auto found = split_host_port(text);
+  const auto found = parse_host_port(text);
   if (!found || !found->port || !is_address(found->host)) {
     return wrong("must be an IP address and a port, such as \"0.0.0.0:1883\" or \"[::]:1883\", found " + quoted(text));
   }
@@ -117,11 +52,10 @@ Result<void> parse_broker_uri(const std::string& text, mqtt::BrokerOptions& into
                  std::string(is_tls ? "mqtts" : "mqtt") + "://...@" + clip(authority.substr(authority.rfind('@') + 1)) +
                  "\"");
   }
-  const auto found = split_host_port(authority);
+  const auto found = parse_host_port(authority);
   if (!found || found->port == 0) return wrong(kForm + quoted(text));
-  const bool is_six = found->host.find(':') != std::string::npos;
-  into.uri = std::string(is_tls ? "mqtts://" : "mqtt://") + (is_six ? "[" + found->host + "]" : found->host) + ":" +
-             std::to_string(found->port.value_or(is_tls ? 8883 : 1883));
+  into.uri = std::string(is_tls ? "mqtts://" : "mqtt://") +
+             format_host_port(found->host, found->port.value_or(is_tls ? 8883 : 1883));
   return {};
 }
 

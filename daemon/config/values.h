@@ -20,17 +20,12 @@ Result<void> check_name(const std::string& name);
 inline constexpr const char* kNameForm =
     "a name of 1 to 64 bytes without white space, control characters or any of / + # * ? { } \" \\";
 
-/// "127.0.0.1:8480", "[::1]:8480", "localhost:0", "unix:/run/tidegate/admin.sock", "".
-Result<AdminAddress> parse_local_admin_address(const std::string& text);
-
 /// An IP address and a port to listen on: "0.0.0.0:1883", "[::]:1883".
 struct ListenAddress {
   std::string host;
   std::uint16_t port = 0;
 };
 Result<ListenAddress> parse_listen_address(const std::string& text);
-/// An address, or "localhost", that is reached from this machine alone.
-bool is_loopback_host(const std::string& host);
 
 /// "mqtt://host[:1883]", "mqtts://host[:8883]"; fills in `uri`, always with a port.
 Result<void> parse_broker_uri(const std::string& text, mqtt::BrokerOptions& into);

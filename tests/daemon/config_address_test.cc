@@ -1,0 +1,57 @@
+#include <gmock/gmock.h>
+
+#include "daemon/config/admin_address.h"
+#include "daemon/config/host_port.h"
+
+namespace tidegate::daemon {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::StartsWith;
+
+TEST(HostPort, takes_names_and_both_kinds_of_addresses) {
+  const auto with_port = [](const char* text) {
+    const auto found = parse_host_port(text);
+    return found && found->port ? found->host + " " + std::to_string(*found->port) : "";
+  };
+  EXPECT_EQ(with_port("boiler.local:0"), "boiler.local 0");
+  EXPECT_EQ(with_port("10.0.0.1:65535"), "10.0.0.1 65535");
+  EXPECT_EQ(with_port("[fd00::5]:80"), "fd00::5 80");
+  EXPECT_EQ(parse_host_port("boiler")->host, "boiler");
+  EXPECT_EQ(parse_host_port("boiler")->port, std::nullopt);
+  EXPECT_EQ(parse_host_port("[::1]")->host, "::1");
+}
+
+TEST(HostPort, refuses_everything_else) {
+  for (const char* text : {"", ":80", "h:", "h:x", "h:65536", "h:-1", "h:80 ", " h:80", "h:1:2", "::1:80", "[::1",
+                           "[]:1", "[h]:80", "[::1]80", "u@h:80", "h/:80", "h\n:80"}) {
+    EXPECT_FALSE(parse_host_port(text)) << '"' << text << '"';
+  }
+}
+
+TEST(AdminAddressText, reads_back_the_same) {
+  for (const char* text : {"", "127.0.0.1:8480", "[::1]:0", "localhost:1", "10.0.0.1:80", "unix:/run/a.sock"}) {
+    const auto address = parse_admin_address(text);
+    ASSERT_TRUE(address) << address.error().message;
+    EXPECT_EQ(format_admin_address(*address), text);
+  }
+}
+
+TEST(AdminAddressText, says_what_would_be_right) {
+  for (const char* text : {"127.0.0.1", "127.0.0.1:", ":80", "127.0.0.1:x", "a b:80"}) {
+    EXPECT_THAT(parse_admin_address(text).error().message, StartsWith("must be \"HOST:PORT\", \"unix:PATH\""));
+  }
+  EXPECT_THAT(parse_admin_address("unix:").error().message, HasSubstr("1 to 107 bytes"));
+  EXPECT_THAT(parse_admin_address("unix:" + std::string(108, 'x')).error().message, HasSubstr("1 to 107 bytes"));
+  EXPECT_TRUE(parse_admin_address("unix:" + std::string(107, 'x')));
+}
+
+TEST(AdminAddressText, stays_on_this_machine_where_that_is_wanted) {
+  EXPECT_TRUE(parse_local_admin_address("127.3.2.1:80"));
+  EXPECT_TRUE(parse_local_admin_address("unix:/run/a.sock"));
+  EXPECT_TRUE(parse_local_admin_address(""));
+  EXPECT_THAT(parse_local_admin_address("10.0.0.1:80").error().message, HasSubstr("must be a loopback address"));
+}
+
+}  // namespace
+}  // namespace tidegate::daemon
