@@ -6,7 +6,7 @@ namespace tidegate::buffer {
 namespace {
 
 constexpr Duration kFirstRecordAfter = std::chrono::seconds(1);
-constexpr Duration kRecordIntervalMost = std::chrono::minutes(10);
+constexpr Duration kRecordIntervalMax = std::chrono::minutes(10);
 constexpr const char* kReason = "drop-newest";
 
 }  // namespace
@@ -44,7 +44,7 @@ std::optional<BootTime> DropLedger::due_at() const {
 void DropLedger::set_recorded(std::uint64_t events_end, BootTime now) {
   for (const Loss& loss : unrecorded_) recorded_.push_back({loss, events_end});
   unrecorded_.clear();
-  interval_ = std::min(2 * interval_, kRecordIntervalMost);
+  interval_ = std::min(2 * interval_, kRecordIntervalMax);
   due_at_ = now + interval_;
 }
 

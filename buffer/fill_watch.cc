@@ -12,7 +12,7 @@ constexpr double kHysteresisPercent = 5;
 // The rate is a mean over about this long: longer than bursts and checkpoints, shorter than an outage.
 constexpr double kRateSeconds = 60;
 constexpr Duration kSampleAtLeast = std::chrono::milliseconds(500);
-constexpr double kSecondsMost = 10.0 * 365 * 24 * 3600;
+constexpr double kSecondsMax = 10.0 * 365 * 24 * 3600;
 
 }  // namespace
 
@@ -49,7 +49,7 @@ std::optional<Duration> FillWatch::time_left() const {
   if (fill_.unpassed_bytes >= fill_.capacity_bytes) return Duration::zero();
   if (!rate_ || *rate_ <= 0) return std::nullopt;
   const double seconds = static_cast<double>(fill_.capacity_bytes - fill_.unpassed_bytes) / *rate_;
-  if (seconds > kSecondsMost) return std::nullopt;
+  if (seconds > kSecondsMax) return std::nullopt;
   return std::chrono::duration_cast<Duration>(std::chrono::duration<double>(seconds));
 }
 

@@ -14,7 +14,7 @@
 namespace tidegate::buffer {
 namespace {
 
-constexpr std::uint64_t kLeftForOthersMost = 256ULL << 20;
+constexpr std::uint64_t kLeftForOthersMax = 256ULL << 20;
 constexpr std::uint64_t kLeftForOthersShare = 20;  // a twentieth
 // What a name or a directory entry can cost.
 constexpr std::uint64_t kGivenForAName = 64 * 1024;
@@ -31,7 +31,7 @@ std::uint64_t available(int fd) {
   struct statvfs status {};
   if (::fstatvfs(fd, &status) != 0) return 0;
   const std::uint64_t block = status.f_frsize;
-  const std::uint64_t left = std::min(kLeftForOthersMost, status.f_blocks * block / kLeftForOthersShare);
+  const std::uint64_t left = std::min(kLeftForOthersMax, status.f_blocks * block / kLeftForOthersShare);
   const std::uint64_t free = status.f_bavail * block;
   return free > left ? free - left : 0;
 }

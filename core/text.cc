@@ -34,8 +34,8 @@ bool parse_quantity(std::string_view text, const std::array<Unit, N>& units, std
   const std::string_view unit(end, static_cast<std::size_t>(text.data() + text.size() - end));
   for (const Unit& known : units) {
     if (known.name != unit) continue;
-    constexpr auto kMost = static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max());
-    if (number > kMost / known.factor) return false;
+    constexpr auto kMax = static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max());
+    if (number > kMax / known.factor) return false;
     quantity = number * known.factor;
     return true;
   }

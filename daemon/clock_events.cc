@@ -77,8 +77,8 @@ std::optional<ClockAnchor> parse_clock_event(std::string_view document) {
   const auto quality = parse_quality(clock);
   const auto id = parse_boot_id(boot_id);
   const bool is_of_clock = event == "start" || event == "clock-step" || event == "clock-synced";
-  constexpr std::int64_t kMost = INT64_MAX / 1'000'000;
-  const auto fits = [](std::int64_t number) { return number <= kMost && number >= -kMost; };
+  constexpr std::int64_t kMax = INT64_MAX / 1'000'000;
+  const auto fits = [](std::int64_t number) { return number <= kMax && number >= -kMax; };
   if (!quality || !id || !is_of_clock || !fits(boot_time) || !fits(offset)) return std::nullopt;
   return ClockAnchor{*id, BootTime(std::chrono::milliseconds(boot_time)), std::chrono::milliseconds(offset), *quality};
 }

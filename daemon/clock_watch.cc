@@ -9,7 +9,7 @@ namespace {
 // Less than what any time service sets rather than slews, and more than what this process may be held up between two
 // readings of the clocks.
 constexpr Duration kStepLeast = std::chrono::milliseconds(100);
-constexpr Duration kReadingMost = std::chrono::milliseconds(10);
+constexpr Duration kReadingMax = std::chrono::milliseconds(10);
 constexpr int kReadings = 5;
 
 // Milliseconds, as the events have it: what is corrected now and what is corrected by the events later is the same.
@@ -37,7 +37,7 @@ std::optional<ClockAnchor> ClockWatch::read() const {
     const BootTime before = parts_.clock->boot_now();
     const WallTime wall = parts_.clock->wall_now();
     const BootTime boot = parts_.clock->boot_now();
-    if (boot - before > kReadingMost) continue;
+    if (boot - before > kReadingMax) continue;
     return ClockAnchor{parts_.history->this_boot(), boot, wall.time_since_epoch() - boot.time_since_epoch(),
                        parts_.clock->quality()};
   }

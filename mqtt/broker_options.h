@@ -27,7 +27,7 @@ struct BrokerOptions {
   Duration reconnect_first = std::chrono::seconds(1);
   Duration reconnect_most = std::chrono::seconds(60);
   /// With a publish open for so long, and none acknowledged meanwhile, the connection is made anew.
-  Duration acknowledgement_most = std::chrono::seconds(60);
+  Duration acknowledgement_max = std::chrono::seconds(60);
   bool operator==(const BrokerOptions&) const = default;
 };
 

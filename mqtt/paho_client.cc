@@ -164,7 +164,7 @@ void Session::watch_acknowledgements() {
   acknowledgements_watched_ = oldest.has_value();
   if (!oldest) return;
   const Duration patience =
-      broker_.acknowledgement_most + std::chrono::seconds(largest_payload_ / kSlowestBytesPerSecond);
+      broker_.acknowledgement_max + std::chrono::seconds(largest_payload_ / kSlowestBytesPerSecond);
   CallsThread::instance().post_after(patience, [weak = weak_from_this(), number = *oldest, patience] {
     if (const auto self = weak.lock()) self->check_acknowledged(number, patience);
   });

@@ -16,7 +16,7 @@ constexpr double kAnomalousShare = 0.1;
 }  // namespace
 
 Ewma::Judgement Ewma::take(double value, const Parameters& parameters) {
-  const double x = std::clamp(value, -kValueMost, kValueMost);
+  const double x = std::clamp(value, -kValueMax, kValueMax);
   const double delta = x - state_.mean;
   if (state_.count < std::max(parameters.warmup, 2U)) {
     learn(delta, full_weight(parameters.alpha));
@@ -46,9 +46,9 @@ double Ewma::full_weight(double alpha) const { return std::max(alpha, 1.0 / (1.0
 
 bool is_sound(const Ewma::State& state) {
   // A mean lies between the values and a variance under the square of the widest distance; twice that for rounding.
-  constexpr double kMeanMost = 2 * Ewma::kValueMost;
-  constexpr double kVarianceMost = 8 * Ewma::kValueMost * Ewma::kValueMost;
-  return std::abs(state.mean) <= kMeanMost && state.variance >= 0 && state.variance <= kVarianceMost;
+  constexpr double kMeanMax = 2 * Ewma::kValueMax;
+  constexpr double kVarianceMax = 8 * Ewma::kValueMax * Ewma::kValueMax;
+  return std::abs(state.mean) <= kMeanMax && state.variance >= 0 && state.variance <= kVarianceMax;
 }
 
 }  // namespace tidegate::rules

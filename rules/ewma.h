@@ -41,7 +41,7 @@ class Ewma {
   Judgement take(double value, const Parameters& parameters);
   const State& state() const { return state_; }
 
-  static constexpr double kValueMost = 1e150;
+  static constexpr double kValueMax = 1e150;
 
  private:
   void learn(double delta, double weight);

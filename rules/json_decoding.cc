@@ -130,8 +130,8 @@ Enum parse_word(Members& members, const char* key, const std::array<Enum, N>& al
 
 WallTime parse_time(Members& members) {
   const std::int64_t milliseconds = members.integer("time");
-  constexpr std::int64_t kMost = std::numeric_limits<std::int64_t>::max() / 1'000'000 - 1;
-  if (milliseconds > kMost || milliseconds < -kMost) members.complain("time is beyond 64 bits of nanoseconds");
+  constexpr std::int64_t kMax = std::numeric_limits<std::int64_t>::max() / 1'000'000 - 1;
+  if (milliseconds > kMax || milliseconds < -kMax) members.complain("time is beyond 64 bits of nanoseconds");
   if (!members.sound()) return {};
   const WallTime coarse{std::chrono::milliseconds(milliseconds)};
   if (!members.has("time_ns")) return coarse;

@@ -15,7 +15,7 @@ namespace tidegate::rules {
 namespace {
 
 // A tick's time may have been read a little before the last frame's; further back it is another boot's.
-constexpr Duration kTickLagMost = std::chrono::seconds(1);
+constexpr Duration kTickLagMax = std::chrono::seconds(1);
 
 }  // namespace
 
@@ -156,7 +156,7 @@ void RuleEngine::Impl::emit(std::uint32_t index, WallTime time, const Value& val
 
 void RuleEngine::Impl::tick(const FrameTimes& now, const BootId& boot_id, std::vector<AlarmTransition>& out) {
   adopt_passed(position_);
-  if (now.boot < boot_ - kTickLagMost || is_of_another_boot(boot_id)) begin_boot(now.boot, boot_id);
+  if (now.boot < boot_ - kTickLagMax || is_of_another_boot(boot_id)) begin_boot(now.boot, boot_id);
   run_out(now.boot, out);
 }
 

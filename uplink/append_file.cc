@@ -16,7 +16,7 @@ namespace {
 constexpr mode_t kMode = 0640;
 // Whatever a crash tore lies in the window, because no more than half of it is ever written without a flush.
 constexpr std::uint64_t kTailWindow = std::uint64_t{8} << 20;
-constexpr std::uint64_t kUnflushedMost = kTailWindow / 2;
+constexpr std::uint64_t kUnflushedMax = kTailWindow / 2;
 constexpr std::size_t kChunk = std::size_t{64} << 10;
 
 // Reads the end of a file and finds where its last whole line ends. A zero byte is no text: there a crash left a page
@@ -102,7 +102,7 @@ Result<void> AppendFile::append(std::string_view lines) {
   const std::uint64_t size_before = size_;
   while (!lines.empty()) {
     auto written = write_some(lines);
-    if (written && size_ - flushed_size_ >= kUnflushedMost) written = flush();
+    if (written && size_ - flushed_size_ >= kUnflushedMax) written = flush();
     if (written) continue;
     if (!lost_ && !cut_to(size_before)) is_torn_ = true;  // the next open() cuts
     return written;
@@ -111,7 +111,7 @@ Result<void> AppendFile::append(std::string_view lines) {
 }
 
 Result<void> AppendFile::write_some(std::string_view& lines) {
-  const std::uint64_t room = std::max(kUnflushedMost - (size_ - flushed_size_), std::uint64_t{1});
+  const std::uint64_t room = std::max(kUnflushedMax - (size_ - flushed_size_), std::uint64_t{1});
   const ssize_t count = ::write(descriptor_.get(), lines.data(), std::min<std::uint64_t>(lines.size(), room));
   if (count < 0) return errno == EINTR ? Result<void>() : fail_errno("write " + path_);
   size_ += static_cast<std::uint64_t>(count);

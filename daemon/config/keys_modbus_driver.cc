@@ -133,7 +133,7 @@ Section modbus_driver_keys() {
           .must_be("\"tcp://HOST[:PORT]\" or \"rtu:///dev/NAME?baud=N&parity=none|even|odd&stop=1|2\"")
           .example("\"tcp://10.0.0.5:502\"")
           .says("Where the bus is."),
-      duration<Owner>("timeout", &Owner::timeout, drivers::kModbusTimeoutLeast, drivers::kModbusTimeoutMost)
+      duration<Owner>("timeout", &Owner::timeout, drivers::kModbusTimeoutLeast, drivers::kModbusTimeoutMax)
           .by_default("500ms")
           .says("How long to wait for an answer."),
       integer<Owner>("retries", &Owner::retries, 0, 10)

@@ -76,7 +76,7 @@ class Bus {
   ComplaintFilter complaints_;
   bool told_connected_ = false;
   bool told_lost_ = false;
-  std::array<std::uint16_t, kBitsMost> values_{};
+  std::array<std::uint16_t, kBitsMax> values_{};
 };
 
 }  // namespace tidegate::drivers

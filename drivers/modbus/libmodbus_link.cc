@@ -115,7 +115,7 @@ class TcpLink final : public ModbusLink {
 
  private:
   static constexpr std::size_t kHeaderBytes = 7;
-  static constexpr unsigned kLateMost = 1000;  // transactions back that an answer can be late
+  static constexpr unsigned kLateMax = 1000;  // transactions back that an answer can be late
 
   // Throws away what nobody waits for any more. False when the connection is gone.
   bool drain() {
@@ -186,7 +186,7 @@ class TcpLink final : public ModbusLink {
 
   bool is_late(std::span<const std::uint8_t> frame) const {
     const unsigned back = static_cast<std::uint16_t>(transaction_ - transaction_of(frame));
-    return back > 0 && back < std::min(sent_, kLateMost);
+    return back > 0 && back < std::min(sent_, kLateMax);
   }
 
   ModbusResult timed_out() {
@@ -243,7 +243,7 @@ class RtuLink final : public ModbusLink {
     OwedAnswers& owed = owed_[request.unit];
     if (owed.is_ambiguous(request, clock_.boot_now())) {
       const ModbusRequest probe = owed.distinct_probe(request);
-      std::array<std::uint16_t, kBitsMost> values{};
+      std::array<std::uint16_t, kBitsMax> values{};
       const auto settled = tracked(probe, std::span(values).first(probe.count), owed);
       if (settled != ModbusResult::ok) return settled;
     }
@@ -278,7 +278,7 @@ class RtuLink final : public ModbusLink {
       return ModbusResult::not_connected;
     }
     const BootTime deadline = last_activity_ + timeout_;
-    const Duration whole_frame = character_ * (5 + 2 * std::int64_t{kRegistersMost}) + std::chrono::milliseconds(100);
+    const Duration whole_frame = character_ * (5 + 2 * std::int64_t{kRegistersMax}) + std::chrono::milliseconds(100);
     for (;;) {
       const auto received = reader_.receive(context_.get(), interrupt_, deadline - clock_.boot_now(), whole_frame);
       last_activity_ = std::max(last_activity_, clock_.boot_now());

@@ -19,10 +19,10 @@
 namespace tidegate::drivers {
 namespace {
 
-constexpr std::size_t kBatchesMost = 256;  // waiting for the core: half a minute of a fast bus
+constexpr std::size_t kBatchesMax = 256;  // waiting for the core: half a minute of a fast bus
 constexpr std::size_t kReadingsACollect = 4096;
 constexpr Duration kSkipPause = std::chrono::milliseconds(50);
-constexpr Duration kWaitMost = std::chrono::hours(1);
+constexpr Duration kWaitMax = std::chrono::hours(1);
 
 // The bus with its thread and its queue to the core. The thread polls while the queue takes what it brings; while the
 // core is held up it waits with the last batch in hand, and skips and counts the polls that are due.
@@ -35,7 +35,7 @@ class ModbusDriver final : public Driver {
         ids_(std::move(ids)),
         link_(std::move(link)),
         status_(options_.devices),
-        queue_(kBatchesMost, context_.wake) {}
+        queue_(kBatchesMax, context_.wake) {}
 
   ~ModbusDriver() override { stop(); }
 
@@ -73,7 +73,7 @@ class ModbusDriver final : public Driver {
   DriverStatus status() const override {
     DriverStatus status = status_.snapshot();
     status.queue_bytes = queued_readings_.load(std::memory_order_relaxed) * sizeof(Reading);
-    status.queue_capacity_bytes = kBatchesMost * kRegistersMost * sizeof(Reading);
+    status.queue_capacity_bytes = kBatchesMax * kRegistersMax * sizeof(Reading);
     return status;
   }
 
@@ -106,8 +106,7 @@ class ModbusDriver final : public Driver {
       }
       // A push that is refused leaves the batch as it was.
       if (queue_.try_push(std::move(batch))) break;  // NOLINT(bugprone-use-after-move)
-      if (!told)
-        log_warning(options_.name, "{} batches of readings wait to be logged; polls are skipped", kBatchesMost);
+      if (!told) log_warning(options_.name, "{} batches of readings wait to be logged; polls are skipped", kBatchesMax);
       told = true;
       if (!wait_for_room(bus)) return false;
     }
@@ -119,14 +118,14 @@ class ModbusDriver final : public Driver {
   bool wait_for_room(Bus& bus) {
     for (;;) {
       const Duration until_due = bus.skip() - context_.clock->boot_now();
-      const Duration wait = std::clamp<Duration>(until_due, kSkipPause, kWaitMost);
+      const Duration wait = std::clamp<Duration>(until_due, kSkipPause, kWaitMax);
       std::unique_lock lock(mutex_);
       if (changed_.wait_for(lock, wait, [this] { return stopping_ || has_room_; })) return !stopping_;
     }
   }
 
   bool wait_until(BootTime next) {
-    const Duration wait = std::min(next - context_.clock->boot_now(), kWaitMost);
+    const Duration wait = std::min(next - context_.clock->boot_now(), kWaitMax);
     std::unique_lock lock(mutex_);
     if (wait > Duration::zero()) changed_.wait_for(lock, wait, [this] { return stopping_; });
     return !stopping_;

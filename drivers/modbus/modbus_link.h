@@ -10,8 +10,8 @@
 
 namespace tidegate::drivers {
 
-inline constexpr std::uint16_t kRegistersMost = 125;  // of one request, Modbus Application Protocol 1.1b3, 6.3
-inline constexpr std::uint16_t kBitsMost = 2000;      // 6.1
+inline constexpr std::uint16_t kRegistersMax = 125;  // of one request, Modbus Application Protocol 1.1b3, 6.3
+inline constexpr std::uint16_t kBitsMax = 2000;      // 6.1
 
 /// One read of one unit: `count` registers or bits from `address`.
 struct ModbusRequest {

@@ -197,7 +197,7 @@ Result<ByteOrder> parse_byte_order(const std::string& text) {
 
 Result<void> check_modbus_bus(const ModbusBusOptions& options) {
   const std::string who = "Modbus bus \"" + clip(options.name) + "\": ";
-  if (options.timeout < kModbusTimeoutLeast || options.timeout > kModbusTimeoutMost) {
+  if (options.timeout < kModbusTimeoutLeast || options.timeout > kModbusTimeoutMax) {
     return fail(ErrorCode::invalid,
                 who + "timeout is " + format_duration(options.timeout) + "; 10ms to 60s is allowed");
   }

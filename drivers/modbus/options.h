@@ -82,7 +82,7 @@ struct ModbusBusOptions {
 };
 
 inline constexpr Duration kModbusTimeoutLeast = std::chrono::milliseconds(10);
-inline constexpr Duration kModbusTimeoutMost = std::chrono::seconds(60);
+inline constexpr Duration kModbusTimeoutMax = std::chrono::seconds(60);
 inline constexpr Duration kModbusIntervalLeast = std::chrono::milliseconds(1);
 
 /// "tcp://10.0.0.5:502", "rtu:///dev/ttyUSB0?baud=19200&parity=even&stop=1"; "rtu+tcp" is refused as not yet there.

@@ -23,7 +23,7 @@ bool OwedAnswers::owes(const Shape& shape) const {
 }
 
 void OwedAnswers::add(const ModbusRequest& request, BootTime now, Duration timeout) {
-  if (count_ == kMost) {
+  if (count_ == kMax) {
     std::move(owed_.begin() + 1, owed_.end(), owed_.begin());
     --count_;
   }
@@ -50,7 +50,7 @@ ModbusRequest OwedAnswers::distinct_probe(const ModbusRequest& request) const {
   ModbusRequest probe = request;
   const int step = is_bit_table(request.table) ? 8 : 1;
   // Fewer than those owed and the request itself are taken, so one of the first ten is free.
-  for (int count = 1; count <= static_cast<int>(kMost + 2) * step; count += step) {
+  for (int count = 1; count <= static_cast<int>(kMax + 2) * step; count += step) {
     probe.count = static_cast<std::uint16_t>(count);
     if (!owes(shape_of(probe)) && shape_of(probe) != shape_of(request)) break;
   }

@@ -40,8 +40,8 @@ class OwedAnswers {
   bool owes(const Shape& shape) const;
   void forget_old(BootTime now);
 
-  static constexpr std::size_t kMost = 8;
-  std::array<Owed, kMost> owed_;
+  static constexpr std::size_t kMax = 8;
+  std::array<Owed, kMax> owed_;
   std::size_t count_ = 0;
 };
 

@@ -7,8 +7,8 @@
 namespace tidegate::drivers {
 namespace {
 
-constexpr std::uint32_t kMuteMost = 2;     // then a block that its device is silent about is split
-constexpr int kBadRepliesMost = 3;         // in a row, then the device is down
+constexpr std::uint32_t kMuteMax = 2;      // then a block that its device is silent about is split
+constexpr int kBadRepliesMax = 3;          // in a row, then the device is down
 constexpr std::uint8_t kOnTimeEnough = 8;  // polls in a row that end an overload
 constexpr int kPatience = 4;               // time-outs that a try waits, at least, for a gap between the others' polls
 constexpr Duration kBackoffFirst = std::chrono::seconds(1);
@@ -223,7 +223,7 @@ PollOutcome PollPlan::unanswered(const Poll& poll, ModbusResult result, BootTime
     enqueue(poll.block);
     return outcome;
   }
-  if (result == ModbusResult::bad_reply && ++device.bad_replies < kBadRepliesMost) {
+  if (result == ModbusResult::bad_reply && ++device.bad_replies < kBadRepliesMax) {
     outcome.bad = to_reason(result);
     advance(poll, Duration::zero(), outcome);
     return outcome;
@@ -244,7 +244,7 @@ PollOutcome PollPlan::muted(const Poll& poll, ModbusResult result) {
   PollOutcome outcome;
   Block& block = blocks_[poll.block];
   block.failed_at = devices_[poll.device].answers;
-  if (++block.mute >= kMuteMost && split(poll.block)) {
+  if (++block.mute >= kMuteMax && split(poll.block)) {
     outcome.split = true;
     return outcome;
   }

@@ -17,9 +17,9 @@ std::uint32_t end_of(const ReadBlock& block) { return std::uint32_t{block.addres
 bool fits(const ReadBlock& block, const PlanTag& tag, std::uint16_t max_gap) {
   if (block.device != tag.device || block.table != tag.table || block.interval != tag.interval) return false;
   const bool bits = is_bit_table(tag.table);
-  const std::uint32_t gap_most = bits ? std::uint32_t{max_gap} * 16 : max_gap;
-  const std::uint32_t count_most = bits ? kBitsMost : kRegistersMost;
-  return tag.address <= end_of(block) + gap_most && std::max(end_of(block), end_of(tag)) - block.address <= count_most;
+  const std::uint32_t gap_max = bits ? std::uint32_t{max_gap} * 16 : max_gap;
+  const std::uint32_t count_max = bits ? kBitsMax : kRegistersMax;
+  return tag.address <= end_of(block) + gap_max && std::max(end_of(block), end_of(tag)) - block.address <= count_max;
 }
 
 void add_tag(ReadBlock& block, const PlanTag& tag, std::uint32_t index) {

@@ -29,7 +29,7 @@
 namespace tidegate::drivers {
 namespace {
 
-constexpr std::size_t kClientsMost = 64;
+constexpr std::size_t kClientsMax = 64;
 constexpr int kTablesEnd = 65536;
 
 struct FreeContext {
@@ -204,7 +204,7 @@ class Server final : public SimulatedModbusServer {
 
   void accept_client() {
     Descriptor client(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
-    if (!client.is_open() || client.get() >= FD_SETSIZE || clients_.size() >= kClientsMost) return;
+    if (!client.is_open() || client.get() >= FD_SETSIZE || clients_.size() >= kClientsMax) return;
     clients_.push_back(std::move(client));
     const std::lock_guard lock(mutex_);
     ++connections_;
@@ -359,7 +359,7 @@ Result<Context> open_line(const SimulatedModbusOptions& options) {
 }
 
 Result<Descriptor> listen_on(modbus_t* context, const SimulatedModbusOptions& options) {
-  Descriptor listener(modbus_tcp_pi_listen(context, static_cast<int>(kClientsMost)));
+  Descriptor listener(modbus_tcp_pi_listen(context, static_cast<int>(kClientsMax)));
   if (listener.is_open()) return listener;
   return fail(ErrorCode::invalid,
               describe_errno("listen on " + options.host + ":" + std::to_string(options.port), errno));

@@ -15,7 +15,7 @@ namespace tidegate::drivers {
 namespace {
 
 // Longer than the resolver tries; what a thread finds after that is for nobody.
-constexpr Duration kLookUpMost = std::chrono::seconds(60);
+constexpr Duration kLookUpMax = std::chrono::seconds(60);
 
 std::string name_of(const TcpTarget& target) {
   const bool brackets = target.host.find(':') != std::string::npos;
@@ -40,7 +40,7 @@ Result<HostAddresses> find(const TcpTarget& target, const Interrupt& interrupt, 
     shared->found = std::move(found);
     shared->done.raise();
   });
-  if (wait_for(shared->done.fd(), POLLIN, interrupt, kLookUpMost) == WaitResult::interrupted) {
+  if (wait_for(shared->done.fd(), POLLIN, interrupt, kLookUpMax) == WaitResult::interrupted) {
     return refuse_interrupted(target);
   }
   const std::lock_guard lock(shared->mutex);

@@ -15,7 +15,7 @@ using boost::system::error_code;
 constexpr int kReadsPerTurn = 4;
 // A packet that has begun has so much time, and more for what of it has come: keep alive says nothing of a client that
 // asked for none, or that sends a byte now and then.
-constexpr Duration kUnfinishedMost = std::chrono::seconds(60);
+constexpr Duration kUnfinishedMax = std::chrono::seconds(60);
 constexpr std::size_t kSlowestBytesPerSecond = 4096;
 
 }  // namespace
@@ -132,7 +132,7 @@ void Connection::check_unfinished(BootTime now) {
     held_since_ = now;
     return;
   }
-  const Duration most = kUnfinishedMost + std::chrono::seconds(held_.size() / kSlowestBytesPerSecond);
+  const Duration most = kUnfinishedMax + std::chrono::seconds(held_.size() / kSlowestBytesPerSecond);
   if (now - held_since_ < most) return;
   session_.end(mqtt::ReasonCode::keep_alive_timeout, "a packet of it is not all there after too long a time");
 }

@@ -32,7 +32,7 @@ constexpr Duration kAcceptPause = std::chrono::milliseconds(200);
 // Of packets that are not all there, over all connections. Beside it each connection may hold a share of its own, so
 // that whoever fills this keeps nobody from sending messages of the usual size.
 constexpr std::size_t kHeldBytesMax = std::size_t{16} * 1024 * 1024;
-constexpr std::size_t kHeldShareMost = std::size_t{16} * 1024;
+constexpr std::size_t kHeldShareMax = std::size_t{16} * 1024;
 constexpr int kBacklog = 512;
 // libmodbus aborts the process where a descriptor of its own is beyond 1023, so these leave the low ones alone.
 constexpr int kDescriptorLeast = 1024;
@@ -63,7 +63,7 @@ class MqttListener final : public Driver {
         timer_(*context_.loop),
         accept_timer_(*context_.loop),
         read_buffer_(kReadBufferBytes, '\0') {
-    const std::size_t share = std::min(kHeldShareMost, kHeldBytesMax / options_.limits.connections_max);
+    const std::size_t share = std::min(kHeldShareMax, kHeldBytesMax / options_.limits.connections_max);
     shared_ = {
         &core_, &options_.limits, context_.clock,          &read_buffer_,
         share,  &held_bytes_,     [this] { make_room(); }, [this](Connection& connection) { forget(connection); }};

@@ -21,13 +21,13 @@ constexpr std::size_t kUnsentMax = 64 * 1024;
 constexpr std::size_t kQos2Share = 2;
 // What a client leaves is kept no longer, and so no will waits longer, whatever it asks for: else whoever comes with a
 // new id each time leaves things for ever.
-constexpr std::uint32_t kSessionExpiryMost = 7 * 24 * 3600;
+constexpr std::uint32_t kSessionExpiryMax = 7 * 24 * 3600;
 
-Duration keeping_time(std::uint32_t seconds) { return std::chrono::seconds(std::min(seconds, kSessionExpiryMost)); }
+Duration keeping_time(std::uint32_t seconds) { return std::chrono::seconds(std::min(seconds, kSessionExpiryMax)); }
 
 // A session of 3.1.1 that is no clean one has no end of its own.
 std::uint32_t asked_expiry(const mqtt::ConnectPacket& connect) {
-  if (connect.version == mqtt::ProtocolVersion::v3_1_1) return connect.clean_start ? 0 : kSessionExpiryMost;
+  if (connect.version == mqtt::ProtocolVersion::v3_1_1) return connect.clean_start ? 0 : kSessionExpiryMax;
   return connect.properties.number(PropertyId::session_expiry_interval, 0);
 }
 
@@ -143,8 +143,8 @@ void ListenerSession::answer_connect(const mqtt::ConnectPacket& connect, const S
   answer.properties.set(PropertyId::topic_alias_maximum, limits_.topic_aliases_max);
   answer.properties.set(PropertyId::subscription_identifier_available, 0);
   answer.properties.set(PropertyId::shared_subscription_available, 0);
-  if (is_v5() && asked_expiry(connect) > kSessionExpiryMost) {
-    answer.properties.set(PropertyId::session_expiry_interval, kSessionExpiryMost);
+  if (is_v5() && asked_expiry(connect) > kSessionExpiryMax) {
+    answer.properties.set(PropertyId::session_expiry_interval, kSessionExpiryMax);
   }
   if (id_assigned) answer.properties.set(PropertyId::assigned_client_identifier, client_id_);
   if (send_connack(connect, answer)) return;

@@ -21,7 +21,7 @@ constexpr std::uint64_t kSeeds = 300;
 constexpr std::uint64_t kSeeds = 5'000;
 #endif
 constexpr int kParts = 4;  // tests that run side by side
-constexpr int kStepsMost = 60;
+constexpr int kStepsMax = 60;
 
 class PowerCutTest : public LogFixture, public ::testing::WithParamInterface<int> {
  protected:
@@ -231,7 +231,7 @@ class PowerCutTest : public LogFixture, public ::testing::WithParamInterface<int
 
   void live(std::uint64_t seed) {
     begin(seed);
-    const std::uint64_t steps = 20 + below(kStepsMost);
+    const std::uint64_t steps = 20 + below(kStepsMax);
     for (std::uint64_t i = 0; i < steps && !HasFailure(); ++i) step();
     if (!HasFailure()) cut_and_start();
     ASSERT_FALSE(HasFailure()) << "TIDEGATE_SEED=" << seed

@@ -64,7 +64,7 @@ TEST_F(FullRing, DropsTheOldestAndSaysExactlyWhich) {
 }
 
 TEST_F(FullRing, ForgetsNothingDroppedWhenItIsKilled) {
-  constexpr std::uint64_t kTakenAgainMost = 60'000;  // what waits in the queue for its drop to be recorded
+  constexpr std::uint64_t kTakenAgainMax = 60'000;  // what waits in the queue for its drop to be recorded
   begin("drop-newest");
   ASSERT_TRUE(rig_.gateway().wait_for_metric(kDropped, 1'000, seconds(60)));
   rig_.gateway().kill();
@@ -74,7 +74,7 @@ TEST_F(FullRing, ForgetsNothingDroppedWhenItIsKilled) {
   rig_.gateway().kill();
   rig_.gateway().start();
   EXPECT_TRUE(rig_.publisher().wait_for_all(seconds(120)));
-  expect_all_accounted_for(kTakenAgainMost);
+  expect_all_accounted_for(kTakenAgainMax);
   rig_.gateway().stop();
 }
 

@@ -75,7 +75,7 @@ class RelayRig {
     EXPECT_EQ(report.distinct, readings_.count)
         << "the first that are missing: " << ::testing::PrintToString(checker_->missing());
     EXPECT_EQ(report.defects(), 0u) << ::testing::PrintToString(report.complaints);
-    EXPECT_LE(report.taken_twice, kills * kResentMost);
+    EXPECT_LE(report.taken_twice, kills * kResentMax);
     EXPECT_EQ(report.gap_records, 0u);
     if (::testing::Test::HasFailure()) ADD_FAILURE() << "the daemon said: " << gateway_.log();
     std::printf("arrived %llu in %llu batches, repeats %llu, resent by the source %llu, epoch %u\n",
@@ -85,7 +85,7 @@ class RelayRig {
   }
 
  private:
-  static constexpr std::uint64_t kResentMost = 1'000;  // a kill; what a source has in flight at the most
+  static constexpr std::uint64_t kResentMax = 1'000;  // a kill; what a source has in flight at the most
 
   NumberedReadings readings_;
   MosquittoBroker source_;

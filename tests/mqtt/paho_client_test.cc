@@ -178,7 +178,7 @@ TEST_F(PahoClientTest, ALostLinkFailsEveryOpenPublishExactlyOnce) {
 // It is stopped in its tracks, and its connection stays.
 TEST_F(PahoClientTest, ABrokerThatAcknowledgesNothingIsConnectedToAnew) {
   BrokerOptions broker = options("publisher");
-  broker.acknowledgement_most = seconds(1);
+  broker.acknowledgement_max = seconds(1);
   ClientRecorder recorder;
   const auto client = make_paho_client(broker, {}, recorder.handlers());
   client->start();

@@ -22,7 +22,7 @@ namespace {
 std::atomic<bool> refuses_to_cut = false;
 std::atomic<int> flushes_until_failure = -1;
 std::atomic<off_t> flushed_to = 0;
-std::atomic<off_t> unflushed_most = 0;
+std::atomic<off_t> unflushed_max = 0;
 
 }  // namespace
 
@@ -36,7 +36,7 @@ extern "C" int ftruncate(int descriptor, off_t size) noexcept {
 extern "C" int fdatasync(int descriptor) {
   struct stat status {};
   if (::fstat(descriptor, &status) == 0) {
-    unflushed_most = std::max(unflushed_most.load(), status.st_size - flushed_to.load());
+    unflushed_max = std::max(unflushed_max.load(), status.st_size - flushed_to.load());
     flushed_to = status.st_size;
   }
   if (flushes_until_failure < 0 || flushes_until_failure-- > 0) {
@@ -62,7 +62,7 @@ class AppendFileTest : public ::testing::Test {
   AppendFileTest() : path_(directory_ / "out.ndjson") {
     refuses_to_cut = false;
     flushes_until_failure = -1;
-    flushed_to = unflushed_most = 0;
+    flushed_to = unflushed_max = 0;
   }
   ~AppendFileTest() override {
     refuses_to_cut = false;
@@ -114,7 +114,7 @@ TEST_F(AppendFileTest, LeavesLessUnflushedThanTheNextOpenLooksThrough) {
   ASSERT_TRUE(file_->append(many));
   for (std::size_t i = 0; i < 40; ++i) ASSERT_TRUE(file_->append(std::string_view(many).substr(0, kTailWindow / 20)));
   ASSERT_TRUE(file_->sync());
-  EXPECT_LT(unflushed_most.load(), static_cast<off_t>(kTailWindow));
+  EXPECT_LT(unflushed_max.load(), static_cast<off_t>(kTailWindow));
 }
 
 TEST_F(AppendFileTest, CountsNothingSinceTheLastSyncWhenAFlushBetweenFails) {
