@@ -1,0 +1,235 @@
+// How a gateway comes to be: data directory, state and log first, then what stands on them, the rules' state last.
+#include <algorithm>
+#include <filesystem>
+#include <utility>
+
+#include "core/log.h"
+#include "core/value_limits.h"
+#include "daemon/clock_events.h"
+#include "daemon/event_record.h"
+#include "daemon/gateway.h"
+#include "daemon/rules_state.h"
+#include "drivers/modbus/modbus_driver.h"
+#include "drivers/mqtt/mqtt_driver.h"
+#include "drivers/mqtt_listener/mqtt_listener.h"
+#include "drivers/simulator/simulator_driver.h"
+#include "uplink/transport.h"
+
+namespace tidegate::daemon {
+namespace {
+
+buffer::Checkpoint load_state(buffer::StateStore& store) {
+  auto saved = store.load();
+  if (saved) return std::move(*saved);
+  log_error("state", "the state database cannot be read, going on without it: {}", saved.error().message);
+  return {};
+}
+
+}  // namespace
+
+Result<void> Gateway::open() {
+  auto directory = buffer::DataDirectory::open(config_.gateway.data_dir);
+  if (!directory) return tl::unexpected(directory.error());
+  data_directory_ = std::make_unique<buffer::DataDirectory>(std::move(*directory));
+  if (auto boot_id = read_boot_id()) {
+    boot_id_ = *boot_id;
+    clock_history_ = ClockHistory(boot_id_);
+  } else {
+    log_warning("gateway", "{}", boot_id.error().message);
+  }
+  std::error_code problem;
+  std::filesystem::create_directories(config_.gateway.runtime_dir, problem);
+  if (problem) {
+    return fail(ErrorCode::invalid,
+                "gateway.runtime_dir " + config_.gateway.runtime_dir + ": cannot be made: " + problem.message());
+  }
+  return open_log();
+}
+
+Result<void> Gateway::open_log() {
+  const auto room_for_state = [this](auto operation) {
+    return buffer::with_room(reserve_, SpaceKeeper::kForState, operation);
+  };
+  auto store = room_for_state([&] { return buffer::StateStore::open(data_directory_->path() + "/state.db"); });
+  if (!store) return tl::unexpected(store.error());
+  store_ = std::move(*store);
+  const buffer::Checkpoint saved = load_state(*store_);
+
+  auto log = buffer::RingLog::open(files_, clock_, tags_, config_.buffer.ring, saved.log);
+  if (!log) return tl::unexpected(log.error());
+  log_ = std::move(*log);
+  if (const auto newest = log_->recovery().newest) clock_.set_reached(*newest);
+
+  pipeline_ = std::make_unique<Pipeline>(*log_, tags_, clock_, boot_id_);
+  storage_ = std::make_unique<Worker>("storage");
+  keeper_ = std::make_unique<LogKeeper>(*log_, loop_, clock_);
+  compactor_ = std::make_unique<Compactor>(*log_, *storage_, loop_);
+  compactor_->on_rewritten([this] { keeper_->poke(); });
+  keeper_->on_durable([this] {
+    pipeline_->report_durable();
+    compactor_->poke();
+  });
+  clock_watch_ = std::make_unique<ClockWatch>(ClockWatch::Parts{pipeline_.get(), &clock_, &clock_history_});
+  clock_records_ = std::make_unique<ClockRecords>(
+      ClockRecords::Parts{log_.get(), &clock_history_, storage_.get(), &loop_, started_});
+
+  // The new epoch is durable before the first record carries it.
+  buffer::Checkpoint opened = saved;
+  opened.log = log_->state();
+  opened.log.clean = false;
+  // Rules that never ran begin here, whenever this start is the one that ends by a kill.
+  if (opened.rules.empty()) {
+    const rules::RuleEngine unused({}, tags_);
+    opened.rules = pack_rules({unused.save(), log_->end(Stream::readings), log_->end(Stream::alarms)});
+  }
+  if (auto kept = room_for_state([&] { return store_->save(opened); }); !kept) return kept;
+
+  storage_watch_ = std::make_unique<StorageWatch>(StorageWatch::Parts{log_.get(), pipeline_.get(), &clock_});
+  const auto was_raised = saved.counters.find(StorageWatch::kCounter);
+  storage_watch_->set_raised(was_raised != saved.counters.end() && was_raised->second != 0);
+  // Drivers first: they claim their tags with unit and type, which messages of alarms name.
+  if (auto made = make_drivers(saved); !made) return made;
+  restore_rules(opened.rules);
+  make_uplinks(saved);
+  checkpointer_ =
+      std::make_unique<Checkpointer>(Checkpointer::Parts{log_.get(), store_.get(), pipeline_.get(), &uplinks_, &loop_,
+                                                         storage_.get(), storage_watch_.get(), &reserve_, &clock_},
+                                     opened.rules);
+  replay_ = std::make_unique<Replay>(Replay::Parts{log_.get(), pipeline_.get(), keeper_.get(), checkpointer_.get(),
+                                                   &clock_, [this] { after_turn(); }});
+  space_keeper_ = std::make_unique<SpaceKeeper>(
+      SpaceKeeper::Parts{log_.get(), &reserve_, storage_.get(), &loop_, &clock_, config_.buffer.ring.size_max_bytes});
+  checkpointer_->report_passed(saved.cursors);
+  report_opening(saved);
+  return {};
+}
+
+void Gateway::report_opening(const buffer::Checkpoint& saved) {
+  const auto& found = log_->recovery();
+  std::string detail;
+  if (found.fresh) {
+    detail = "new log";
+  } else if (found.clean) {
+    detail = "after a clean stop";
+  } else {
+    detail = "after an unclean stop";
+    if (found.torn_bytes > 0) detail += ", " + std::to_string(found.torn_bytes) + " bytes of unfinished writes dropped";
+  }
+  for (const auto& finding : found.findings) log_warning("log", "{}", finding);
+  append_findings(detail, found.findings);
+  if (store_->notice()) {
+    log_warning("state", "{}", *store_->notice());
+    append_findings(detail, {*store_->notice()});
+  }
+  log_info("gateway", "{} in {}, epoch {}: {}", config_.gateway.id, data_directory_->path(), found.epoch, detail);
+  const std::string start = event_record("start", clock_.wall_now(),
+                                         {{"gateway", config_.gateway.id},
+                                          {"version", TIDEGATE_VERSION},
+                                          {"epoch", std::uint64_t{found.epoch}},
+                                          {"detail", detail}});
+  pipeline_->record_event(with_anchor(start, clock_watch_->first_anchor()));
+  for (const auto& cursor : saved.cursors) {
+    const bool known = std::any_of(uplinks_.begin(), uplinks_.end(),
+                                   [&](const auto& uplink) { return uplink->name() == cursor.uplink; });
+    if (!known) log_info("gateway", "uplink {} is no longer configured: it holds nothing back", cursor.uplink);
+  }
+}
+
+drivers::DriverContext Gateway::driver_context() {
+  drivers::DriverContext context;
+  context.tags = &tags_;
+  context.clock = &clock_;
+  context.wake = [this] { wake(); };
+  context.loop = &loop_.context();
+  context.runtime_dir = config_.gateway.runtime_dir;
+  context.boot_id = boot_id_;
+  context.log_id = log_->state().log_id;
+  context.marks = log_->queue_marks();
+  context.text_bytes_max = std::min(kValueTextBytesMax, buffer::text_bytes_max(config_.buffer.ring));
+  return context;
+}
+
+Result<void> Gateway::make_drivers(const buffer::Checkpoint& saved) {
+  const drivers::DriverContext context = driver_context();
+  const auto add = [&](Result<std::unique_ptr<drivers::Driver>> driver) -> Result<void> {
+    if (!driver) return tl::unexpected(driver.error());
+    const auto counted = saved.counters.find("accepted/" + (*driver)->name());
+    pipeline_->add_driver(std::move(*driver), counted == saved.counters.end() ? 0 : counted->second);
+    return {};
+  };
+  for (const auto& options : config_.mqtt_drivers) {
+    if (auto added = add(drivers::make_mqtt_driver(options, context)); !added) return added;
+  }
+  for (const auto& options : config_.mqtt_listeners) {
+    if (auto added = add(drivers::make_mqtt_listener(options, context)); !added) return added;
+  }
+  for (const auto& options : config_.modbus_buses) {
+    if (auto added = add(drivers::make_modbus_driver(options, context)); !added) return added;
+  }
+  for (const auto& options : config_.simulators) {
+    if (auto added = add(drivers::make_simulator_driver(options, context)); !added) return added;
+  }
+  return {};
+}
+
+void Gateway::make_uplinks(const buffer::Checkpoint& saved) {
+  const UplinkEnvironment environment{log_.get(),           &loop_, storage_.get(),    &clock_, &clock_history_,
+                                      clock_records_.get(), &tags_, config_.gateway.id};
+  for (const auto& options : config_.mqtt_uplinks) {
+    uplinks_.push_back(
+        std::make_unique<UplinkRunner>(options.forwarder, environment, [&](uplink::TransportHandlers handlers) {
+          return uplink::make_mqtt_transport(options, config_.gateway.id, std::move(handlers));
+        }));
+  }
+  for (const auto& options : config_.file_uplinks) {
+    uplinks_.push_back(
+        std::make_unique<UplinkRunner>(options.forwarder, environment, [&](uplink::TransportHandlers handlers) {
+          return uplink::make_file_transport(options, config_.gateway.id, std::move(handlers));
+        }));
+  }
+  for (const auto& uplink : uplinks_) {
+    const auto& streams = uplink->forwarder().options().streams;
+    for (const auto& cursor : saved.cursors) {
+      const bool carried = std::find(streams.begin(), streams.end(), cursor.stream) != streams.end();
+      if (cursor.uplink == uplink->name() && carried) uplink->restore(cursor);
+    }
+  }
+}
+
+// Readings behind the saved state are judged again; what the stream `alarms` already holds comes out no second time.
+void Gateway::restore_rules(const std::string& packed) {
+  auto engine = std::make_unique<rules::RuleEngine>(config_.rules, tags_);
+  RulesState state{"", log_->end(Stream::readings), log_->end(Stream::alarms)};
+  if (auto unpacked = unpack_rules(packed)) state = std::move(*unpacked);
+  if (const auto restored = engine->restore(state.engine); !restored) {
+    log_warning("rules", "saved state is of no use, rules begin anew: {}", restored.error().message);
+  }
+  std::vector<rules::AlarmTransition> transitions;
+  const auto each = [this](Stream stream, Position from, auto&& visit) {
+    const auto reader = log_->disk_reader(stream);
+    while (from < log_->end(stream)) {
+      const auto outcome = reader->read(from);
+      if (!outcome) log_error("rules", "cannot judge again what is stored: {}", outcome.error().message);
+      if (!outcome || outcome->status == buffer::ReadStatus::at_end) return;
+      from = outcome->status == buffer::ReadStatus::gone ? outcome->next : outcome->batch->end();
+      if (outcome->batch) visit(*outcome->batch);
+    }
+  };
+  each(Stream::alarms, state.alarms, [&](const RecordBatch& batch) {
+    for (const auto& document : batch.documents) {
+      const auto logged = rules::parse_alarm_document(document);
+      if (!logged) continue;
+      engine->observe_logged(*logged);
+      storage_watch_->observe_logged(*logged);
+    }
+  });
+  if (!config_.rules.empty()) {
+    each(Stream::readings, state.readings, [&](const RecordBatch& batch) { engine->apply(batch, transitions); });
+  }
+  // Delays of this boot that ran out while no gateway ran end here; those of an earlier boot are forgotten.
+  engine->tick(pipeline_->now(), boot_id_, transitions);
+  pipeline_->set_rules(std::move(engine), log_->end(Stream::readings));
+  pipeline_->record_alarms(transitions);
+}
+
+}  // namespace tidegate::daemon
