@@ -3,7 +3,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cstdlib>
 #include <utility>
 
 #include "core/log.h"
@@ -33,11 +32,7 @@ Gateway::Gateway(Config config, EventLoop& loop, const Clock& clock)
       clock_(clock),
       started_(clock.boot_now()),
       reserve_(config_.gateway.data_dir + "/reserve") {
-  if (const char* path = std::getenv("TIDEGATE_TEST_HOLD_CORE"); path != nullptr) hold_file_ = path;
-  if (std::getenv("TIDEGATE_TEST_PLAIN_QUEUE") != nullptr) {
-    // As if queues lay in plain memory: the next process does not find this one's.
-    config_.gateway.runtime_dir += "/" + std::to_string(::getpid());
-  }
+  if (hooks_.plain_queue) config_.gateway.runtime_dir += "/" + std::to_string(::getpid());
 }
 
 Gateway::~Gateway() {
@@ -107,7 +102,7 @@ void Gateway::wake() {
 
 void Gateway::on_wake() {
   if (stopping_) return;
-  if (!hold_file_.empty() && ::access(hold_file_.c_str(), F_OK) == 0) {
+  if (!hooks_.hold_file.empty() && ::access(hooks_.hold_file.c_str(), F_OK) == 0) {
     turn_timer_->arm(kTurnPause, [this] { on_wake(); });
     return;
   }

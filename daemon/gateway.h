@@ -27,6 +27,7 @@
 #include "daemon/service_manager.h"
 #include "daemon/space_keeper.h"
 #include "daemon/storage_watch.h"
+#include "daemon/test_hooks.h"
 #include "daemon/uplink_runner.h"
 #include "daemon/worker.h"
 
@@ -91,6 +92,7 @@ class Gateway {
   void finish_stop();
 
   Config config_;
+  const TestHooks hooks_ = TestHooks::from_environment();
   EventLoop& loop_;
   PlausibleClock clock_;
   ServiceManager service_;
@@ -120,8 +122,7 @@ class Gateway {
   std::unique_ptr<Timer> watchdog_timer_;
   std::unique_ptr<Timer> storage_timer_;
   std::atomic<bool> wake_posted_{false};
-  std::string hold_file_;  // while this file exists, nothing is collected (for tests of a held-up core)
-  BootTime retry_at_{};    // of what the log refused
+  BootTime retry_at_{};  // of what the log refused
   bool ready_ = false;
   bool stopping_ = false;
 };
