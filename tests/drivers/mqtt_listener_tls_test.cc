@@ -1,0 +1,116 @@
+#include <vector>
+
+#include "tests/drivers/mqtt_listener_fixture.h"
+#include "tests/support/temporary_directory.h"
+
+namespace tidegate::drivers {
+namespace {
+
+/// Certificates of an authority that the test makes.
+class MqttListenerTlsTest : public MqttListenerTest {
+ protected:
+  void SetUp() override {
+    ASSERT_TRUE(make_authority("ca"));
+    ASSERT_TRUE(make_certificate("server", "ca"));
+    ASSERT_TRUE(make_certificate("client", "ca"));
+    ASSERT_TRUE(make_authority("other"));
+    ASSERT_TRUE(make_certificate("stranger", "other"));
+    options_.tls.certificate = directory_ / "server.crt";
+    options_.tls.key = directory_ / "server.key";
+  }
+  bool openssl(std::vector<std::string> arguments) {
+    arguments.insert(arguments.begin(), "/usr/bin/openssl");
+    return testing::run_to_end(arguments).end.exit_code == 0;
+  }
+  bool make_authority(const std::string& name) {
+    return openssl({"req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "30",
+                    "-subj", "/CN=" + name, "-keyout", directory_ / (name + ".key"), "-out",
+                    directory_ / (name + ".crt")});
+  }
+  bool make_certificate(const std::string& name, const std::string& ca) {
+    const std::string names = directory_ / (name + ".names");
+    testing::write_file(names, "subjectAltName=IP:127.0.0.1\n");
+    return openssl({"req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", "/CN=" + name,
+                    "-keyout", directory_ / (name + ".key"), "-out", directory_ / (name + ".csr")}) &&
+           openssl({"x509", "-req", "-in", directory_ / (name + ".csr"), "-CA", directory_ / (ca + ".crt"), "-CAkey",
+                    directory_ / (ca + ".key"), "-CAcreateserial", "-days", "30", "-extfile", names, "-out",
+                    directory_ / (name + ".crt")});
+  }
+  int publish_over_tls(const std::vector<std::string>& more) {
+    auto command = publish_command("plant/d/t", "{\"v\":1}");
+    command.insert(command.end(), {"--cafile", directory_ / "ca.crt"});
+    command.insert(command.end(), more.begin(), more.end());
+    return run(command);
+  }
+  // A client that would take any version and cipher.
+  int shake_hands(const std::string& version) {
+    return run({"/usr/bin/openssl", "s_client", "-connect", "127.0.0.1:" + std::to_string(options_.port), version,
+                "-cipher", "DEFAULT@SECLEVEL=0"});
+  }
+  testing::TemporaryDirectory directory_;
+};
+
+TEST_F(MqttListenerTlsTest, TakesMessagesOverTls) {
+  start();
+  EXPECT_EQ(publish_over_tls({}), 0) << errors_;
+  EXPECT_EQ(publish_over_tls({"--tls-version", "tlsv1.2"}), 0) << errors_;
+  EXPECT_THAT(values(), ElementsAre("d/t=1", "d/t=1"));
+}
+
+TEST_F(MqttListenerTlsTest, RefusesWhoSpeaksNoTlsOrAnOldOne) {
+  start();
+  EXPECT_NE(run(publish_command("plant/d/t", "{\"v\":1}")), 0);
+  EXPECT_NE(shake_hands("-tls1_1"), 0);
+  EXPECT_EQ(shake_hands("-tls1_2"), 0);
+  EXPECT_EQ(publish_over_tls({}), 0) << errors_;
+  EXPECT_THAT(values(), ElementsAre("d/t=1"));
+}
+
+TEST_F(MqttListenerTlsTest, AsksForAClientCertificateWhereThereIsAnAuthority) {
+  options_.tls.client_ca = directory_ / "ca.crt";
+  start();
+  EXPECT_NE(publish_over_tls({}), 0);
+  EXPECT_NE(publish_over_tls({"--cert", directory_ / "stranger.crt", "--key", directory_ / "stranger.key"}), 0);
+  EXPECT_THAT(values(), IsEmpty());
+  EXPECT_EQ(publish_over_tls({"--cert", directory_ / "client.crt", "--key", directory_ / "client.key"}), 0) << errors_;
+  EXPECT_THAT(values(), ElementsAre("d/t=1"));
+}
+
+TEST_F(MqttListenerTlsTest, AMessageLargerThanARecordComesWhole) {
+  start();
+  const std::string file = directory_ / "payload";
+  testing::write_file(file, "{\"pad\":\"" + std::string(200'000, 'x') + "\",\"v\":3}");
+  auto command = publish_command("plant/d/t", "");
+  command.resize(command.size() - 2);
+  command.insert(command.end(), {"-f", file, "--cafile", directory_ / "ca.crt"});
+  EXPECT_EQ(run(command), 0) << errors_;
+  EXPECT_THAT(values(), ElementsAre("d/t=3"));
+}
+
+TEST_F(MqttListenerTlsTest, AKeyThatDoesNotFitIsAnErrorThatNamesBoth) {
+  options_.tls.key = directory_ / "client.key";
+  DriverContext context;
+  context.tags = &tags_;
+  context.clock = &clock_;
+  context.loop = &loop_;
+  const auto made = make_mqtt_listener(options_, context);
+  ASSERT_FALSE(made);
+  EXPECT_THAT(made.error().message, HasSubstr("server.crt"));
+}
+
+TEST_F(MqttListenerTlsTest, AKeyWithAPassphraseIsAnErrorAndNoQuestion) {
+  const std::string locked = directory_ / "locked.key";
+  ASSERT_TRUE(openssl({"ec", "-in", directory_ / "server.key", "-aes128", "-passout", "pass:secret", "-out", locked}));
+  options_.tls.key = locked;
+  DriverContext context;
+  context.tags = &tags_;
+  context.clock = &clock_;
+  context.loop = &loop_;
+  const auto made = make_mqtt_listener(options_, context);
+  ASSERT_FALSE(made);
+  EXPECT_THAT(made.error().message, HasSubstr("locked.key"));
+  EXPECT_THAT(made.error().message, HasSubstr("no passphrase"));
+}
+
+}  // namespace
+}  // namespace tidegate::drivers
