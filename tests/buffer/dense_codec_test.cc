@@ -3,45 +3,22 @@
 #include <gtest/gtest.h>
 
 #include <bit>
-#include <cfloat>
-#include <cmath>
-#include <limits>
 #include <random>
 
 #include "buffer/batch_decoder.h"
+#include "tests/buffer/codec_fixture.h"
 #include "tests/buffer/modelled_readings.h"
 
 namespace tidegate::buffer {
 namespace {
-
-// Bit for bit, so that -0.0 and 0.0 are different and a NaN equals itself.
-bool same_value(const Value& a, const Value& b) {
-  if (a.index() != b.index()) return false;
-  if (const auto* number = std::get_if<double>(&a)) {
-    return std::bit_cast<std::uint64_t>(*number) == std::bit_cast<std::uint64_t>(std::get<double>(b));
-  }
-  return a == b;
-}
-
-bool same_reading(const Reading& a, const Reading& b) {
-  return a.tag == b.tag && a.quality == b.quality && a.reason == b.reason && a.origin == b.origin && a.time == b.time &&
-         same_value(a.value, b.value);
-}
 
 struct DenseFrame {
   FrameHeader header;
   std::vector<std::byte> body;
 };
 
-class DenseCodecTest : public ::testing::Test {
+class DenseCodecTest : public CodecFixture {
  protected:
-  Reading reading(std::string_view path, Value value, std::int64_t nanoseconds = 1'760'000'000'000'000'000) {
-    Reading made;
-    made.tag = tags_.intern(path);
-    made.time = WallTime(Duration(nanoseconds));
-    made.value = std::move(value);
-    return made;
-  }
   static FrameTimes times(std::int64_t milliseconds) {
     return {WallTime(std::chrono::seconds(1'760'000'000) + std::chrono::milliseconds(milliseconds)),
             BootTime(std::chrono::milliseconds(milliseconds)), ClockQuality::synced};
@@ -134,56 +111,9 @@ class DenseCodecTest : public ::testing::Test {
     return static_cast<double>(expect_round_trip(data.frames)) / static_cast<double>(data.records);
   }
 
-  TagRegistry tags_;
   DenseDecoder decoder_;
   BootId boot_id_{1, 2, 3};
 };
-
-std::vector<Value> every_kind_of_value() {
-  return {std::monostate(),
-          false,
-          true,
-          std::int64_t{0},
-          std::int64_t{-1},
-          std::numeric_limits<std::int64_t>::min(),
-          std::numeric_limits<std::int64_t>::max(),
-          std::uint64_t{0},
-          std::numeric_limits<std::uint64_t>::max(),
-          0.0,
-          -0.0,
-          1.0,
-          -1.5,
-          0.1,
-          21.5,
-          1e300,
-          -1e-300,
-          DBL_MAX,
-          DBL_MIN,
-          DBL_TRUE_MIN,
-          -DBL_TRUE_MIN,
-          DBL_EPSILON,
-          1.0 / 3,
-          0.1 + 0.2,
-          static_cast<double>(21.3F),
-          static_cast<double>(-21.34F),
-          static_cast<double>(FLT_MAX),
-          static_cast<double>(FLT_TRUE_MIN),
-          9007199254740993.0,
-          123456789.123456789,
-          140737488355327.0,
-          140737488355328.0,
-          -140737488355329.0,
-          1e15,
-          52.520008,
-          std::numeric_limits<double>::infinity(),
-          -std::numeric_limits<double>::infinity(),
-          std::numeric_limits<double>::quiet_NaN(),
-          std::bit_cast<double>(0x7ff0dead00000001ULL),
-          std::string(),
-          std::string("warm"),
-          std::string("\0\xff\n", 3),
-          std::string(100'000, 'x')};
-}
 
 TEST_F(DenseCodecTest, KeepsEveryKindOfValue) {
   std::vector<Reading> all;
@@ -196,35 +126,12 @@ TEST_F(DenseCodecTest, KeepsEveryKindOfValue) {
 }
 
 TEST_F(DenseCodecTest, KeepsEveryQualityReasonAndOrigin) {
-  std::vector<Reading> readings;
-  for (int quality = 0; quality < 3; ++quality) {
-    for (int reason = 0; reason < 256; ++reason) {
-      Reading one = reading("a/b", 1.0);
-      one.quality = static_cast<Quality>(quality);
-      one.reason = static_cast<Reason>(reason);
-      one.origin = static_cast<TimeOrigin>(reason % 2);
-      readings.push_back(one);
-    }
-  }
-  expect_round_trip({batch_of(readings)});
+  expect_round_trip({batch_of(every_quality_reason_and_origin())});
 }
 
 TEST_F(DenseCodecTest, KeepsTimesOfAnyKindAndOrder) {
-  constexpr std::int64_t kMost = std::numeric_limits<std::int64_t>::max();
-  constexpr std::int64_t kLeast = std::numeric_limits<std::int64_t>::min();
-  std::vector<Reading> readings;
-  for (const std::int64_t time :
-       {kLeast, kMost, std::int64_t{0}, std::int64_t{-1}, kMost, kLeast, kLeast + 1, kMost - 1}) {
-    readings.push_back(reading("a/" + std::to_string(readings.size() % 3), 1.0, time));
-  }
-  expect_round_trip({batch_of(readings)});
-  for (const std::int64_t unit :
-       {std::int64_t{1}, std::int64_t{1'000}, std::int64_t{1'000'000}, std::int64_t{1'000'000'000}}) {
-    readings.clear();
-    for (int i = 0; i < 50; ++i) {
-      readings.push_back(reading("a/" + std::to_string(i % 7), 1.0, 1'700'000'000'000'000'000 + (i * i % 17) * unit));
-    }
-    expect_round_trip({batch_of(readings)});
+  for (const std::size_t tags : {3U, 7U}) {
+    for (const auto& readings : times_of_any_kind_and_order(tags)) expect_round_trip({batch_of(readings)});
   }
 }
 
