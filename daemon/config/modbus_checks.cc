@@ -3,36 +3,16 @@
 #include <map>
 
 #include "core/text.h"
+#include "drivers/modbus/register_decoder.h"
 
 namespace tidegate::daemon {
 namespace {
 
 using drivers::ByteOrder;
-using drivers::ModbusTable;
 using drivers::ModbusTagOptions;
 using drivers::ModbusType;
 
-bool is_bit(const ModbusTagOptions& tag) {
-  return tag.address.table == ModbusTable::coil || tag.address.table == ModbusTable::discrete;
-}
-
-std::uint32_t registers_of(const ModbusTagOptions& tag) {
-  switch (tag.type) {
-    case ModbusType::int32:
-    case ModbusType::uint32:
-    case ModbusType::float32:
-    case ModbusType::bcd32:
-      return 2;
-    case ModbusType::int64:
-    case ModbusType::uint64:
-    case ModbusType::float64:
-      return 4;
-    case ModbusType::string:
-      return (tag.string_bytes + 1U) / 2U;
-    default:
-      return 1;
-  }
-}
+bool is_bit(const ModbusTagOptions& tag) { return drivers::is_bit_table(tag.address.table); }
 
 void check_bit(const ModbusTagOptions& tag, const Scope& scope) {
   if (!tag.bit) return;
@@ -65,9 +45,10 @@ void check_layout(const ModbusTagOptions& tag, const Scope& scope) {
   if (tag.type == ModbusType::string && (tag.order == ByteOrder::cdab || tag.order == ByteOrder::dcba)) {
     scope.wrong("order", "must be \"ABCD\" or \"BADC\" for a string, found " + scope.found("order"));
   }
-  const std::uint32_t last = tag.address.address + registers_of(tag) - 1U;
+  const std::uint32_t count = drivers::register_count(tag);
+  const std::uint32_t last = tag.address.address + count - 1U;
   if (last > 65535) {
-    scope.wrong("address", "takes " + std::to_string(registers_of(tag)) + " registers from " + scope.found("address") +
+    scope.wrong("address", "takes " + std::to_string(count) + " registers from " + scope.found("address") +
                                " on, the last at " + std::to_string(last) + "; the last there can be is 65535");
   }
 }

@@ -11,28 +11,6 @@
 namespace tidegate::drivers {
 namespace {
 
-std::uint16_t register_count(const ModbusTagOptions& options) {
-  switch (options.type) {
-    case ModbusType::boolean:
-    case ModbusType::int16:
-    case ModbusType::uint16:
-    case ModbusType::bcd16:
-      return 1;
-    case ModbusType::int32:
-    case ModbusType::uint32:
-    case ModbusType::float32:
-    case ModbusType::bcd32:
-      return 2;
-    case ModbusType::int64:
-    case ModbusType::uint64:
-    case ModbusType::float64:
-      return 4;
-    case ModbusType::string:
-      return static_cast<std::uint16_t>((options.string_bytes + 1) / 2);
-  }
-  return 1;
-}
-
 std::uint16_t swap_bytes(std::uint16_t word) { return static_cast<std::uint16_t>((word << 8) | (word >> 8)); }
 
 bool swaps_bytes(ByteOrder order) { return order == ByteOrder::badc || order == ByteOrder::dcba; }
@@ -104,6 +82,28 @@ DecodedValue decode_text(const ValueFormat& format, std::span<const std::uint16_
 }
 
 }  // namespace
+
+std::uint16_t register_count(const ModbusTagOptions& options) {
+  switch (options.type) {
+    case ModbusType::boolean:
+    case ModbusType::int16:
+    case ModbusType::uint16:
+    case ModbusType::bcd16:
+      return 1;
+    case ModbusType::int32:
+    case ModbusType::uint32:
+    case ModbusType::float32:
+    case ModbusType::bcd32:
+      return 2;
+    case ModbusType::int64:
+    case ModbusType::uint64:
+    case ModbusType::float64:
+      return 4;
+    case ModbusType::string:
+      return static_cast<std::uint16_t>((options.string_bytes + 1) / 2);
+  }
+  return 1;
+}
 
 ValueFormat make_value_format(const ModbusTagOptions& options) {
   ValueFormat format;

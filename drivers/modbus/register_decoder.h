@@ -14,6 +14,9 @@ namespace tidegate::drivers {
 /// Coils and discrete inputs hold bits, the other two tables registers.
 inline bool is_bit_table(ModbusTable table) { return table == ModbusTable::coil || table == ModbusTable::discrete; }
 
+/// Of a tag in a table of registers.
+std::uint16_t register_count(const ModbusTagOptions& options);
+
 /// How the value of one tag is made from what was read: the part of ModbusTagOptions that every poll needs.
 struct ValueFormat {
   ModbusType type = ModbusType::uint16;
