@@ -3,7 +3,7 @@
 #include <functional>
 #include <vector>
 
-#include "buffer/ring_log.h"
+#include "buffer/log_contents.h"
 #include "core/clock_history.h"
 #include "daemon/event_loop.h"
 #include "daemon/worker.h"
@@ -16,7 +16,7 @@ namespace tidegate::daemon {
 class ClockRecords {
  public:
   struct Parts {
-    buffer::RingLog* log = nullptr;
+    const buffer::LogContents* log = nullptr;
     ClockHistory* history = nullptr;
     Worker* storage = nullptr;
     EventLoop* loop = nullptr;

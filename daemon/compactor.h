@@ -3,7 +3,7 @@
 #include <functional>
 #include <memory>
 
-#include "buffer/ring_log.h"
+#include "buffer/log_upkeep.h"
 #include "daemon/event_loop.h"
 #include "daemon/worker.h"
 
@@ -13,7 +13,7 @@ namespace tidegate::daemon {
 /// checkpoints get their turns in between. Core thread. The log, the worker and the loop outlive it.
 class Compactor {
  public:
-  Compactor(buffer::RingLog& log, Worker& storage, EventLoop& loop) : log_(log), storage_(storage), loop_(loop) {}
+  Compactor(buffer::LogUpkeep& log, Worker& storage, EventLoop& loop) : log_(log), storage_(storage), loop_(loop) {}
   ~Compactor() { *alive_ = false; }
   Compactor(const Compactor&) = delete;
   Compactor& operator=(const Compactor&) = delete;
@@ -30,7 +30,7 @@ class Compactor {
   void run_slice(Job job);
   void finish(const Job& job);
 
-  buffer::RingLog& log_;
+  buffer::LogUpkeep& log_;
   Worker& storage_;
   EventLoop& loop_;
   std::function<void()> rewritten_;

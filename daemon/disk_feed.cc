@@ -36,7 +36,7 @@ struct DiskFeed::Reader {
   std::unique_ptr<buffer::DiskReader> reader;
 };
 
-DiskFeed::DiskFeed(buffer::RingLog& log, Stream stream, Worker& storage, EventLoop& loop, ClockRecords* clock)
+DiskFeed::DiskFeed(const buffer::LogContents& log, Stream stream, Worker& storage, EventLoop& loop, ClockRecords* clock)
     : log_(log), stream_(stream), storage_(storage), loop_(loop), clock_(clock) {}
 
 DiskFeed::~DiskFeed() { *alive_ = false; }

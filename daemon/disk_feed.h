@@ -4,7 +4,7 @@
 #include <memory>
 #include <vector>
 
-#include "buffer/ring_log.h"
+#include "buffer/log_contents.h"
 #include "daemon/clock_records.h"
 #include "daemon/event_loop.h"
 #include "daemon/worker.h"
@@ -19,7 +19,8 @@ class DiskFeed {
   using Outcomes = std::vector<buffer::ReadOutcome>;
   using Done = std::function<void(Result<Outcomes>)>;
 
-  DiskFeed(buffer::RingLog& log, Stream stream, Worker& storage, EventLoop& loop, ClockRecords* clock = nullptr);
+  DiskFeed(const buffer::LogContents& log, Stream stream, Worker& storage, EventLoop& loop,
+           ClockRecords* clock = nullptr);
   ~DiskFeed();
   DiskFeed(const DiskFeed&) = delete;
   DiskFeed& operator=(const DiskFeed&) = delete;
@@ -34,7 +35,7 @@ class DiskFeed {
   // Shared with the job under way, which may outlive the feed.
   struct Reader;
 
-  buffer::RingLog& log_;
+  const buffer::LogContents& log_;
   Stream stream_;
   Worker& storage_;
   EventLoop& loop_;

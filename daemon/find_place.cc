@@ -5,7 +5,7 @@
 
 namespace tidegate::daemon {
 
-void find_place(const buffer::RingLog& log, Worker& storage, EventLoop& loop, Stream stream,
+void find_place(const buffer::LogContents& log, Worker& storage, EventLoop& loop, Stream stream,
                 const buffer::ReadPlace& place, PlaceFound done) {
   // std::function wants to copy what it holds, a reader can only move.
   const std::shared_ptr<buffer::DiskReader> reader = log.disk_reader(stream);

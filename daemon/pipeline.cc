@@ -22,7 +22,7 @@ bool will_never_pass(const Error& error) {
 
 }  // namespace
 
-Pipeline::Pipeline(buffer::RingLog& log, TagRegistry& tags, const Clock& clock, const BootId& boot_id)
+Pipeline::Pipeline(buffer::LogAppender& log, TagRegistry& tags, const Clock& clock, const BootId& boot_id)
     : log_(log),
       tags_(tags),
       clock_(clock),

@@ -11,7 +11,7 @@
 #include <string_view>
 #include <vector>
 
-#include "buffer/ring_log.h"
+#include "buffer/log_appender.h"
 #include "core/clock.h"
 #include "core/log.h"
 #include "daemon/normaliser.h"
@@ -38,7 +38,7 @@ class Pipeline {
   };
 
   /// `boot_id` is of this boot, all zero where it is not known.
-  Pipeline(buffer::RingLog& log, TagRegistry& tags, const Clock& clock, const BootId& boot_id);
+  Pipeline(buffer::LogAppender& log, TagRegistry& tags, const Clock& clock, const BootId& boot_id);
 
   void add_driver(std::unique_ptr<drivers::Driver> driver, std::uint64_t accepted_before);
   /// Takes over judging from here on; the engine has judged what it has to of the records before `from`.
@@ -111,7 +111,7 @@ class Pipeline {
   void leave_out(Stream stream, std::string_view tag, const std::string& why);
   bool record_refusals();
 
-  buffer::RingLog& log_;
+  buffer::LogAppender& log_;
   const TagRegistry& tags_;
   const Clock& clock_;
   const BootId boot_id_;

@@ -5,7 +5,7 @@
 #include <optional>
 #include <string>
 
-#include "buffer/ring_log.h"
+#include "buffer/log_contents.h"
 #include "buffer/space_reserve.h"
 #include "core/clock.h"
 #include "daemon/event_loop.h"
@@ -18,7 +18,7 @@ namespace tidegate::daemon {
 class SpaceKeeper {
  public:
   struct Parts {
-    const buffer::RingLog* log = nullptr;
+    const buffer::LogContents* log = nullptr;
     buffer::SpaceReserve* reserve = nullptr;
     Worker* storage = nullptr;
     EventLoop* loop = nullptr;
