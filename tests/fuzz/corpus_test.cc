@@ -43,6 +43,14 @@ TEST(Corpus, StateInputsKeepThePromises) {
   for (const auto& input : corpus("state")) load_state(input);
 }
 
+TEST(Corpus, MqttInputsKeepThePromises) {
+  for (const auto& input : corpus("mqtt")) read_mqtt(input);
+}
+
+TEST(Corpus, PayloadInputsKeepThePromises) {
+  for (const auto& input : corpus("payload")) read_payload(input);
+}
+
 // Without this a change of the format could leave the fuzzer in front of the checksums for ever.
 TEST(Corpus, RepairedInputsReachTheDecoders) {
   std::size_t reached = 0;

@@ -12,6 +12,7 @@
 #include "daemon/rules_state.h"
 #include "rules/saved_state.h"
 #include "tests/fuzz/check.h"
+#include "tests/fuzz/message_seeds.h"
 #include "tests/fuzz/segment_image.h"
 #include "tests/support/in_memory_file_system.h"
 #include "tests/support/manual_clock.h"
@@ -170,8 +171,10 @@ int main(int count, char** arguments) {
     return 64;
   }
   const std::string folder = arguments[1];
-  std::filesystem::create_directories(folder + "/segment");
-  std::filesystem::create_directories(folder + "/state");
+  for (const char* name : {"/mqtt", "/payload", "/segment", "/state"}) {
+    std::filesystem::create_directories(folder + name);
+  }
   tidegate::fuzz::SegmentSeeds(folder + "/segment").write();
   tidegate::fuzz::write_state_seeds(folder + "/state");
+  tidegate::fuzz::write_message_seeds(folder);
 }

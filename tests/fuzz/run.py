@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
-"""Builds the fuzzers (run.py build) or runs one of them for a while (run.py segment, run.py state).
+"""Builds the fuzzers (run.py build) or runs one of them for a while (run.py mqtt, payload, segment or
+state).
 
-TIDEGATE_FUZZ_SECONDS says for how long. If it is not set: 30 seconds from one and the same seed, so that what is found then
+TIDEGATE_FUZZ_SECONDS says for how long. If it is not set: a minute from one and the same seed, so that what is found then
 was brought by the change at hand. New inputs go to build/fuzz/corpus/NAME, which the next run
 begins with; what breaks a promise is kept in build/fuzz/findings and named in the output: run the fuzzer with that file to
 see it again, and add the file to tests/fuzz/corpus/NAME with the fix."""
@@ -13,6 +14,7 @@ import sys
 
 TOP = pathlib.Path(__file__).resolve().parents[2]
 BUILD = TOP / "build" / "fuzz"
+FUZZERS = ("mqtt", "payload", "segment", "state")
 COMPILER = "clang++-14"
 
 
@@ -24,7 +26,7 @@ def build():
 
 
 def seconds():
-    text = os.environ.get("TIDEGATE_FUZZ_SECONDS", "30")
+    text = os.environ.get("TIDEGATE_FUZZ_SECONDS", "60")
     if not text.isdigit() or int(text) == 0:
         sys.exit(f"fuzz: TIDEGATE_FUZZ_SECONDS is '{text}', should be a whole number of seconds from 1 on")
     return text
@@ -53,6 +55,6 @@ def fuzz(name):
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 2 or sys.argv[1] not in ("build", "segment", "state"):
+    if len(sys.argv) != 2 or sys.argv[1] not in ("build", *FUZZERS):
         sys.exit(__doc__)
     sys.exit(build() if sys.argv[1] == "build" else fuzz(sys.argv[1]))

@@ -14,4 +14,12 @@ void read_segment(std::span<const std::uint8_t> input);
 /// the packing around it, a gap document. The rest is the content.
 void load_state(std::span<const std::uint8_t> input);
 
+/// What a client sends to the listener, or one packet. The first byte chooses: a stream as it is; packets of header,
+/// length and body, whose lengths are made right; one such packet, read and written again. The second says how often
+/// messages become durable, and the version of a single packet.
+void read_mqtt(std::span<const std::uint8_t> input);
+
+/// A payload. The first byte chooses the subscription that it is read for, and whether a topic stands before it.
+void read_payload(std::span<const std::uint8_t> input);
+
 }  // namespace tidegate::fuzz

@@ -1,0 +1,113 @@
+#include "tests/fuzz/message_seeds.h"
+
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "mqtt/packet_encoder.h"
+#include "tests/support/temporary_directory.h"
+
+namespace tidegate::fuzz {
+namespace {
+
+using mqtt::PacketType;
+using mqtt::PropertyId;
+using mqtt::ProtocolVersion;
+using mqtt::ReasonCode;
+
+std::string connect(ProtocolVersion version, bool will) {
+  mqtt::ConnectPacket packet;
+  packet.version = version;
+  packet.client_id = "sensor";
+  packet.keep_alive_seconds = 60;
+  packet.user_name = "anna";
+  packet.password = "secret";
+  if (version == ProtocolVersion::v5) packet.properties.set(PropertyId::session_expiry_interval, 3600);
+  if (will) packet.will = mqtt::Will{"a/will", "gone", 1, false, {}};
+  std::string bytes;
+  mqtt::encode(packet, bytes);
+  return bytes;
+}
+
+std::string publish(ProtocolVersion version, std::uint8_t qos, std::uint16_t id) {
+  mqtt::PublishPacket packet;
+  packet.topic = "a/speed";
+  packet.payload = "21.5";
+  packet.qos = qos;
+  packet.packet_id = id;
+  if (version == ProtocolVersion::v5) packet.properties.set(PropertyId::topic_alias, 1);
+  std::string bytes;
+  mqtt::encode(packet, version, bytes);
+  return bytes;
+}
+
+std::string ack(ProtocolVersion version, PacketType type, std::uint16_t id) {
+  std::string bytes;
+  mqtt::encode(type, mqtt::AckPacket{id, ReasonCode::success, {}}, version, bytes);
+  return bytes;
+}
+
+std::string subscribe(ProtocolVersion version) {
+  std::string bytes;
+  mqtt::encode(mqtt::SubscribePacket{9, {{"a/+/#", 1}, {"b", 0}}, {}}, version, bytes);
+  mqtt::encode(mqtt::UnsubscribePacket{10, {"a/+/#"}, {}}, version, bytes);
+  mqtt::encode_empty(PacketType::pingreq, bytes);
+  return bytes;
+}
+
+// All that a client does, with QoS 2 again before and behind its PUBREL.
+std::string whole_life(ProtocolVersion version) {
+  std::string bytes = connect(version, false);
+  for (const unsigned qos : {0U, 1U, 2U, 2U}) {
+    bytes += publish(version, static_cast<std::uint8_t>(qos), static_cast<std::uint16_t>(qos));
+  }
+  bytes += subscribe(version);
+  bytes += ack(version, PacketType::pubrel, 2) + publish(version, 2, 2) + ack(version, PacketType::pubrel, 7);
+  mqtt::encode(mqtt::DisconnectPacket{ReasonCode::disconnect_with_will, {}}, version, bytes);
+  return bytes;
+}
+
+void write_packets(const std::string& folder, ProtocolVersion version, const std::string& suffix) {
+  const char turn = version == ProtocolVersion::v5 ? 3 : 2;
+  const auto save = [&](const std::string& name, char kind, const std::string& bytes) {
+    testing::write_file(folder + "/" + name + suffix, std::string{kind, turn} + bytes);
+  };
+  save("life", 0, whole_life(version));
+  save("life-framed", 1, whole_life(version));  // lengths of less than 128 are one byte here too
+  save("connect", 2, connect(version, true));
+  save("publish", 2, publish(version, 2, 7));
+  save("subscribe", 2, subscribe(version));
+  save("pubrel", 2, ack(version, PacketType::pubrel, 7));
+}
+
+void write_payloads(const std::string& folder) {
+  const std::pair<const char*, std::string_view> seeds[]{
+      {"value", R"({"value":21.5,"time":1760000000000})"},
+      {"values", R"({"values":[1,-2],"a":{"b":{"/c~":18446744073709551615}},"time":1760000000000000000})"},
+      {"members", R"({"a":true,"b":null,"c":"on","d":{"e":1},"time":"2025-10-09T08:53:20.5+02:00"})"},
+      {"each",
+       R"({"readings":[{"device":"d1","tag":"t","value":1e300,"time":1760000000},{"device":7,"tag":"u","value":"\u00e4"}]})"},
+      {"deep-members", R"({"values":{"x":1,"y":[2],"z":"\ud83d\ude00"}})"},
+      {"scalar", "-0.0"},
+      {"number", " 1e-5 "},
+      {"text", "on"},
+  };
+  char choice = 0;
+  for (const auto& [name, payload] : seeds) {
+    testing::write_file(folder + "/" + name, std::string(1, choice++) + std::string(payload));
+  }
+  testing::write_file(folder + "/own-topic",
+                      "\x80"
+                      "x/y\n"
+                      R"({"value":1})");
+}
+
+}  // namespace
+
+void write_message_seeds(const std::string& folder) {
+  write_packets(folder + "/mqtt", ProtocolVersion::v3_1_1, "-3");
+  write_packets(folder + "/mqtt", ProtocolVersion::v5, "-5");
+  write_payloads(folder + "/payload");
+}
+
+}  // namespace tidegate::fuzz

@@ -1,0 +1,10 @@
+#pragma once
+
+#include <string>
+
+namespace tidegate::fuzz {
+
+/// Writes the seeds of what comes over MQTT into FOLDER/mqtt and FOLDER/payload, which are there.
+void write_message_seeds(const std::string& folder);
+
+}  // namespace tidegate::fuzz
