@@ -65,6 +65,9 @@ Result<void> Gateway::open_log() {
   keeper_ = std::make_unique<LogKeeper>(*log_, loop_, clock_);
   compactor_ = std::make_unique<Compactor>(*log_, *storage_, loop_);
   compactor_->on_rewritten([this] { keeper_->poke(); });
+  keeper_->before_sync([this] {
+    for (const auto& source : pipeline_->sources()) source.driver->sync_own();
+  });
   keeper_->on_durable([this] {
     pipeline_->report_durable();
     compactor_->poke();
@@ -142,6 +145,8 @@ drivers::DriverContext Gateway::driver_context() {
   context.wake = [this] { wake(); };
   context.loop = &loop_.context();
   context.runtime_dir = config_.gateway.runtime_dir;
+  context.data_dir = data_directory_->path();
+  context.files = &files_;
   context.boot_id = boot_id_;
   context.log_id = log_->state().log_id;
   context.marks = log_->queue_marks();

@@ -60,6 +60,7 @@ void LogKeeper::start(std::unique_ptr<buffer::LogJob> job) {
   // std::function wants to copy what it holds, a job can only move.
   auto shared = std::make_shared<std::unique_ptr<buffer::LogJob>>(std::move(job));
   worker_.post([this, shared] {
+    if (before_sync_) before_sync_();
     (*shared)->run();
     loop_.post([this, shared] { finish(std::move(*shared)); });
   });

@@ -30,6 +30,8 @@ class LogKeeper {
 
   /// Called on the core thread whenever more has become durable.
   void on_durable(std::function<void()> action) { durable_ = std::move(action); }
+  /// Called on the log sync thread before each job. Set once, before the first poke().
+  void before_sync(std::function<void()> action) { before_sync_ = std::move(action); }
   /// Starts what is due. Call after appends; keeps its own timer for what becomes due later.
   void poke();
   /// Syncs what is written now, then calls `done` on the core thread: true when it is durable, false when the log says
@@ -61,6 +63,7 @@ class LogKeeper {
   BootTime started_{};
   std::vector<Wanted> wanted_;
   std::function<void()> durable_;
+  std::function<void()> before_sync_;
   SyncHistogram sync_times_;
   Worker worker_{"log-sync"};  // last: its thread ends before the rest is gone
 };

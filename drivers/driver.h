@@ -15,6 +15,10 @@
 #include "core/tag.h"
 #include "core/value_limits.h"
 
+namespace tidegate {
+class FileSystem;
+}
+
 namespace boost::asio {
 class io_context;
 }
@@ -85,6 +89,10 @@ class Driver {
   /// What the first `count` calls of settled() covered is durable: it survives a power cut.
   virtual void durable(std::uint64_t /*count*/) {}
 
+  /// Makes durable what the driver keeps of its own about what it has handed over, before the log's records of that
+  /// are. Log sync thread.
+  virtual void sync_own() {}
+
   virtual DriverStatus status() const = 0;
 };
 
@@ -95,6 +103,8 @@ struct DriverContext {
   std::function<void()> wake;               // any thread: there is something to collect
   boost::asio::io_context* loop = nullptr;  // of the core thread; for drivers whose sockets it serves
   std::string runtime_dir;                  // for queues in shared memory
+  std::string data_dir;                     // for what has to survive more than that
+  FileSystem* files = nullptr;              // to use there; null: nothing is kept
   BootId boot_id{};
   std::array<std::uint8_t, 16> log_id{};
   std::vector<QueueMark> marks;                     // how far the log has taken earlier queues

@@ -14,6 +14,10 @@ using mqtt::ReasonCode;
 // Between two turns of the core, and for as long as the log takes nothing; beyond it sockets are left unread.
 constexpr std::size_t kReadyMax = 32 * 1024;
 constexpr std::size_t kReadyBytesMax = std::size_t{4} * 1024 * 1024;
+// Of messages that the journal has noted, so that the log takes them and its mark in one frame: a kill in the middle of
+// two would leave some of them taken and not known to be.
+constexpr std::size_t kNotedReadingsMax = 2048;
+constexpr std::size_t kNotedBytesMax = std::size_t{128} * 1024;
 constexpr std::size_t kLeftBehindMax = 4096;
 constexpr std::size_t kLeftBehindIdsMax = 64 * 1024;  // of messages of QoS 2, over all who left
 constexpr std::size_t kWillsMax = 4096;
@@ -57,9 +61,56 @@ SessionHost::Admission ListenerCore::admit(ListenerSession& session, const mqtt:
   // Its own will of before is not due any more: it is back in time (section 3.1.3.2.2).
   std::erase_if(wills_, [&](const DueWill& will) { return will.client_id == client_id; });
   const bool resumed = state != nullptr && !connect.clean_start;
-  if (!resumed) state = std::make_shared<ClientState>();
+  if (!resumed) {
+    state = std::make_shared<ClientState>();
+    forget(client_id);
+  }
+  keep(client_id, asked_session_expiry(connect));
+  if (journal_ != nullptr) journal_->flush();
   sessions_[client_id] = {&session, state, connect.clean_start};
   return {ReasonCode::success, state, resumed};
+}
+
+void ListenerCore::use_journal(SessionJournal& journal) {
+  journal_ = &journal;
+  number_base_ = journal.last_number();
+  for (const auto& [client_id, session] : journal.sessions()) {
+    auto state = std::make_shared<ClientState>();
+    // Their PUBRECs wait until all that the log had before is durable.
+    for (const auto& [packet_id, message] : session.taken) state->qos2_taken[packet_id] = {1, message.digest};
+    left_behind_[client_id] = {std::move(state), clock_.boot_now() + session.expiry, ++departures_};
+  }
+  if (left_behind_.empty()) return;
+  taken_ = noted_ = 1;
+  wake_();
+}
+
+// What ends with the connection need not be known again.
+void ListenerCore::keep(const std::string& client_id, Duration expiry) {
+  if (journal_ == nullptr) return;
+  if (expiry == Duration::zero()) {
+    journal_->forget(client_id);
+  } else {
+    journal_->keep(client_id, expiry);
+  }
+}
+
+void ListenerCore::forget(const std::string& client_id) {
+  if (journal_ != nullptr) journal_->forget(client_id);
+}
+
+void ListenerCore::note_taken(const ListenerSession& session, const mqtt::PublishPacket& publish, Ticket ticket) {
+  if (journal_ == nullptr || session.session_expiry() == Duration::zero()) return;
+  journal_->take(session.client_id(), publish.packet_id,
+                 {number_base_ + ticket, message_digest(publish.topic, publish.payload)});
+  noted_ = ticket;
+}
+
+// Written before the PUBCOMP leaves: then the next message under this id is no repeat to the next process either.
+void ListenerCore::note_released(const ListenerSession& session, std::uint16_t packet_id) {
+  if (journal_ == nullptr) return;
+  journal_->release(session.client_id(), packet_id);
+  journal_->flush();
 }
 
 std::string ListenerCore::make_client_id() { return fmt::format("tidegate-client-{}", ++ids_made_); }
@@ -88,6 +139,7 @@ Refusal ListenerCore::decode(std::string_view topic, std::string_view payload) {
   if (ready_.size() == before) return refusal;
   for (std::size_t i = before; i < ready_.size(); ++i) ready_bytes_ += bytes_of(ready_[i]);
   ++taken_;
+  ends_.push_back(ready_.size());
   if (before == 0) wake_();
   return refusal;
 }
@@ -120,11 +172,14 @@ void ListenerCore::forget_first_gone(bool (*is_meant)(const LeftBehind&)) {
     if (!is_meant(at->second)) continue;
     if (first == left_behind_.end() || at->second.departure < first->second.departure) first = at;
   }
-  if (first != left_behind_.end()) left_behind_.erase(first);
+  if (first == left_behind_.end()) return;
+  forget(first->first);
+  left_behind_.erase(first);
 }
 
 void ListenerCore::leave_behind(ListenerSession& session, std::shared_ptr<ClientState> state) {
   const Duration expiry = session.session_expiry();
+  keep(session.client_id(), expiry);
   if (expiry == Duration::zero()) return;
   if (left_behind_.size() >= kLeftBehindMax) forget_first_gone([](const LeftBehind&) { return true; });
   const std::size_t ids = state->qos2_taken.size();
@@ -171,22 +226,52 @@ void ListenerCore::tick(BootTime now) {
     }
   }
   wills_ = std::move(later);
-  std::erase_if(left_behind_, [now](const auto& left) { return left.second.expires <= now; });
+  std::erase_if(left_behind_, [&](const auto& left) {
+    if (left.second.expires > now) return false;
+    forget(left.first);
+    return true;
+  });
+  if (journal_ != nullptr) journal_->tidy_up();
 }
 
 bool ListenerCore::wants_messages() const { return ready_.size() < kReadyMax && ready_bytes_ < kReadyBytesMax; }
 
-bool ListenerCore::collect(Intake& into) {
-  if (into.readings.empty()) {
-    into.readings.swap(ready_);
-  } else {
-    into.readings.insert(into.readings.end(), std::make_move_iterator(ready_.begin()),
-                         std::make_move_iterator(ready_.end()));
+// How many of the messages that wait are handed over together.
+std::size_t ListenerCore::next_messages() const {
+  if (noted_ == marked_) return ends_.size();
+  std::size_t messages = 0;
+  std::size_t bytes = 0;
+  std::size_t from = 0;
+  for (; messages < ends_.size(); from = ends_[messages++]) {
+    for (std::size_t i = from; i < ends_[messages]; ++i) bytes += bytes_of(ready_[i]);
+    if (messages > 0 && (ends_[messages] > kNotedReadingsMax || bytes > kNotedBytesMax)) break;
   }
-  ready_.clear();
+  return messages;
+}
+
+bool ListenerCore::collect(Intake& into) {
+  const std::size_t messages = next_messages();
+  const std::size_t count = messages == 0 ? 0 : ends_[messages - 1];
+  if (into.readings.empty() && count == ready_.size()) {
+    into.readings.swap(ready_);
+    ready_.clear();
+  } else {
+    const auto end = ready_.begin() + static_cast<std::ptrdiff_t>(count);
+    into.readings.insert(into.readings.end(), std::make_move_iterator(ready_.begin()), std::make_move_iterator(end));
+    ready_.erase(ready_.begin(), end);
+  }
+  ends_.erase(ends_.begin(), ends_.begin() + static_cast<std::ptrdiff_t>(messages));
+  for (std::size_t& end : ends_) end -= count;
   ready_bytes_ = 0;
-  collected_ = taken_;
-  return false;
+  for (const Reading& reading : ready_) ready_bytes_ += bytes_of(reading);
+  collected_ = taken_ - ends_.size();
+  if (noted_ > marked_) {
+    journal_->flush();  // before the log has the messages
+    into.mark = QueueMark{journal_->queue_id(), number_base_ + collected_};
+    marked_ = std::min(noted_, collected_);
+  }
+  if (!ends_.empty()) wake_();
+  return !ends_.empty();
 }
 
 void ListenerCore::settled() {

@@ -12,6 +12,7 @@
 #include "drivers/driver.h"
 #include "drivers/mqtt/message_decoder.h"
 #include "drivers/mqtt_listener/session.h"
+#include "drivers/mqtt_listener/session_journal.h"
 #include "drivers/mqtt_listener/user_list.h"
 
 namespace tidegate::drivers {
@@ -31,12 +32,17 @@ class ListenerCore final : public SessionHost {
 
   /// Called for a session that was ended by another's coming; its connection is to be flushed and closed.
   void on_taken_over(std::function<void(ListenerSession&)> action) { taken_over_ = std::move(action); }
+  /// Clients have the sessions again that it knows, and it is told of what changes. It outlives this. Before the first
+  /// client comes.
+  void use_journal(SessionJournal& journal);
 
   // SessionHost.
   Admission admit(ListenerSession& session, const mqtt::ConnectPacket& connect, const std::string& client_id) override;
   std::string make_client_id() override;
   bool may_publish(const ListenerSession& session, std::string_view topic) override;
   Taken take(const ListenerSession& session, std::string_view topic, std::string_view payload) override;
+  void note_taken(const ListenerSession& session, const mqtt::PublishPacket& publish, Ticket ticket) override;
+  void note_released(const ListenerSession& session, std::uint16_t packet_id) override;
   mqtt::ReasonCode subscribe(ListenerSession& session, std::string_view filter) override;
 
   /// The connection of the session has ended: its will goes out, what it leaves is kept for as long as it asked.
@@ -78,6 +84,9 @@ class ListenerCore final : public SessionHost {
   std::size_t will_bytes() const;
   Refusal decode(std::string_view topic, std::string_view payload);
   void leave_behind(ListenerSession& session, std::shared_ptr<ClientState> state);
+  void keep(const std::string& client_id, Duration expiry);
+  void forget(const std::string& client_id);
+  std::size_t next_messages() const;
   std::size_t ids_left_behind() const;
   void forget_first_gone(bool (*is_meant)(const LeftBehind&));
   void refuse(const std::string& why, const std::string& detail);
@@ -97,6 +106,11 @@ class ListenerCore final : public SessionHost {
 
   std::vector<Reading> ready_;
   std::size_t ready_bytes_ = 0;
+  std::deque<std::size_t> ends_;  // in ready_, behind the readings of each message
+  SessionJournal* journal_ = nullptr;
+  std::uint64_t number_base_ = 0;  // of the journal, for ticket 0
+  Ticket noted_ = 0;               // the last one that the journal knows
+  Ticket marked_ = 0;              // and that the log was told of
   Ticket taken_ = 0;
   Ticket collected_ = 0;
   Ticket safe_ = 0;

@@ -68,6 +68,7 @@ class MqttListener final : public Driver {
         &core_, &options_.limits, context_.clock,          &read_buffer_,
         share,  &held_bytes_,     [this] { make_room(); }, [this](Connection& connection) { forget(connection); }};
     core_.on_taken_over([this](ListenerSession& session) { flush_later(session); });
+    open_journal();
   }
   ~MqttListener() override {
     *alive_ = false;
@@ -79,11 +80,15 @@ class MqttListener final : public Driver {
   void stop() override;
   bool collect(Intake& into) override;
   void settled() override;
+  void sync_own() override {
+    if (journal_) journal_->sync();
+  }
   bool waits_for_durable() const override { return options_.ack == ListenerAck::durable; }
   void durable(std::uint64_t count) override;
   DriverStatus status() const override;
 
  private:
+  void open_journal();
   void plan_descriptors();
   Result<void> listen();
   void accept();
@@ -99,6 +104,7 @@ class MqttListener final : public Driver {
   const MqttListenerOptions options_;
   const DriverContext context_;
   const std::unique_ptr<TlsServer> tls_;
+  std::unique_ptr<SessionJournal> journal_;
   ListenerCore core_;
   ConnectionContext shared_;
   tcp::acceptor acceptor_;
@@ -122,6 +128,19 @@ Result<void> MqttListener::start() {
   accept();
   tick();
   return {};
+}
+
+// Without it the listener works all the same, and says what it cannot promise.
+void MqttListener::open_journal() {
+  if (context_.files == nullptr) return;
+  std::string file_name = options_.name;
+  std::replace(file_name.begin(), file_name.end(), '/', '_');
+  auto opened = SessionJournal::open(*context_.files, context_.data_dir + "/sessions", file_name, context_.marks);
+  if (!opened) {
+    return log_error(options_.name, "{}: messages of QoS 2 may be taken twice over a restart", opened.error().message);
+  }
+  journal_ = std::move(*opened);
+  core_.use_journal(*journal_);
 }
 
 void MqttListener::plan_descriptors() {
@@ -273,6 +292,7 @@ void MqttListener::stop() {
   acceptor_.close(ignored);
   accept_timer_.cancel();
   for (const auto& connection : connections_) connection->stop_reading();
+  if (journal_) journal_->flush();
 }
 
 bool MqttListener::collect(Intake& into) {

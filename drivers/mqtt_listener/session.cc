@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "core/text.h"
+#include "drivers/mqtt_listener/session_journal.h"
 #include "mqtt/packet_encoder.h"
 
 namespace tidegate::drivers {
@@ -32,6 +33,8 @@ std::uint32_t asked_expiry(const mqtt::ConnectPacket& connect) {
 }
 
 }  // namespace
+
+Duration asked_session_expiry(const mqtt::ConnectPacket& connect) { return keeping_time(asked_expiry(connect)); }
 
 ListenerSession::ListenerSession(SessionHost& host, const ListenerLimits& limits, BootTime now)
     : host_(host), limits_(limits), last_heard_(now) {}
@@ -134,7 +137,7 @@ void ListenerSession::answer_connect(const mqtt::ConnectPacket& connect, const S
   }
   connected_ = true;
   state_ = admission.state;
-  session_expiry_ = keeping_time(asked_expiry(connect));
+  session_expiry_ = asked_session_expiry(connect);
   keep_alive_ = std::chrono::seconds(connect.keep_alive_seconds);
   keep_will(connect);
   answer.session_present = admission.resumed;
@@ -205,11 +208,23 @@ bool ListenerSession::resolve_alias(mqtt::PublishPacket& publish) {
   return false;
 }
 
+// What was taken by an earlier process has no connection that says which message is which: what comes without DUP, or
+// is another message, is a new one of a client that has lost its own state. Losing that would be worse than a repeat.
+bool ListenerSession::is_repeat(const mqtt::PublishPacket& publish) {
+  const auto known = state_->qos2_taken.find(publish.packet_id);
+  if (known == state_->qos2_taken.end()) return false;
+  const auto& digest = known->second.digest;
+  if (!digest || (publish.duplicate && *digest == message_digest(publish.topic, publish.payload))) return true;
+  state_->qos2_taken.erase(known);
+  return false;
+}
+
 // What a client sends again because it has not seen our PUBREC is acknowledged again and taken once.
 void ListenerSession::accept(const mqtt::PublishPacket& publish) {
   if (publish.qos == 2) {
-    const auto known = state_->qos2_taken.find(publish.packet_id);
-    if (known != state_->qos2_taken.end()) return acknowledge(publish, known->second, ReasonCode::success);
+    if (is_repeat(publish)) {
+      return acknowledge(publish, state_->qos2_taken[publish.packet_id].ticket, ReasonCode::success);
+    }
     if (state_->qos2_taken.size() >= kQos2Share * std::size_t{limits_.inflight_max}) {
       return fail({ReasonCode::quota_exceeded, "more messages of QoS 2 than are kept without a PUBREL"});
     }
@@ -219,7 +234,10 @@ void ListenerSession::accept(const mqtt::PublishPacket& publish) {
   // What is refused may as well be refused again: its id is not kept, in 3.1.1 neither, whose PUBREC says nothing of
   // it.
   const bool is_refused = mqtt::is_failure(taken.reason);
-  if (publish.qos == 2 && !is_refused) state_->qos2_taken.emplace(publish.packet_id, taken.ticket);
+  if (publish.qos == 2 && !is_refused) {
+    state_->qos2_taken[publish.packet_id] = {taken.ticket};
+    host_.note_taken(*this, publish, taken.ticket);
+  }
   acknowledge(publish, taken.ticket, taken.reason);
 }
 
@@ -250,6 +268,7 @@ void ListenerSession::handle_pubrel(const mqtt::RawPacket& packet) {
   }
   const bool was_taken = state_->qos2_taken.erase(pubrel->packet_id) > 0;
   if (was_taken && awaiting_pubrel_ > 0) --awaiting_pubrel_;
+  if (was_taken) host_.note_released(*this, pubrel->packet_id);
   const ReasonCode reason = was_taken ? ReasonCode::success : ReasonCode::packet_identifier_not_found;
   mqtt::encode(PacketType::pubcomp, mqtt::AckPacket{pubrel->packet_id, reason, {}}, version_, out_);
 }

@@ -22,8 +22,15 @@ using Ticket = std::uint64_t;
 
 /// What of a client outlives its connection (section 4.1), by its client id.
 struct ClientState {
-  std::map<std::uint16_t, Ticket> qos2_taken;  // by packet id: what is taken and not yet released by a PUBREL
+  struct Taken {
+    Ticket ticket = 0;
+    std::optional<std::uint64_t> digest{};  // of the message, where it was taken before this process began
+  };
+  std::map<std::uint16_t, Taken> qos2_taken;  // by packet id: what is taken and not yet released by a PUBREL
 };
+
+/// How long what a client leaves is kept, as its CONNECT asks: a week at most.
+Duration asked_session_expiry(const mqtt::ConnectPacket& connect);
 
 /// What a session asks of its listener, which outlives it.
 class SessionHost {
@@ -47,6 +54,10 @@ class SessionHost {
   };
   /// Takes a message in. A failure says that it never will be, and why.
   virtual Taken take(const ListenerSession& session, std::string_view topic, std::string_view payload) = 0;
+  /// A message of QoS 2 was taken, which the client may send again until it releases its packet id.
+  virtual void note_taken(const ListenerSession& /*session*/, const mqtt::PublishPacket& /*publish*/, Ticket) {}
+  /// The packet id may stand for another message from here on: its PUBCOMP leaves.
+  virtual void note_released(const ListenerSession& /*session*/, std::uint16_t /*packet_id*/) {}
   virtual mqtt::ReasonCode subscribe(ListenerSession& session, std::string_view filter) = 0;
 };
 
@@ -119,6 +130,7 @@ class ListenerSession {
   void handle_disconnect(const mqtt::RawPacket& packet);
   bool resolve_alias(mqtt::PublishPacket& publish);
   void accept(const mqtt::PublishPacket& publish);
+  bool is_repeat(const mqtt::PublishPacket& publish);
   void acknowledge(const mqtt::PublishPacket& publish, Ticket ticket, mqtt::ReasonCode reason);
   std::size_t open_publishes() const;
   void fail(const mqtt::ProtocolError& error);

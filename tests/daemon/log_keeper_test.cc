@@ -59,6 +59,17 @@ TEST_F(LogKeeperTest, AnswersWhileMoreIsWrittenAllTheTime) {
   EXPECT_EQ(answers_, std::vector<bool>{true});
 }
 
+// What drivers keep of their own about records is durable before these are.
+TEST_F(LogKeeperTest, CallsWhatComesBeforeASyncBeforeIt) {
+  std::vector<int> jobs_before;
+  keeper_.before_sync([&] { jobs_before.push_back(log_.jobs_run()); });
+  append();
+  sync_all();
+  wait_for_answers(1);
+  EXPECT_EQ(jobs_before, std::vector<int>{0});
+  EXPECT_EQ(log_.jobs_run(), 1);
+}
+
 TEST_F(LogKeeperTest, SaysWhenASyncFails) {
   log_.fail_syncs(true);
   append();

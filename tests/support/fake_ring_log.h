@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -33,6 +34,7 @@ class FakeRingLog final : public buffer::RingLog {
   void sync_by_jobs() { durable_ = ends(); }
   /// Whether jobs fail, and the log has failed from then on.
   void fail_syncs(bool fail) { syncs_fail_ = fail; }
+  int jobs_run() const { return jobs_run_; }
   std::size_t largest_append() const { return largest_append_; }
   /// Of readings, also those that were refused.
   std::size_t appends() const { return appends_; }
@@ -102,7 +104,7 @@ class FakeRingLog final : public buffer::RingLog {
   std::optional<Error> failure() const override { return refusal_ ? refusal_ : sync_failure_; }
   std::unique_ptr<buffer::LogJob> next_job(BootTime, bool sync_now) override {
     if (!durable_ || !sync_now || sync_failure_ || *durable_ == ends()) return nullptr;
-    auto job = std::make_unique<Job>();
+    auto job = std::make_unique<Job>(jobs_run_);
     job->to = ends();
     return job;
   }
@@ -122,9 +124,11 @@ class FakeRingLog final : public buffer::RingLog {
  private:
   using Ends = std::array<Position, kStreamCount>;
   struct Job final : buffer::LogJob {
-    void run() override {}
+    explicit Job(std::atomic<int>& jobs_run) : runs(jobs_run) {}
+    void run() override { ++runs; }
     std::span<const Duration> sync_times() const override { return {}; }
     Ends to{};
+    std::atomic<int>& runs;
   };
   Ends ends() const {
     Ends all{};
@@ -146,6 +150,7 @@ class FakeRingLog final : public buffer::RingLog {
   std::optional<Error> refusal_;
   std::optional<std::int64_t> refused_value_;
   std::optional<Later> later_;
+  std::atomic<int> jobs_run_{0};
   std::optional<Ends> durable_;
   bool syncs_fail_ = false;
   std::optional<Error> sync_failure_;

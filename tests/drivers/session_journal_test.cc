@@ -1,0 +1,272 @@
+#include "drivers/mqtt_listener/session_journal.h"
+
+#include <gmock/gmock.h>
+
+#include <string>
+#include <vector>
+
+#include "tests/support/in_memory_file_system.h"
+
+namespace tidegate::drivers {
+namespace {
+
+using std::chrono::hours;
+using std::chrono::minutes;
+using ::testing::ElementsAre;
+using testing::InMemoryFileSystem;
+using ::testing::IsEmpty;
+
+/// A journal whose process ends and begins again, beside a log that has the messages up to a number.
+class SessionJournalTest : public ::testing::Test {
+ protected:
+  SessionJournalTest() {
+    (void)disk_.make_directory("data");
+    begin();
+  }
+
+  void begin() {
+    journal_.reset();
+    disk_.begin_process();
+    const std::vector<QueueMark> marks{{queue_id_, in_log_}};
+    auto opened = SessionJournal::open(disk_, "data/sessions", "direct", marks);
+    ASSERT_TRUE(opened) << opened.error().message;
+    journal_ = std::move(*opened);
+    queue_id_ = journal_->queue_id();
+  }
+  void take(const std::string& client, std::uint16_t packet_id) {
+    journal_->take(client, packet_id, {journal_->last_number() + 1, 7});
+    journal_->flush();
+  }
+  void log_has_all() { in_log_ = journal_->last_number(); }
+  /// "client:id,id" of each session.
+  std::vector<std::string> sessions() const {
+    std::vector<std::string> all;
+    for (const auto& [client, session] : journal_->sessions()) {
+      std::string text = client + ":";
+      for (const auto& one : session.taken) text += std::to_string(one.first) + ",";
+      all.push_back(text);
+    }
+    return all;
+  }
+  std::uint64_t bytes_on_disk() const {
+    return disk_.content("data/sessions/direct.a").size() + disk_.content("data/sessions/direct.b").size();
+  }
+
+  InMemoryFileSystem disk_;
+  std::unique_ptr<SessionJournal> journal_;
+  std::uint64_t queue_id_ = 0;
+  std::uint64_t in_log_ = 0;
+};
+
+TEST_F(SessionJournalTest, KnowsAfterAKillWhatIsTakenAndNotReleased) {
+  journal_->keep("pump", hours(2));
+  journal_->keep("fan", minutes(5));
+  take("pump", 1);
+  take("pump", 2);
+  take("fan", 1);
+  journal_->release("pump", 1);
+  journal_->flush();
+  log_has_all();
+  begin();
+  EXPECT_THAT(sessions(), ElementsAre("fan:1,", "pump:2,"));
+  EXPECT_EQ(journal_->sessions().find("pump")->second.expiry, hours(2));
+  EXPECT_EQ(journal_->sessions().find("pump")->second.taken.at(2).digest, 7U);
+  begin();
+  EXPECT_THAT(sessions(), ElementsAre("fan:1,", "pump:2,")) << "and after the next";
+}
+
+// The process was killed between the note and the log: the client sends the message again, and then it is taken.
+TEST_F(SessionJournalTest, AMessageThatTheLogDoesNotHaveIsNotTaken) {
+  journal_->keep("pump", hours(2));
+  take("pump", 1);
+  log_has_all();
+  take("pump", 2);
+  begin();
+  EXPECT_THAT(sessions(), ElementsAre("pump:1,"));
+}
+
+// Else a later mark would cover what was never in the log.
+TEST_F(SessionJournalTest, NumbersOfMessagesThatDoNotCountAreNotGivenOutAgain) {
+  journal_->keep("pump", hours(2));
+  take("pump", 1);  // the log has nothing of it
+  const std::uint64_t lost = journal_->last_number();
+  begin();
+  EXPECT_GE(journal_->last_number(), lost);
+  take("pump", 2);
+  log_has_all();
+  begin();
+  EXPECT_THAT(sessions(), ElementsAre("pump:2,"));
+}
+
+TEST_F(SessionJournalTest, NotesThatWereNotFlushedWereNeverMade) {
+  journal_->keep("pump", hours(2));
+  journal_->flush();
+  journal_->take("pump", 1, {1, 7});
+  EXPECT_TRUE(journal_->has_messages());
+  in_log_ = 1;
+  begin();
+  EXPECT_THAT(sessions(), ElementsAre("pump:"));
+}
+
+TEST_F(SessionJournalTest, AForgottenClientIsAnotherOneWhenItComesBack) {
+  journal_->keep("pump", hours(2));
+  take("pump", 1);
+  journal_->forget("pump");
+  journal_->flush();
+  log_has_all();
+  begin();
+  EXPECT_THAT(sessions(), IsEmpty());
+  journal_->keep("pump", hours(2));
+  take("pump", 3);
+  log_has_all();
+  begin();
+  EXPECT_THAT(sessions(), ElementsAre("pump:3,"));
+}
+
+TEST_F(SessionJournalTest, OfAClientWithoutASessionNothingIsNoted) {
+  take("pump", 1);
+  journal_->release("pump", 1);
+  journal_->forget("pump");
+  EXPECT_THAT(sessions(), IsEmpty());
+}
+
+TEST_F(SessionJournalTest, WhatWasSyncedSurvivesAPowerCut) {
+  journal_->keep("pump", hours(2));
+  take("pump", 1);
+  journal_->sync();
+  log_has_all();
+  take("pump", 2);
+  disk_.lose_unsynced();
+  begin();
+  EXPECT_THAT(sessions(), ElementsAre("pump:1,"));
+}
+
+// With a sync before each turn of the files nothing is lost, whatever a disk makes of what was not synced.
+TEST_F(SessionJournalTest, PowerCutsLoseNothingThatWasSynced) {
+  for (std::uint64_t seed = 1; seed <= 300; ++seed) {
+    SCOPED_TRACE("seed " + std::to_string(seed));
+    journal_->keep("pump", hours(2));
+    const auto id = static_cast<std::uint16_t>(seed);
+    for (int i = 0; i < 40; ++i) take("pump", static_cast<std::uint16_t>(1000 + i));
+    take("pump", id);
+    journal_->sync();
+    log_has_all();
+    for (int i = 0; i < 40; ++i) journal_->release("pump", static_cast<std::uint16_t>(1000 + i));
+    journal_->flush();
+    if (seed % 3 == 0) journal_->tidy_up();
+    disk_.power_cut(seed);
+    begin();
+    ASSERT_TRUE(journal_->sessions().contains("pump"));
+    EXPECT_TRUE(journal_->sessions().find("pump")->second.taken.contains(id));
+    journal_->forget("pump");
+    journal_->flush();
+  }
+}
+
+TEST_F(SessionJournalTest, StaysSmallHoweverManyMessagesPass) {
+  journal_->keep("pump", hours(2));
+  for (int i = 0; i < 100'000; ++i) {
+    const auto id = static_cast<std::uint16_t>(1 + i % 1000);
+    take("pump", id);
+    journal_->release("pump", id);
+    if (i % 100 == 0) {
+      journal_->sync();
+      journal_->tidy_up();
+    }
+  }
+  EXPECT_LT(bytes_on_disk(), 1024U * 1024);
+  take("pump", 77);
+  log_has_all();
+  begin();
+  EXPECT_THAT(sessions(), ElementsAre("pump:77,"));
+}
+
+// The file before is what a power cut leaves: it is not written over as long as the other one is not durable.
+TEST_F(SessionJournalTest, KeepsTheOtherFileUntilThisOneIsDurable) {
+  for (std::uint16_t seed = 1; seed <= 20; ++seed) {
+    SCOPED_TRACE("seed " + std::to_string(seed));
+    journal_->keep("pump", hours(2));
+    for (std::uint16_t id = 2000; id < 2100; ++id) take("pump", id);  // more than a sector
+    take("pump", seed);
+    journal_->sync();
+    log_has_all();
+    for (int i = 0; i < 20'000; ++i) {
+      take("pump", 1000);
+      journal_->release("pump", 1000);
+      journal_->tidy_up();
+    }
+    disk_.power_cut(seed);
+    begin();
+    ASSERT_TRUE(journal_->sessions().contains("pump"));
+    const auto& taken = journal_->sessions().find("pump")->second.taken;
+    EXPECT_TRUE(taken.contains(seed) && taken.contains(2000) && taken.contains(2099));
+  }
+}
+
+TEST_F(SessionJournalTest, AfterAFailedWriteItBeginsAnewAndSaysSo) {
+  journal_->keep("pump", hours(2));
+  disk_.fail(InMemoryFileSystem::Operation::write, 0, 2, ErrorCode::full, "direct");
+  take("pump", 1);
+  EXPECT_NE(journal_->problem(), "");
+  journal_->tidy_up();
+  EXPECT_NE(journal_->problem(), "");
+  journal_->tidy_up();
+  EXPECT_EQ(journal_->problem(), "");
+  log_has_all();
+  begin();
+  EXPECT_THAT(sessions(), ElementsAre("pump:1,"));
+}
+
+TEST_F(SessionJournalTest, AFileWhoseSyncFailedIsNeverUsedAgain) {
+  for (int i = 0; i < 6; ++i) {
+    journal_->keep("pump", hours(2));
+    disk_.fail(InMemoryFileSystem::Operation::sync, 0, 1, ErrorCode::retry, "direct");
+    take("pump", static_cast<std::uint16_t>(i + 1));
+    journal_->sync();
+    EXPECT_NE(journal_->problem(), "");
+    journal_->tidy_up();
+    journal_->sync();
+    EXPECT_EQ(journal_->problem(), "");
+  }
+  EXPECT_THAT(disk_.misuses(), IsEmpty());
+  log_has_all();
+  disk_.lose_unsynced();
+  begin();
+  EXPECT_THAT(sessions(), ElementsAre("pump:1,2,3,4,5,6,"));
+}
+
+TEST_F(SessionJournalTest, OpensWhateverTheFilesHold) {
+  journal_->keep("pump", hours(2));
+  journal_->keep("fan", hours(2));
+  for (std::uint16_t id = 1; id <= 5; ++id) take("pump", id);
+  journal_->release("pump", 2);
+  journal_->forget("fan");
+  journal_->flush();
+  log_has_all();
+  begin();
+  const std::string path = "data/sessions/direct";
+  const auto a = disk_.content(path + ".a");
+  const auto b = disk_.content(path + ".b");
+  for (std::size_t bit = 0; bit < std::size_t{8} * 400; ++bit) {
+    disk_.set_content(path + ".a", a);
+    disk_.set_content(path + ".b", b);
+    disk_.flip_bit(path + ".a", bit);
+    disk_.flip_bit(path + ".b", bit);
+    begin();
+    for (const auto& [client, session] : journal_->sessions()) {
+      EXPECT_TRUE(client == "pump" || client == "fan") << client;
+      EXPECT_LE(session.taken.size(), 5U);
+    }
+  }
+  for (std::size_t bytes = 0; bytes < 400; ++bytes) {
+    auto cut = a;
+    cut.resize(bytes);
+    disk_.set_content(path + ".a", cut);
+    disk_.set_content(path + ".b", b);
+    begin();
+    EXPECT_LE(journal_->sessions().size(), 2U);
+  }
+}
+
+}  // namespace
+}  // namespace tidegate::drivers
