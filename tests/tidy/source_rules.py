@@ -35,7 +35,7 @@ FOLDERS = set(MAY_INCLUDE)
 
 # A library's headers (a pattern of what stands between < and >) and the places that may include them.
 THIRD_PARTY = [
-    ("Paho", r"(mqtt/|MQTT).*", ("mqtt/", "tests/bench/null_subscriber.cc")),
+    ("Paho", r"(mqtt/|MQTT).*", ("mqtt/", "tests/bench/null_subscriber.cc", "tests/integration/paho_c_publisher.cc")),
     ("libmodbus", r"modbus(/.*|\.h)", ("drivers/modbus/", "tests/")),
     ("SQLite", r"sqlite3\.h", ("buffer/", "tests/")),
     ("toml++", r"toml(\+\+/.*|\.hpp)", ("daemon/",)),
