@@ -2,7 +2,9 @@
 
 #include <gmock/gmock.h>
 
+#include <atomic>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "tests/support/in_memory_file_system.h"
@@ -233,6 +235,27 @@ TEST_F(SessionJournalTest, AFileWhoseSyncFailedIsNeverUsedAgain) {
   disk_.lose_unsynced();
   begin();
   EXPECT_THAT(sessions(), ElementsAre("pump:1,2,3,4,5,6,"));
+}
+
+TEST_F(SessionJournalTest, IsSyncedByAnotherThreadAllTheTime) {
+  std::atomic<bool> ends{false};
+  std::thread syncs([&] {
+    while (!ends) journal_->sync();
+  });
+  journal_->keep("pump", hours(2));
+  for (int i = 0; i < 20'000; ++i) {
+    take("pump", 1);
+    journal_->release("pump", 1);
+    if (i % 100 == 0) journal_->tidy_up();
+  }
+  ends = true;
+  syncs.join();
+  take("pump", 2);
+  journal_->sync();
+  log_has_all();
+  disk_.lose_unsynced();
+  begin();
+  EXPECT_THAT(sessions(), ElementsAre("pump:2,"));
 }
 
 TEST_F(SessionJournalTest, OpensWhateverTheFilesHold) {

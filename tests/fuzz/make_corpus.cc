@@ -1,8 +1,10 @@
 // Makes the seeds of the corpus from logs and databases that the program itself writes: make_fuzz_corpus FOLDER
 #include <cstdio>
 #include <filesystem>
+#include <initializer_list>
 #include <limits>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "buffer/frame_scanner.h"
@@ -10,6 +12,7 @@
 #include "buffer/segment_rewriter.h"
 #include "buffer/state_store.h"
 #include "daemon/rules_state.h"
+#include "drivers/mqtt_listener/session_journal_format.h"
 #include "rules/saved_state.h"
 #include "tests/fuzz/check.h"
 #include "tests/fuzz/message_seeds.h"
@@ -138,6 +141,27 @@ std::string rules_text() {
   return rules::encode_state(state);
 }
 
+// Kind, length and content of each note: two clients, a message taken, released, taken again, a client forgotten.
+void write_journal_seed(const std::string& folder) {
+  std::string notes(1, '\5');
+  const auto note = [&](drivers::NoteKind kind, std::initializer_list<std::pair<std::uint64_t, int>> numbers,
+                        const std::string& text) {
+    std::string content;
+    for (const auto& [number, bytes] : numbers) drivers::append_le(content, number, bytes);
+    content += text;
+    notes += {static_cast<char>(kind), static_cast<char>(content.size())};
+    notes += content;
+  };
+  note(drivers::NoteKind::session, {{1, 4}, {3600, 4}}, "pump");
+  note(drivers::NoteKind::session, {{2, 4}, {60, 4}}, "fan");
+  note(drivers::NoteKind::taken, {{1, 4}, {9, 2}, {150, 8}, {7, 8}}, "");
+  note(drivers::NoteKind::taken, {{2, 4}, {9, 2}, {250, 8}, {7, 8}}, "");
+  note(drivers::NoteKind::released, {{1, 4}, {9, 2}}, "");
+  note(drivers::NoteKind::taken, {{1, 4}, {9, 2}, {151, 8}, {7, 8}}, "");
+  note(drivers::NoteKind::forgotten, {{2, 4}}, "");
+  testing::write_file(folder + "/journal", notes);
+}
+
 void write_state_seeds(const std::string& folder) {
   const testing::TemporaryDirectory directory;
   const std::string path = directory / "state.db";
@@ -160,6 +184,7 @@ void write_state_seeds(const std::string& folder) {
       folder + "/gap",
       "\4"
       R"({"event":"gap","stream":"readings","epoch":1,"first":3,"last":9,"count":7,"reason":"overflow"})");
+  write_journal_seed(folder);
 }
 
 }  // namespace

@@ -1,9 +1,13 @@
+#include <algorithm>
+#include <set>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "buffer/gap_record.h"
 #include "buffer/state_store.h"
 #include "daemon/rules_state.h"
+#include "drivers/mqtt_listener/session_journal_format.h"
 #include "rules/saved_state.h"
 #include "tests/fuzz/check.h"
 #include "tests/fuzz/targets.h"
@@ -64,12 +68,35 @@ void unpack(std::string_view text) {
         "packing keeps what it packs");
 }
 
+// Notes of a kind, a length and so many bytes, their checksums made right.
+void load_journal(std::string_view content) {
+  (void)drivers::read_journal(content, {});
+  constexpr std::uint64_t kQueue = 7;
+  std::string file;
+  drivers::append_head(file, {3, kQueue, 100});
+  while (content.size() >= 2) {
+    const auto kind = static_cast<drivers::NoteKind>(content[0]);
+    const std::size_t bytes = std::min<std::size_t>(static_cast<std::uint8_t>(content[1]), content.size() - 2);
+    drivers::append_note(file, 3, kind, content.substr(2, bytes));
+    content.remove_prefix(2 + bytes);
+  }
+  drivers::append_note(file, 3, drivers::NoteKind::begun, {});
+  const std::vector<QueueMark> marks{{kQueue, 200}};
+  const auto journal = drivers::read_journal(file, marks);
+  check(journal.has_value(), "a whole file is read");
+  std::set<std::uint32_t> slots;
+  for (const auto& [client, session] : journal->sessions) {
+    check(slots.insert(session.slot).second, "each client has a slot of its own");
+    for (const auto& one : session.taken) check(one.second.number <= 200, "only what the log has counts");
+  }
+}
+
 }  // namespace
 
 void load_state(std::span<const std::uint8_t> input) {
   if (input.empty()) return;
   const std::string_view content(reinterpret_cast<const char*>(input.data()) + 1, input.size() - 1);
-  switch (input.front() % 5) {
+  switch (input.front() % 6) {
     case 0:
       return load_database(content);
     case 1:
@@ -78,8 +105,10 @@ void load_state(std::span<const std::uint8_t> input) {
       return load_rules(content);
     case 3:
       return unpack(content);
+    case 4:
+      return static_cast<void>(buffer::parse_gap(content));
     default:
-      (void)buffer::parse_gap(content);
+      return load_journal(content);
   }
 }
 

@@ -11,7 +11,7 @@ namespace tidegate::fuzz {
 void read_segment(std::span<const std::uint8_t> input);
 
 /// The first byte chooses: the state database, its write-ahead log behind a whole database, the rules' saved state,
-/// the packing around it, a gap document. The rest is the content.
+/// the packing around it, a gap document, the journal of a listener's sessions. The rest is the content.
 void load_state(std::span<const std::uint8_t> input);
 
 /// What a client sends to the listener, or one packet. The first byte chooses: a stream as it is; packets of header,
