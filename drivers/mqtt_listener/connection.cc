@@ -50,6 +50,7 @@ void Connection::read() {
     const std::size_t count = socket_.read_some(asio::buffer(buffer), problem);
     if (problem == asio::error::would_block || problem == asio::error::try_again) break;
     if (problem) return close();
+    last_read_ = ++*context_.reads;
     if (!take(std::string_view(buffer).substr(0, count))) break;
     if (count < buffer.size()) break;
   }

@@ -25,6 +25,7 @@ struct ConnectionContext {
   const Clock* clock = nullptr;
   std::string* read_buffer = nullptr;       // one for all: nothing stays in it between two events
   std::size_t held_share = 0;               // what each connection may hold of a packet that is not all there
+  std::uint64_t* reads = nullptr;           // of all connections
   std::size_t* held_bytes = nullptr;        // of such packets beyond the share, of all connections
   std::function<void()> make_room;          // ends whoever holds most, where that is too much in all
   std::function<void(Connection&)> closed;  // may destroy the connection later, never at once
@@ -50,6 +51,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
 
   /// What it holds beyond its share.
   std::size_t held_beyond_share() const { return beyond_share_; }
+  /// Grows from connection to connection in the order in which they were last read from.
+  std::uint64_t last_read() const { return last_read_; }
   ListenerSession& session() { return session_; }
   const ListenerSession& session() const { return session_; }
   const std::string& peer() const { return peer_; }
@@ -75,6 +78,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   std::string held_;  // plaintext that the session has not taken
   std::size_t beyond_share_ = 0;
   BootTime held_since_{};
+  std::uint64_t last_read_ = 0;
   std::string sending_;  // what the socket has not taken
   bool waits_for_input_ = false;
   bool waits_for_output_ = false;

@@ -64,9 +64,15 @@ class MqttListener final : public Driver {
         accept_timer_(*context_.loop),
         read_buffer_(kReadBufferBytes, '\0') {
     const std::size_t share = std::min(kHeldShareMax, kHeldBytesMax / options_.limits.connections_max);
-    shared_ = {
-        &core_, &options_.limits, context_.clock,          &read_buffer_,
-        share,  &held_bytes_,     [this] { make_room(); }, [this](Connection& connection) { forget(connection); }};
+    shared_ = {&core_,
+               &options_.limits,
+               context_.clock,
+               &read_buffer_,
+               share,
+               &reads_,
+               &held_bytes_,
+               [this] { make_room(); },
+               [this](Connection& connection) { forget(connection); }};
     core_.on_taken_over([this](ListenerSession& session) { flush_later(session); });
     open_journal();
   }
@@ -111,6 +117,7 @@ class MqttListener final : public Driver {
   asio::steady_timer timer_;
   asio::steady_timer accept_timer_;
   std::string read_buffer_;
+  std::uint64_t reads_ = 0;
   std::size_t held_bytes_ = 0;
   std::set<std::shared_ptr<Connection>> connections_;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
@@ -282,6 +289,9 @@ void MqttListener::resume_all() {
     if (held_back_ || connection->session().unacknowledged() > 0) waiting.push_back(connection);
   }
   held_back_ = !core_.wants_messages();
+  // The first of them may bring so much that the rest has to wait again: whoever has waited longest is first.
+  std::sort(waiting.begin(), waiting.end(),
+            [](const auto& one, const auto& other) { return one->last_read() < other->last_read(); });
   for (const auto& connection : waiting) connection->resume();
 }
 
