@@ -111,6 +111,8 @@ TEST(Kill, TheListenerKeepsWhatItAcknowledgedToFiftySensorsWithQos2Once) {
 
 TEST(KillShort, TheListenerTakesQos2OnceOverKills) { keep_all_through_kills({0, 10, 2, 20, 300}, 4); }
 
+TEST(KillShort, TheListenerTakesQos2OnceOverKillsInVersion5) { keep_all_through_kills({0, 10, 2, 20, 300, true}, 4); }
+
 TEST(ListenerShort, TakesQos2OnceOverStops) { keep_all_through_kills({0, 10, 2, 20, 300}, 4, false); }
 
 TEST(ListenerShort, AcknowledgesWhatIsOnTheWayWhenItStops) {

@@ -1,6 +1,7 @@
 #include "tests/support/sensor_fleet.h"
 
 #include <mosquitto.h>
+#include <mqtt_protocol.h>
 #include <unistd.h>
 
 #include <map>
@@ -32,6 +33,7 @@ std::unique_ptr<SensorFleet::Sensor> SensorFleet::make_sensor(int number) {
   const std::string client_id = "sensor-" + std::to_string(::getpid()) + "-" + std::to_string(number);
   sensor->client = mosquitto_new(client_id.c_str(), false, sensor.get());
   if (sensor->client == nullptr) throw std::runtime_error("libmosquitto gave no client");
+  if (options_.is_v5) mosquitto_int_option(sensor->client, MOSQ_OPT_PROTOCOL_VERSION, MQTT_PROTOCOL_V5);
   mosquitto_reconnect_delay_set(sensor->client, 1, 1, false);
   mosquitto_max_inflight_messages_set(sensor->client, static_cast<unsigned>(options_.inflight));
   mosquitto_connect_callback_set(sensor->client, [](mosquitto*, void* self, int code) {
@@ -56,12 +58,16 @@ SensorFleet::~SensorFleet() {
 
 void SensorFleet::start() {
   constexpr int kKeepAliveSeconds = 30;
+  mosquitto_property* session = nullptr;
+  if (options_.is_v5) mosquitto_property_add_int32(&session, MQTT_PROP_SESSION_EXPIRY_INTERVAL, 3600);
   for (const auto& sensor : sensors_) {
-    const int result = mosquitto_connect(sensor->client, "127.0.0.1", options_.port, kKeepAliveSeconds);
+    const int result =
+        mosquitto_connect_bind_v5(sensor->client, "127.0.0.1", options_.port, kKeepAliveSeconds, nullptr, session);
     if (result != MOSQ_ERR_SUCCESS || mosquitto_loop_start(sensor->client) != MOSQ_ERR_SUCCESS) {
       throw std::runtime_error("sensor at port " + std::to_string(options_.port) + ": " + mosquitto_strerror(result));
     }
   }
+  mosquitto_property_free_all(&session);
 }
 
 // Runs on the sensor's own thread. The lock is held over the publish, so that its acknowledgement finds the value.

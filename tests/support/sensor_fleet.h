@@ -25,6 +25,7 @@ class SensorFleet {
     int qos = 1;
     int inflight = 20;
     std::int64_t values = 1000;  // a sensor
+    bool is_v5 = false;          // of MQTT
   };
 
   explicit SensorFleet(Options options);
