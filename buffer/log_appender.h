@@ -24,7 +24,7 @@ class LogAppender {
 
   virtual Position end(Stream stream) const = 0;      // behind the last written record
   virtual Position durable(Stream stream) const = 0;  // behind the last durable record
-  /// Readings dropped on purpose since the log was opened.
+  /// Readings dropped on purpose as they came, since the log was opened.
   virtual std::uint64_t dropped() const = 0;
 };
 

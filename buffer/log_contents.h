@@ -66,6 +66,9 @@ class LogContents {
   virtual Position position_of(Stream stream, std::uint64_t sequence) const = 0;
   /// Why the records from `from` up to `next` are gone, for an outcome `gone`: parts that follow each other.
   virtual std::vector<LostPart> explain(Stream stream, Position from, Position next) = 0;
+  /// What the log does not hold any more, or never did, of the records in [from, to), and why. Parts in order; what it
+  /// holds lies between them.
+  virtual std::vector<LostPart> missing(Stream stream, Position from, Position to) = 0;
 };
 
 }  // namespace tidegate::buffer

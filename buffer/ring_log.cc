@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <iterator>
 #include <utility>
 
 #include "buffer/age_retention.h"
@@ -87,9 +88,11 @@ class StreamsLog final : public RingLog {
     return log(stream).position_of(sequence);
   }
   std::vector<LostPart> explain(Stream stream, Position from, Position next) override;
+  std::vector<LostPart> missing(Stream stream, Position from, Position to) override;
   void set_passed(Stream stream, Position passed) override { log(stream).set_passed(passed); }
   StreamFill fill(Stream stream) const override { return log(stream).fill(); }
   std::uint64_t dropped() const override { return log(Stream::readings).drops().total(); }
+  EvictionLosses evicted(Stream stream) const override { return log(stream).evicted(); }
   std::optional<BootTime> undurable_since() const override;
 
   std::unique_ptr<LogJob> next_job(BootTime now, bool sync_now) override;
@@ -327,6 +330,9 @@ std::vector<LostPart> StreamsLog::explain(Stream stream, Position from, Position
   const auto is_open = [](const LossLedger::Part& part) { return part.reason.empty(); };
   LossLedger all = ledgers_[index_of(stream)];
   for (const Loss& dropped : of.drops().pending()) all.note(dropped.range, dropped.reason);
+  for (const Condemned& condemned : of.condemned()) {
+    for (const Loss& loss : condemned.losses) all.note(loss.range, loss.reason);
+  }
   auto parts = all.explain(range);
   if (std::any_of(parts.begin(), parts.end(), is_open) && know_recorded()) {
     for (const RecordedGap& gap : *recorded_) {
@@ -341,6 +347,16 @@ std::vector<LostPart> StreamsLog::explain(Stream stream, Position from, Position
   }
   if (!explained.empty()) explained.back().next = next;
   return explained;
+}
+
+std::vector<LostPart> StreamsLog::missing(Stream stream, Position from, Position to) {
+  std::vector<LostPart> parts;
+  const StreamLog& of = log(stream);
+  for (const SequenceRange& range : of.missing({of.sequence_of(from), of.sequence_of(to)})) {
+    auto explained = explain(stream, of.position_of(range.first), of.position_of(range.end));
+    parts.insert(parts.end(), std::make_move_iterator(explained.begin()), std::make_move_iterator(explained.end()));
+  }
+  return parts;
 }
 
 bool StreamsLog::append_gaps(StreamLog& stream, const std::vector<Loss>& losses) {

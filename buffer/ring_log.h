@@ -71,6 +71,12 @@ struct LogCounters {
   Duration undurable_worst{};  // the oldest that a written record has become before it was durable
 };
 
+/// Records that went with their segments although an uplink had not passed them, by why the segments went.
+struct EvictionLosses {
+  std::uint64_t overflow = 0;  // the ring was full
+  std::uint64_t age = 0;
+};
+
 /// How much of a stream's ring holds records that not every uplink has passed.
 struct StreamFill {
   std::uint64_t unpassed_bytes = 0;
@@ -108,6 +114,8 @@ class RingLog : public LogAppender, public LogContents, public LogUpkeep {
   /// evicted. May go back, when one is to be given records again.
   virtual void set_passed(Stream stream, Position passed) = 0;
   virtual StreamFill fill(Stream stream) const = 0;
+  /// Records evicted since the log was opened that not every uplink was known to have passed.
+  virtual EvictionLosses evicted(Stream stream) const = 0;
   /// Since when the oldest record that is written and not durable is written.
   virtual std::optional<BootTime> undurable_since() const = 0;
 

@@ -189,6 +189,17 @@ std::uint64_t StreamLog::missing_in(SequenceRange range) const {
   return count;
 }
 
+std::vector<SequenceRange> StreamLog::missing(SequenceRange range) const {
+  std::vector<SequenceRange> parts;
+  const auto add = [&](SequenceRange part) {
+    part = {std::max(part.first, range.first), std::min(part.end, range.end)};
+    if (!part.empty()) parts.push_back(part);
+  };
+  add({0, oldest_sequence()});
+  for (const SequenceRange& hole : missing_) add({std::max(hole.first, oldest_sequence()), hole.end});
+  return parts;
+}
+
 void StreamLog::add_missing(SequenceRange range) {
   for (const SequenceRange& part : without(range, missing_)) {
     const auto place =

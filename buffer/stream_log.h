@@ -72,9 +72,12 @@ class StreamLog {
   ReadOutcome read(Position from);
   LogSnapshot snapshot() const;
   std::uint64_t distance(Position from, Position to) const;
+  /// The parts of the range that are not stored, rising.
+  std::vector<SequenceRange> missing(SequenceRange range) const;
 
   void set_passed(Position passed);
   StreamFill fill() const;
+  const EvictionLosses& evicted() const { return evicted_; }
   /// Gives up what was taken in before `limit`, as far as the log knows that for certain and it is durable.
   void evict_older(WallTime limit);
   /// What was dropped on purpose and has no durable gap record yet.
@@ -96,6 +99,7 @@ class StreamLog {
   std::uint64_t oldest_sequence() const { return segments_.empty() ? next_ : segments_.front().content.first; }
   std::uint32_t epoch_of(std::uint64_t sequence) const { return epochs_.epoch_of(sequence); }
   std::vector<Condemned>& condemned() { return condemned_; }
+  const std::vector<Condemned>& condemned() const { return condemned_; }
   /// The gap records for a loss.
   std::vector<std::string> describe(const Loss& loss) const;
   /// Takes in what a reader found. False when it was known.
@@ -228,7 +232,11 @@ class StreamLog {
   bool keeps_for_reuse(const Condemned& one) const;
   bool keeps_a_file() const;
   void enforce_size();
-  void condemn_oldest(const char* reason);
+  struct EvictionReason {
+    const char* name;
+    std::uint64_t EvictionLosses::*counted;
+  };
+  void condemn_oldest(const EvictionReason& reason);
   void condemn(const Stored& segment, std::uint64_t until_durable);
   bool is_removable(const Condemned& one, const std::array<std::uint64_t, kStreamCount>& durable) const;
   void add_spare_task(StreamWork& work, const std::array<std::uint64_t, kStreamCount>& durable);
@@ -282,6 +290,7 @@ class StreamLog {
   BootTime syncs_not_before_{};
 
   DropLedger drops_;
+  EvictionLosses evicted_;
   bool found_full_ = false;  // by the write under way
   bool refuses_ = false;     // the newest append was refused because the ring is full
   std::optional<BootTime> undurable_since_;

@@ -132,7 +132,7 @@ void StreamLog::evict_older(WallTime limit) {
     const bool may_be_older = segments_[i].begun_in_other_boot || begun.boot <= boot_limit;
     if (begun.quality == ClockQuality::synced && begun.wall <= limit && may_be_older) older = i;
   }
-  while (older-- > 0 && segments_.front().content.end <= durable_) condemn_oldest("age");
+  while (older-- > 0 && segments_.front().content.end <= durable_) condemn_oldest({"age", &EvictionLosses::age});
 }
 
 }  // namespace tidegate::buffer

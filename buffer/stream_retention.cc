@@ -62,16 +62,17 @@ bool StreamLog::wants_spare() const {
 void StreamLog::enforce_size() {
   const std::uint64_t ahead = spare_ || preparing_spare_ || wants_spare() || keeps_a_file() ? segment_bytes_ : 0;
   while (segments_.size() > 1 && segments_bytes() + ahead > capacity() && may_evict(segments_.front())) {
-    condemn_oldest("overflow");
+    condemn_oldest({"overflow", &EvictionLosses::overflow});
   }
 }
 
-void StreamLog::condemn_oldest(const char* reason) {
+void StreamLog::condemn_oldest(const EvictionReason& reason) {
   const Stored oldest = std::move(segments_.front());
   segments_.pop_front();
   Condemned condemned{oldest.number, oldest.bytes, {}, Stream::events, 0, oldest.content.first < opened_at_};
   for (const SequenceRange& range : without({oldest.content.first, oldest.content.end}, missing_)) {
-    condemned.losses.push_back({range, reason, oldest.content.wall_from, oldest.content.wall_to});
+    condemned.losses.push_back({range, reason.name, oldest.content.wall_from, oldest.content.wall_to});
+    evicted_.*reason.counted += range.end - std::min(std::max(range.first, passed_), range.end);
   }
   condemned_.push_back(std::move(condemned));
   std::erase_if(missing_, [this](const SequenceRange& range) { return range.end <= oldest_sequence(); });

@@ -94,49 +94,59 @@ void put_drivers(Exposition& out, const Gateway& gateway) {
     out.sample({{"reason", reason}}, count);
 }
 
-void put_uplinks(Exposition& out, const Gateway& gateway) {
-  const auto each = [&](auto&& put) {
-    for (const auto& uplink : gateway.uplinks()) {
-      for (const Stream stream : uplink->forwarder().options().streams) put(*uplink, stream);
+struct AccountSample {
+  std::string uplink;
+  Stream stream = Stream::readings;
+  UplinkRunner::Balance balance;
+};
+
+void put_accounts(Exposition& out, const Gateway& gateway) {
+  // What an uplink has yet to come to is looked for in the log each time: once is enough.
+  std::vector<AccountSample> accounts;
+  for (const auto& uplink : gateway.uplinks()) {
+    for (const Stream stream : uplink->forwarder().options().streams) {
+      accounts.push_back({uplink->name(), stream, uplink->balance(stream)});
     }
-  };
+  }
   out.begin("tidegate_readings_delivered_total", "counter", "Records acknowledged by the target.");
-  each([&](const UplinkRunner& uplink, Stream stream) {
-    out.sample({{"uplink", uplink.name()}, {"stream", to_string(stream)}},
-               uplink.forwarder().accounting(stream).delivered);
-  });
+  for (const auto& [uplink, stream, balance] : accounts) {
+    out.sample({{"uplink", uplink}, {"stream", to_string(stream)}}, balance.counts.delivered);
+  }
   out.begin("tidegate_readings_filtered_total", "counter", "Records left out by the uplink's filter.");
-  each([&](const UplinkRunner& uplink, Stream stream) {
-    out.sample({{"stream", to_string(stream)}, {"uplink", uplink.name()}},
-               uplink.forwarder().accounting(stream).filtered);
-  });
+  for (const auto& [uplink, stream, balance] : accounts) {
+    out.sample({{"stream", to_string(stream)}, {"uplink", uplink}}, balance.counts.filtered);
+  }
   out.begin("tidegate_readings_dropped_total", "counter",
-            "Records lost to the uplink: evicted or damaged before it had them.");
-  each([&](const UplinkRunner& uplink, Stream stream) {
-    for (const auto& [reason, count] : uplink.forwarder().accounting(stream).reasons) {
-      out.sample({{"stream", to_string(stream)}, {"uplink", uplink.name()}, {"reason", reason}}, count);
+            "Records lost to the uplink: evicted, dropped or damaged before it had them, as soon as the log "
+            "has given them up.");
+  for (const auto& [uplink, stream, balance] : accounts) {
+    for (const auto& [reason, count] : balance.counts.reasons) {
+      out.sample({{"stream", to_string(stream)}, {"uplink", uplink}, {"reason", reason}}, count);
     }
-  });
-  out.begin("tidegate_uplink_backlog_readings", "gauge", "Records that the uplink has not passed yet.");
-  each([&](const UplinkRunner& uplink, Stream stream) {
-    out.sample({{"uplink", uplink.name()}, {"stream", to_string(stream)}}, uplink.balance(stream).pending);
-  });
+  }
+  out.begin("tidegate_uplink_backlog_readings", "gauge",
+            "Records that the uplink has not passed yet and can still be sent.");
+  for (const auto& [uplink, stream, balance] : accounts) {
+    out.sample({{"uplink", uplink}, {"stream", to_string(stream)}}, balance.pending);
+  }
   out.begin("tidegate_uplink_accepted_total", "counter",
             "Records that the log took in since the uplink first started; with those replayed, the sum of the ones "
             "delivered, filtered, dropped and in the backlog.");
-  each([&](const UplinkRunner& uplink, Stream stream) {
-    out.sample({{"stream", to_string(stream)}, {"uplink", uplink.name()}}, uplink.balance(stream).accepted);
-  });
+  for (const auto& [uplink, stream, balance] : accounts) {
+    out.sample({{"stream", to_string(stream)}, {"uplink", uplink}}, balance.accepted);
+  }
   out.begin("tidegate_readings_replayed_total", "counter", "Records passed and asked for again.");
-  each([&](const UplinkRunner& uplink, Stream stream) {
-    out.sample({{"stream", to_string(stream)}, {"uplink", uplink.name()}},
-               uplink.forwarder().accounting(stream).replayed);
-  });
+  for (const auto& [uplink, stream, balance] : accounts) {
+    out.sample({{"stream", to_string(stream)}, {"uplink", uplink}}, balance.counts.replayed);
+  }
   out.begin("tidegate_uplink_account_mismatch", "gauge", "By how much that does not hold: other than 0 is a mistake.");
-  each([&](const UplinkRunner& uplink, Stream stream) {
-    const auto mismatch = static_cast<std::int64_t>(uplink.balance(stream).mismatch());
-    out.sample({{"stream", to_string(stream)}, {"uplink", uplink.name()}}, static_cast<double>(mismatch));
-  });
+  for (const auto& [uplink, stream, balance] : accounts) {
+    const auto mismatch = static_cast<std::int64_t>(balance.mismatch());
+    out.sample({{"stream", to_string(stream)}, {"uplink", uplink}}, static_cast<double>(mismatch));
+  }
+}
+
+void put_uplinks(Exposition& out, const Gateway& gateway) {
   out.begin("tidegate_uplink_up", "gauge", "1 while the target is connected.");
   for (const auto& uplink : gateway.uplinks()) out.sample({{"uplink", uplink->name()}}, std::uint64_t{uplink->is_up()});
   out.begin("tidegate_uplink_delay_seconds", "gauge", "Age of the oldest record that is not yet acknowledged.");
@@ -176,8 +186,16 @@ void put_storage(Exposition& out, const Gateway& gateway) {
     if (left) out.sample({{"stream", to_string(stream)}}, to_seconds(*left));
   }
   out.begin("tidegate_log_dropped_readings_total", "counter",
-            "Readings dropped since the start because the ring was full.");
-  out.sample({}, log.dropped());
+            "Readings lost since the start because the ring was full: dropped as they came, or evicted before every "
+            "uplink was known to have passed them.");
+  out.sample({}, log.dropped() + log.evicted(Stream::readings).overflow);
+  out.begin("tidegate_log_evicted_total", "counter",
+            "Records evicted since the start before every uplink was known to have passed them, by why.");
+  for (const Stream stream : kAllStreams) {
+    const auto evicted = log.evicted(stream);
+    out.sample({{"stream", to_string(stream)}, {"reason", "overflow"}}, evicted.overflow);
+    out.sample({{"stream", to_string(stream)}, {"reason", "age"}}, evicted.age);
+  }
   out.begin("tidegate_log_refused_total", "counter",
             "Records that the log can never take, as a text longer than a frame, left out since the start; an event "
             "log-refused says which.");
@@ -232,6 +250,7 @@ std::string render_metrics(const Gateway& gateway) {
   out.begin("tidegate_build_info", "gauge", "Always 1; the labels say which build runs.");
   out.sample({{"version", TIDEGATE_VERSION}}, std::uint64_t{1});
   put_drivers(out, gateway);
+  put_accounts(out, gateway);
   put_uplinks(out, gateway);
   put_log(out, gateway);
   put_alarms(out, gateway);

@@ -68,7 +68,9 @@ std::vector<std::string> Replay::gap_records(const UplinkRunner& uplink, Stream 
     const std::uint64_t first = std::max(epoch.first, acked);
     const std::uint64_t end = std::min(epoch.last + 1, move.to.sequence);
     if (first >= end) continue;
-    const std::uint64_t skipped = end > std::max(first, passed) ? end - std::max(first, passed) : 0;
+    // What the log has given up is named by records of its own.
+    const std::uint64_t skipped =
+        log.distance(stream, log.position_of(stream, std::max(first, passed)), log.position_of(stream, end));
     std::string record;
     JsonWriter json(record);
     json.begin_object().member("event", "gap").member("stream", to_string(stream)).member("epoch", epoch.epoch);

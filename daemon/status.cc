@@ -63,7 +63,7 @@ void put_log(JsonWriter& json, const Gateway& gateway) {
   json.member("last_sync_seconds", to_seconds(counters.last_sync));
   json.member("storage_failed", gateway.storage_watch().is_failed());
   if (!gateway.storage_watch().problem().empty()) json.member("storage_problem", gateway.storage_watch().problem());
-  json.member("dropped", log.dropped());
+  json.member("dropped", log.dropped() + log.evicted(Stream::readings).overflow);
   if (!gateway.checkpointer().failure().empty()) json.member("state_failure", gateway.checkpointer().failure());
   json.key("streams").begin_object();
   for (const Stream stream : kAllStreams) put_stream(json, gateway, stream);

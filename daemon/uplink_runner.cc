@@ -92,24 +92,34 @@ void UplinkRunner::read_on() {
       request_from_disk(*demand);
       return;
     }
-    if (!take(demand->stream, outcome)) return;
+    if (!take(*demand, outcome)) return;
     send_ready();
   }
 }
 
-bool UplinkRunner::take(Stream stream, const buffer::ReadOutcome& outcome) {
+bool UplinkRunner::take(const uplink::ReadDemand& demand, const buffer::ReadOutcome& outcome) {
   switch (outcome.status) {
     case buffer::ReadStatus::ready:
-      forwarder_.supply(*outcome.batch, environment_.clock->boot_now());
+      supply(demand, *outcome.batch);
       return true;
     case buffer::ReadStatus::gone:
-      supply_gap(stream, outcome);
+      supply_gap(demand.stream, outcome);
       return true;
     case buffer::ReadStatus::at_end:
     case buffer::ReadStatus::on_disk:
       return false;
   }
   return false;
+}
+
+// A reader may still have what the log has given up since: that is counted and recorded as lost, so it is not sent.
+void UplinkRunner::supply(const uplink::ReadDemand& demand, const RecordBatch& batch) {
+  const Position oldest = environment_.log->oldest(demand.stream);
+  const std::uint64_t wanted = environment_.log->sequence_of(demand.stream, demand.from);
+  if (wanted < oldest.sequence) {
+    supply_gap(demand.stream, {buffer::ReadStatus::gone, nullptr, oldest, oldest.sequence - wanted});
+  }
+  if (batch.end() > oldest) forwarder_.supply(batch, environment_.clock->boot_now());
 }
 
 void UplinkRunner::supply_gap(Stream stream, const buffer::ReadOutcome& outcome) {
@@ -148,7 +158,7 @@ void UplinkRunner::on_read(Stream stream, const Result<DiskFeed::Outcomes>& outc
     if (!demand || demand->stream != stream) break;  // what was read too far is read again
     if (outcome.status == buffer::ReadStatus::at_end) break;
     if (outcome.status == buffer::ReadStatus::ready && outcome.batch->end() <= demand->from) continue;
-    if (!take(stream, outcome)) break;
+    if (!take(*demand, outcome)) break;
     send_ready();
   }
   pump();
@@ -213,6 +223,12 @@ uplink::CursorMove UplinkRunner::plan_move(Stream stream, Position to) const {
   move.to = environment_.log->position_of(stream, then);
   move.replayed = now > then ? now - then : 0;
   move.skipped = then > now ? then - now : 0;
+  if (then > now) {
+    for (const auto& part : environment_.log->missing(stream, environment_.log->position_of(stream, now), move.to)) {
+      move.lost[part.reason] += part.lost;
+      move.skipped -= part.lost;
+    }
+  }
   move.reused = passed.sequence - now;
   return move;
 }
@@ -237,6 +253,14 @@ UplinkRunner::Balance UplinkRunner::balance(Stream stream) const {
   const std::uint64_t end = environment_.log->end(stream).sequence;
   balance.accepted = end - balance.counts.first + balance.counts.reused + (passed.sequence - next);
   balance.pending = end - next;
+  auto ahead = forwarder_.read_ahead(stream);
+  for (const auto& part : environment_.log->missing(stream, ahead.read, environment_.log->end(stream))) {
+    ahead.lost[part.reason] += part.lost;
+  }
+  for (const auto& [reason, count] : ahead.lost) {
+    balance.counts.drop(reason, count);
+    balance.pending -= count;
+  }
   return balance;
 }
 

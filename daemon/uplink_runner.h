@@ -59,6 +59,8 @@ class UplinkRunner {
   void move(Stream stream, const uplink::CursorMove& move);
 
   /// The accounting equation of a stream, term by term: accepted + replayed = delivered + filtered + pending + dropped.
+  /// Dropped is also what the log has given up and this uplink has yet to come to: pending is only what can still be
+  /// sent.
   struct Balance {
     uplink::Accounting counts;
     std::uint64_t accepted = 0;
@@ -77,7 +79,8 @@ class UplinkRunner {
   uplink::TransportHandlers handlers();
   void read_on();
   /// False when nothing more can be supplied now.
-  bool take(Stream stream, const buffer::ReadOutcome& outcome);
+  bool take(const uplink::ReadDemand& demand, const buffer::ReadOutcome& outcome);
+  void supply(const uplink::ReadDemand& demand, const RecordBatch& batch);
   void request_from_disk(const uplink::ReadDemand& demand);
   void supply_gap(Stream stream, const buffer::ReadOutcome& outcome);
   void on_read(Stream stream, const Result<DiskFeed::Outcomes>& outcomes);

@@ -200,6 +200,11 @@ Accounting Forwarder::accounting(Stream stream) const {
   return chain ? chain->accounting() : Accounting{};
 }
 
+ReadAhead Forwarder::read_ahead(Stream stream) const {
+  const StreamChain* const chain = impl_->chain(stream);
+  return chain ? chain->read_ahead() : ReadAhead{};
+}
+
 std::uint64_t Forwarder::backlog(Stream stream) const {
   const StreamChain* const chain = impl_->chain(stream);
   return chain ? chain->backlog() : 0;

@@ -2,6 +2,7 @@
 
 #include <array>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -29,6 +30,14 @@ struct CursorMove {
   std::uint64_t replayed = 0;
   std::uint64_t skipped = 0;
   std::uint64_t reused = 0;
+  std::map<std::string, std::uint64_t> lost{};  // by reason: on the way to where it goes, and gone from the log
+};
+
+/// What an uplink has read of a stream, and what it found gone there that accounting() does not have yet, because
+/// something before it is still on its way.
+struct ReadAhead {
+  Position read;
+  std::map<std::string, std::uint64_t> lost{};  // by reason
 };
 
 /// One batch on its way. `payload` is the complete message (interface "batch payload", format json, version 1).
@@ -103,6 +112,7 @@ class Forwarder {
 
   Cursor cursor(Stream stream) const;
   Accounting accounting(Stream stream) const;
+  ReadAhead read_ahead(Stream stream) const;
   /// Records not yet acknowledged nor filtered, up to what was announced.
   std::uint64_t backlog(Stream stream) const;
   /// How long ago the oldest record that is not yet acknowledged was taken in, when it is known.

@@ -58,6 +58,7 @@ void StreamChain::move(const CursorMove& move) {
   accounting_.replayed += move.replayed;
   accounting_.reused += move.reused;
   accounting_.drop("skipped", move.skipped);
+  for (const auto& [reason, count] : move.lost) accounting_.drop(reason, count);
   acked_to_ = passed_to_ = read_ = move.to;
   end_ = std::max(end_, move.to);
   fill_.begin_next(move.to.sequence);
@@ -303,6 +304,14 @@ std::size_t StreamChain::find(std::uint64_t batch_id) const {
   if (number == 0 || stream_of(batch_id) != stream_) return chain_.size();
   const auto at = std::find_if(chain_.begin(), chain_.end(), [number](const Link& l) { return l.number == number; });
   return static_cast<std::size_t>(at - chain_.begin());
+}
+
+ReadAhead StreamChain::read_ahead() const {
+  ReadAhead ahead{read_, {}};
+  for (const Link& link : chain_) {
+    if (link.lost > 0) ahead.lost[link.reason] += link.lost;
+  }
+  return ahead;
 }
 
 std::uint64_t StreamChain::backlog() const {

@@ -73,6 +73,7 @@ class StreamChain {
 
   Cursor cursor() const { return {acked_to_, passed_to_}; }
   const Accounting& accounting() const { return accounting_; }
+  ReadAhead read_ahead() const;
   std::uint64_t backlog() const;
   /// How long ago the oldest record was taken in that is not done, when there is one.
   std::optional<Duration> oldest_age(const FrameTimes& now) const;

@@ -90,6 +90,10 @@ TEST_F(DropNewestTest, TellsAConsumerWhatIsGone) {
   EXPECT_EQ(seen.gone[0].second, count);
   EXPECT_EQ(seen.records.size(), end() - 1 - count);
   EXPECT_EQ(log_->distance(Stream::readings, {1, 1}, log_->end(Stream::readings)), end() - 1 - count);
+  const auto missing = log_->missing(Stream::readings, {1, 1}, log_->end(Stream::readings));
+  ASSERT_EQ(missing.size(), 1U);
+  EXPECT_EQ(missing[0].lost, count);
+  EXPECT_EQ(missing[0].reason, "drop-newest");
 }
 
 TEST_F(DropNewestTest, KeepsAgainWhenTheOldestSegmentIsPassed) {

@@ -65,6 +65,27 @@ TEST_F(RetentionTest, RecordsEveryEvictedRecordOfAStreamThatNobodyReads) {
   EXPECT_EQ(log_->stored(Stream::readings), log_->end(Stream::readings).sequence - oldest);
 }
 
+TEST_F(RetentionTest, SaysAtOnceWhatAConsumerIsGoingToFindGone) {
+  open();
+  fill_until_oldest_is(5000);
+  const std::uint64_t oldest = log_->oldest(Stream::readings).sequence;
+  const Position end = log_->end(Stream::readings);
+  const auto all = log_->missing(Stream::readings, {1, 1}, end);
+  ASSERT_EQ(all.size(), 1U);
+  EXPECT_EQ(all[0].lost, oldest - 1);
+  EXPECT_EQ(all[0].next, (Position{1, oldest}));
+  EXPECT_EQ(all[0].reason, "overflow");
+  EXPECT_EQ(log_->missing(Stream::readings, {1, 3000}, {1, 3100}).at(0).lost, 100U);
+  EXPECT_THAT(log_->missing(Stream::readings, {1, oldest}, end), IsEmpty());
+  EXPECT_EQ(log_->evicted(Stream::readings).overflow, oldest - 1);
+  log_->set_passed(Stream::readings, end);
+  fill_until_oldest_is(end.sequence);
+  EXPECT_EQ(log_->evicted(Stream::readings).overflow,
+            oldest - 1 + log_->oldest(Stream::readings).sequence - end.sequence)
+      << "what was passed is no loss";
+  EXPECT_EQ(log_->evicted(Stream::readings).age, 0U);
+}
+
 TEST_F(RetentionTest, RecordsNothingOfWhatEveryUplinkHasPassed) {
   open();
   for (int i = 0; i < 1000; ++i) {

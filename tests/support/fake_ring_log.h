@@ -93,13 +93,17 @@ class FakeRingLog final : public buffer::RingLog {
   std::uint64_t bytes(Stream) const override { return 0; }
   buffer::ReadOutcome read(Stream, Position) override { return {}; }
   std::unique_ptr<buffer::DiskReader> disk_reader(Stream) const override { return nullptr; }
-  std::uint64_t distance(Stream, Position from, Position to) const override { return to.sequence - from.sequence; }
+  std::uint64_t distance(Stream, Position from, Position to) const override {
+    return to.sequence - std::min(from.sequence, to.sequence);
+  }
   std::uint64_t sequence_of(Stream, Position position) const override { return position.sequence; }
   Position position_of(Stream, std::uint64_t sequence) const override { return {1, sequence}; }
   std::vector<buffer::LostPart> explain(Stream, Position, Position) override { return {}; }
+  std::vector<buffer::LostPart> missing(Stream, Position, Position) override { return {}; }
   void set_passed(Stream, Position) override {}
   buffer::StreamFill fill(Stream) const override { return fill_; }
   std::uint64_t dropped() const override { return dropped_; }
+  buffer::EvictionLosses evicted(Stream) const override { return {}; }
   std::optional<BootTime> undurable_since() const override { return std::nullopt; }
   std::optional<Error> failure() const override { return refusal_ ? refusal_ : sync_failure_; }
   std::unique_ptr<buffer::LogJob> next_job(BootTime, bool sync_now) override {
