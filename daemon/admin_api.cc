@@ -71,6 +71,7 @@ class RecordsAnswer : public std::enable_shared_from_this<RecordsAnswer> {
   bool take(const buffer::ReadOutcome& outcome) {
     if (outcome.status == buffer::ReadStatus::gone) {
       ++looks_;
+      missing_ += outcome.lost;
       next_ = outcome.next;
       return true;
     }
@@ -93,7 +94,9 @@ class RecordsAnswer : public std::enable_shared_from_this<RecordsAnswer> {
     AdminResponse response;
     JsonWriter json(response.body);
     json.begin_object().key("records").raw("[" + body_ + "]");
-    json.member("next", format_position(next_)).member("end", at_end_).end_object();
+    json.member("next", format_position(next_)).member("end", at_end_);
+    if (missing_ > 0) json.member("missing", missing_);
+    json.end_object();
     respond_(std::move(response));
   }
 
@@ -107,9 +110,20 @@ class RecordsAnswer : public std::enable_shared_from_this<RecordsAnswer> {
   std::string body_;
   std::size_t records_ = 0;
   std::size_t looks_ = 0;
+  std::uint64_t missing_ = 0;
   Position next_;
   bool at_end_ = false;
 };
+
+// What is wrong with a place that the log can never answer for, or that lies behind its end; empty when nothing is.
+std::string impossible(const buffer::RingLog& log, Stream stream, const buffer::ReadPlace& place) {
+  const Position end = log.end(stream);
+  const bool is_beyond = (place.kind == buffer::ReadPlace::Kind::position && place.position > end) ||
+                         (place.kind == buffer::ReadPlace::Kind::sequence && place.position.sequence > end.sequence);
+  if (!is_beyond) return "";
+  return std::string("lies beyond the log: the stream ") + to_string(stream) + " holds " +
+         format_position(log.oldest(stream)) + " up to " + format_position(end) + ", where the next record will be";
+}
 
 }  // namespace
 
@@ -145,21 +159,35 @@ void AdminApi::answer(const AdminRequest& request, const AdminRespond& respond) 
 
 void AdminApi::answer_records(const AdminRequest& request, const AdminRespond& respond) {
   const auto stream = parse_stream(member_of(request, "stream", "readings"));
-  if (!stream) return respond(refuse(400, "stream: allowed are readings, alarms, events"));
-  const auto limit = parse_whole<std::size_t>(member_of(request, "limit", "1000"));
-  if (!limit || *limit == 0 || *limit > kRecordsMax) {
-    return respond(refuse(400, "limit: a whole number from 1 to 1000"));
+  if (!stream) {
+    return respond(
+        refuse(400, "stream \"" + clip(member_of(request, "stream", "")) + "\": allowed are readings, alarms, events"));
   }
-  const auto place = parse_offset(member_of(request, "from", "oldest"), gateway_.clock().wall_now());
+  const std::string limit_text = member_of(request, "limit", "1000");
+  const auto limit = parse_whole<std::size_t>(limit_text);
+  if (!limit || *limit == 0 || *limit > kRecordsMax) {
+    return respond(refuse(400, "limit \"" + clip(limit_text) + "\": a whole number from 1 to 1000"));
+  }
+  const std::string from = member_of(request, "from", "oldest");
+  const WallTime now = gateway_.clock().wall_now();
+  const auto place = parse_offset(from, now);
   if (!place) return respond(refuse(400, place.error().message));
+  if (const auto why = impossible(gateway_.log(), *stream, *place); !why.empty()) {
+    return respond(refuse(400, "from " + clip(from) + " " + why));
+  }
   const auto answer =
       std::make_shared<RecordsAnswer>(gateway_, *stream, member_of(request, "tag", ""), *limit, respond);
   // Places that need no look at the disk, which is every one but the first of those who read on.
   if (place->kind == buffer::ReadPlace::Kind::position) return answer->read_from(place->position);
   if (place->kind == buffer::ReadPlace::Kind::end) return answer->read_from(gateway_.log().end(*stream));
   find_place(gateway_.log(), gateway_.storage(), gateway_.loop(), *stream, *place,
-             [this, stream = *stream, answer, respond](const auto& found) {
+             [this, stream = *stream, from, ahead = place->time > now, answer, respond](const auto& found) {
                if (!found) return respond(refuse(500, found.error().message));
+               // Records may be of a time that the clock says is still to come, if it was set back.
+               if (ahead && !*found) {
+                 return respond(refuse(
+                     400, "from " + clip(from) + " lies in the future: no record was taken in at that time or later"));
+               }
                answer->read_from(found->value_or(gateway_.log().end(stream)));
              });
 }

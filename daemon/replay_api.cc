@@ -3,6 +3,8 @@
 #include <simdjson.h>
 
 #include <algorithm>
+#include <cstdint>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -18,6 +20,7 @@ namespace {
 
 constexpr std::string_view kPathBegins = "/api/v1/uplinks/";
 constexpr std::string_view kPathEnds = "/replay";
+constexpr std::uint64_t kFirstSequence = 1;  // of a new log
 
 struct ReplayOrder {
   UplinkRunner* uplink = nullptr;
@@ -61,11 +64,42 @@ Result<ReplayOrder> parse_order(const std::string& body, WallTime now) {
   return order;
 }
 
-AdminResponse answer_of(const ReplayOrder& order, const uplink::CursorMove& move) {
+/// What was asked for and is not in the log any more.
+struct GoneBefore {
+  std::optional<std::uint64_t> count;  // known when a place was asked for, and no time
+  std::string note;
+};
+
+// Who asks for "oldest" wants what there is.
+std::optional<GoneBefore> gone_before(const ReplayOrder& order, Position oldest, Position found) {
+  const auto kind = order.from.kind;
+  const Position asked = order.from.position;
+  const bool is_time = kind == buffer::ReadPlace::Kind::time;
+  const bool is_gone = (kind == buffer::ReadPlace::Kind::sequence && asked.sequence < oldest.sequence) ||
+                       (kind == buffer::ReadPlace::Kind::position && asked < oldest) ||
+                       (is_time && found == oldest && oldest.sequence > kFirstSequence);
+  if (!is_gone) return std::nullopt;
+  GoneBefore gone;
+  if (is_time) {
+    gone.note = "the log begins at " + format_position(oldest) + ": what was taken in before that is gone, since " +
+                order.from_text + " or not";
+    return gone;
+  }
+  const std::uint64_t first = std::max(asked.sequence, kFirstSequence);
+  gone.count = oldest.sequence - std::min(first, oldest.sequence);
+  gone.note = order.from_text + " is gone: the log begins at " + format_position(oldest) + ", and the " +
+              std::to_string(*gone.count) + " records before that are not to be had any more";
+  return gone;
+}
+
+AdminResponse answer_of(const ReplayOrder& order, const uplink::CursorMove& move,
+                        const std::optional<GoneBefore>& gone) {
   AdminResponse response;
   JsonWriter json(response.body);
   json.begin_object().member("uplink", order.uplink->name()).member("stream", to_string(order.stream));
   json.member("from", format_position(move.to)).member("replayed", move.replayed).member("skipped", move.skipped);
+  if (gone && gone->count) json.member("gone", *gone->count);
+  if (gone) json.member("note", gone->note);
   json.end_object();
   return response;
 }
@@ -80,8 +114,9 @@ void move_to(Gateway& gateway, const ReplayOrder& order, const Result<std::optio
                                    ", from=end skips everything"));
   }
   if (**place > end) return respond(refuse(400, "from " + order.from_text + " lies beyond the log: " + ends));
-  gateway.replay().move(*order.uplink, order.stream, **place, [order, respond](const auto& move) {
-    respond(move ? answer_of(order, *move) : refuse(503, move.error().message));
+  const auto gone = gone_before(order, gateway.log().oldest(order.stream), **place);
+  gateway.replay().move(*order.uplink, order.stream, **place, [order, gone, respond](const auto& move) {
+    respond(move ? answer_of(order, *move, gone) : refuse(503, move.error().message));
   });
 }
 

@@ -27,6 +27,8 @@ int replay_uplink(const ReplayOptions& options) {
   }
   std::cout << options.uplink << " goes on with " << options.stream << " at " << from << ": " << again
             << " records are given again, " << skipped << " are skipped\n";
+  // The cursor is moved, as far back as there is something: that is no failure.
+  if (std::string_view note; root["note"].get(note) == simdjson::SUCCESS) std::cerr << note << '\n';
   return kExitDone;
 }
 

@@ -90,6 +90,9 @@ class AccountingShort : public ::testing::Test {
         seconds(60));
     return done;
   }
+  std::string records(const std::string& stream, const std::string& from) const {
+    return http_get(gateway.admin_port(), "/api/v1/records?stream=" + stream + "&from=" + from).body;
+  }
   bool wait_for_delivered(const std::string& uplink, double least) const {
     return wait_until([&] { return delivered(uplink) >= least; }, seconds(60));
   }
@@ -174,6 +177,40 @@ TEST_F(AccountingShort, HoldsWhenATinyRingOverflows) {
   gateway.kill();
   gateway.start();
   expect_balanced("killed");
+}
+
+TEST_F(AccountingShort, SaysWhatIsGoneWhenAReplayBeginsBeforeTheLog) {
+  gateway.start();
+  ASSERT_TRUE(
+      wait_until([&] { return records("readings", "1").find("\"missing\":") != std::string::npos; }, seconds(60)))
+      << records("readings", "1");
+  const auto again = replay("1:1");
+  EXPECT_EQ(again.end.exit_code, 0) << again.errors;
+  EXPECT_THAT(again.errors, HasSubstr("1:1 is gone: the log begins at 1:"));
+  EXPECT_THAT(again.errors, HasSubstr("are not to be had any more"));
+  EXPECT_THAT(replay("7").errors, HasSubstr("7 is gone"));
+  EXPECT_THAT(replay("-1h").errors, HasSubstr("what was taken in before that is gone"));
+  EXPECT_EQ(replay("oldest").errors, "") << "all that was asked for";
+  EXPECT_EQ(replay("end").errors, "");
+  EXPECT_EQ(replay("1", "export", "events").errors, "");
+  expect_balanced("replayed");
+}
+
+TEST_F(AccountingShort, RefusesToReadPlacesThatCannotBe) {
+  gateway.start();
+  ASSERT_TRUE(wait_for_delivered("export", 1));
+  for (const std::string place : {"9:1", "1:999999999", "999999999"}) {
+    EXPECT_THAT(records("readings", place), HasSubstr("from " + place + " lies beyond the log: the stream readings"));
+  }
+  EXPECT_THAT(records("readings", "2100-01-01T00:00:00Z"), HasSubstr("lies in the future"));
+  EXPECT_THAT(records("readings", "soon"), HasSubstr("allowed are EPOCH:SEQUENCE"));
+  EXPECT_THAT(records("smells", "1"), HasSubstr("stream \\\"smells\\\": allowed are"));
+  EXPECT_THAT(records("readings", "1&limit=0"), HasSubstr("limit \\\"0\\\": a whole number"));
+  EXPECT_EQ(http_get(gateway.admin_port(), "/api/v1/records?from=9:1").status, 400);
+  // Places where nothing is yet.
+  EXPECT_THAT(records("alarms", "end"), HasSubstr("\"end\":true"));
+  EXPECT_THAT(records("alarms", "-1s"), HasSubstr("\"end\":true"));
+  EXPECT_THAT(records("alarms", "1"), HasSubstr("\"end\":true"));
 }
 
 TEST_F(AccountingShort, RefusesAReplayThatCannotBe) {
