@@ -178,8 +178,12 @@ Result<void> Gateway::make_drivers(const buffer::Checkpoint& saved) {
 }
 
 void Gateway::make_uplinks(const buffer::Checkpoint& saved) {
-  const UplinkEnvironment environment{log_.get(),           &loop_, storage_.get(),    &clock_, &clock_history_,
-                                      clock_records_.get(), &tags_, config_.gateway.id};
+  UplinkEnvironment environment{log_.get(),           &loop_, storage_.get(),    &clock_, &clock_history_,
+                                clock_records_.get(), &tags_, config_.gateway.id};
+  environment.record_event = [this](std::string event) {
+    pipeline_->record_event(std::move(event));
+    wake();
+  };
   for (const auto& options : config_.mqtt_uplinks) {
     uplinks_.push_back(
         std::make_unique<UplinkRunner>(options.forwarder, environment, [&](uplink::TransportHandlers handlers) {

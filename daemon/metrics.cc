@@ -147,7 +147,7 @@ void put_accounts(Exposition& out, const Gateway& gateway) {
 }
 
 void put_uplinks(Exposition& out, const Gateway& gateway) {
-  out.begin("tidegate_uplink_up", "gauge", "1 while the target is connected.");
+  out.begin("tidegate_uplink_up", "gauge", "1 while the target is connected and takes what is sent.");
   for (const auto& uplink : gateway.uplinks()) out.sample({{"uplink", uplink->name()}}, std::uint64_t{uplink->is_up()});
   out.begin("tidegate_uplink_delay_seconds", "gauge", "Age of the oldest record that is not yet acknowledged.");
   for (const auto& uplink : gateway.uplinks()) {

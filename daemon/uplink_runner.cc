@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "core/log.h"
+#include "daemon/event_record.h"
 #include "daemon/stored_accounts.h"
 
 namespace tidegate::daemon {
@@ -44,6 +45,11 @@ uplink::TransportHandlers UplinkRunner::handlers() {
       if (*alive) on_link(up, detail);
     });
   };
+  handlers.trouble = [this, alive = alive_, loop = environment_.loop](std::string reason) {
+    loop->post([this, alive, reason = std::move(reason)] {
+      if (*alive) on_trouble(reason);
+    });
+  };
   return handlers;
 }
 
@@ -67,6 +73,7 @@ Result<void> UplinkRunner::start() {
 }
 
 void UplinkRunner::stop(Duration grace) {
+  stopping_ = true;
   timer_->cancel();
   transport_->stop(grace);
 }
@@ -177,22 +184,39 @@ void UplinkRunner::send_ready() {
 
 void UplinkRunner::on_link(bool up, const std::string& detail) {
   const BootTime now = environment_.clock->boot_now();
-  if (up != up_) {
-    since_ = now;
-    if (up) {
-      log_info("uplink", "{} is up", name());
-    } else {
-      log_warning("uplink", "{} is down: {}", name(), detail);
-    }
-  }
-  up_ = up;
-  detail_ = detail;
+  link_up_ = up;
+  link_detail_ = detail;
+  show_link();
   if (up) {
     forwarder_.link_up(now);
   } else {
     forwarder_.link_down(now);
   }
   pump();
+}
+
+// The forwarder goes on sending, with the pauses that failed batches make.
+void UplinkRunner::on_trouble(const std::string& reason) {
+  trouble_ = reason;
+  show_link();
+}
+
+void UplinkRunner::show_link() {
+  const bool up = link_up_ && trouble_.empty();
+  detail_ = link_up_ && !up ? trouble_ : link_detail_;
+  if (is_told_ && up == up_) return;
+  if (up != up_) since_ = environment_.clock->boot_now();
+  up_ = up;
+  is_told_ = true;
+  if (up) {
+    log_info("uplink", "{} is up", name());
+  } else {
+    log_warning("uplink", "{} is down: {}", name(), detail_);
+  }
+  // Going down is part of a stop, behind whose event there is nothing.
+  if (stopping_ || !environment_.record_event) return;
+  environment_.record_event(event_record(up ? "uplink-up" : "uplink-down", environment_.clock->wall_now(),
+                                         {{"uplink", name()}, {"detail", detail_}}));
 }
 
 void UplinkRunner::on_done(std::uint64_t batch_id, bool ok) {

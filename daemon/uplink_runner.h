@@ -30,6 +30,7 @@ struct UplinkEnvironment {
   ClockRecords* clock_records = nullptr;
   const TagRegistry* tags = nullptr;
   std::string gateway;
+  std::function<void(std::string event)> record_event{};
 };
 
 /// Brings together one forwarder, the log it reads and the transport that carries its batches. Core thread; the
@@ -71,6 +72,7 @@ class UplinkRunner {
   Balance balance(Stream stream) const;
   /// Says so in the log, once, if the accounts of a stream do not hold.
   void check_accounts();
+  /// Whether what is sent arrives, as far as the transport knows.
   bool is_up() const { return up_; }
   const std::string& detail() const { return detail_; }
   BootTime since() const { return since_; }
@@ -87,6 +89,8 @@ class UplinkRunner {
   void pause_reading();
   void send_ready();
   void on_link(bool up, const std::string& detail);
+  void on_trouble(const std::string& reason);
+  void show_link();
   void on_done(std::uint64_t batch_id, bool ok);
 
   UplinkEnvironment environment_;
@@ -98,7 +102,12 @@ class UplinkRunner {
   std::unique_ptr<Timer> timer_;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
   std::unique_ptr<uplink::Transport> transport_;
-  bool up_ = false;
+  bool link_up_ = false;
+  std::string link_detail_;
+  std::string trouble_;
+  bool is_told_ = false;  // whether it is up, by an event
+  bool stopping_ = false;
+  bool up_ = false;           // the link stands and there is no trouble
   BootTime read_again_at_{};  // after a read that gave nothing
   ComplaintFilter complaints_;
   std::string detail_ = "not connected yet";

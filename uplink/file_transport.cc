@@ -14,7 +14,8 @@
 namespace tidegate::uplink {
 namespace {
 
-// A thread around an NdjsonWriter. The link is always up: what the disk refuses fails batch by batch.
+// A thread around an NdjsonWriter. The link is always up: what the disk refuses fails batch by batch, and is told as
+// trouble.
 class FileTransport final : public Transport {
  public:
   FileTransport(FileUplinkOptions options, std::string gateway, TransportHandlers handlers)
@@ -57,7 +58,7 @@ class FileTransport final : public Transport {
       if (abandons_) {
         for (const OutgoingBatch& batch : batches) handlers_.done(batch.id, false);
       } else {
-        writer_.write(batches, handlers_.done);
+        write(batches);
       }
     }
     const std::lock_guard lock(mutex_);
@@ -65,7 +66,19 @@ class FileTransport final : public Transport {
     ended_.notify_all();
   }
 
+  // Who hears that a batch is done has heard before whether there is trouble.
+  void write(const std::vector<OutgoingBatch>& batches) {
+    std::vector<std::pair<std::uint64_t, bool>> done;
+    writer_.write(batches, [&](std::uint64_t id, bool ok) { done.emplace_back(id, ok); });
+    if (writer_.trouble() != told_trouble_ && handlers_.trouble) {
+      told_trouble_ = writer_.trouble();
+      handlers_.trouble(told_trouble_);
+    }
+    for (const auto& [id, ok] : done) handlers_.done(id, ok);
+  }
+
   const std::string path_;
+  std::string told_trouble_;  // the thread's
   NdjsonWriter writer_;
   const TransportHandlers handlers_;
   BoundedQueue<OutgoingBatch> queue_;

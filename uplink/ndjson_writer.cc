@@ -48,6 +48,11 @@ void NdjsonWriter::write(const std::vector<OutgoingBatch>& batches, const Report
   sync_all(report);
 }
 
+const std::string& NdjsonWriter::trouble() const {
+  const auto first = std::find_if(troubles_.begin(), troubles_.end(), [](const auto& one) { return !one.empty(); });
+  return first == troubles_.end() ? troubles_.front() : *first;
+}
+
 bool NdjsonWriter::comes_too_early(const OutgoingBatch& batch) const {
   const auto& awaited = awaited_[static_cast<std::size_t>(batch.stream)];
   return awaited && Position{batch.epoch, batch.from} > *awaited;
@@ -118,6 +123,7 @@ void NdjsonWriter::sync_all(const Report& report) {
     const auto synced = open.file->sync();
     for (const OutgoingBatch* const batch : std::exchange(open.unsynced, {})) {
       if (synced) {
+        troubles_[static_cast<std::size_t>(batch->stream)].clear();
         report(batch->id, true);
       } else {
         fail_batch(*batch, synced.error(), report);
@@ -131,6 +137,7 @@ void NdjsonWriter::fail_batch(const OutgoingBatch& batch, const Error& error, co
   auto& awaited = awaited_[static_cast<std::size_t>(batch.stream)];
   const Position from{batch.epoch, batch.from};
   awaited = awaited ? std::min(*awaited, from) : from;
+  troubles_[static_cast<std::size_t>(batch.stream)] = error.message;
   complain(error);
   report(batch.id, false);
 }

@@ -33,6 +33,8 @@ class NdjsonWriter {
 
   /// Reports each batch when it is durable or has failed; in order, but for the failed ones, which come first.
   void write(const std::vector<OutgoingBatch>& batches, const Report& report);
+  /// Why a stream cannot be written, as of its newest attempt; empty when all can.
+  const std::string& trouble() const;
 
  private:
   struct OpenFile {
@@ -56,6 +58,7 @@ class NdjsonWriter {
   std::string lines_;           // reused
   std::map<std::string, OpenFile> files_;
   std::array<std::optional<Position>, kStreamCount> awaited_;  // of a batch that failed
+  std::array<std::string, kStreamCount> troubles_;             // by stream
   ComplaintFilter complaints_;
 };
 

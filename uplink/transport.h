@@ -15,6 +15,9 @@ namespace tidegate::uplink {
 struct TransportHandlers {
   std::function<void(std::uint64_t batch_id, bool ok)> done;
   std::function<void(bool up, std::string detail)> link;
+  /// The link stands, and yet batches fail: why, or empty when they do not fail any more. They are sent all the same,
+  /// after growing pauses, because only that shows when it is over.
+  std::function<void(std::string reason)> trouble{};
 };
 
 /// Carries batches to one target. Calls come from the core thread and never block on network or disk.

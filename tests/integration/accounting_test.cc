@@ -13,6 +13,7 @@ namespace tidegate::testing {
 namespace {
 
 using std::chrono::seconds;
+using ::testing::ContainsRegex;
 using ::testing::HasSubstr;
 
 constexpr const char* kBody =
@@ -177,6 +178,31 @@ TEST_F(AccountingShort, HoldsWhenATinyRingOverflows) {
   gateway.kill();
   gateway.start();
   expect_balanced("killed");
+}
+
+TEST_F(AccountingShort, ShowsAFileThatCannotBeWrittenAndLosesNothing) {
+  const std::string up = "tidegate_uplink_up{uplink=\"export\"}";
+  gateway.start();
+  ASSERT_TRUE(wait_for_delivered("export", 1'000));
+  EXPECT_EQ(gateway.metric(up), 1);
+  uplink_down();
+  ASSERT_TRUE(wait_until([&] { return gateway.metric(up) == 0; }, seconds(30))) << gateway.log();
+  const auto status = gateway.command({"status", "--config", gateway.config_file()});
+  EXPECT_THAT(status.output, ContainsRegex("uplink export +DOWN .*out/all.ndjson: Not a directory"));
+  EXPECT_THAT(status.output, ContainsRegex("uplink part +up"));
+  expect_balanced("down");
+  const double before = delivered("export");
+  uplink_up();
+  ASSERT_TRUE(wait_until([&] { return gateway.metric(up) == 1; }, seconds(30))) << gateway.log();
+  ASSERT_TRUE(wait_for_delivered("export", before + 1'000));
+  expect_balanced("up again");
+  const auto told = gateway.tail("events", "\"uplink\":\"export\"");
+  ASSERT_EQ(told.size(), 3U) << ::testing::PrintToString(told);
+  EXPECT_THAT(told[0], HasSubstr("\"event\":\"uplink-up\""));
+  EXPECT_THAT(told[1], HasSubstr("\"event\":\"uplink-down\""));
+  EXPECT_THAT(told[1], HasSubstr("Not a directory"));
+  EXPECT_THAT(told[2], HasSubstr("\"event\":\"uplink-up\""));
+  gateway.stop();
 }
 
 TEST_F(AccountingShort, SaysWhatIsGoneWhenAReplayBeginsBeforeTheLog) {

@@ -19,6 +19,7 @@ namespace {
 
 using std::chrono::milliseconds;
 using std::chrono::seconds;
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using tidegate::testing::NumberedReadings;
 using tidegate::testing::read_file;
@@ -82,8 +83,10 @@ TEST_F(FileTransportTest, WritesEverythingWhenTheDirectoryComesLate) {
   uplink->announce(kReadings);
   ASSERT_TRUE(uplink->run_until([&] { return uplink->failures() > 10; }, seconds(30)));
   EXPECT_EQ(uplink->delivered(), 0U);
+  EXPECT_THAT(uplink->troubles(), ElementsAre(HasSubstr("later/readings.ndjson: No such file"))) << "told once";
   ASSERT_EQ(::mkdir((directory_ / "later").c_str(), 0700), 0);
   ASSERT_TRUE(uplink->run_until([&] { return uplink->delivered() == kReadings; }, seconds(30)));
+  EXPECT_THAT(uplink->troubles(), ElementsAre(HasSubstr("No such file"), ""));
 }
 
 TEST_F(FileTransportTest, HasWrittenWhatWasHandedOverWhenItIsStopped) {

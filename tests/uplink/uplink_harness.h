@@ -8,6 +8,7 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <vector>
 
 #include "core/clock.h"
 #include "tests/support/numbered_readings.h"
@@ -32,6 +33,7 @@ class UplinkHarness {
     TransportHandlers handlers;
     handlers.done = [this](std::uint64_t id, bool ok) { post([this, id, ok] { on_done(id, ok); }); };
     handlers.link = [this](bool up, const std::string&) { post([this, up] { on_link(up); }); };
+    handlers.trouble = [this](const std::string& reason) { post([this, reason] { troubles_.push_back(reason); }); };
     transport_ = make_transport(std::move(handlers));
     return transport_->start();
   }
@@ -48,6 +50,8 @@ class UplinkHarness {
   Cursor cursor() const { return forwarder_->cursor(Stream::readings); }
   std::uint64_t failures() const { return failures_; }
   bool is_up() const { return is_up_; }
+  /// What the transport told of trouble, one after the other.
+  const std::vector<std::string>& troubles() const { return troubles_; }
 
   bool run_until(const std::function<bool()>& reached, std::chrono::milliseconds patience) {
     const BootTime deadline = clock_.boot_now() + patience;
@@ -122,6 +126,7 @@ class UplinkHarness {
   std::uint64_t announced_ = 0;
   std::uint64_t failures_ = 0;
   bool is_up_ = false;
+  std::vector<std::string> troubles_;
   std::mutex mutex_;
   std::condition_variable changed_;
   std::deque<std::function<void()>> tasks_;
