@@ -2,6 +2,7 @@
 
 #include "core/text.h"
 #include "daemon/config/feedback.h"
+#include "daemon/config/tls_checks.h"
 
 namespace tidegate::daemon {
 namespace {
@@ -18,6 +19,7 @@ void check_tls(const mqtt::BrokerOptions& broker, const Scope& scope) {
     tls.wrong(has_cert ? "cert" : "key",
               std::string("needs the key \"") + (has_cert ? "key" : "cert") + "\" beside it");
   }
+  check_tls_files({broker.tls.ca_file, broker.tls.cert_file, broker.tls.key_file}, tls);
   if (!broker.tls.verify) {
     tls.odd("insecure_skip_verification_i_know_what_i_do", "the broker's certificate is not checked");
   }

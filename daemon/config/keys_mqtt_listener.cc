@@ -4,6 +4,7 @@
 #include "daemon/config/host_port.h"
 #include "daemon/config/keys.h"
 #include "daemon/config/subscribe_keys.h"
+#include "daemon/config/tls_checks.h"
 #include "drivers/mqtt_listener/mqtt_listener.h"
 #include "mqtt/topic_filter.h"
 
@@ -47,8 +48,9 @@ void check_exposure(const MqttListenerOptions& listener, const Scope& scope) {
 }
 
 void check_tls(const ListenerTls& tls, const Scope& scope) {
-  if (tls.certificate.empty()) return scope.wrong("cert", "is missing: the certificate that clients are shown");
-  if (tls.key.empty()) scope.wrong("key", "is missing: the key of the certificate");
+  check_tls_files({tls.client_ca, tls.certificate, tls.key}, scope);
+  if (!scope.has("cert")) return scope.wrong("cert", "is missing: the certificate that clients are shown");
+  if (!scope.has("key")) scope.wrong("key", "is missing: the key of the certificate");
 }
 
 // Whoever connects says who he is, and without a list of users nothing speaks against it.

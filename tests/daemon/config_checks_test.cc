@@ -4,6 +4,7 @@
 #include <string>
 
 #include "tests/daemon/config_fixture.h"
+#include "tests/support/tls_texts.h"
 
 namespace tidegate::daemon {
 namespace {
@@ -332,11 +333,12 @@ TEST_F(ConfigChecksTest, tls_is_for_mqtts) {
 }
 
 TEST_F(ConfigChecksTest, a_certificate_has_a_key_and_a_key_a_certificate) {
-  for (const char* name : {"ca.pem", "c.pem", "c.key"}) write(name, "x");
+  for (const char* name : {"ca.pem", "c.pem"}) write(name, testing::tls_texts().certificate);
+  write("c.key", testing::tls_texts().key);
   const std::string secure = "[[uplink.mqtt]]\nname = \"u\"\nbroker = \"mqtts://a\"\n";
   EXPECT_EQ(only_problem(secure + "tls.cert = \"c.pem\"\n"),
             "4 uplink.mqtt[0].tls.cert: needs the key \"key\" beside it");
-  EXPECT_EQ(only_problem(secure + "tls.key = \"c.pem\"\n"),
+  EXPECT_EQ(only_problem(secure + "tls.key = \"c.key\"\n"),
             "4 uplink.mqtt[0].tls.key: needs the key \"cert\" beside it");
   const Config config = load_good(secure + "tls = { ca = \"ca.pem\", cert = \"c.pem\", key = { file = \"c.key\" } }\n");
   const mqtt::TlsOptions& tls = config.mqtt_uplinks.at(0).broker.tls;
@@ -344,6 +346,31 @@ TEST_F(ConfigChecksTest, a_certificate_has_a_key_and_a_key_a_certificate) {
   EXPECT_EQ(tls.cert_file, path("c.pem"));
   EXPECT_EQ(tls.key_file, path("c.key"));
   EXPECT_TRUE(tls.verify);
+}
+
+TEST_F(ConfigChecksTest, every_file_that_tls_cannot_use_is_named_at_its_key) {
+  const auto& pem = testing::tls_texts();
+  write("good.pem", pem.certificate);
+  write("good.key", pem.key);
+  write("other.key", pem.other_key);
+  write("torn.pem", pem.certificate.substr(0, pem.certificate.size() / 2));
+  write("none", "x\n");
+  const std::string all_wrong =
+      "[[uplink.mqtt]]\nname = \"u\"\nbroker = \"mqtts://a\"\n"
+      "tls.ca = \"none\"\ntls.cert = \"torn.pem\"\ntls.key = { file = \"good.pem\" }\n"
+      "[[driver.mqtt_listener]]\nname = \"l\"\nlisten = \"127.0.0.1:1883\"\n[driver.mqtt_listener.tls]\n"
+      "cert = \"good.pem\"\nkey = \"other.key\"\nca = \"absent.pem\"\n"
+      "[[driver.mqtt_listener.subscribe]]\ntopic = \"{device}/{tag}\"\n";
+  std::string found;
+  for (const Problem& problem : load_bad(all_wrong)) found += short_form(problem) + "\n";
+  const auto has = [&](const std::string& line) { EXPECT_THAT(found, HasSubstr(line)); };
+  has("4 uplink.mqtt[0].tls.ca: " + path("none") + " holds no certificates of authorities in PEM (");
+  has("5 uplink.mqtt[0].tls.cert: " + path("torn.pem") + " holds no certificate in PEM that can be used (");
+  has("6 uplink.mqtt[0].tls.key: " + path("good.pem") + " holds no private key in PEM without a passphrase (");
+  has("12 driver.mqtt_listener[0].tls.key: " + path("other.key") + " is not the key of the certificate in ");
+  has("13 driver.mqtt_listener[0].tls.ca: cannot open " + path("absent.pem"));
+  EXPECT_EQ(std::count(found.begin(), found.end(), '\n'), 5) << found;
+  EXPECT_THAT(found, ::testing::Not(HasSubstr("BEGIN"))) << "nothing of a key is shown";
 }
 
 TEST_F(ConfigChecksTest, a_certificate_that_is_not_checked_is_odd) {

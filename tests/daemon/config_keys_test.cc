@@ -6,6 +6,7 @@
 #include "core/text.h"
 #include "tests/daemon/config_fixture.h"
 #include "tests/daemon/config_snippets.h"
+#include "tests/support/tls_texts.h"
 
 namespace tidegate::daemon {
 namespace {
@@ -18,9 +19,9 @@ constexpr const char* kUsers =
 class ConfigKeysTest : public ConfigTest {
  protected:
   ConfigKeysTest() {
-    for (const char* name : {"ca.pem", "client.pem", "client.key", "gateway.pem", "gateway.key", "secret"}) {
-      write(name, "content\n");
-    }
+    for (const char* name : {"ca.pem", "client.pem", "gateway.pem"}) write(name, testing::tls_texts().certificate);
+    for (const char* name : {"client.key", "gateway.key"}) write(name, testing::tls_texts().key);
+    write("secret", "content\n");
     write("users", kUsers);
   }
 

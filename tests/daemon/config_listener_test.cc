@@ -1,6 +1,7 @@
 #include <gmock/gmock.h>
 
 #include "tests/daemon/config_fixture.h"
+#include "tests/support/tls_texts.h"
 
 namespace tidegate::daemon {
 namespace {
@@ -74,7 +75,7 @@ TEST_F(ConfigListenerTest, a_password_file_that_is_none_is_named_by_its_line) {
 }
 
 TEST_F(ConfigListenerTest, tls_needs_a_certificate_and_its_key) {
-  write("gateway.pem", "x");
+  write("gateway.pem", testing::tls_texts().certificate);
   EXPECT_THAT(only_problem(listener("127.0.0.1:1883", "tls = { cert = \"gateway.pem\" }\n")),
               HasSubstr("tls.key: is missing"));
   EXPECT_THAT(only_problem(listener("127.0.0.1:1883", "tls = { }\n")), HasSubstr("tls.cert: is missing"));

@@ -1,0 +1,19 @@
+#pragma once
+
+#include <string>
+
+#include "core/error.h"
+
+namespace tidegate::mqtt {
+
+/// Whether OpenSSL can use the files of a TLS configuration, found out before there is a connection. They are taken as
+/// a connection would take them, weak keys refused; whether a certificate is still valid is not looked at, because at a
+/// start the clock may be wrong. Errors `invalid` name the file, what was found and what would be right. Any thread.
+Result<void> check_authorities(const std::string& path);
+Result<void> check_certificate(const std::string& path);
+/// A key without a passphrase.
+Result<void> check_private_key(const std::string& path);
+/// That the two belong together. Both are good by themselves.
+Result<void> check_key_of(const std::string& certificate_path, const std::string& key_path);
+
+}  // namespace tidegate::mqtt
