@@ -61,7 +61,7 @@ PollPlan Bus::make_plan(const ModbusBusOptions& options, const std::vector<TagId
   std::vector<PlanTag> plan_tags;
   for (std::size_t i = 0; i < options.devices.size(); ++i) {
     const auto& device = options.devices[i];
-    BusDevice& bus_device = devices_.emplace_back(BusDevice{device.name, device.unit, {}, false});
+    BusDevice& bus_device = devices_.emplace_back(BusDevice{device.name, device.unit, {}});
     for (const auto& tag : device.tags) {
       const auto index = static_cast<std::uint32_t>(tags_.size());
       const ValueFormat format = make_value_format(tag);
@@ -81,6 +81,7 @@ BootTime Bus::step(BusBatch& into) {
   if (!link_.is_connected()) {
     if (now < connect_at_) return connect_at_;
     if (!connect(into)) return connect_at_;
+    if (!into.empty()) return now;  // that it is connected is told before a request that may take long
   }
   if (const auto next = plan_.next(clock_.boot_now())) poll(*next, into);
   return plan_.wake_at(clock_.boot_now());
@@ -103,10 +104,7 @@ bool Bus::connect(BusBatch& into) {
   told_connected_ = true;
   status_.set_bus(true, "");
   plan_.start_over(clock_.boot_now());
-  if (told_lost_) {
-    log_info(name_, "connected again");
-    into.events.push_back({"driver-up", "", "connected again"});
-  }
+  into.events.push_back({"driver-up", "", told_lost_ ? "connected again" : "connected"});
   told_lost_ = false;
   return true;
 }
@@ -183,10 +181,10 @@ void Bus::turn_bad(std::span<const std::uint32_t> tags, Reason reason, BusBatch&
 void Bus::device_up(const Poll& poll, BusBatch& into) {
   BusDevice& device = devices_[poll.device];
   status_.set_device(poll.device, true, "");
-  if (!device.told_down) return;
+  if (device.told_up && !device.told_down) return;
+  into.events.push_back({"device-up", device.name, device.told_down ? "answers again" : "answers"});
+  device.told_up = true;
   device.told_down = false;
-  log_info(name_, "device {} (unit {}) answers again", device.name, device.unit);
-  into.events.push_back({"device-up", device.name, "answers again"});
 }
 
 void Bus::device_down(const Poll& poll, ModbusResult result, BusBatch& into) {

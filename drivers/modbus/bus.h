@@ -49,6 +49,7 @@ class Bus {
     std::string name;
     std::uint8_t unit = 1;
     std::vector<std::uint32_t> tags;
+    bool told_up = false;  // since the start
     bool told_down = false;
   };
 

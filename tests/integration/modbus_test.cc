@@ -98,6 +98,11 @@ TEST(Modbus, KeepsTheIntervalOfALiveUnitBesideADeadOne) {
   ASSERT_TRUE(gateway.wait_for_metric("tidegate_readings_accepted_total{driver=\"line-1\"}", 575 * 20, seconds(40)));
   EXPECT_EQ(gateway.metric("tidegate_device_up{driver=\"line-1\",device=\"live\"}"), 1);
   EXPECT_EQ(gateway.metric("tidegate_device_up{driver=\"line-1\",device=\"dead\"}"), 0);
+  const auto events = gateway.tail("events", "\"driver\":\"line-1\"");
+  ASSERT_EQ(events.size(), 3U) << ::testing::PrintToString(events);
+  EXPECT_NE(events[0].find("\"event\":\"driver-up\""), std::string::npos) << events[0];
+  EXPECT_EQ(lines_with(events[1] + "\n" + events[2], "\"event\":\"device-up\"").size(), 1U);
+  EXPECT_EQ(lines_with(events[1] + "\n" + events[2], "\"event\":\"device-down\"").size(), 1U);
   const double asked = gateway.metric(timeouts);
   EXPECT_GE(asked, 2);
   EXPECT_LE(asked, 8);
