@@ -71,6 +71,11 @@ void put_drivers(Exposition& out, const Gateway& gateway) {
   for (const auto& [name, status] : all) {
     for (const auto& [reason, count] : status.refused) out.sample({{"driver", name}, {"reason", reason}}, count);
   }
+  out.begin("tidegate_driver_remarked_total", "counter",
+            "Readings taken although something was wrong, which their quality says, by what it was.");
+  for (const auto& [name, status] : all) {
+    for (const auto& [what, count] : status.remarked) out.sample({{"driver", name}, {"reason", what}}, count);
+  }
   out.begin("tidegate_driver_skipped_total", "counter", "Polls skipped because the log takes no readings.");
   for (const auto& [name, status] : all) out.sample({{"driver", name}}, status.skipped);
   out.begin("tidegate_driver_queue_bytes", "gauge", "Acknowledged and waiting between driver and log.");

@@ -31,6 +31,8 @@ void put_driver(JsonWriter& json, const Pipeline::Source& source) {
   json.member("queue_bytes", status.queue_bytes).member("queue_capacity_bytes", status.queue_capacity_bytes);
   json.key("refused").begin_object();
   for (const auto& [reason, count] : status.refused) json.member(reason, count);
+  json.end_object().key("remarked").begin_object();
+  for (const auto& [what, count] : status.remarked) json.member(what, count);
   json.end_object().key("devices").begin_array();
   for (const auto& device : status.devices) put_device(json, device);
   json.end_array().end_object();

@@ -59,6 +59,7 @@ void put_drivers(std::string& out, const element& status) {
     out += fmt::format("driver {:<16} {:<5} accepted {:>12}  {}\n", text_of(driver, "name"), up_word(driver),
                        count_of(driver, "accepted"), text_of(driver, "detail"));
     if (const auto refused = counts_of(driver, "refused"); !refused.empty()) out += "  refused: " + refused + "\n";
+    if (const auto remarked = counts_of(driver, "remarked"); !remarked.empty()) out += "  remarked: " + remarked + "\n";
     each_element(driver, "devices", [&](const element& device) {
       out += fmt::format("  device {:<14} {:<5} {}  {}\n", text_of(device, "name"), up_word(device),
                          counts_of(device, "requests"), text_of(device, "detail"));

@@ -197,10 +197,11 @@ void MessageDecoder::refuse(Refusal why, std::string_view detail) {
 
 void MessageDecoder::count(Refusal why, std::uint64_t times) { refused_[static_cast<std::size_t>(why)] += times; }
 
-std::map<std::string, std::uint64_t> MessageDecoder::refused() const {
+std::map<std::string, std::uint64_t> MessageDecoder::counts(bool kept) const {
   std::map<std::string, std::uint64_t> counts;
   for (std::size_t i = 0; i < refused_.size(); ++i) {
-    if (refused_[i] > 0) counts[name(static_cast<Refusal>(i))] = refused_[i];
+    const auto why = static_cast<Refusal>(i);
+    if (refused_[i] > 0 && is_kept(why) == kept) counts[name(why)] = refused_[i];
   }
   return counts;
 }

@@ -39,7 +39,8 @@ class MessageDecoder final : private SampleSink {
 
   /// Counts what did not even come here.
   void count(Refusal why, std::uint64_t times);
-  std::map<std::string, std::uint64_t> refused() const;
+  std::map<std::string, std::uint64_t> refused() const { return counts(false); }
+  std::map<std::string, std::uint64_t> remarked() const { return counts(true); }
   /// How many names of payloads are remembered, so that they need not be looked up.
   std::size_t names_remembered() const { return names_; }
   const std::vector<Subscription>& subscriptions() const { return subscriptions_; }
@@ -82,6 +83,7 @@ class MessageDecoder final : private SampleSink {
   void take(Sample& sample) override;
   void mark_retained(Reading& reading);
   void refuse(Refusal why, std::string_view detail) override;
+  std::map<std::string, std::uint64_t> counts(bool kept) const;
 
   const std::string driver_;
   const std::uint32_t automatic_tags_max_;

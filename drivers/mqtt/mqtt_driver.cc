@@ -274,6 +274,7 @@ DriverStatus MqttDriver::status() const {
   status.up = is_working(link) && !stopped_;
   status.detail = stopped_ ? "stopped" : link.detail;
   status.refused = decoder_->refused();
+  status.remarked = decoder_->remarked();
   if (const std::uint64_t count = inlet_->too_large(); count > 0)
     status.refused[drivers::name(Refusal::too_large)] = count;
   if (inlet_->is_open()) {

@@ -5,7 +5,8 @@
 
 namespace tidegate::drivers {
 
-/// Why a message or a value was not taken, or not as it is. What DriverStatus::refused counts, by name().
+/// Why a message or a value was not taken, or not as it is. What DriverStatus::refused counts, by name(); the kinds
+/// that is_kept() names are in DriverStatus::remarked.
 enum class Refusal : std::uint8_t {
   none,
   no_such_topic,  // matches no template
@@ -28,6 +29,9 @@ enum class Refusal : std::uint8_t {
   queue_damaged,        // bytes, not messages
   count_
 };
+
+/// The reading is taken all the same.
+inline bool is_kept(Refusal refusal) { return refusal == Refusal::bad_time || refusal == Refusal::retained; }
 
 inline const char* name(Refusal refusal) {
   constexpr std::array<const char*, static_cast<std::size_t>(Refusal::count_)> kNames{

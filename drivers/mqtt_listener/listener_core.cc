@@ -290,6 +290,7 @@ void ListenerCore::durable(std::uint64_t count) {
 ListenerCore::Counters ListenerCore::counters() const {
   Counters all = counters_;
   all.refused.merge(decoder_->refused());
+  all.remarked = decoder_->remarked();
   return all;
 }
 

@@ -24,7 +24,8 @@ namespace tidegate::drivers {
 class ListenerCore final : public SessionHost {
  public:
   struct Counters {
-    std::map<std::string, std::uint64_t> refused;  // clients and messages, by reason
+    std::map<std::string, std::uint64_t> refused;   // clients and messages, by reason
+    std::map<std::string, std::uint64_t> remarked;  // as in DriverStatus
   };
 
   ListenerCore(const MqttListenerOptions& options, std::unique_ptr<MessageDecoder> decoder,

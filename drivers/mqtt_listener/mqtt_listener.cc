@@ -333,6 +333,7 @@ DriverStatus MqttListener::status() const {
   if (stopped_) status.detail = "stopped";
   const auto counters = core_.counters();
   status.refused = counters.refused;
+  status.remarked = counters.remarked;
   if (turned_away_ > 0) status.refused["too_many_connections"] = turned_away_;
   return status;
 }
