@@ -66,7 +66,11 @@ std::vector<Key> value_rows() {
   using Owner = ModbusTagOptions;
   constexpr double kAny = 1.7e308;
   return {
-      number<Owner>("scale", &Owner::scale, -kAny, kAny).example("0.1").says("The value is `raw * scale + offset`."),
+      number<Owner>("scale", &Owner::scale, -kAny, kAny)
+          .example("0.1")
+          .says("The value is `raw * scale + offset`, reckoned in decimals where raw is a whole number: 12 with a "
+                "scale of 0.1 "
+                "is 1.2, not 1.2000000000000002."),
       number<Owner>("offset", &Owner::offset, -kAny, kAny).example("-40").says("See `scale`."),
       number<Owner>("min", &Owner::min, -kAny, kAny)
           .example("-50")

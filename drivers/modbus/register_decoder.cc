@@ -114,8 +114,7 @@ ValueFormat make_value_format(const ModbusTagOptions& options) {
   format.bit = options.bit ? static_cast<std::int8_t>(*options.bit) : std::int8_t{-1};
   format.count = format.from_bits ? std::uint16_t{1} : register_count(options);
   format.string_bytes = options.string_bytes;
-  format.scale = options.scale.value_or(1.0);
-  format.offset = options.offset.value_or(0.0);
+  format.scale = DecimalScale(options.scale.value_or(1.0), options.offset.value_or(0.0));
   if (options.min) format.min = *options.min;
   if (options.max) format.max = *options.max;
   return format;
@@ -157,7 +156,7 @@ DecodedValue decode_value(const ValueFormat& format, std::span<const std::uint16
   double number = 0;
   as_number(decoded.value, number);
   if (format.scaled) {
-    number = number * format.scale + format.offset;
+    number = format.scale.apply(number);
     decoded.value = number;
   }
   if (!std::isfinite(number)) return bad_value(Reason::nan);

@@ -7,6 +7,7 @@
 #include "core/reading.h"
 #include "core/tag.h"
 #include "core/value.h"
+#include "drivers/modbus/decimal_scale.h"
 #include "drivers/modbus/options.h"
 
 namespace tidegate::drivers {
@@ -26,8 +27,7 @@ struct ValueFormat {
   std::int8_t bit = -1;     // of a register, or -1
   std::uint16_t count = 1;  // registers, or bits of a bit table
   std::uint16_t string_bytes = 0;
-  double scale = 1.0;
-  double offset = 0.0;
+  DecimalScale scale;
   double min = -std::numeric_limits<double>::infinity();
   double max = std::numeric_limits<double>::infinity();
 };

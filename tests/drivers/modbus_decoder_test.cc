@@ -120,10 +120,47 @@ TEST(ModbusDecoder, ScaleAndOffsetMakeADouble) {
   auto options = holding(ModbusType::int16);
   options.scale = 0.1;
   options.offset = 5;
-  expect_good(options, {0xFFEC}, -20 * 0.1 + 5);
+  expect_good(options, {0xFFEC}, 3.0);
   options.scale.reset();
   expect_good(options, {0xFFEC}, -15.0);
   EXPECT_EQ(value_type(make_value_format(options)), ValueType::float64);
+}
+
+// Every value of 16 bits is the number that one reads when the point is set by hand.
+TEST(ModbusDecoder, AScaleOfFewDigitsGivesTheDecimalNumber) {
+  const struct {
+    double scale;
+    double offset;
+    int factor;
+    int summand;
+    int places;
+  } rows[] = {{0.1, 0, 1, 0, 1},    {0.01, 0, 1, 0, 2},     {0.001, -40, 1, -40'000, 3},
+              {-0.1, 0, -1, 0, 1},  {0.25, 0.5, 25, 50, 2}, {2.5, 0.1, 25, 1, 1},
+              {10, 0, 10, 0, 0},    {1e-6, 0, 1, 0, 6},     {0.1, 273.15, 10, 27'315, 2},
+              {1.8, 32, 18, 320, 1}};
+  for (const auto& row : rows) {
+    auto options = holding(ModbusType::int16);
+    options.scale = row.scale;
+    options.offset = row.offset;
+    const ValueFormat format = make_value_format(options);
+    for (int raw = -32'768; raw <= 32'767; ++raw) {
+      const Words words{static_cast<std::uint16_t>(raw)};
+      const std::int64_t digits = std::int64_t{raw} * row.factor + row.summand;
+      const double expected = std::stod(std::to_string(digits) + "e-" + std::to_string(row.places));
+      ASSERT_EQ(decode_value(format, words).value, Value(expected)) << raw << " * " << row.scale << " + " << row.offset;
+    }
+  }
+}
+
+TEST(ModbusDecoder, AScaleBeyondTheDigitsOfADoubleIsMultiplied) {
+  EXPECT_EQ(DecimalScale(0.1, 0).apply(12), 1.2);
+  EXPECT_EQ(DecimalScale(0.1, 0).apply(9'007'199'254'740'993.0 * 4), 9'007'199'254'740'993.0 * 4 * 0.1);
+  EXPECT_EQ(DecimalScale(0.1, 0).apply(0.25), 0.25 * 0.1);
+  EXPECT_EQ(DecimalScale(1.0 / 3, 0).apply(10), 10 * (1.0 / 3));
+  EXPECT_EQ(DecimalScale(1e-30, 5).apply(2), 2e-30 + 5);
+  EXPECT_EQ(DecimalScale(1e300, 0).apply(7), 7 * 1e300);
+  EXPECT_EQ(DecimalScale(-0.1, 0).apply(0), 0.0);
+  EXPECT_EQ(DecimalScale().apply(5), 5.0);
 }
 
 TEST(ModbusDecoder, BitsAreBools) {
