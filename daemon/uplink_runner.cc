@@ -142,10 +142,12 @@ void UplinkRunner::supply_gap(Stream stream, const buffer::ReadOutcome& outcome)
 }
 
 void UplinkRunner::request_from_disk(const uplink::ReadDemand& wanted) {
-  const auto done = [this, stream = wanted.stream,
+  const auto done = [this, wanted,
                      moves = moves_[index_of(wanted.stream)]](const Result<DiskFeed::Outcomes>& outcomes) {
-    if (moves != moves_[index_of(stream)]) return pump();
-    on_read(stream, outcomes);
+    // The forwarder may have gone back, by hand or to make smaller batches.
+    const bool has_gone_back = forwarder_.read_ahead(wanted.stream).read < wanted.from;
+    if (has_gone_back || moves != moves_[index_of(wanted.stream)]) return pump();
+    on_read(wanted.stream, outcomes);
   };
   feeds_[index_of(wanted.stream)]->read(wanted.from, done);
 }

@@ -6,16 +6,16 @@
 namespace tidegate::uplink {
 namespace {
 
-std::size_t entries_bytes_max(const ForwarderOptions& options, const BatchEncoder& encoder) {
+std::size_t entries_bytes_max(std::uint64_t message_bytes, const BatchEncoder& encoder) {
   const std::uint64_t frame = encoder.frame_bytes_max();
-  return static_cast<std::size_t>(options.batch_bytes_max > frame ? options.batch_bytes_max - frame : 0);
+  return static_cast<std::size_t>(message_bytes > frame ? message_bytes - frame : 0);
 }
 
 }  // namespace
 
 BatchFill::BatchFill(const ForwarderOptions& options, BatchEncoder& encoder, TagFilter& filter)
     : entries_max_(std::max(options.batch_readings_max, std::uint32_t{1})),
-      bytes_max_(entries_bytes_max(options, encoder)),
+      bytes_max_(entries_bytes_max(options.batch_bytes_max, encoder)),
       encoder_(encoder),
       filter_(filter) {}
 
@@ -38,6 +38,10 @@ bool BatchFill::take(const RecordBatch& batch, std::size_t index, BootTime now) 
 }
 
 void BatchFill::reach_back(std::uint64_t from) { stretch_.from = std::min(stretch_.from, from); }
+
+void BatchFill::limit_message(std::size_t bytes) {
+  bytes_max_ = std::min(bytes_max_, entries_bytes_max(bytes, encoder_));
+}
 
 DoubtfulTimes BatchFill::take_doubts() { return std::exchange(doubts_, {}); }
 

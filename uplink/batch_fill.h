@@ -33,6 +33,8 @@ class BatchFill {
   bool take(const RecordBatch& batch, std::size_t index, BootTime now);
   /// A new epoch begins before the first entry; its sequences may begin below those that are covered already.
   void reach_back(std::uint64_t from);
+  /// From the next batch on no message is to be longer, but for one of a single record.
+  void limit_message(std::size_t bytes);
   /// The entries whose time may be known better when they are sent. Before begin_next().
   DoubtfulTimes take_doubts();
   /// Empties it and gives the entries' text away; the next stretch begins at `from`.
@@ -50,7 +52,7 @@ class BatchFill {
   void leave_out(const RecordBatch& batch);
 
   const std::uint32_t entries_max_;
-  const std::size_t bytes_max_;  // of the entries' text
+  std::size_t bytes_max_;  // of the entries' text
   BatchEncoder& encoder_;
   TagFilter& filter_;
   std::string entries_;

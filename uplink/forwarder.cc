@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "core/backoff.h"
+#include "core/log.h"
 #include "uplink/batch_encoder.h"
 #include "uplink/stream_chain.h"
 #include "uplink/tag_filter.h"
@@ -103,7 +104,7 @@ class Forwarder::Impl {
   void link_down() {
     link_up_ = false;
     for (const auto& c : chains_) {
-      if (c) c->rewind();
+      if (const auto too_large = c ? c->lose_link() : std::nullopt) complain_of_size(*too_large);
     }
   }
 
@@ -116,6 +117,16 @@ class Forwarder::Impl {
   const ForwarderOptions& options() const { return options_; }
 
  private:
+  void complain_of_size(std::size_t bytes) {
+    if (std::exchange(size_said_, true)) return;
+    log_warning(
+        "uplink",
+        "{}: the connection was lost each time that a batch of {} bytes was sent; the target's limit for a packet "
+        "is likely below that, so batches are made smaller until it takes them: set batch.max_bytes below "
+        "that limit, or raise it there",
+        options_.name, bytes);
+  }
+
   std::size_t sum(std::size_t (StreamChain::*count)() const) const {
     std::size_t total = 0;
     for (const auto& c : chains_) total += c ? (c.get()->*count)() : 0;
@@ -146,6 +157,7 @@ class Forwarder::Impl {
   bool link_up_ = false;
   bool session_sent_ = false;  // since the link came up
   bool session_acknowledged_ = false;
+  bool size_said_ = false;
 };
 
 Forwarder::Forwarder(ForwarderOptions options, std::string gateway, const TagRegistry& tags, const ClockHistory& clock,

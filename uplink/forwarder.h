@@ -104,7 +104,9 @@ class Forwarder {
   /// pause.
   void failed(std::uint64_t batch_id, BootTime now);
   void link_up(BootTime now);
-  /// Everything in flight is unknown: it goes out again when the link is up.
+  /// Everything in flight is unknown: it goes out again when the link is up. Where that was so some times in a row with
+  /// the same batch the oldest, it may be too large for the target: demand() then goes back to the cursor, and batches
+  /// from there on are half as large.
   void link_down(BootTime now);
 
   /// When next_batch() may give something without new input.

@@ -10,6 +10,9 @@ namespace {
 // How much older than the delay that batching itself causes a record may be and still count as live.
 constexpr Duration kLiveMargin = std::chrono::seconds(5);
 
+// The link may be lost by chance with a batch on its way, but hardly so often in a row with the same one.
+constexpr std::uint16_t kLinksLostMost = 3;
+
 // An id is: number of the batch in its stream, stream, attempt.
 constexpr unsigned kAttemptBits = 16;
 constexpr unsigned kStreamBits = 2;
@@ -42,30 +45,34 @@ void StreamChain::restore(const Cursor& cursor, const Accounting& accounting, bo
   accounting_ = accounting;
   complete(accounting_, passed_to_);
   replay_ = replay;
-  read_ = end_ = passed_to_;
-  fill_.begin_next(std::min(acked_to_.sequence, passed_to_.sequence));
-  if (acked_to_.epoch != 0 && acked_to_.sequence != 0) sealed_to_ = ChainEnd{acked_to_.epoch, acked_to_.sequence - 1};
+  end_ = passed_to_;
+  go_on_from({acked_to_, passed_to_});
 }
 
 // Numbers of batches go on, so that no answer to what is forgotten finds one of the batches that come now.
-void StreamChain::move(const CursorMove& move) {
+void StreamChain::go_on_from(const Cursor& cursor) {
   chain_.clear();
   reuses_.clear();
   held_ = waiting_ = in_flight_ = 0;
   unpassed_ = lead_counted_ = 0;
   paused_until_.reset();
   rests_ = false;
+  replay_sealed_ = false;
+  acked_to_ = cursor.acked_to;
+  passed_to_ = read_ = cursor.passed_to;
+  end_ = std::max(end_, read_);
+  fill_.begin_next(std::min(acked_to_.sequence, passed_to_.sequence));
+  sealed_to_.reset();
+  if (acked_to_.epoch != 0 && acked_to_.sequence != 0) sealed_to_ = ChainEnd{acked_to_.epoch, acked_to_.sequence - 1};
+}
+
+void StreamChain::move(const CursorMove& move) {
   accounting_.replayed += move.replayed;
   accounting_.reused += move.reused;
   accounting_.drop("skipped", move.skipped);
   for (const auto& [reason, count] : move.lost) accounting_.drop(reason, count);
-  acked_to_ = passed_to_ = read_ = move.to;
-  end_ = std::max(end_, move.to);
-  fill_.begin_next(move.to.sequence);
-  sealed_to_.reset();
-  if (move.to.epoch != 0 && move.to.sequence != 0) sealed_to_ = ChainEnd{move.to.epoch, move.to.sequence - 1};
+  go_on_from({move.to, move.to});
   replay_ = true;
-  replay_sealed_ = false;
 }
 
 void StreamChain::announce(Position end) {
@@ -225,6 +232,7 @@ OutgoingBatch StreamChain::send(BootTime now, WallTime wall_now) {
   put_head(link, head);
   ++link.attempt;
   link.state = State::in_flight;
+  link.sent_on_this_link = true;
   --waiting_;
   ++in_flight_;
   paused_until_.reset();
@@ -284,9 +292,22 @@ void StreamChain::fail(std::uint64_t batch_id, BootTime now) {
   if (!paused_until_) paused_until_ = now + backoff_.next();
 }
 
-void StreamChain::rewind() {
+std::optional<std::size_t> StreamChain::lose_link() {
+  // What failed before the link was known to be lost waits again already.
+  const auto oldest = std::find_if(chain_.begin(), chain_.end(),
+                                   [](const Link& l) { return l.state != State::done && l.sent_on_this_link; });
+  std::size_t too_large = 0;
+  if (oldest != chain_.end() && ++oldest->links_lost >= kLinksLostMost && oldest->stretch.count > 1) {
+    too_large = oldest->message->size();
+  }
+  for (Link& link : chain_) link.sent_on_this_link = false;
   rewind_from(0);
   paused_until_.reset();
+  if (too_large == 0) return std::nullopt;
+  // As after a restart: what was acknowledged behind the cursor goes out once more.
+  fill_.limit_message(too_large / 2);
+  go_on_from(cursor());
+  return too_large;
 }
 
 void StreamChain::rewind_from(std::size_t index) {

@@ -68,8 +68,10 @@ class StreamChain {
   /// False for what is not known or done already.
   bool acknowledge(std::uint64_t batch_id);
   void fail(std::uint64_t batch_id, BootTime now);
-  /// All in flight has to go out again, without a pause.
-  void rewind();
+  /// All in flight has to go out again, without a pause. When the link was lost again and again with the same batch the
+  /// oldest without an answer, that one may be larger than what the target takes: then batches are made anew from the
+  /// cursor on, half as large, and the bytes of that one are returned.
+  std::optional<std::size_t> lose_link();
 
   Cursor cursor() const { return {acked_to_, passed_to_}; }
   const Accounting& accounting() const { return accounting_; }
@@ -89,6 +91,8 @@ class StreamChain {
     std::string reason;
     std::uint64_t number = 0;
     std::uint16_t attempt = 0;
+    bool sent_on_this_link = false;
+    std::uint16_t links_lost = 0;  // with this the oldest that was sent and not acknowledged
     Stretch stretch;
     std::optional<ChainEnd> prev;
     bool replay = false;
@@ -114,6 +118,7 @@ class StreamChain {
   void count_done(const Link& link);
   std::size_t find(std::uint64_t batch_id) const;
   void rewind_from(std::size_t index);
+  void go_on_from(const Cursor& cursor);
   void put_head(Link& link, const BatchHead& head) const;
   BatchHead head_of(const Link& link, BootTime now, WallTime wall_now) const;
   Duration age_of(const Stretch& stretch, const FrameTimes& now) const;

@@ -50,6 +50,29 @@ TEST(Delivery, BringsAllThroughAnOutageOfTenSecondsInFlatMemory) {
   EXPECT_LT(deliver_through_outage({100'000, 10'000}, {30'000, seconds(10)}), 4 * kMiB);
 }
 
+// Such a broker closes the connection on a larger packet and says nothing.
+TEST(Delivery, MakesSmallerBatchesForATargetWithALimitAndLosesNothing) {
+  MosquittoBroker target("max_queued_messages 0\nmax_packet_size 40000\n");
+  target.start();
+  BatchSubscriber checker(target.port(), "tidegate/+/readings", NumberedReadings{0});
+  checker.start();
+  GatewayProcess gateway;
+  gateway.configure(
+      "[[driver.simulator]]\nname = \"sim\"\ndevices = 40\ntags = 50\ninterval = \"500ms\"\n"
+      "[[uplink.mqtt]]\nname = \"cloud\"\nbroker = \"" +
+      target.uri() + "\"\n");
+  gateway.start();
+  EXPECT_TRUE(gateway.wait_for_metric("tidegate_readings_delivered_total{uplink=\"cloud\",stream=\"readings\"}", 50'000,
+                                      seconds(120)))
+      << gateway.log();
+  EXPECT_EQ(lines_with(gateway.log(), "batch.max_bytes").size(), 1U) << gateway.log();
+  EXPECT_EQ(gateway.metric("tidegate_uplink_account_mismatch{stream=\"readings\",uplink=\"cloud\"}"), 0);
+  const auto report = checker.report();
+  EXPECT_EQ(report.chain_breaks + report.malformed + report.gap_records, 0U)
+      << ::testing::PrintToString(report.complaints);
+  gateway.stop();
+}
+
 TEST(DeliveryShort, BringsAllInOrder) { deliver_all({5'000, 2'000}); }
 
 TEST(DeliveryShort, BringsAllThroughAnOutage) { deliver_through_outage({10'000, 2'000}, {3'000, seconds(3)}); }

@@ -194,11 +194,13 @@ TEST_F(ForwarderTest, SendsEverythingUnknownAgainAtOnceWhenALinkThatWorkedComesB
 }
 
 TEST_F(ForwarderTest, WaitsWhenTheLinkBreaksEachTimeBeforeAnythingIsAcknowledged) {
-  supply(readings(1, 0, 9));
+  options_.batch_readings_max = 1;
+  begin_at({1, 0});
+  supply(readings(1, 0, 0));
   link_up();
   Duration longest{};
   for (int round = 0; round < 10; ++round) {
-    ASSERT_EQ(stretches(send_all()), "0..9") << round;
+    ASSERT_EQ(stretches(send_all()), "0..0") << round;
     link_down();
     link_up();
     ASSERT_FALSE(send());
@@ -212,8 +214,9 @@ TEST_F(ForwarderTest, WaitsWhenTheLinkBreaksEachTimeBeforeAnythingIsAcknowledged
 
 TEST_F(ForwarderTest, WaitsShortlyAgainOnceSomethingWasAcknowledged) {
   options_.retry_first = milliseconds(100);
+  options_.batch_readings_max = 1;
   begin_at({1, 0});
-  supply(readings(1, 0, 9));
+  supply(readings(1, 0, 0));
   link_up();
   for (int round = 0; round < 8; ++round) {
     send_all_later();
@@ -222,9 +225,9 @@ TEST_F(ForwarderTest, WaitsShortlyAgainOnceSomethingWasAcknowledged) {
   }
   acknowledge(send_all_later()[0]);
   link_down();
-  supply(readings(1, 10, 19));
+  supply(readings(1, 1, 1));
   link_up();
-  ASSERT_EQ(stretches(send_all()), "10..19") << "the link before worked";
+  ASSERT_EQ(stretches(send_all()), "1..1") << "the link before worked";
   link_down();
   link_up();
   ASSERT_TRUE(forwarder_->next_deadline());
@@ -410,6 +413,52 @@ TEST_F(ForwarderTest, MarksTheFirstBatchOfAReplayAsOftenAsItIsSent) {
     EXPECT_TRUE(batches[0].replay);
     EXPECT_FALSE(batches[1].replay);
     fail(batches[0]);
+  }
+}
+
+TEST_F(ForwarderTest, ABatchThatTheLinkIsLostWithAgainAndAgainIsHalvedAndNothingIsLost) {
+  link_up();
+  supply_all(readings(1, 0, 9));
+  supply_all(readings(1, 10, 19));
+  auto batches = send_all();
+  ASSERT_EQ(stretches(batches), "0..9 10..19");
+  const std::size_t bytes = batches[0].payload->size();
+  for (int lost = 1; lost <= 2; ++lost) {
+    if (lost == 1) fail(batches[0]);  // a transport may say so first
+    link_down();
+    link_up();
+    batches = send_all_later();
+    EXPECT_EQ(stretches(batches), "0..9 10..19") << "it may have been chance";
+  }
+  link_down();
+  link_up();
+  ASSERT_TRUE(forwarder_->demand());
+  EXPECT_EQ(forwarder_->demand()->from, (Position{1, 0})) << "they are made anew";
+  for (const auto& old : batches) acknowledge(old);
+  EXPECT_EQ(cursor().acked_to, (Position{1, 0})) << "an answer that comes late is of a batch that there is no more";
+  supply_all(readings(1, 0, 19));
+  const auto smaller = send_all_later();
+  ASSERT_GE(smaller.size(), 3U);
+  EXPECT_EQ(smaller[0].from, 0U);
+  for (std::size_t i = 0; i < smaller.size(); ++i) {
+    EXPECT_LE(smaller[i].payload->size(), bytes / 2);
+    if (i > 0) {
+      EXPECT_EQ(smaller[i].from, smaller[i - 1].to + 1);
+    }
+    acknowledge(smaller[i]);
+  }
+  EXPECT_EQ(cursor().acked_to, (Position{1, smaller.back().to + 1}));
+  EXPECT_EQ(accounting().delivered, smaller.back().to + 1);
+}
+
+TEST_F(ForwarderTest, ASingleRecordIsSentHoweverOftenTheLinkIsLostWithIt) {
+  link_up();
+  supply_all(readings(1, 0, 0));
+  for (int lost = 0; lost < 10; ++lost) {
+    ASSERT_EQ(stretches(send_all_later()), "0..0");
+    link_down();
+    EXPECT_FALSE(forwarder_->demand());
+    link_up();
   }
 }
 
