@@ -69,8 +69,12 @@ def metric(daemon, name):
     return sum(float(line.rsplit(" ", 1)[1]) for line in text.splitlines() if line.startswith((name + " ", name + "{")))
 
 
+def stored(daemon):
+    return metric(daemon, 'tidegate_log_stored_readings{stream="readings"}')
+
+
 def evicted(daemon):
-    return metric(daemon, "tidegate_readings_accepted_total") - metric(daemon, 'tidegate_log_stored_readings{stream="readings"}')
+    return metric(daemon, "tidegate_readings_accepted_total") - stored(daemon)
 
 
 def simulator(devices, interval):
@@ -84,7 +88,7 @@ def device_tidegate(build, seconds):
         try:
             # What counts is how it goes on for years: with a ring that is full, whose files are written again and again.
             filler = rig.daemon(simulator(200, 20), data=disk.path / "data")
-            wait_until(lambda: evicted(filler) > 0, "the ring is full", 300)
+            wait_until(lambda: evicted(filler) > 2 * stored(filler), "the ring is full of files that were written before", 300)
             filler.end()
             daemon = rig.daemon(simulator(1, 1000 * TAGS // RATE), data=disk.path / "data")
             wait_until(lambda: metric(daemon, "tidegate_readings_accepted_total") > RATE * WARM_UP, "readings come", 2 * WARM_UP)
