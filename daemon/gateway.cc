@@ -36,10 +36,10 @@ Gateway::Gateway(Config config, EventLoop& loop, const Clock& clock)
 }
 
 Gateway::~Gateway() {
-  // Threads end before what they use: transports and drivers first, then the workers.
+  // Threads end before what they use: transports first, then the log's, which asks the drivers before each sync.
   uplinks_.clear();
-  pipeline_.reset();
   keeper_.reset();
+  pipeline_.reset();
   compactor_.reset();
   storage_.reset();
   checkpointer_.reset();
