@@ -25,8 +25,8 @@ std::uint64_t number(std::string_view digits) { return parse_whole<std::uint64_t
 WallTime time(std::string_view digits) {
   std::int64_t milliseconds = 0;
   std::from_chars(digits.data(), digits.data() + digits.size(), milliseconds);
-  constexpr std::int64_t kMost = INT64_MAX / 1'000'000;
-  return WallTime(std::chrono::milliseconds(std::clamp(milliseconds, -kMost, kMost)));
+  constexpr std::int64_t kMax = INT64_MAX / 1'000'000;
+  return WallTime(std::chrono::milliseconds(std::clamp(milliseconds, -kMax, kMax)));
 }
 
 std::int64_t milliseconds(WallTime time) {

@@ -47,7 +47,7 @@ std::vector<SequenceRange> KnownDrops::all(Stream stream) {
 }
 
 std::vector<SequenceRange> KnownDrops::told(Stream stream) {
-  std::vector<SequenceRange> ranges = all(stream);
+  std::vector<SequenceRange> ranges = joined(stream, {});
   for (const RecordedGap& gap : recorded(stream)) ranges.push_back(gap.range);
   sort_ranges(ranges);
   return ranges;

@@ -10,8 +10,8 @@
 namespace tidegate::drivers {
 namespace {
 
-constexpr std::int64_t kExactMost = std::int64_t{1} << std::numeric_limits<double>::digits;
-constexpr int kPowerMost = 18;  // of ten, in an int64; each is a double without rounding
+constexpr std::int64_t kExactMax = std::int64_t{1} << std::numeric_limits<double>::digits;
+constexpr int kPowerMax = 18;  // of ten, in an int64; each is a double without rounding
 
 /// digits * 10^exponent
 struct Decimal {
@@ -42,7 +42,7 @@ std::optional<Decimal> as_decimal(double number) {
   return decimal;
 }
 
-bool is_exact(std::int64_t number) { return -kExactMost <= number && number <= kExactMost; }
+bool is_exact(std::int64_t number) { return -kExactMax <= number && number <= kExactMax; }
 
 std::int64_t power_of_ten(int exponent) {
   std::int64_t power = 1;
@@ -54,7 +54,7 @@ std::int64_t power_of_ten(int exponent) {
 std::optional<std::int64_t> digits_at(const Decimal& decimal, int exponent) {
   const int more = decimal.exponent - exponent;
   std::int64_t digits = 0;
-  if (more > kPowerMost || __builtin_mul_overflow(decimal.digits, power_of_ten(more), &digits)) return std::nullopt;
+  if (more > kPowerMax || __builtin_mul_overflow(decimal.digits, power_of_ten(more), &digits)) return std::nullopt;
   return is_exact(digits) ? std::optional(digits) : std::nullopt;
 }
 
@@ -68,7 +68,7 @@ std::optional<DecimalScale::Whole> DecimalScale::whole(double scale, double offs
   const auto summand = as_decimal(offset);
   if (!factor || !summand) return std::nullopt;
   const int exponent = std::min({factor->exponent, summand->exponent, 0});
-  if (exponent < -kPowerMost) return std::nullopt;
+  if (exponent < -kPowerMax) return std::nullopt;
   const auto factor_digits = digits_at(*factor, exponent);
   const auto summand_digits = digits_at(*summand, exponent);
   if (!factor_digits || !summand_digits) return std::nullopt;
@@ -76,7 +76,7 @@ std::optional<DecimalScale::Whole> DecimalScale::whole(double scale, double offs
 }
 
 double DecimalScale::apply(double value) const {
-  const bool is_whole = std::abs(value) <= static_cast<double>(kExactMost) && value == std::trunc(value);
+  const bool is_whole = std::abs(value) <= static_cast<double>(kExactMax) && value == std::trunc(value);
   std::int64_t sum = 0;
   if (whole_ && is_whole && !__builtin_mul_overflow(static_cast<std::int64_t>(value), whole_->factor, &sum) &&
       !__builtin_add_overflow(sum, whole_->summand, &sum) && is_exact(sum)) {
