@@ -100,7 +100,9 @@ class Replay {
     if (!reader.ok() || client.empty()) return;
     // A client has one slot; what a file that nobody wrote says otherwise makes no second one.
     auto& session = into_.sessions[client];
-    clients_.erase(session.slot);
+    if (const auto mine = clients_.find(session.slot); mine != clients_.end() && mine->second == client) {
+      clients_.erase(mine);
+    }
     if (const auto other = clients_.find(slot); other != clients_.end() && other->second != client) {
       into_.sessions.erase(other->second);
     }
