@@ -70,14 +70,15 @@ struct GoneBefore {
   std::string note;
 };
 
-// Who asks for "oldest" wants what there is.
+// Who asks for "oldest" wants what there is. A place found by its time was the oldest or a later one when it was looked
+// for; the ring may have moved on since.
 std::optional<GoneBefore> gone_before(const ReplayOrder& order, Position oldest, Position found) {
   const auto kind = order.from.kind;
   const Position asked = order.from.position;
   const bool is_time = kind == buffer::ReadPlace::Kind::time;
   const bool is_gone = (kind == buffer::ReadPlace::Kind::sequence && asked.sequence < oldest.sequence) ||
                        (kind == buffer::ReadPlace::Kind::position && asked < oldest) ||
-                       (is_time && found == oldest && oldest.sequence > kFirstSequence);
+                       (is_time && found <= oldest && oldest.sequence > kFirstSequence);
   if (!is_gone) return std::nullopt;
   GoneBefore gone;
   if (is_time) {
