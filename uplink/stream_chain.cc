@@ -217,8 +217,17 @@ std::optional<BootTime> StreamChain::ready_at() const {
   // An alarm does not wait for company, unless others are on their way already.
   const bool is_urgent = stream_ == Stream::alarms && in_flight_ == 0;
   const bool waits = waiting_ == 0 && !fill_.full() && !is_urgent;
-  const BootTime ready = waits ? fill_.since() + delay_max_ : BootTime::min();
+  const BootTime ready = waits ? waits_since() + delay_max_ : BootTime::min();
   return std::max(ready, paused_until_.value_or(BootTime::min()));
+}
+
+// A record waits for company from when it was taken in, so that a process that never lives for long sends it all the
+// same; while there are more to be read, from when it was read, so that a backlog goes in full batches.
+BootTime StreamChain::waits_since() const {
+  if (is_behind()) return fill_.since();
+  const Stretch& stretch = fill_.stretch();
+  if (stretch.boot_id != clock_.this_boot()) return BootTime::min();
+  return std::min(fill_.since(), stretch.times.boot);
 }
 
 OutgoingBatch StreamChain::send(BootTime now, WallTime wall_now) {

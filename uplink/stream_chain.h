@@ -119,6 +119,7 @@ class StreamChain {
   std::size_t find(std::uint64_t batch_id) const;
   void rewind_from(std::size_t index);
   void go_on_from(const Cursor& cursor);
+  BootTime waits_since() const;
   void put_head(Link& link, const BatchHead& head) const;
   BatchHead head_of(const Link& link, BootTime now, WallTime wall_now) const;
   Duration age_of(const Stretch& stretch, const FrameTimes& now) const;

@@ -24,20 +24,6 @@ TEST_F(ForwarderTest, SendsNothingBeforeTheLinkIsUp) {
   EXPECT_EQ(stretches(send_all()), "0..9");
 }
 
-TEST_F(ForwarderTest, SendsAFullBatchAtOnceAndAPartOfOneWhenTheDelayIsOver) {
-  link_up();
-  supply(readings(1, 0, 12));
-  EXPECT_EQ(stretches(send_all()), "0..9");
-  ASSERT_TRUE(forwarder_->next_deadline());
-  EXPECT_EQ(*forwarder_->next_deadline(), now_ + options_.batch_delay_max);
-  pass(options_.batch_delay_max - Duration(1));
-  EXPECT_FALSE(send());
-  supply(readings(1, 13, 13));
-  pass(Duration(1));
-  EXPECT_EQ(stretches(send_all()), "10..13");
-  EXPECT_FALSE(forwarder_->next_deadline());
-}
-
 TEST_F(ForwarderTest, MakesSeveralBatchesOfOneFrameWithoutBeingAskedAgain) {
   link_up();
   supply(readings(1, 0, 34));

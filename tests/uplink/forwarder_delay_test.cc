@@ -1,0 +1,57 @@
+// How long a record waits for company.
+#include <gtest/gtest.h>
+
+#include "tests/uplink/forwarder_fixture.h"
+
+namespace tidegate::uplink::testing {
+namespace {
+
+class ForwarderDelayTest : public ForwarderFixture {};
+
+TEST_F(ForwarderDelayTest, SendsAFullBatchAtOnceAndAPartOfOneWhenTheDelayIsOver) {
+  link_up();
+  supply(readings(1, 0, 12));
+  EXPECT_EQ(stretches(send_all()), "0..9");
+  ASSERT_TRUE(forwarder_->next_deadline());
+  EXPECT_EQ(*forwarder_->next_deadline(), now_ + options_.batch_delay_max);
+  pass(options_.batch_delay_max - Duration(1));
+  EXPECT_FALSE(send());
+  supply(readings(1, 13, 13));
+  pass(Duration(1));
+  EXPECT_EQ(stretches(send_all()), "10..13");
+  EXPECT_FALSE(forwarder_->next_deadline());
+}
+
+TEST_F(ForwarderDelayTest, BeginsWhenTheRecordWasTakenInNotWhenItWasRead) {
+  link_up();
+  const auto early = readings(1, 0, 2);
+  pass(options_.batch_delay_max - Duration(1));
+  supply(early);
+  EXPECT_FALSE(send());
+  pass(Duration(1));
+  EXPECT_EQ(stretches(send_all()), "0..2");
+}
+
+// Else a process that never lives for as long as the delay would never send it.
+TEST_F(ForwarderDelayTest, IsOverForRecordsOfAnEarlierBoot) {
+  link_up();
+  auto batch = readings(1, 0, 2);
+  batch.boot_id = {7};
+  supply(batch);
+  EXPECT_EQ(stretches(send_all()), "0..2");
+}
+
+TEST_F(ForwarderDelayTest, LetsABacklogGoInFullBatches) {
+  link_up();
+  const auto early = readings(1, 0, 2);
+  const auto more = readings(1, 3, 7);
+  pass(options_.batch_delay_max * 10);
+  forwarder_->announce(Stream::readings, {1, 8});
+  forwarder_->supply(early, now_);
+  EXPECT_FALSE(send()) << "more is there to be read";
+  forwarder_->supply(more, now_);
+  EXPECT_EQ(stretches(send_all()), "0..7");
+}
+
+}  // namespace
+}  // namespace tidegate::uplink::testing
