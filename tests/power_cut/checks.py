@@ -27,11 +27,11 @@ def reading_text(sensor, index):
 
 
 @lru_cache(maxsize=200_000)  # the same lines stand on the disks of many cuts
-def parse_line(line, behind_epoch):
-    """((epoch, sequence), record) of a line as `tidegate log cat` and the export write them. The document of an event has
-    an epoch of its own, which comes later and would win: the record's stands before `behind_epoch`."""
+def parse_line(line):
+    """((epoch, sequence), record) of a line as `tidegate log cat` and the export write them. Where the document of an event
+    has an epoch of its own, the record's is called log_epoch."""
     record = json.loads(line)
-    return (json.loads(line[:line.index(behind_epoch)] + b"}")["epoch"], record["seq"]), record
+    return (record["log_epoch" if "log_epoch" in record else "epoch"], record["seq"]), record
 
 
 @dataclass
@@ -76,7 +76,7 @@ class Records:
             self.findings.append(f"log cat {stream}: exit code {result.returncode}: {result.stderr.decode()[-300:]}")
         records, last = {}, (0, 0)
         for line in result.stdout.splitlines():
-            key, record = parse_line(line, b",")
+            key, record = parse_line(line)
             if key[0] < last[0] or key[1] <= last[1]:
                 self.findings.append(f"{stream}: {key} comes behind {last}")
             records[key] = record
@@ -87,7 +87,7 @@ class Records:
         stream = file.name.split("-")[0]
         for line in file.read_bytes().splitlines():
             try:
-                key, record = parse_line(line, b',"seq"')
+                key, record = parse_line(line)
             except ValueError:
                 self.unreadable_lines += 1  # torn: what it held was not called exported, or is found to be missing
                 continue
