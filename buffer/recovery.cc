@@ -75,7 +75,7 @@ class StreamRecovery {
     join();
     take_epochs(known);
     take_tail(known);
-    take_marks_of_newest();
+    take_queue_marks(known);
     return std::move(result_);
   }
 
@@ -232,11 +232,15 @@ class StreamRecovery {
     if (oldest < result_.epochs.first()) result_.epochs.add(result_.epochs.epoch_of(oldest), oldest);
   }
 
+  // Behind the last sequence that is known to have been durable; 0 where the state is of another log, or lost.
+  std::uint64_t durable_mark(const LogState& known) const {
+    return known.log_id == log_id_ ? known.durable[static_cast<std::size_t>(found_.stream)].sequence : 0;
+  }
+
   // Tells a torn tail, which nobody was promised, from durable records that are gone.
   void take_tail(const LogState& known) {
     if (!result_.segments.empty()) result_.torn_bytes = result_.segments.back().torn_bytes;
-    const bool trusted = known.log_id == log_id_;
-    const std::uint64_t durable = trusted ? known.durable[static_cast<std::size_t>(found_.stream)].sequence : 0;
+    const std::uint64_t durable = durable_mark(known);
     const bool lacks = durable > result_.next_sequence;
     const auto dropped = lacks ? drops_.all(found_.stream) : drops_.newest(found_.stream);
     std::uint64_t end = std::max(durable, result_.next_sequence);
@@ -268,21 +272,55 @@ class StreamRecovery {
 
   // The header and the frames of the newest segment say it all. Where its header is lost, those before it are asked
   // too; where it has no frame, as well: it may be one of before a power cut that the segment in front has grown up to.
-  void take_marks_of_newest() {
-    if (result_.segments.empty()) return;
-    std::size_t first = result_.segments.size() - 1;
+  // What stands behind records that a power cut took speaks for them too, and does not count.
+  void take_queue_marks(const LogState& known) {
+    const std::uint64_t end = first_taken_by_power_cut(known);
+    std::size_t behind = result_.segments.size();
+    while (behind > 0 && result_.segments[behind - 1].declared_first() > end) --behind;
+    if (behind == 0) return;
+    std::size_t first = behind - 1;
     while (first > 0 && !(result_.segments[first].header && !result_.segments[first].content.empty())) --first;
-    for (; first < result_.segments.size(); ++first) take_marks(result_.marks, marks_of(result_.segments[first]));
+    for (; first < behind; ++first) take_marks(result_.marks, marks_of(result_.segments[first], end));
+  }
+
+  // Damage to what was durable is not meant: its marks were durable too. Nor is what an earlier start has found and
+  // recorded: what stands behind was marked with what counts. UINT64_MAX: nothing.
+  std::uint64_t first_taken_by_power_cut(const LogState& known) const {
+    const std::uint64_t durable = durable_end(known);
+    const auto told = drops_.told(found_.stream);
+    std::uint64_t first = lacks_its_front(known) ? durable : UINT64_MAX;
+    for (const Loss& loss : result_.losses) {
+      for (const SequenceRange& news : without(loss.range, told)) {
+        if (news.end > durable) first = std::min(first, news.first);
+      }
+    }
+    return first;
+  }
+
+  // The state may lag behind; a segment gets its footer when it and all before it are durable.
+  std::uint64_t durable_end(const LogState& known) const {
+    std::uint64_t end = durable_mark(known);
+    for (const LoadedSegment& segment : result_.segments) {
+      if (segment.sealed) end = std::max(end, segment.content.end);
+    }
+    return end;
+  }
+
+  // Without a header the oldest segment does not say that frames should stand in front of its first.
+  bool lacks_its_front(const LogState& known) const {
+    if (known.log_id != log_id_ || result_.segments.empty()) return false;
+    const LoadedSegment& oldest = result_.segments.front();
+    return !oldest.header && oldest.content.first > std::max<std::uint64_t>(durable_end(known), 1);
   }
 
   // A sealed segment says it only in its frames.
-  std::vector<QueueMark> marks_of(const LoadedSegment& segment) {
-    if (!segment.sealed) return segment.marks;
+  std::vector<QueueMark> marks_of(const LoadedSegment& segment, std::uint64_t end) {
+    if (!segment.sealed && segment.content.end <= end) return segment.marks;
     const auto file = std::find_if(found_.segments.begin(), found_.segments.end(),
                                    [&](const SegmentFile& one) { return one.path == segment.path; });
     const auto content = files_.open(segment.path, OpenMode::read);
     if (!content || file == found_.segments.end()) return {};
-    return scan_segment(*file, **content, segment.identity).marks;
+    return scan_marks(*file, **content, segment.identity, end);
   }
 
   FileSystem& files_;

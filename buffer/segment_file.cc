@@ -59,6 +59,12 @@ Hole hole_before(const LoadedSegment& segment, std::uint64_t expected, const Sca
   return {{expected, frame.header.first}, segment.end_offset, frame.offset, text};
 }
 
+void take_marks_of(const ScannedFrame& frame, std::vector<QueueMark>& marks) {
+  BodyPrefix prefix;
+  ByteReader reader(frame.body);
+  if (read_body_prefix(reader, frame.header, &prefix)) take_marks(marks, prefix.marks);
+}
+
 void add_frame(LoadedSegment& segment, const ScannedFrame& frame, const std::optional<FrameProblem>& problem) {
   SegmentContent& content = segment.content;
   if (content.empty()) {
@@ -69,9 +75,7 @@ void add_frame(LoadedSegment& segment, const ScannedFrame& frame, const std::opt
     segment.holes.push_back(hole_before(segment, content.end, frame, problem));
   }
   content.add(frame.header, frame.offset);
-  BodyPrefix prefix;
-  ByteReader reader(frame.body);
-  if (read_body_prefix(reader, frame.header, &prefix)) take_marks(segment.marks, prefix.marks);
+  take_marks_of(frame, segment.marks);
 }
 
 }  // namespace
@@ -189,6 +193,18 @@ LoadedSegment scan_segment(const SegmentFile& file, const File& content, const S
   if (!recycled) segment.torn_bytes = torn_bytes(content, segment.end_offset, frames_limit(file));
   if (segment.content.empty()) segment.content.first = segment.content.end = segment.declared_first();
   return segment;
+}
+
+std::vector<QueueMark> scan_marks(const SegmentFile& file, const File& content, const SegmentIdentity& identity,
+                                  std::uint64_t end) {
+  std::vector<QueueMark> marks;
+  if (file.header.state == BlockState::valid) marks = file.header.header.marks;
+  FrameScanner scanner(content, identity.seed(), kBlockBytes, scan_limit(file));
+  while (const auto frame = scanner.next()) {
+    if (frame->header.end() > end) break;
+    take_marks_of(*frame, marks);
+  }
+  return marks;
 }
 
 void take_marks(std::vector<QueueMark>& marks, std::span<const QueueMark> later) {

@@ -79,6 +79,10 @@ LoadedSegment load_segment(const SegmentFile& file, const File& content, const S
 /// The same without believing the footer.
 LoadedSegment scan_segment(const SegmentFile& file, const File& content, const SegmentIdentity& identity);
 
+/// The queue marks of the header, overtaken by those of the frames with records up to `end` only.
+std::vector<QueueMark> scan_marks(const SegmentFile& file, const File& content, const SegmentIdentity& identity,
+                                  std::uint64_t end);
+
 /// Later marks overtake earlier ones of the same queue.
 void take_marks(std::vector<QueueMark>& marks, std::span<const QueueMark> later);
 

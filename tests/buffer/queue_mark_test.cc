@@ -50,5 +50,40 @@ TEST_F(QueueMarkTest, ComesFromTheSegmentThatHasGrownUpToAnEmptyOneOfBeforeAPowe
   EXPECT_THAT(log_->queue_marks(), Contains(QueueMark{8, 5}));
 }
 
+// A disk wrote the third frame and not the second: its mark speaks for the records of both.
+TEST_F(QueueMarkTest, DoNotCountBehindRecordsThatAPowerCutTook) {
+  open();
+  append({reading("d/number", std::uint64_t{1})}, {{7, 100}});
+  sync();
+  save();
+  const std::uint64_t second = kBlockBytes + kBlockBytes;  // a sync fills a block up
+  append({reading("d/number", std::uint64_t{2})}, {{7, 200}});
+  append({reading("d/number", std::uint64_t{3})}, {{7, 300}});
+  append({reading("d/number", std::uint64_t{4})}, {{7, 400}});
+  disk_.flip_bit(segment_files().front(), (second + 60) * 8);
+  kill_and_reopen();
+  ASSERT_EQ(read_all().records.size(), 3U) << "the second is lost";
+  EXPECT_THAT(log_->queue_marks(), UnorderedElementsAre(QueueMark{7, 100}));
+  // What comes from here on is marked with what counts.
+  append({reading("d/number", std::uint64_t{5})}, {{7, 101}});
+  sync();
+  save();
+  kill_and_reopen();
+  EXPECT_THAT(log_->queue_marks(), UnorderedElementsAre(QueueMark{7, 101}));
+}
+
+TEST_F(QueueMarkTest, CountBehindDurableRecordsThatAreDamaged) {
+  open();
+  append({reading("d/number", std::uint64_t{1})}, {{7, 100}});
+  append({reading("d/number", std::uint64_t{2})}, {{7, 200}});
+  append({reading("d/number", std::uint64_t{3})}, {{7, 300}});
+  sync();
+  save();
+  disk_.flip_bit(segment_files().front(), (kBlockBytes + 200) * 8);
+  kill_and_reopen();
+  ASSERT_LT(read_all().records.size(), 3U);
+  EXPECT_THAT(log_->queue_marks(), UnorderedElementsAre(QueueMark{7, 300}));
+}
+
 }  // namespace
 }  // namespace tidegate::buffer
