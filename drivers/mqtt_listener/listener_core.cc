@@ -73,7 +73,6 @@ SessionHost::Admission ListenerCore::admit(ListenerSession& session, const mqtt:
 
 void ListenerCore::use_journal(SessionJournal& journal) {
   journal_ = &journal;
-  number_base_ = journal.last_number();
   for (const auto& [client_id, session] : journal.sessions()) {
     auto state = std::make_shared<ClientState>();
     // Their PUBRECs wait until all that the log had before is durable.
@@ -101,8 +100,7 @@ void ListenerCore::forget(const std::string& client_id) {
 
 void ListenerCore::note_taken(const ListenerSession& session, const mqtt::PublishPacket& publish, Ticket ticket) {
   if (journal_ == nullptr || session.session_expiry() == Duration::zero()) return;
-  journal_->take(session.client_id(), publish.packet_id,
-                 {number_base_ + ticket, message_digest(publish.topic, publish.payload)});
+  journal_->take(session.client_id(), publish.packet_id, {ticket, message_digest(publish.topic, publish.payload)});
   noted_ = ticket;
 }
 
@@ -267,7 +265,7 @@ bool ListenerCore::collect(Intake& into) {
   collected_ = taken_ - ends_.size();
   if (noted_ > marked_) {
     journal_->flush();  // before the log has the messages
-    into.mark = QueueMark{journal_->queue_id(), number_base_ + collected_};
+    into.mark = QueueMark{journal_->queue_id(), collected_};
     marked_ = std::min(noted_, collected_);
   }
   if (!ends_.empty()) wake_();

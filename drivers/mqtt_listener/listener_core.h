@@ -109,9 +109,8 @@ class ListenerCore final : public SessionHost {
   std::size_t ready_bytes_ = 0;
   std::deque<std::size_t> ends_;  // in ready_, behind the readings of each message
   SessionJournal* journal_ = nullptr;
-  std::uint64_t number_base_ = 0;  // of the journal, for ticket 0
-  Ticket noted_ = 0;               // the last one that the journal knows
-  Ticket marked_ = 0;              // and that the log was told of
+  Ticket noted_ = 0;   // the last one that the journal knows
+  Ticket marked_ = 0;  // and that the log was told of
   Ticket taken_ = 0;
   Ticket collected_ = 0;
   Ticket safe_ = 0;

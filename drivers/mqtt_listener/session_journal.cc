@@ -61,13 +61,11 @@ Result<std::unique_ptr<SessionJournal>> SessionJournal::open(FileSystem& files, 
   if (found) {
     journal->sessions_ = std::move(found->sessions);
     journal->seed_ = journal->generation_ = found->head.generation;
-    journal->last_number_ = found->last_number;
-    journal->queue_id_ = found->head.queue_id;
-    for (const auto& one : journal->sessions_) journal->slots_ = std::max(journal->slots_, one.second.slot);
-  } else {
-    journal->queue_id_ = random_id();
   }
-  // What is given out from here on must not meet the notes that do not count.
+  for (const auto& one : journal->sessions_) journal->slots_ = std::max(journal->slots_, one.second.slot);
+  // No mark of a later process may cover what does not count, nor may one that stands behind records that a power cut
+  // took: each process has numbers of its own.
+  journal->queue_id_ = random_id();
   if (auto begun = journal->begin_file(); !begun) return tl::unexpected(begun.error());
   journal->sync();
   return journal;
@@ -97,11 +95,9 @@ Result<void> SessionJournal::begin_file() {
   if (!file) return tl::unexpected(file.error());
   const std::string notes = std::exchange(unwritten_, {});
   const std::uint32_t before = std::exchange(seed_, generation);
-  append_head(unwritten_, {generation, queue_id_, last_number_});
-  for (const auto& [client_id, session] : sessions_) {
-    put_session(client_id, session);
-    for (const auto& [packet_id, message] : session.taken) put_message(session.slot, packet_id, message);
-  }
+  append_head(unwritten_, {generation, queue_id_});
+  for (const auto& [client_id, session] : sessions_) put_session(client_id, session);
+  put_messages_of_before();
   put(NoteKind::begun, {});
   const auto written = (*file)->write_at(0, bytes_of(unwritten_));
   if (!written) {
@@ -128,6 +124,24 @@ void SessionJournal::put_session(const std::string& client_id, const Session& se
   append_le(content, session.slot, 4);
   append_le(content, seconds_of(session.expiry), 4);
   put(NoteKind::session, content + client_id);
+}
+
+void SessionJournal::put_queue(std::uint64_t queue_id) {
+  std::string content;
+  append_le(content, queue_id, 8);
+  put(NoteKind::queue, content);
+}
+
+void SessionJournal::put_messages_of_before() {
+  std::uint64_t queue_id = queue_id_;
+  for (const auto& [client_id, session] : sessions_) {
+    for (const auto& [packet_id, message] : session.taken) {
+      if (message.queue_id != queue_id) put_queue(message.queue_id);
+      queue_id = message.queue_id;
+      put_message(session.slot, packet_id, message);
+    }
+  }
+  if (queue_id != queue_id_) put_queue(queue_id_);
 }
 
 void SessionJournal::put_message(std::uint32_t slot, std::uint16_t packet_id, const Message& message) {
@@ -160,8 +174,8 @@ void SessionJournal::forget(std::string_view client_id) {
 void SessionJournal::take(std::string_view client_id, std::uint16_t packet_id, Message message) {
   const auto known = sessions_.find(client_id);
   if (known == sessions_.end()) return;
+  message.queue_id = queue_id_;
   known->second.taken[packet_id] = message;
-  last_number_ = std::max(last_number_, message.number);
   put_message(known->second.slot, packet_id, message);
   unwritten_messages_ = true;
 }

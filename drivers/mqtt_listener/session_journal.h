@@ -21,10 +21,11 @@ enum class NoteKind : std::uint8_t;
 /// What a listener has to know again after a restart, so that it takes no message of QoS 2 twice: which clients have a
 /// session, and which packet ids of each are taken and not yet released by a PUBREL.
 ///
-/// A message is noted before the log gets its readings, under a number; the log's frame says by a QueueMark up to which
-/// number it has the messages. So a note counts exactly when the message is in the log, wherever the process was
-/// killed. A release is noted before its PUBCOMP leaves. Notes need no sync against a kill; sync() stands before the
-/// log's own sync, so that a power cut leaves no durable message without its note.
+/// A message is noted before the log gets its readings, under a number in the queue of its process; the log's frame
+/// says by a QueueMark up to which number it has the messages. So a note counts exactly when the message is in the log,
+/// wherever the process was killed, and for as long as the log has it. A release is noted before its PUBCOMP leaves.
+/// Notes need no sync against a kill; sync() stands before the log's own sync, so that a power cut leaves no durable
+/// message without its note.
 ///
 /// Two files take turns: one is gone on with, the other gets a fresh start when that has grown too large, and not
 /// before the first is durable. Failures cost the promise and nothing else: problem() says so. Core thread, but for
@@ -33,7 +34,8 @@ class SessionJournal {
  public:
   struct Message {
     std::uint64_t number = 0;
-    std::uint64_t digest = 0;  // of topic and payload
+    std::uint64_t digest = 0;    // of topic and payload
+    std::uint64_t queue_id = 0;  // that the number belongs to; take() knows it
   };
   struct Session {
     std::uint32_t slot = 0;  // stands for the client id in the file
@@ -48,10 +50,8 @@ class SessionJournal {
                                                       const std::string& name, std::span<const QueueMark> marks);
 
   const Sessions& sessions() const { return sessions_; }
-  /// Under which the log marks how far it has the messages.
+  /// Under which the log marks how far it has the messages of this process.
   std::uint64_t queue_id() const { return queue_id_; }
-  /// The highest that a message has had so far.
-  std::uint64_t last_number() const { return last_number_; }
 
   /// A client has a session that outlives its connections; also when only its expiry is another one.
   void keep(std::string_view client_id, Duration expiry);
@@ -75,7 +75,9 @@ class SessionJournal {
   SessionJournal(FileSystem& files, std::string directory, const std::string& name);
   void put(NoteKind kind, std::string_view content);
   void put_session(const std::string& client_id, const Session& session);
+  void put_queue(std::uint64_t queue_id);
   void put_message(std::uint32_t slot, std::uint16_t packet_id, const Message& message);
+  void put_messages_of_before();
   Result<void> begin_file();
   Result<std::shared_ptr<File>> file_of(std::uint32_t generation);
   void note_problem(const std::string& what);
@@ -85,7 +87,6 @@ class SessionJournal {
   const std::string path_;  // without ".a" and ".b"
   Sessions sessions_;
   std::uint64_t queue_id_ = 0;
-  std::uint64_t last_number_ = 0;
   std::uint32_t slots_ = 0;  // given out
   std::string unwritten_;
   bool unwritten_messages_ = false;

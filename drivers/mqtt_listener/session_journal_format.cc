@@ -10,7 +10,7 @@ namespace tidegate::drivers {
 namespace {
 
 constexpr std::uint32_t kMagic = 0x32515154;
-constexpr std::uint32_t kVersion = 1;
+constexpr std::uint32_t kVersion = 2;  // 1 had no notes of queues: all its messages are of the head's
 constexpr std::size_t kNoteHeadBytes = 8;
 constexpr std::size_t kCrcBytes = 4;
 
@@ -64,18 +64,20 @@ std::optional<JournalHead> read_head(const std::optional<Note>& note) {
   JournalHead head;
   head.generation = reader.number<std::uint32_t>();
   head.queue_id = reader.number<std::uint64_t>();
-  head.last_number = reader.number<std::uint64_t>();
-  if (!reader.ok() || magic != kMagic || version != kVersion) return std::nullopt;
+  if (!reader.ok() || magic != kMagic || version == 0 || version > kVersion) return std::nullopt;
   return head;
 }
 
 /// Applies notes in the order in which they were made.
 class Replay {
  public:
-  Replay(JournalContent& into, std::uint64_t in_log) : into_(into), in_log_(in_log) {}
+  Replay(JournalContent& into, std::span<const QueueMark> marks) : into_(into), marks_(marks) {
+    begin_queue(into.head.queue_id);
+  }
 
   void apply(const Note& note) {
     NoteReader reader(note.content);
+    if (note.kind == NoteKind::queue) return begin_queue(reader.number<std::uint64_t>());
     const auto slot = reader.number<std::uint32_t>();
     if (note.kind == NoteKind::session) return open(slot, reader);
     if (!reader.ok()) return;
@@ -94,6 +96,12 @@ class Replay {
   }
 
  private:
+  void begin_queue(std::uint64_t queue_id) {
+    queue_id_ = queue_id;
+    const auto mark =
+        std::find_if(marks_.begin(), marks_.end(), [&](const QueueMark& one) { return one.queue_id == queue_id; });
+    in_log_ = mark == marks_.end() ? 0 : mark->position;
+  }
   void open(std::uint32_t slot, NoteReader& reader) {
     const auto expiry = reader.number<std::uint32_t>();
     const std::string client(reader.rest());
@@ -115,12 +123,14 @@ class Replay {
     message.number = reader.number<std::uint64_t>();
     message.digest = reader.number<std::uint64_t>();
     if (!reader.ok()) return;
-    into_.last_number = std::max(into_.last_number, message.number);
+    message.queue_id = queue_id_;
     if (message.number <= in_log_) taken[packet_id] = message;
   }
 
   JournalContent& into_;
-  const std::uint64_t in_log_;
+  const std::span<const QueueMark> marks_;
+  std::uint64_t queue_id_ = 0;                    // of the messages that follow
+  std::uint64_t in_log_ = 0;                      // up to which number the log has those of that queue
   std::map<std::uint32_t, std::string> clients_;  // by slot
 };
 
@@ -144,7 +154,6 @@ void append_head(std::string& out, const JournalHead& head) {
   append_le(content, kVersion, 4);
   append_le(content, head.generation, 4);
   append_le(content, head.queue_id, 8);
-  append_le(content, head.last_number, 8);
   append_note(out, 0, NoteKind::head, content);
 }
 
@@ -154,12 +163,7 @@ std::optional<JournalContent> read_journal(std::string_view bytes, std::span<con
   if (!head) return std::nullopt;
   JournalContent content;
   content.head = *head;
-  content.last_number = head->last_number;
-  const auto mark =
-      std::find_if(marks.begin(), marks.end(), [&](const QueueMark& one) { return one.queue_id == head->queue_id; });
-  const std::uint64_t in_log = mark == marks.end() ? 0 : mark->position;
-  content.last_number = std::max(content.last_number, in_log);
-  Replay replay(content, in_log);
+  Replay replay(content, marks);
   bool has_begun = false;
   for (std::size_t at = first->bytes;;) {
     const auto note = read_note(bytes.substr(at), head->generation);

@@ -19,18 +19,18 @@ namespace tidegate::drivers {
 /// The first note is the head, and behind what the file began with stands a note `begun`: without it the file does not
 /// count. The first note whose checksum is wrong is the end; what an earlier turn has left behind it has another seed.
 enum class NoteKind : std::uint8_t {
-  head = 1,  // u32 0x32515154, u32 version 1, u32 generation (the seed of this one is 0), u64 queue id, u64 last number
+  head = 1,       // u32 0x32515154, u32 version 2, u32 generation (the seed of this one is 0), u64 queue id
   session = 2,    // u32 slot, u32 expiry in seconds, client id
   forgotten = 3,  // u32 slot
   taken = 4,      // u32 slot, u16 packet id, u64 number, u64 digest
   released = 5,   // u32 slot, u16 packet id
   begun = 6,      // nothing
+  queue = 7,      // u64 id of the queue that the numbers of the following messages belong to; before the first: head's
 };
 
 struct JournalHead {
   std::uint32_t generation = 0;
   std::uint64_t queue_id = 0;
-  std::uint64_t last_number = 0;
 };
 
 void append_note(std::string& out, std::uint32_t seed, NoteKind kind, std::string_view content);
@@ -42,7 +42,6 @@ void append_le(std::string& out, std::uint64_t number, int bytes);
 struct JournalContent {
   JournalHead head;
   SessionJournal::Sessions sessions;
-  std::uint64_t last_number = 0;  // of all messages, those that do not count too
 };
 /// Messages with a number above the mark of their queue do not count: the log does not have them. Nothing when the file
 /// is not one, or not a whole one. Whatever the bytes are.
