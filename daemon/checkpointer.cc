@@ -12,7 +12,8 @@ namespace tidegate::daemon {
 namespace {
 
 constexpr Duration kInterval = std::chrono::seconds(1);
-// Soon after a start, so that a daemon that is killed again and again gets on: what it sends again would only grow.
+// Soon after a start, and often at first, so that a daemon that is killed again and again gets on: what it sends again
+// would only grow.
 constexpr Duration kFirst = std::chrono::milliseconds(100);
 constexpr Duration kRulesInterval = std::chrono::seconds(10);
 
@@ -22,7 +23,8 @@ Checkpointer::Checkpointer(Parts parts, std::string rules)
     : parts_(parts), timer_(parts.loop->make_timer()), rules_(std::move(rules)) {}
 
 void Checkpointer::start() {
-  timer_->arm(kFirst, [this] { tick(); });
+  interval_ = kFirst;
+  timer_->arm(interval_, [this] { tick(); });
 }
 
 void Checkpointer::tick() {
@@ -33,7 +35,8 @@ void Checkpointer::tick() {
       if (ok) saved_signature_ = now_signature;
     });
   }
-  timer_->arm(kInterval, [this] { tick(); });
+  timer_->arm(interval_, [this] { tick(); });
+  interval_ = std::min(2 * interval_, kInterval);
 }
 
 void Checkpointer::save_last(std::function<void(bool ok)> done) {

@@ -40,7 +40,7 @@ class Checkpointer {
   /// `rules` is what is saved of the rules now, and stays so until there is something newer.
   Checkpointer(Parts parts, std::string rules);
 
-  /// Saves soon, and every second from then on, when something has changed.
+  /// Saves soon, then less and less often, and at last every second, when something has changed.
   void start();
   /// While held, nothing is saved but by save_now() and save_last().
   void hold(bool held) { held_ = held; }
@@ -66,6 +66,7 @@ class Checkpointer {
 
   Parts parts_;
   std::unique_ptr<Timer> timer_;
+  Duration interval_{};
   std::vector<std::uint64_t> saved_signature_;
   std::string rules_;  // what is saved
   // Waits until the readings and alarms that it counts as done are durable: else a power cut could take them back,
