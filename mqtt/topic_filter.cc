@@ -12,6 +12,8 @@ std::string_view take_level(std::string_view& rest, bool& had_more) {
   return level;
 }
 
+bool begins_with_wildcard(std::string_view filter) { return filter.starts_with('+') || filter.starts_with('#'); }
+
 constexpr std::string_view kShare = "$share/";
 
 bool is_share_group(std::string_view group) {
@@ -40,7 +42,7 @@ bool is_topic_filter(std::string_view filter) {
 }
 
 bool filter_matches(std::string_view filter, std::string_view topic) {
-  if (topic.starts_with('$') && (filter.starts_with('+') || filter.starts_with('#'))) return false;
+  if (topic.starts_with('$') && begins_with_wildcard(filter)) return false;
   for (;;) {
     bool filter_more = false;
     bool topic_more = false;
@@ -50,6 +52,34 @@ bool filter_matches(std::string_view filter, std::string_view topic) {
     if (wanted != "+" && wanted != level) return false;
     if (!topic_more) return !filter_more || filter == "#";  // "a/#" matches "a" too
     if (!filter_more) return false;
+  }
+}
+
+bool filter_covers(std::string_view wide, std::string_view narrow) {
+  if (narrow.starts_with('$') && begins_with_wildcard(wide)) return false;
+  for (;;) {
+    bool wide_more = false;
+    bool narrow_more = false;
+    const std::string_view allowed = take_level(wide, wide_more);
+    if (allowed == "#") return true;
+    const std::string_view level = take_level(narrow, narrow_more);
+    if (level == "#" || (allowed != "+" && allowed != level)) return false;
+    if (!narrow_more) return !wide_more || wide == "#";
+    if (!wide_more) return false;
+  }
+}
+
+bool filters_meet(std::string_view one, std::string_view other) {
+  if (one.starts_with('$') && begins_with_wildcard(other)) return false;
+  if (other.starts_with('$') && begins_with_wildcard(one)) return false;
+  for (;;) {
+    bool one_more = false;
+    bool other_more = false;
+    const std::string_view level = take_level(one, one_more);
+    const std::string_view other_level = take_level(other, other_more);
+    if (level == "#" || other_level == "#") return true;
+    if (level != "+" && other_level != "+" && level != other_level) return false;
+    if (!one_more || !other_more) return one_more == other_more || one == "#" || other == "#";
   }
 }
 

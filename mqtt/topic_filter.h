@@ -10,5 +10,9 @@ bool is_topic_name(std::string_view topic);
 bool is_topic_filter(std::string_view filter);
 /// Section 4.7: a filter that begins with a wildcard does not match topics that begin with `$`.
 bool filter_matches(std::string_view filter, std::string_view topic);
+/// Whether `wide` matches every topic that `narrow` matches.
+bool filter_covers(std::string_view wide, std::string_view narrow);
+/// Whether a topic can be that both match.
+bool filters_meet(std::string_view one, std::string_view other);
 
 }  // namespace tidegate::mqtt

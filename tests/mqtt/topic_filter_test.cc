@@ -56,5 +56,40 @@ TEST(Topic, FiltersMatchAsTheSpecificationSays) {
   }
 }
 
+TEST(Topic, AFilterCoversWhatItMatchesAsAWhole) {
+  struct Case {
+    const char* wide;
+    const char* narrow;
+    bool covers;
+  };
+  const Case cases[] = {
+      {"a/#", "a/#", true},    {"a/#", "a/b/+", true}, {"a/#", "a", true},      {"a/#", "#", false},
+      {"a/#", "+/b", false},   {"a/+", "a/b", true},   {"a/+", "a/+", true},    {"a/+", "a/#", false},
+      {"a/+", "a", false},     {"a/b", "a/b", true},   {"a/b", "a/+", false},   {"a/b", "a/b/c", false},
+      {"a/b/c", "a/b", false}, {"#", "+/a/#", true},   {"#", "$SYS/a", false},  {"$SYS/#", "$SYS/a", true},
+      {"a/+/c", "a/#", false}, {"+", "a", true},       {"+/+", "a/b/#", false},
+  };
+  for (const Case& one : cases) {
+    EXPECT_EQ(filter_covers(one.wide, one.narrow), one.covers) << one.wide << " and " << one.narrow;
+  }
+}
+
+TEST(Topic, FiltersMeetWhereATopicMatchesBoth) {
+  struct Case {
+    const char* one;
+    const char* other;
+    bool meet;
+  };
+  const Case cases[] = {
+      {"a/#", "a/b", true},      {"a/#", "b/#", false},  {"+/b", "a/+", true}, {"a/b", "a/b/#", true},
+      {"a/b", "a/b/c", false},   {"a/+", "a/b/#", true}, {"#", "a", true},     {"#", "$SYS/a", false},
+      {"a/+/c", "a/b/d", false}, {"a", "a/+", false},
+  };
+  for (const Case& one : cases) {
+    EXPECT_EQ(filters_meet(one.one, one.other), one.meet) << one.one << " and " << one.other;
+    EXPECT_EQ(filters_meet(one.other, one.one), one.meet) << one.other << " and " << one.one;
+  }
+}
+
 }  // namespace
 }  // namespace tidegate::mqtt
