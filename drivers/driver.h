@@ -25,6 +25,8 @@ class io_context;
 
 namespace tidegate::drivers {
 
+class LatestValues;
+
 /// Something that happened to a device or a connection, for the stream `events`.
 struct DriverEvent {
   std::string event;   // "device-up", "device-down", "driver-up", "driver-down", "queue-damaged", "queue-set-aside"
@@ -108,6 +110,7 @@ struct DriverContext {
   FileSystem* files = nullptr;              // to use there; null: nothing is kept
   BootId boot_id{};
   std::array<std::uint8_t, 16> log_id{};
+  LatestValues* latest = nullptr;                   // null: no driver shows it to anybody
   std::vector<QueueMark> marks;                     // how far the log has taken earlier queues
   std::size_t text_bytes_max = kValueTextBytesMax;  // the longest text of a reading that the log takes
 };

@@ -17,6 +17,8 @@ constexpr int kReadsPerTurn = 4;
 // asked for none, or that sends a byte now and then.
 constexpr Duration kUnfinishedMax = std::chrono::seconds(60);
 constexpr std::size_t kSlowestBytesPerSecond = 4096;
+// What the kernel holds for a subscriber is old by the time it is read.
+constexpr int kSubscriberSendBuffer = 64 * 1024;
 
 }  // namespace
 
@@ -102,7 +104,26 @@ std::size_t Connection::receive(std::string_view plain) {
   count_held();
   session_.release(context_.core->safe());
   flush();
+  look_at_subscriber();
   return used;
+}
+
+void Connection::look_at_subscriber() {
+  if (session_.subscriber() == nullptr) return;
+  if (!std::exchange(is_subscriber_, true)) {
+    error_code ignored;
+    socket_.set_option(asio::socket_base::send_buffer_size(kSubscriberSendBuffer), ignored);
+    context_.subscribed(*this);
+  }
+  if (can_send_latest()) context_.wants_to_send(*this);
+}
+
+bool Connection::can_send_latest() const { return !closed_ && !waits_for_output_ && session_.wants_to_send(); }
+
+void Connection::send_latest(std::size_t& budget) {
+  if (!can_send_latest()) return;
+  session_.subscriber()->fill(session_.out(), budget);
+  flush();
 }
 
 void Connection::count_held() {
@@ -125,6 +146,7 @@ void Connection::resume() {
   flush();
   if (!held_.empty() && may_take()) work_through({});
   if (may_take()) wait_for_input();
+  look_at_subscriber();
 }
 
 void Connection::check_unfinished(BootTime now) {

@@ -23,12 +23,14 @@ struct ConnectionContext {
   ListenerCore* core = nullptr;
   const ListenerLimits* limits = nullptr;
   const Clock* clock = nullptr;
-  std::string* read_buffer = nullptr;       // one for all: nothing stays in it between two events
-  std::size_t held_share = 0;               // what each connection may hold of a packet that is not all there
-  std::uint64_t* reads = nullptr;           // of all connections
-  std::size_t* held_bytes = nullptr;        // of such packets beyond the share, of all connections
-  std::function<void()> make_room;          // ends whoever holds most, where that is too much in all
-  std::function<void(Connection&)> closed;  // may destroy the connection later, never at once
+  std::string* read_buffer = nullptr;              // one for all: nothing stays in it between two events
+  std::size_t held_share = 0;                      // what each connection may hold of a packet that is not all there
+  std::uint64_t* reads = nullptr;                  // of all connections
+  std::size_t* held_bytes = nullptr;               // of such packets beyond the share, of all connections
+  std::function<void()> make_room;                 // ends whoever holds most, where that is too much in all
+  std::function<void(Connection&)> subscribed;     // it has its first subscription
+  std::function<void(Connection&)> wants_to_send;  // it may be able to send more of what it is subscribed to
+  std::function<void(Connection&)> closed;         // may destroy the connection later, never at once
 };
 
 /// One socket of the listener with its session: moves bytes, holds what is not a whole packet yet, and writes at once
@@ -43,6 +45,10 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void resume();
   /// Reads nothing more; what is acknowledged later still goes out.
   void stop_reading() { reading_stopped_ = true; }
+  /// Whether send_latest() would send something.
+  bool can_send_latest() const;
+  /// Sends of what the client is subscribed to, until the budget is used up; see Subscriber::fill().
+  void send_latest(std::size_t& budget);
   /// Looks at the session's deadline.
   void check_deadline(BootTime now);
   /// Ends the session for the bytes that are held, and forgets them; resume() sends the goodbye.
@@ -65,6 +71,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void work_through(std::string_view plain);
   std::size_t receive(std::string_view plain);
   void count_held();
+  void look_at_subscriber();
   void check_unfinished(BootTime now);
   void flush();
   void write_more();
@@ -80,6 +87,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   BootTime held_since_{};
   std::uint64_t last_read_ = 0;
   std::string sending_;  // what the socket has not taken
+  bool is_subscriber_ = false;
   bool waits_for_input_ = false;
   bool waits_for_output_ = false;
   bool reading_stopped_ = false;

@@ -20,6 +20,9 @@ constexpr std::size_t kNotedReadingsMax = 2048;
 constexpr std::size_t kNotedBytesMax = std::size_t{128} * 1024;
 constexpr std::size_t kLeftBehindMax = 4096;
 constexpr std::size_t kLeftBehindIdsMax = 64 * 1024;  // of messages of QoS 2, over all who left
+constexpr std::size_t kLeftBehindSubscriberBytesMax = std::size_t{4} * 1024 * 1024;
+// Panels beside a machine; each costs some bits and a byte a tag, and a share of each round.
+constexpr std::size_t kSubscribersMax = 64;
 constexpr std::size_t kWillsMax = 4096;
 constexpr std::size_t kWillBytesMax = std::size_t{4} * 1024 * 1024;
 
@@ -52,12 +55,15 @@ SessionHost::Admission ListenerCore::admit(ListenerSession& session, const mqtt:
     ListenerSession& old = *found->second.session;
     state = std::move(found->second.state);
     sessions_.erase(found);
+    if (state->subscriber) state->subscriber->leave();
     old.end(ReasonCode::session_taken_over, "another connection uses its client id");
     if (taken_over_) taken_over_(old);
   } else if (const auto left = left_behind_.find(client_id); left != left_behind_.end()) {
     state = std::move(left->second.state);
     left_behind_.erase(left);
   }
+  // Then it is told that it has no session any more.
+  if (state && state->subscriber && !has_room_for_subscriber()) state.reset();
   // Its own will of before is not due any more: it is back in time (section 3.1.3.2.2).
   std::erase_if(wills_, [&](const DueWill& will) { return will.client_id == client_id; });
   const bool resumed = state != nullptr && !connect.clean_start;
@@ -65,7 +71,7 @@ SessionHost::Admission ListenerCore::admit(ListenerSession& session, const mqtt:
     state = std::make_shared<ClientState>();
     forget(client_id);
   }
-  keep(client_id, asked_session_expiry(connect));
+  keep(client_id, asked_session_expiry(connect), *state);
   if (journal_ != nullptr) journal_->flush();
   sessions_[client_id] = {&session, state, connect.clean_start};
   return {ReasonCode::success, state, resumed};
@@ -84,10 +90,11 @@ void ListenerCore::use_journal(SessionJournal& journal) {
   wake_();
 }
 
-// What ends with the connection need not be known again.
-void ListenerCore::keep(const std::string& client_id, Duration expiry) {
+// What ends with the connection need not be known again. Subscriptions do not outlive the process, and a client that is
+// told that its session does would wait for ever for what it believes to be subscribed to.
+void ListenerCore::keep(const std::string& client_id, Duration expiry, const ClientState& state) {
   if (journal_ == nullptr) return;
-  if (expiry == Duration::zero()) {
+  if (expiry == Duration::zero() || state.subscriber) {
     journal_->forget(client_id);
   } else {
     journal_->keep(client_id, expiry);
@@ -114,7 +121,8 @@ void ListenerCore::note_released(const ListenerSession& session, std::uint16_t p
 std::string ListenerCore::make_client_id() { return fmt::format("tidegate-client-{}", ++ids_made_); }
 
 bool ListenerCore::may_publish(const ListenerSession& session, std::string_view topic) {
-  if (drivers::may_publish(options_.rights, session.user_name(), session.client_id(), topic)) return true;
+  const bool is_ours = !options_.watch.empty() && is_watched_tree(topic);
+  if (!is_ours && drivers::may_publish(options_.rights, session.user_name(), session.client_id(), topic)) return true;
   refuse("not_authorized", fmt::format("client \"{}\", user \"{}\", topic \"{}\"", clip(session.client_id()),
                                        clip(session.user_name()), clip(topic)));
   return false;
@@ -142,10 +150,33 @@ Refusal ListenerCore::decode(std::string_view topic, std::string_view payload) {
   return refusal;
 }
 
-mqtt::ReasonCode ListenerCore::subscribe(ListenerSession& session, std::string_view filter) {
-  refuse("subscription", fmt::format("client \"{}\" wants \"{}\", but this is no broker: nothing is sent to clients",
-                                     clip(session.client_id()), clip(filter)));
-  return ReasonCode::not_authorized;
+mqtt::ReasonCode ListenerCore::subscribe(ListenerSession& session, const mqtt::SubscribeEntry& entry) {
+  const auto asks = [&] {
+    return fmt::format("client \"{}\", user \"{}\" wants \"{}\"", clip(session.client_id()), clip(session.user_name()),
+                       clip(entry.filter));
+  };
+  const bool may = drivers::may_watch(options_.watch, session.user_name(), session.client_id(), entry.filter);
+  if (!may || latest_ == nullptr) {
+    refuse("subscription", asks() + ", but no table \"watch\" of the listener allows all of it");
+    return ReasonCode::not_authorized;
+  }
+  if (session.subscriber() == nullptr) {
+    if (!has_room_for_subscriber()) {
+      refuse("subscription",
+             asks() + fmt::format(", but {} clients have subscriptions, as many as may", kSubscribersMax));
+      return ReasonCode::quota_exceeded;
+    }
+    forget(session.client_id());
+  }
+  const ReasonCode reason = session.watch(*latest_).subscribe(entry);
+  if (mqtt::is_failure(reason)) refuse("subscription", asks() + ", but has as many subscriptions as it may");
+  return reason;
+}
+
+bool ListenerCore::has_room_for_subscriber() const {
+  const auto count = std::count_if(sessions_.begin(), sessions_.end(),
+                                   [](const auto& present) { return present.second.state->subscriber != nullptr; });
+  return static_cast<std::size_t>(count) < kSubscribersMax;
 }
 
 void ListenerCore::gone(ListenerSession& session) {
@@ -163,6 +194,14 @@ std::size_t ListenerCore::ids_left_behind() const {
   return ids;
 }
 
+std::size_t ListenerCore::subscriber_bytes_left_behind() const {
+  std::size_t bytes = 0;
+  for (const auto& left : left_behind_) {
+    if (left.second.state->subscriber) bytes += left.second.state->subscriber->kept_bytes();
+  }
+  return bytes;
+}
+
 // Of those that are meant, the one that left first: how long it wants to be remembered is not asked.
 void ListenerCore::forget_first_gone(bool (*is_meant)(const LeftBehind&)) {
   auto first = left_behind_.end();
@@ -177,12 +216,17 @@ void ListenerCore::forget_first_gone(bool (*is_meant)(const LeftBehind&)) {
 
 void ListenerCore::leave_behind(ListenerSession& session, std::shared_ptr<ClientState> state) {
   const Duration expiry = session.session_expiry();
-  keep(session.client_id(), expiry);
+  if (state->subscriber) state->subscriber->leave();
+  keep(session.client_id(), expiry, *state);
   if (expiry == Duration::zero()) return;
   if (left_behind_.size() >= kLeftBehindMax) forget_first_gone([](const LeftBehind&) { return true; });
   const std::size_t ids = state->qos2_taken.size();
   for (std::size_t held = ids_left_behind(); held > 0 && held + ids > kLeftBehindIdsMax; held = ids_left_behind()) {
     forget_first_gone([](const LeftBehind& left) { return !left.state->qos2_taken.empty(); });
+  }
+  const std::size_t bytes = state->subscriber ? state->subscriber->kept_bytes() : 0;
+  while (bytes > 0 && subscriber_bytes_left_behind() + bytes > kLeftBehindSubscriberBytesMax) {
+    forget_first_gone([](const LeftBehind& left) { return left.state->subscriber != nullptr; });
   }
   left_behind_[session.client_id()] = {std::move(state), clock_.boot_now() + expiry, ++departures_};
 }

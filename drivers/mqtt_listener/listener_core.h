@@ -37,6 +37,9 @@ class ListenerCore final : public SessionHost {
   /// client comes.
   void use_journal(SessionJournal& journal);
 
+  /// What clients with a right to watch can subscribe to; it outlives this. Before the first client comes.
+  void use_latest(LatestValues& latest) { latest_ = &latest; }
+
   // SessionHost.
   Admission admit(ListenerSession& session, const mqtt::ConnectPacket& connect, const std::string& client_id) override;
   std::string make_client_id() override;
@@ -44,7 +47,7 @@ class ListenerCore final : public SessionHost {
   Taken take(const ListenerSession& session, std::string_view topic, std::string_view payload) override;
   void note_taken(const ListenerSession& session, const mqtt::PublishPacket& publish, Ticket ticket) override;
   void note_released(const ListenerSession& session, std::uint16_t packet_id) override;
-  mqtt::ReasonCode subscribe(ListenerSession& session, std::string_view filter) override;
+  mqtt::ReasonCode subscribe(ListenerSession& session, const mqtt::SubscribeEntry& entry) override;
 
   /// The connection of the session has ended: its will goes out, what it leaves is kept for as long as it asked.
   void gone(ListenerSession& session);
@@ -85,10 +88,12 @@ class ListenerCore final : public SessionHost {
   std::size_t will_bytes() const;
   Refusal decode(std::string_view topic, std::string_view payload);
   void leave_behind(ListenerSession& session, std::shared_ptr<ClientState> state);
-  void keep(const std::string& client_id, Duration expiry);
+  void keep(const std::string& client_id, Duration expiry, const ClientState& state);
   void forget(const std::string& client_id);
   std::size_t next_messages() const;
   std::size_t ids_left_behind() const;
+  std::size_t subscriber_bytes_left_behind() const;
+  bool has_room_for_subscriber() const;
   void forget_first_gone(bool (*is_meant)(const LeftBehind&));
   void refuse(const std::string& why, const std::string& detail);
 
@@ -108,6 +113,7 @@ class ListenerCore final : public SessionHost {
   std::vector<Reading> ready_;
   std::size_t ready_bytes_ = 0;
   std::deque<std::size_t> ends_;  // in ready_, behind the readings of each message
+  LatestValues* latest_ = nullptr;
   SessionJournal* journal_ = nullptr;
   Ticket noted_ = 0;   // the last one that the journal knows
   Ticket marked_ = 0;  // and that the log was told of

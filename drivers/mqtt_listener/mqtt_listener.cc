@@ -18,6 +18,7 @@
 #include "core/text.h"
 #include "drivers/mqtt_listener/connection.h"
 #include "drivers/mqtt_listener/listener_core.h"
+#include "drivers/mqtt_listener/send_rounds.h"
 
 namespace tidegate::drivers {
 namespace {
@@ -60,6 +61,7 @@ class MqttListener final : public Driver {
         tls_(std::move(tls)),
         core_(options_, std::move(decoder), std::move(users), *context_.clock, context_.wake),
         acceptor_(*context_.loop),
+        rounds_(*context_.loop),
         timer_(*context_.loop),
         accept_timer_(*context_.loop),
         read_buffer_(kReadBufferBytes, '\0') {
@@ -72,8 +74,11 @@ class MqttListener final : public Driver {
                &reads_,
                &held_bytes_,
                [this] { make_room(); },
+               [this](Connection& connection) { rounds_.add(connection); },
+               [this](Connection& connection) { rounds_.want(connection); },
                [this](Connection& connection) { forget(connection); }};
     core_.on_taken_over([this](ListenerSession& session) { flush_later(session); });
+    show_latest();
     open_journal();
   }
   ~MqttListener() override {
@@ -94,6 +99,7 @@ class MqttListener final : public Driver {
   DriverStatus status() const override;
 
  private:
+  void show_latest();
   void open_journal();
   void plan_descriptors();
   Result<void> listen();
@@ -114,6 +120,7 @@ class MqttListener final : public Driver {
   ListenerCore core_;
   ConnectionContext shared_;
   tcp::acceptor acceptor_;
+  SendRounds rounds_;
   asio::steady_timer timer_;
   asio::steady_timer accept_timer_;
   std::string read_buffer_;
@@ -135,6 +142,14 @@ Result<void> MqttListener::start() {
   accept();
   tick();
   return {};
+}
+
+void MqttListener::show_latest() {
+  if (context_.latest == nullptr || options_.watch.empty()) return;
+  core_.use_latest(*context_.latest);
+  context_.latest->on_changed([this, alive = alive_](const IndexSet& changed) {
+    if (*alive) rounds_.note_changed(changed);
+  });
 }
 
 // Without it the listener works all the same, and says what it cannot promise.
@@ -237,6 +252,7 @@ bool MqttListener::move_up(tcp::socket& socket) const {
 
 void MqttListener::forget(Connection& connection) {
   ListenerSession& session = connection.session();
+  rounds_.remove(connection);
   core_.gone(session);
   if (session.is_connected() && !session.is_orderly()) {
     const std::string reason = session.end_reason().empty() ? "the connection was lost" : session.end_reason();

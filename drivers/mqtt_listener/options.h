@@ -44,6 +44,7 @@ struct MqttListenerOptions {
   ListenerAck ack = ListenerAck::durable;
   std::string users;  // content of the password file; empty: everybody may connect
   std::vector<PublishRight> rights;
+  std::vector<PublishRight> watch;  // what users may subscribe to
   ListenerTls tls;
   ListenerLimits limits;
   std::vector<MqttSubscribeOptions> subscribe;

@@ -24,18 +24,36 @@ std::string fill_in(std::string_view filter, const std::string& user, const std:
   return filled;
 }
 
+// Whether a filter of one of the rights, filled in, is what `holds` asks for.
+template <class Holds>
+bool any_right(const std::vector<PublishRight>& rights, const std::string& user, const std::string& client_id,
+               const Holds& holds) {
+  return std::any_of(rights.begin(), rights.end(), [&](const PublishRight& right) {
+    if (!right.user.empty() && right.user != user) return false;
+    return std::any_of(right.filters.begin(), right.filters.end(), [&](const std::string& filter) {
+      const std::string filled = fill_in(filter, user, client_id);
+      return !filled.empty() && holds(filled);
+    });
+  });
+}
+
 }  // namespace
 
 bool may_publish(const std::vector<PublishRight>& rights, const std::string& user, const std::string& client_id,
                  std::string_view topic) {
   if (rights.empty()) return true;
-  return std::any_of(rights.begin(), rights.end(), [&](const PublishRight& right) {
-    if (!right.user.empty() && right.user != user) return false;
-    return std::any_of(right.filters.begin(), right.filters.end(), [&](const std::string& filter) {
-      const std::string filled = fill_in(filter, user, client_id);
-      return !filled.empty() && mqtt::filter_matches(filled, topic);
-    });
-  });
+  return any_right(rights, user, client_id,
+                   [&](const std::string& filter) { return mqtt::filter_matches(filter, topic); });
+}
+
+bool may_watch(const std::vector<PublishRight>& rights, const std::string& user, const std::string& client_id,
+               std::string_view filter) {
+  return any_right(rights, user, client_id,
+                   [&](const std::string& right) { return mqtt::filter_covers(right, filter); });
+}
+
+bool is_watched_tree(std::string_view topic) {
+  return mqtt::filter_matches("tidegate/values/#", topic) || mqtt::filter_matches("tidegate/alarms/#", topic);
 }
 
 }  // namespace tidegate::drivers

@@ -6,6 +6,7 @@
 #include "core/text.h"
 #include "drivers/mqtt_listener/session_journal.h"
 #include "mqtt/packet_encoder.h"
+#include "mqtt/topic_filter.h"
 
 namespace tidegate::drivers {
 namespace {
@@ -30,6 +31,12 @@ Duration keeping_time(std::uint32_t seconds) { return std::chrono::seconds(std::
 std::uint32_t asked_expiry(const mqtt::ConnectPacket& connect) {
   if (connect.version == mqtt::ProtocolVersion::v3_1_1) return connect.clean_start ? 0 : kSessionExpiryMax;
   return connect.properties.number(PropertyId::session_expiry_interval, 0);
+}
+
+Subscriber::Peer peer_of(const mqtt::ConnectPacket& connect, const ListenerLimits& limits) {
+  const std::uint32_t receive_max = connect.properties.number(PropertyId::receive_maximum, 65535);
+  return {connect.version, std::min<std::size_t>(receive_max, limits.inflight_max),
+          connect.properties.number(PropertyId::maximum_packet_size, 0xffff'ffff)};
 }
 
 }  // namespace
@@ -85,10 +92,11 @@ void ListenerSession::handle(const mqtt::RawPacket& packet) {
     case PacketType::disconnect:
       return handle_disconnect(packet);
     case PacketType::puback:
+      return handle_puback(packet);
     case PacketType::pubrec:
     case PacketType::pubcomp:
       if (const auto ack = mqtt::decode_ack(packet, version_); !ack) fail(ack.error());
-      return;  // of nothing that was sent with QoS 1 or 2
+      return;  // of nothing that was sent with QoS 2
     default:
       return fail({ReasonCode::protocol_error, "a packet that no client sends here, or a second CONNECT"});
   }
@@ -140,6 +148,8 @@ void ListenerSession::answer_connect(const mqtt::ConnectPacket& connect, const S
   session_expiry_ = asked_session_expiry(connect);
   keep_alive_ = std::chrono::seconds(connect.keep_alive_seconds);
   keep_will(connect);
+  peer_ = peer_of(connect, limits_);
+  if (state_->subscriber) state_->subscriber->begin(peer_);
   answer.session_present = admission.resumed;
   answer.properties.set(PropertyId::receive_maximum, limits_.inflight_max);
   answer.properties.set(PropertyId::maximum_packet_size, limits_.packet_bytes_max);
@@ -273,19 +283,47 @@ void ListenerSession::handle_pubrel(const mqtt::RawPacket& packet) {
   mqtt::encode(PacketType::pubcomp, mqtt::AckPacket{pubrel->packet_id, reason, {}}, version_, out_);
 }
 
+Subscriber& ListenerSession::watch(LatestValues& latest) {
+  if (!state_->subscriber) {
+    state_->subscriber = std::make_unique<Subscriber>(latest);
+    state_->subscriber->begin(peer_);
+  }
+  return *state_->subscriber;
+}
+
+void ListenerSession::handle_puback(const mqtt::RawPacket& packet) {
+  const auto puback = mqtt::decode_ack(packet, version_);
+  if (!puback) return fail(puback.error());
+  if (state_->subscriber) state_->subscriber->acknowledge(puback->packet_id);
+}
+
 void ListenerSession::handle_subscribe(const mqtt::RawPacket& packet) {
-  const auto subscribe = mqtt::decode_subscribe(packet, version_);
-  if (!subscribe) return fail(subscribe.error());
-  mqtt::SubackPacket answer{subscribe->packet_id, {}, {}};
-  for (const auto& entry : subscribe->entries) answer.reasons.push_back(host_.subscribe(*this, entry.filter));
+  const auto asked = mqtt::decode_subscribe(packet, version_);
+  if (!asked) return fail(asked.error());
+  const bool has_identifier = asked->properties.has(PropertyId::subscription_identifier);
+  mqtt::SubackPacket answer{asked->packet_id, {}, {}};
+  for (const auto& entry : asked->entries) {
+    answer.reasons.push_back(has_identifier ? ReasonCode::subscription_identifiers_not_supported : subscribe(entry));
+    if (over_) return;
+  }
   mqtt::encode(PacketType::suback, answer, version_, out_);
+}
+
+ReasonCode ListenerSession::subscribe(const mqtt::SubscribeEntry& entry) {
+  if (entry.filter.starts_with("$share/")) return ReasonCode::shared_subscriptions_not_supported;
+  if (mqtt::is_topic_filter(entry.filter)) return host_.subscribe(*this, entry);
+  fail({ReasonCode::malformed_packet, "a topic filter is empty or has a wildcard where none may be"});
+  return ReasonCode::malformed_packet;
 }
 
 void ListenerSession::handle_unsubscribe(const mqtt::RawPacket& packet) {
   const auto unsubscribe = mqtt::decode_unsubscribe(packet, version_);
   if (!unsubscribe) return fail(unsubscribe.error());
   mqtt::SubackPacket answer{unsubscribe->packet_id, {}, {}};
-  answer.reasons.assign(unsubscribe->filters.size(), ReasonCode::no_subscription_existed);
+  for (const std::string_view filter : unsubscribe->filters) {
+    const bool existed = state_->subscriber && state_->subscriber->unsubscribe(filter);
+    answer.reasons.push_back(existed ? ReasonCode::success : ReasonCode::no_subscription_existed);
+  }
   mqtt::encode(PacketType::unsuback, answer, version_, out_);
 }
 

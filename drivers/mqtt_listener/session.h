@@ -11,6 +11,7 @@
 
 #include "core/time.h"
 #include "drivers/mqtt_listener/options.h"
+#include "drivers/mqtt_listener/subscriber.h"
 #include "mqtt/packet_decoder.h"
 
 namespace tidegate::drivers {
@@ -27,6 +28,7 @@ struct ClientState {
     std::optional<std::uint64_t> digest{};  // of the message, where it was taken before this process began
   };
   std::map<std::uint16_t, Taken> qos2_taken;  // by packet id: what is taken and not yet released by a PUBREL
+  std::unique_ptr<Subscriber> subscriber;     // from the first subscription on that it may have
 };
 
 /// How long what a client leaves is kept, as its CONNECT asks: a week at most.
@@ -58,7 +60,8 @@ class SessionHost {
   virtual void note_taken(const ListenerSession& /*session*/, const mqtt::PublishPacket& /*publish*/, Ticket) {}
   /// The packet id may stand for another message from here on: its PUBCOMP leaves.
   virtual void note_released(const ListenerSession& /*session*/, std::uint16_t /*packet_id*/) {}
-  virtual mqtt::ReasonCode subscribe(ListenerSession& session, std::string_view filter) = 0;
+  /// The filter is well formed. Makes the session watch when the client may, and subscribes.
+  virtual mqtt::ReasonCode subscribe(ListenerSession& session, const mqtt::SubscribeEntry& entry) = 0;
 };
 
 /// The protocol of one connection of the listener: bytes of the client in, bytes for it out, messages to the host.
@@ -78,6 +81,12 @@ class ListenerSession {
   bool wants_input() const;
   /// All messages up to this ticket are safe.
   void release(Ticket ticket);
+
+  /// From here on the client can subscribe to what the table has.
+  Subscriber& watch(LatestValues& latest);
+  /// What the client is subscribed with; null before that, and at the end.
+  Subscriber* subscriber() const { return connected_ && !over_ ? state_->subscriber.get() : nullptr; }
+  bool wants_to_send() const { return subscriber() != nullptr && subscriber()->wants_to_send(); }
 
   /// What is to be sent; the caller takes it away.
   std::string& out() { return out_; }
@@ -125,7 +134,9 @@ class ListenerSession {
   bool send_connack(const mqtt::ConnectPacket& connect, const mqtt::ConnackPacket& answer);
   void handle_publish(const mqtt::RawPacket& packet);
   void handle_pubrel(const mqtt::RawPacket& packet);
+  void handle_puback(const mqtt::RawPacket& packet);
   void handle_subscribe(const mqtt::RawPacket& packet);
+  mqtt::ReasonCode subscribe(const mqtt::SubscribeEntry& entry);
   void handle_unsubscribe(const mqtt::RawPacket& packet);
   void handle_disconnect(const mqtt::RawPacket& packet);
   bool resolve_alias(mqtt::PublishPacket& publish);
@@ -151,6 +162,7 @@ class ListenerSession {
   BootTime last_heard_;
   std::optional<WillMessage> will_;
   std::vector<std::string> aliases_;  // topics by alias - 1
+  Subscriber::Peer peer_;
 
   std::shared_ptr<ClientState> state_;
   std::deque<Pending> pending_;

@@ -9,6 +9,7 @@
 
 #include "core/value.h"
 #include "mqtt/packet_encoder.h"
+#include "tests/drivers/fake_latest.h"
 #include "tests/support/manual_clock.h"
 
 namespace tidegate::drivers {
@@ -16,6 +17,7 @@ namespace {
 
 using mqtt::PropertyId;
 using mqtt::ProtocolVersion;
+using mqtt::ReasonCode;
 using std::chrono::seconds;
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
@@ -86,7 +88,16 @@ class ListenerCoreTest : public ::testing::Test {
     return !collect().empty();
   }
 
+  ReasonCode subscribe(ListenerSession& session, std::string_view filter) {
+    return core_->subscribe(session, {filter, 1, false, false, 0});
+  }
+  void let_watch() {
+    options_.watch = {{"", {"tidegate/values/#"}}};
+    core_->use_latest(latest_);
+  }
+
   testing::ManualClock clock_;
+  FakeLatest latest_;
   TagRegistry tags_;
   MqttListenerOptions options_;
   std::unique_ptr<ListenerCore> core_;
@@ -176,6 +187,75 @@ TEST_F(ListenerCoreTest, ForgetsOfTooManyClientsTheOneThatLeftFirst) {
   };
   EXPECT_TRUE(is_known("a"));
   EXPECT_FALSE(is_known("b"));
+}
+
+TEST_F(ListenerCoreTest, NobodyMaySubscribeWithoutARightToAllOfIt) {
+  const auto session = connect({.id = "panel"});
+  core_->use_latest(latest_);
+  EXPECT_EQ(subscribe(*session, "tidegate/values/#"), ReasonCode::not_authorized);
+  let_watch();
+  EXPECT_EQ(subscribe(*session, "tidegate/#"), ReasonCode::not_authorized);
+  EXPECT_EQ(subscribe(*session, "#"), ReasonCode::not_authorized);
+  EXPECT_EQ(session->subscriber(), nullptr);
+  EXPECT_EQ(subscribe(*session, "tidegate/values/+/t"), ReasonCode::granted_qos_1);
+  EXPECT_EQ(core_->counters().refused.at("subscription"), 3U);
+}
+
+TEST_F(ListenerCoreTest, NobodyMayPublishWhereOthersWatch) {
+  const auto session = connect({.id = "s"});
+  EXPECT_TRUE(core_->may_publish(*session, "tidegate/values/a/b")) << "there is no such tree";
+  let_watch();
+  EXPECT_FALSE(core_->may_publish(*session, "tidegate/values/a/b"));
+  EXPECT_FALSE(core_->may_publish(*session, "tidegate/alarms/r/a/b"));
+  EXPECT_TRUE(core_->may_publish(*session, "tidegate/plant-7/readings")) << "batches of another gateway";
+  options_.rights = {{"", {"#"}}};
+  EXPECT_FALSE(core_->may_publish(*session, "tidegate/values/a/b"));
+}
+
+TEST_F(ListenerCoreTest, SoManyClientsHaveSubscriptionsAtATime) {
+  let_watch();
+  std::vector<std::unique_ptr<ListenerSession>> panels;
+  for (int i = 0; i < 64; ++i) {
+    panels.push_back(connect({.id = "p" + std::to_string(i)}));
+    ASSERT_EQ(subscribe(*panels.back(), "tidegate/values/#"), ReasonCode::granted_qos_1);
+  }
+  auto late = connect({.id = "late"});
+  EXPECT_EQ(subscribe(*late, "tidegate/values/#"), ReasonCode::quota_exceeded);
+  lose(std::move(panels.front()));
+  EXPECT_EQ(subscribe(*late, "tidegate/values/#"), ReasonCode::granted_qos_1);
+  const auto back = connect({.id = "p0"});
+  EXPECT_EQ(back->out().at(2), 0) << "no room: it has to know that its subscriptions are gone";
+  EXPECT_EQ(back->subscriber(), nullptr);
+  const auto takes_over = connect({.id = "p1"});
+  EXPECT_NE(takes_over->subscriber(), nullptr);
+}
+
+TEST_F(ListenerCoreTest, ASubscriptionOutlivesItsConnectionAndNotAnExpiredSession) {
+  let_watch();
+  auto panel = connect({.id = "panel"});
+  subscribe(*panel, "tidegate/values/#");
+  lose(std::move(panel));
+  latest_.set_and_report("tidegate/values/a/b", "1");
+  panel = connect({.id = "panel"});
+  ASSERT_NE(panel->subscriber(), nullptr);
+  EXPECT_TRUE(panel->wants_to_send()) << "what has changed meanwhile";
+  lose(std::move(panel));
+  clock_.advance(seconds(3601));
+  core_->tick(clock_.boot_now());
+  EXPECT_EQ(connect({.id = "panel"})->subscriber(), nullptr);
+}
+
+TEST_F(ListenerCoreTest, WhatClientsLeaveSubscribedIsBounded) {
+  options_.watch = {{"", {"#"}}};
+  core_->use_latest(latest_);
+  const std::string filter(Subscriber::kFilterBytesMax, 'x');
+  for (int i = 0; i < 400; ++i) {
+    auto panel = connect({.id = "p" + std::to_string(i)});
+    ASSERT_EQ(subscribe(*panel, filter), ReasonCode::granted_qos_1);
+    lose(std::move(panel));
+  }
+  EXPECT_EQ(connect({.id = "p0"})->subscriber(), nullptr) << "it left first";
+  EXPECT_NE(connect({.id = "p399"})->subscriber(), nullptr);
 }
 
 }  // namespace

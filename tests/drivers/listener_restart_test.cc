@@ -9,6 +9,7 @@
 #include "drivers/mqtt_listener/listener_core.h"
 #include "drivers/mqtt_listener/session_journal.h"
 #include "mqtt/packet_encoder.h"
+#include "tests/drivers/fake_latest.h"
 #include "tests/support/in_memory_file_system.h"
 #include "tests/support/manual_clock.h"
 
@@ -237,6 +238,22 @@ TEST_F(ListenerRestartTest, HandsNotedMessagesOverInPartsThatFitAFrame) {
   EXPECT_EQ(store(), 0U);
   publish({.id = 6002, .payload = std::string(60'000, 'x'), .duplicate = true});
   EXPECT_EQ(store(), 1U);
+}
+
+// Its subscriptions are gone, and it has to know.
+TEST_F(ListenerRestartTest, AClientWithSubscriptionsHasNoSessionAfterwards) {
+  options_.watch = {{"", {"#"}}};
+  FakeLatest latest;
+  core_->use_latest(latest);
+  connect();
+  ASSERT_EQ(core_->subscribe(*session_, {"a/#", 1, false, false, 0}), mqtt::ReasonCode::granted_qos_1);
+  publish({1, "1"});
+  store();
+  core_->gone(*session_);
+  session_.reset();
+  EXPECT_TRUE(connect());
+  restart();
+  EXPECT_FALSE(connect());
 }
 
 }  // namespace

@@ -40,11 +40,15 @@ class FakeHost final : public SessionHost {
     taken.push_back(std::string(topic) + "=" + std::string(payload));
     return {++ticket, ReasonCode::success};
   }
-  ReasonCode subscribe(ListenerSession&, std::string_view) override { return ReasonCode::not_authorized; }
+  ReasonCode subscribe(ListenerSession& session, const mqtt::SubscribeEntry& entry) override {
+    if (latest == nullptr || entry.filter.starts_with("secret")) return ReasonCode::not_authorized;
+    return session.watch(*latest).subscribe(entry);
+  }
 
   ReasonCode refuses_with = ReasonCode::success;
   std::map<std::string, std::shared_ptr<ClientState>> states;
   std::vector<std::string> taken;
+  LatestValues* latest = nullptr;  // null: nobody may watch
   Ticket ticket = 0;
 };
 

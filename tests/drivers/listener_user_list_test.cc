@@ -68,5 +68,15 @@ TEST(PublishRights, ANameWithAWildcardGivesNothing) {
   EXPECT_FALSE(may_publish(rights, "a/b", "a/b", "plant/a/b/x"));
 }
 
+TEST(WatchRights, GiveWhatIsBelowThemAsAWholeAndWithoutAnyNothing) {
+  EXPECT_FALSE(may_watch({}, "", "id", "tidegate/#"));
+  const std::vector<PublishRight> rights{{"", {"tidegate/values/hall/#"}}, {"boss", {"tidegate/#", "x/%u/+"}}};
+  EXPECT_TRUE(may_watch(rights, "", "id", "tidegate/values/hall/+"));
+  EXPECT_FALSE(may_watch(rights, "", "id", "tidegate/values/+/temp"));
+  EXPECT_TRUE(may_watch(rights, "boss", "id", "tidegate/alarms/#"));
+  EXPECT_TRUE(may_watch(rights, "boss", "id", "x/boss/+"));
+  EXPECT_FALSE(may_watch(rights, "boss", "id", "x/+/+"));
+}
+
 }  // namespace
 }  // namespace tidegate::drivers

@@ -67,6 +67,27 @@ std::string whole_life(ProtocolVersion version) {
   return bytes;
 }
 
+// A panel that subscribes, acknowledges, comes to the same session again and ends its subscriptions.
+std::string watching_life(ProtocolVersion version) {
+  mqtt::ConnectPacket panel;
+  panel.version = version;
+  panel.client_id = "panel";
+  if (version == ProtocolVersion::v5) {
+    panel.properties.set(PropertyId::session_expiry_interval, 3600);
+    panel.properties.set(PropertyId::receive_maximum, 3);
+    panel.properties.set(PropertyId::maximum_packet_size, 100);
+  }
+  std::string bytes;
+  mqtt::encode(panel, bytes);
+  mqtt::encode(mqtt::SubscribePacket{1, {{"a/#", 1}, {"a/+", 2}, {"$share/g/a/#", 0}, {"a/x", 0}}, {}}, version, bytes);
+  for (const std::uint16_t id : {std::uint16_t{1}, std::uint16_t{2}}) {
+    bytes += ack(version, PacketType::puback, id);
+    mqtt::encode_empty(PacketType::pingreq, bytes);
+  }
+  mqtt::encode(mqtt::UnsubscribePacket{2, {"a/+", "a/none"}, {}}, version, bytes);
+  return bytes;
+}
+
 void write_packets(const std::string& folder, ProtocolVersion version, const std::string& suffix) {
   const char turn = version == ProtocolVersion::v5 ? 3 : 2;
   const auto save = [&](const std::string& name, char kind, const std::string& bytes) {
@@ -74,6 +95,7 @@ void write_packets(const std::string& folder, ProtocolVersion version, const std
   };
   save("life", 0, whole_life(version));
   save("life-framed", 1, whole_life(version));  // lengths of less than 128 are one byte here too
+  save("watch", 0, watching_life(version));
   save("connect", 2, connect(version, true));
   save("publish", 2, publish(version, 2, 7));
   save("subscribe", 2, subscribe(version));

@@ -1,9 +1,11 @@
 #include <algorithm>
+#include <array>
 #include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "drivers/latest_values.h"
 #include "drivers/mqtt_listener/listener_core.h"
 #include "mqtt/packet_decoder.h"
 #include "mqtt/packet_encoder.h"
@@ -19,6 +21,31 @@ using mqtt::PacketType;
 using mqtt::ProtocolVersion;
 
 constexpr std::size_t kPacketBytesMax = 64 * 1024;
+constexpr std::size_t kRoundBudget = 500;
+
+/// Some topics, which change one after another.
+class SomeTopics final : public drivers::LatestValues {
+ public:
+  std::size_t size() const override { return kTopics.size(); }
+  std::uint64_t rounds() const override { return rounds_; }
+  drivers::LatestTopic look(std::size_t index) const override { return {index != 2, changed_in_[index]}; }
+  void append_topic(std::size_t index, std::string& out) const override { out += kTopics[index]; }
+  void append_document(std::size_t index, std::string& out) override { out.append(1 + 60 * index, 'x'); }
+  void on_changed(Changed) override {}
+
+  IndexSet change() {
+    const std::size_t index = rounds_++ % kTopics.size();
+    changed_in_[index] = rounds_;
+    IndexSet changed;
+    changed.insert(index);
+    return changed;
+  }
+
+ private:
+  static constexpr std::array<std::string_view, 4> kTopics{"a/x", "a/y/z", "a/alarm", "b"};
+  std::array<std::uint64_t, 4> changed_in_{};
+  std::uint64_t rounds_ = 0;
+};
 
 /// A listener without sockets, and what one connection to it came to.
 class Listener {
@@ -35,6 +62,7 @@ class Listener {
     options_.name = "direct";
     options_.limits.packet_bytes_max = kPacketBytesMax;
     options_.rights = {{"", {"a/#"}}};
+    options_.watch = {{"", {"a/#"}}};
     drivers::MqttDriverOptions messages;
     messages.name = options_.name;
     messages.automatic_tags_max = 100;
@@ -44,6 +72,7 @@ class Listener {
     auto decoder = drivers::MessageDecoder::make(messages, tags_);
     check(decoder.has_value(), "the subscription is right");
     core_ = std::make_unique<drivers::ListenerCore>(options_, std::move(*decoder), nullptr, clock_, [] {});
+    core_->use_latest(latest_);
   }
 
   /// The stream in pieces of `piece` bytes; what was taken becomes durable each `turn` bytes.
@@ -82,11 +111,22 @@ class Listener {
     core_->settled();
     core_->durable(++settles_);
     session.release(core_->safe());
+    show(session);
     return intake.readings.size();
+  }
+  // A round, as the listener's own.
+  void show(ListenerSession& session) {
+    const IndexSet changed = latest_.change();
+    if (session.subscriber() == nullptr) return;
+    session.subscriber()->note_changed(changed);
+    std::size_t budget = kRoundBudget;
+    if (session.wants_to_send()) session.subscriber()->fill(session.out(), budget);
+    check(budget == 0 || !session.wants_to_send(), "what can be sent is sent");
   }
 
   testing::ManualClock clock_;
   TagRegistry tags_;
+  SomeTopics latest_;
   drivers::MqttListenerOptions options_;
   std::unique_ptr<drivers::ListenerCore> core_;
   std::uint64_t settles_ = 0;
@@ -101,6 +141,7 @@ void check_sent(std::string_view sent, ProtocolVersion version) {
     const auto is_ack = raw.type >= PacketType::puback && raw.type <= PacketType::pubcomp;
     const bool is_right = raw.type == PacketType::connack      ? mqtt::decode_connack(raw, version).has_value()
                           : is_ack                             ? mqtt::decode_ack(raw, version).has_value()
+                          : raw.type == PacketType::publish    ? mqtt::decode_publish(raw, version).has_value()
                           : raw.type == PacketType::suback     ? mqtt::decode_suback(raw, version).has_value()
                           : raw.type == PacketType::unsuback   ? mqtt::decode_suback(raw, version).has_value()
                           : raw.type == PacketType::disconnect ? mqtt::decode_disconnect(raw, version).has_value()
