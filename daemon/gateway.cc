@@ -126,6 +126,7 @@ void Gateway::on_wake() {
 void Gateway::after_turn() {
   keeper_->poke();
   for (const auto& uplink : uplinks_) uplink->pump();
+  if (latest_) latest_->report();
   arm_rules_timer();
   // What the log refused is tried again, whoever brought it: a driver, a rule's delay, an event.
   if (!pipeline_->is_stalled()) return;

@@ -21,6 +21,7 @@
 #include "daemon/compactor.h"
 #include "daemon/config/config.h"
 #include "daemon/event_loop.h"
+#include "daemon/latest_table.h"
 #include "daemon/log_keeper.h"
 #include "daemon/pipeline.h"
 #include "daemon/replay.h"
@@ -78,6 +79,7 @@ class Gateway {
   void restore_rules(const std::string& packed);
   void replace_rules(const std::vector<rules::RuleOptions>& rules);
   void report_opening(const buffer::Checkpoint& saved);
+  void show_latest();
   drivers::DriverContext driver_context();
 
   void wake();
@@ -106,6 +108,7 @@ class Gateway {
   std::unique_ptr<buffer::DataDirectory> data_directory_;
   std::unique_ptr<buffer::StateStore> store_;
   std::unique_ptr<buffer::RingLog> log_;
+  std::unique_ptr<LatestTable> latest_;  // null: nobody may watch
   std::unique_ptr<Pipeline> pipeline_;
   std::vector<std::unique_ptr<UplinkRunner>> uplinks_;
   std::unique_ptr<Worker> storage_;

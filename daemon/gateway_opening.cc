@@ -61,6 +61,7 @@ Result<void> Gateway::open_log() {
   if (const auto newest = log_->recovery().newest) clock_.set_reached(*newest);
 
   pipeline_ = std::make_unique<Pipeline>(*log_, tags_, clock_, boot_id_);
+  show_latest();
   storage_ = std::make_unique<Worker>("storage");
   keeper_ = std::make_unique<LogKeeper>(*log_, loop_, clock_);
   compactor_ = std::make_unique<Compactor>(*log_, *storage_, loop_);
@@ -138,6 +139,16 @@ void Gateway::report_opening(const buffer::Checkpoint& saved) {
   }
 }
 
+// Without anybody who may watch it costs nothing.
+void Gateway::show_latest() {
+  const auto& listeners = config_.mqtt_listeners;
+  if (std::all_of(listeners.begin(), listeners.end(), [](const auto& listener) { return listener.watch.empty(); })) {
+    return;
+  }
+  latest_ = std::make_unique<LatestTable>(tags_);
+  pipeline_->set_latest(latest_.get());
+}
+
 drivers::DriverContext Gateway::driver_context() {
   drivers::DriverContext context;
   context.tags = &tags_;
@@ -149,6 +160,7 @@ drivers::DriverContext Gateway::driver_context() {
   context.files = &files_;
   context.boot_id = boot_id_;
   context.log_id = log_->state().log_id;
+  context.latest = latest_.get();
   context.marks = log_->queue_marks();
   context.text_bytes_max = std::min(kValueTextBytesMax, buffer::text_bytes_max(config_.buffer.ring));
   return context;
@@ -237,6 +249,9 @@ void Gateway::restore_rules(const std::string& packed) {
   }
   // Delays of this boot that ran out while no gateway ran end here; those of an earlier boot are forgotten.
   engine->tick(pipeline_->now(), boot_id_, transitions);
+  if (latest_) {
+    for (const auto& alarm : engine->active()) latest_->take_alarm(alarm.raised);
+  }
   pipeline_->set_rules(std::move(engine), log_->end(Stream::readings));
   pipeline_->record_alarms(transitions);
 }

@@ -176,6 +176,7 @@ void Pipeline::judge(Position first, std::size_t count, const FrameTimes& times)
   }
   transitions_.clear();
   rules_->apply(batch, transitions_);
+  if (latest_ != nullptr) latest_->take(batch);
   if (whole) intake_.readings.swap(batch.readings);  // keeps its capacity
   record_alarms(transitions_);
 }
@@ -190,6 +191,7 @@ void Pipeline::record_alarms(const std::vector<rules::AlarmTransition>& transiti
   for (const auto& transition : transitions) {
     log_info("rules", "{} {}: {}", transition.alarm, rules::to_string(transition.state), transition.message);
     pending_alarms_.push_back(rules::to_document(transition));
+    if (latest_ != nullptr) latest_->take_alarm(transition);
   }
   if (!transitions.empty()) flush_documents();
 }
@@ -220,6 +222,14 @@ bool Pipeline::flush_documents() {
   return alarms && events && record_refusals();
 }
 
+void Pipeline::place_alarms(Position first, std::span<const std::string> documents) {
+  if (latest_ == nullptr) return;
+  for (const std::string& document : documents) {
+    latest_->place_alarm(document, first);
+    ++first.sequence;
+  }
+}
+
 // All at once, and where one of them will never pass, one by one: it takes no other with it.
 bool Pipeline::flush(Stream stream, std::vector<std::string>& documents) {
   std::size_t done = 0;
@@ -232,6 +242,7 @@ bool Pipeline::flush(Stream stream, std::vector<std::string>& documents) {
       return false;
     }
     if (first) {
+      if (stream == Stream::alarms) place_alarms(*first, std::span<const std::string>(documents).subspan(done, count));
       done += count;
     } else if (count > 1) {
       count = 1;

@@ -14,6 +14,7 @@
 #include "buffer/log_appender.h"
 #include "core/clock.h"
 #include "core/log.h"
+#include "daemon/latest_table.h"
 #include "daemon/normaliser.h"
 #include "drivers/driver.h"
 #include "rules/rule_engine.h"
@@ -41,6 +42,8 @@ class Pipeline {
   Pipeline(buffer::LogAppender& log, TagRegistry& tags, const Clock& clock, const BootId& boot_id);
 
   void add_driver(std::unique_ptr<drivers::Driver> driver, std::uint64_t accepted_before);
+  /// Keeps the latest of each tag and alarm there too; it outlives this.
+  void set_latest(LatestTable* latest) { latest_ = latest; }
   /// Takes over judging from here on; the engine has judged what it has to of the records before `from`.
   void set_rules(std::unique_ptr<rules::RuleEngine> engine, Position from) {
     rules_ = std::move(engine);
@@ -106,6 +109,7 @@ class Pipeline {
   void judge(Position first, std::size_t count, const FrameTimes& times);
   void record_driver_events(const drivers::Driver& driver);
   bool flush_documents();
+  void place_alarms(Position first, std::span<const std::string> documents);
   bool flush(Stream stream, std::vector<std::string>& documents);
   void note_refusal(const Error& error);
   void leave_out(Stream stream, std::string_view tag, const std::string& why);
@@ -117,6 +121,7 @@ class Pipeline {
   const BootId boot_id_;
   std::optional<Step> step_;  // the last one
   Normaliser normaliser_;
+  LatestTable* latest_ = nullptr;
   std::unique_ptr<rules::RuleEngine> rules_;
   Position judged_from_;
   std::vector<Source> sources_;

@@ -26,6 +26,17 @@ Result<void> store_address(const std::string& text, MqttListenerOptions& into) {
   return {};
 }
 
+// Where a placeholder stands, any name may.
+std::string with_any_name(std::string filter) {
+  for (const char* placeholder : {"%u", "%c"}) {
+    for (std::size_t at = filter.find(placeholder); at != std::string::npos; at = filter.find(placeholder)) {
+      const std::size_t begin = filter.rfind('/', at) + 1;  // npos + 1 is 0
+      filter.replace(begin, std::min(filter.find('/', at), filter.size()) - begin, "+");
+    }
+  }
+  return filter;
+}
+
 Result<void> store_filters(PublishRight& right, Setting& setting) {
   auto& filters = std::get<std::vector<std::string>>(setting);
   for (const std::string& filter : filters) {
@@ -36,6 +47,21 @@ Result<void> store_filters(PublishRight& right, Setting& setting) {
   }
   right.filters = std::move(filters);
   return {};
+}
+
+Result<void> store_watched(PublishRight& right, Setting& setting) {
+  for (const std::string& filter : std::get<std::vector<std::string>>(setting)) {
+    const std::string pattern = with_any_name(filter);
+    if (!mqtt::is_topic_filter(filter)) break;
+    if (mqtt::filters_meet(pattern, "tidegate/values/+/#") || mqtt::filters_meet(pattern, "tidegate/alarms/+/#")) {
+      continue;
+    }
+    return fail(ErrorCode::invalid,
+                "must match topics \"tidegate/values/DEVICE/TAG\" or \"tidegate/alarms/RULE/DEVICE/TAG\", because "
+                "nothing else can be watched; found \"" +
+                    clip(filter) + "\"");
+  }
+  return store_filters(right, setting);
 }
 
 void check_exposure(const MqttListenerOptions& listener, const Scope& scope) {
@@ -54,25 +80,38 @@ void check_tls(const ListenerTls& tls, const Scope& scope) {
 }
 
 // Whoever connects says who he is, and without a list of users nothing speaks against it.
-void check_rights(const MqttListenerOptions& listener, const Scope& scope) {
+void check_rights(const std::vector<PublishRight>& rights, const char* table, const char* filters_key,
+                  const Scope& scope) {
   if (scope.has("users")) return;
-  for (std::size_t i = 0; i < listener.rights.size(); ++i) {
-    const auto& filters = listener.rights[i].filters;
+  for (std::size_t i = 0; i < rights.size(); ++i) {
+    const auto& filters = rights[i].filters;
     const bool names_user = std::any_of(filters.begin(), filters.end(), [](const std::string& filter) {
       return filter.find("%u") != std::string::npos;
     });
-    const char* const key = scope.item("allow", i).has("user") ? "user" : names_user ? "publish" : nullptr;
+    const char* const key = scope.item(table, i).has("user") ? "user" : names_user ? filters_key : nullptr;
     if (key == nullptr) continue;
-    scope.item("allow", i)
-        .wrong(key,
-               "goes by the user's name, which anybody may claim without \"users\": give the file "
-               "of users and passwords, or leave the name out");
+    scope.item(table, i).wrong(key,
+                               "goes by the user's name, which anybody may claim without \"users\": give the file "
+                               "of users and passwords, or leave the name out");
+  }
+}
+
+// Nobody may publish where others watch.
+void check_subscribed_topics(const MqttListenerOptions& listener, const Scope& scope) {
+  for (std::size_t i = 0; i < listener.subscribe.size() && !listener.watch.empty(); ++i) {
+    if (!drivers::is_watched_tree(listener.subscribe[i].topic)) continue;
+    scope.item("subscribe", i)
+        .wrong(
+            "topic",
+            "is below \"tidegate/values\" or \"tidegate/alarms\", where nobody may publish beside a table \"watch\"");
   }
 }
 
 void finish_listener(MqttListenerOptions& listener, const Scope& scope) {
   check_exposure(listener, scope);
-  check_rights(listener, scope);
+  check_rights(listener.rights, "allow", "publish", scope);
+  check_rights(listener.watch, "watch", "topics", scope);
+  check_subscribed_topics(listener, scope);
   if (scope.has("tls")) check_tls(listener.tls, scope.table("tls"));
   if (!scope.has("ack") && scope.state().config.buffer.ack == AckPolicy::written) listener.ack = ListenerAck::written;
   if (listener.ack == ListenerAck::durable && scope.state().config.buffer.ring.sync == buffer::SyncPolicy::os) {
@@ -105,6 +144,13 @@ Section listener_tls_keys() {
   return section;
 }
 
+Key right_of_user() {
+  return rows::text<PublishRight>("user", &PublishRight::user)
+      .by_default_is("everybody")
+      .example("\"boiler\"")
+      .says("Whose right. Only beside `users`: else anybody may claim the name.");
+}
+
 Section allow_keys() {
   using namespace rows;
   Section section =
@@ -116,14 +162,36 @@ Section allow_keys() {
     return store_filters(*static_cast<PublishRight*>(owner), setting);
   };
   section.keys = {
-      text<PublishRight>("user", &PublishRight::user)
-          .by_default_is("everybody")
-          .example("\"boiler\"")
-          .says("Whose right. Only beside `users`: else anybody may claim the name."),
+      right_of_user(),
       std::move(publish)
           .required()
           .example("[\"plant/%u/#\"]")
           .says("Topic filters; `%u` stands for the user's name (only beside `users`), `%c` for the client id."),
+  };
+  return section;
+}
+
+Section watch_keys() {
+  using namespace rows;
+  Section section = list<MqttListenerOptions>(
+      "watch", &MqttListenerOptions::watch,
+      "Who may subscribe, such as a panel beside the machine, and to what: the latest reading of each tag at "
+      "`tidegate/values/DEVICE/TAG` and each alarm at `tidegate/alarms/RULE/DEVICE/TAG`, as JSON objects like those of "
+      "`tidegate tail`. Retained at a subscription, then each change; a client that is slow misses values between, "
+      "never "
+      "the last one. Without any, nobody may subscribe. On a listener with some, nobody may publish to these topics.");
+  Key topics = row("topics", KeyType::texts, 1, kTextBytesMax);
+  topics.store = [](void* owner, Setting& setting) {
+    return store_watched(*static_cast<PublishRight*>(owner), setting);
+  };
+  section.keys = {
+      right_of_user(),
+      std::move(topics)
+          .required()
+          .example("[\"tidegate/#\"]")
+          .says("Topic filters; a client may subscribe to what one of them matches as a whole. `%u` stands for the "
+                "user's "
+                "name (only beside `users`), `%c` for the client id."),
   };
   return section;
 }
@@ -192,7 +260,7 @@ Section mqtt_listener_keys() {
                 "iterations, because each login is checked between the readings."));
   for (Key& key : limit_rows()) section.keys.push_back(std::move(key));
   section.sections = {
-      listener_tls_keys(), allow_keys(),
+      listener_tls_keys(), allow_keys(), watch_keys(),
       subscribe_keys<Owner>("Topics that become readings, and how. What else is published is counted.")};
   section.finish = finish<Owner>(finish_listener);
   return section;

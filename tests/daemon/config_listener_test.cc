@@ -96,5 +96,43 @@ TEST_F(ConfigListenerTest, rights_of_a_user_need_the_list_of_users) {
   load_good(listener("127.0.0.1:1883", "users = { file = \"users\" }\n" + of_user + by_name));
 }
 
+TEST_F(ConfigListenerTest, who_may_watch_what) {
+  const std::string watch =
+      "[[driver.mqtt_listener.watch]]\ntopics = [\"tidegate/#\", \"#\", \"tidegate/values/%c/+\", \"+/alarms/#\"]\n";
+  EXPECT_EQ(load_good(listener("127.0.0.1:1883", watch)).mqtt_listeners.at(0).watch.at(0).filters.size(), 4U);
+  EXPECT_TRUE(load_good(listener("127.0.0.1:1883")).mqtt_listeners.at(0).watch.empty());
+}
+
+TEST_F(ConfigListenerTest, only_topics_that_there_are_can_be_watched) {
+  for (const char* wrong : {"plant/#", "tidegate", "tidegate/value/#", "tidegate/values", "values/+", "%c/values/+/#x",
+                            "$share/g/tidegate/#", "tidegate/#/x"}) {
+    const std::string problem = only_problem(
+        listener("127.0.0.1:1883", std::string("[[driver.mqtt_listener.watch]]\ntopics = [\"") + wrong + "\"]\n"));
+    EXPECT_THAT(problem, HasSubstr("watch[0].topics")) << wrong;
+    EXPECT_THAT(problem, ::testing::AnyOf(HasSubstr("must match topics \"tidegate/values/DEVICE/TAG\""),
+                                          HasSubstr("must be topic filters")))
+        << wrong;
+  }
+  EXPECT_THAT(only_problem(listener("127.0.0.1:1883", "[[driver.mqtt_listener.watch]]\nuser = \"x\"\n")),
+              HasSubstr("watch[0].topics"));
+}
+
+TEST_F(ConfigListenerTest, what_is_watched_cannot_be_taken_in) {
+  const std::string taken_in = "[[driver.mqtt_listener.subscribe]]\ntopic = \"tidegate/values/{device}/{tag}\"\n";
+  const std::string watch = "[[driver.mqtt_listener.watch]]\ntopics = [\"tidegate/#\"]\n";
+  load_good(listener("127.0.0.1:1883", taken_in));
+  EXPECT_THAT(only_problem(listener("127.0.0.1:1883", taken_in + watch)),
+              HasSubstr("subscribe[0].topic: is below \"tidegate/values\""));
+}
+
+TEST_F(ConfigListenerTest, rights_to_watch_of_a_user_need_the_list_of_users) {
+  const std::string of_user = "[[driver.mqtt_listener.watch]]\nuser = \"boiler\"\ntopics = [\"tidegate/#\"]\n";
+  const std::string by_name = "[[driver.mqtt_listener.watch]]\ntopics = [\"tidegate/values/%u/#\"]\n";
+  EXPECT_THAT(only_problem(listener("127.0.0.1:1883", of_user)), HasSubstr("watch[0].user: goes by the user's name"));
+  EXPECT_THAT(only_problem(listener("127.0.0.1:1883", by_name)), HasSubstr("watch[0].topics: goes by the user's name"));
+  write("users", kUsers);
+  load_good(listener("127.0.0.1:1883", "users = { file = \"users\" }\n" + of_user + by_name));
+}
+
 }  // namespace
 }  // namespace tidegate::daemon

@@ -39,6 +39,7 @@ const std::map<std::string, Frame>& frames() {
       {"driver.mqtt_listener", {"", {"name = \"l\"", "listen = \"127.0.0.1:1883\""}, kListened}},
       {"driver.mqtt_listener.tls", {kListener, {"cert = \"gateway.pem\"", "key = \"gateway.key\""}, kListened}},
       {"driver.mqtt_listener.allow", {kListener + kUsers, {"publish = [\"a/#\"]"}, kListened}},
+      {"driver.mqtt_listener.watch", {kListener + kUsers, {"topics = [\"tidegate/#\"]"}, kListened}},
       {"driver.mqtt_listener.subscribe", {kListener, {"topic = \"{tag}\""}, ""}},
       {"driver.modbus", {"", {"name = \"b\"", "url = \"tcp://h\""}, kDevice + kTags}},
       {"driver.modbus.device", {kBus, {"name = \"d\""}, kTags}},

@@ -80,6 +80,7 @@ class InteropTest : public ::testing::TestWithParam<std::tuple<Client, std::stri
     gateway_.configure(
         "[buffer]\nsync_interval = \"20ms\"\n[[driver.mqtt_listener]]\nname = \"direct\"\nlisten = \"127.0.0.1:" +
         what_.port + "\"\n" + tls +
+        "  [[driver.mqtt_listener.watch]]\n  topics = [\"tidegate/#\"]\n"
         "  [[driver.mqtt_listener.subscribe]]\n  topic = \"plant/{device}/{tag}\"\n  value = \"/v\"\n");
     gateway_.start();
   }
@@ -157,6 +158,18 @@ TEST_P(SubscriberTest, IsToldThatItsSubscriptionIsRefused) {
   const auto done = run_to_end(command, {}, seconds(30));
   EXPECT_THAT(done.output + done.errors, ::testing::HasSubstr("denied"));
   EXPECT_EQ(gateway_.metric("tidegate_driver_refused_total{driver=\"direct\",reason=\"subscription\"}"), 1);
+  gateway_.stop();
+}
+
+TEST_P(SubscriberTest, SeesWhatOthersHavePublished) {
+  what_.qos = "1";
+  what_.id = "qos-1";
+  const auto published = run_to_end(mosquitto_pub(what_), {}, seconds(60));
+  ASSERT_EQ(published.end.exit_code, 0) << published.errors;
+  auto command = mosquitto_command("mosquitto_sub", what_);
+  command.insert(command.end(), {"-t", "tidegate/values/+/count", "-q", "1", "-C", "1", "-W", "30"});
+  const auto done = run_to_end(command, {}, seconds(60));
+  EXPECT_THAT(done.output, ::testing::HasSubstr("\"value\":" + std::to_string(kCount - 1))) << done.errors;
   gateway_.stop();
 }
 
