@@ -63,6 +63,8 @@ class Client {
   virtual bool stop(Duration grace) = 0;
   /// Queues a QoS 1 publish; `published` reports `ticket` exactly once, with ok = false when the link goes down before.
   virtual void publish(std::uint64_t ticket, std::string topic, std::string payload) = 0;
+  /// Queues a QoS 0 publish: nobody says what becomes of it, and while the link is down nothing does.
+  virtual void publish_at_most_once(std::string topic, std::string payload) = 0;
 };
 
 std::unique_ptr<Client> make_paho_client(BrokerOptions options, std::vector<Subscription> subscriptions,

@@ -49,6 +49,7 @@ class Session final : public ConnectionEvents, public std::enable_shared_from_th
 
   void connect();
   void publish(std::uint64_t ticket, std::string topic, std::string payload);
+  void publish_at_most_once(std::string topic, std::string payload);
   void tear_down();
 
   // Any thread.
@@ -156,6 +157,13 @@ void Session::publish(std::uint64_t ticket, std::string topic, std::string paylo
   const InFlight::Number number = in_flight_.add(ticket);
   if (!acknowledgements_watched_) watch_acknowledgements();
   if (!connection_->publish(number, std::move(topic), std::move(payload))) on_published(number, false);
+}
+
+void Session::publish_at_most_once(std::string topic, std::string payload) {
+  if (!is_up_ || !connection_) return;
+  if (const auto sent = connection_->publish_at_most_once(std::move(topic), std::move(payload)); !sent) {
+    log_debug("mqtt", "{}: {}", broker_.uri, sent.error().message);  // the link went down meanwhile
+  }
 }
 
 // Pings tell that a broker is there, not that it takes anything.
@@ -336,6 +344,13 @@ class PahoClient final : public Client {
     CallsThread::instance().post(
         [session = session_, ticket, topic = std::move(topic), payload = std::move(payload)]() mutable {
           session->publish(ticket, std::move(topic), std::move(payload));
+        });
+  }
+
+  void publish_at_most_once(std::string topic, std::string payload) override {
+    CallsThread::instance().post(
+        [session = session_, topic = std::move(topic), payload = std::move(payload)]() mutable {
+          session->publish_at_most_once(std::move(topic), std::move(payload));
         });
   }
 

@@ -186,4 +186,9 @@ Result<void> PahoConnection::publish(InFlight::Number number, std::string topic,
   });
 }
 
+Result<void> PahoConnection::publish_at_most_once(std::string topic, std::string payload) {
+  return guarded("publish",
+                 [&] { client_->publish(::mqtt::make_message(std::move(topic), std::move(payload), 0, false)); });
+}
+
 }  // namespace tidegate::mqtt

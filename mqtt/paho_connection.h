@@ -50,6 +50,7 @@ class PahoConnection {
   Result<void> subscribe(const std::vector<Subscription>& subscriptions);
   /// Error: Paho did not take it, and no on_published will come.
   Result<void> publish(InFlight::Number number, std::string topic, std::string payload);
+  Result<void> publish_at_most_once(std::string topic, std::string payload);
 
  private:
   class ConnectListener;

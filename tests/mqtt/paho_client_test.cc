@@ -70,6 +70,22 @@ TEST_F(PahoClientTest, DeliversWhatIsPublishedInOrder) {
               ElementsAre("plant/a/temp 1", std::string("other/x/y 3\0 with a zero", 24), "plant/b/temp "));
 }
 
+TEST_F(PahoClientTest, PublishesAtMostOnceWithoutATicket) {
+  ClientRecorder sent;
+  ClientRecorder received;
+  const auto subscriber = start_subscriber(received, {{"plant/#", 1}});
+  const auto publisher = start_publisher(sent);
+  publisher->publish_at_most_once("plant/a", "while the link may be down");
+  ASSERT_TRUE(received.wait_until_up());
+  ASSERT_TRUE(sent.wait_until_up());
+  publisher->publish_at_most_once("plant/b", "2");
+  publisher->publish(1, "plant/c", "3");
+  ASSERT_TRUE(sent.wait_until_published(1));
+  ASSERT_TRUE(received.wait_until_received(2));
+  EXPECT_THAT(received.messages(), Contains("plant/b 2"));
+  EXPECT_THAT(sent.published(), ElementsAre(Pair(1, true)));
+}
+
 TEST_F(PahoClientTest, APublishWithoutALinkFailsAtOnce) {
   broker_.stop();
   ClientRecorder recorder;

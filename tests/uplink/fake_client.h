@@ -36,6 +36,7 @@ class FakeClient final : public mqtt::Client {
   void publish(std::uint64_t ticket, std::string topic, std::string payload) override {
     log_->published.push_back({ticket, std::move(topic), std::move(payload)});
   }
+  void publish_at_most_once(std::string, std::string) override {}
 
  private:
   std::shared_ptr<ClientLog> log_;
