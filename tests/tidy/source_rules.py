@@ -36,6 +36,7 @@ FOLDERS = set(MAY_INCLUDE)
 # A library's headers (a pattern of what stands between < and >) and the places that may include them.
 THIRD_PARTY = [
     ("Paho", r"(mqtt/|MQTT).*", ("mqtt/", "tests/bench/null_subscriber.cc", "tests/integration/paho_c_publisher.cc")),
+    ("Protobuf", r"(google/protobuf/.*|.*\.pb\.h)", ("mqtt/",)),
     ("libmodbus", r"modbus(/.*|\.h)", ("drivers/modbus/", "tests/")),
     ("SQLite", r"sqlite3\.h", ("buffer/", "tests/")),
     ("toml++", r"toml(\+\+/.*|\.hpp)", ("daemon/",)),

@@ -1,0 +1,134 @@
+#include "mqtt/sparkplug_payload.h"
+
+#include <sparkplug.pb.h>
+
+#include <algorithm>
+#include <array>
+#include <limits>
+#include <utility>
+
+namespace tidegate::mqtt {
+namespace {
+
+namespace wire = sparkplug_wire;
+
+bool parse(google::protobuf::MessageLite& message, std::string_view bytes) {
+  constexpr std::size_t kBytesMax = std::numeric_limits<int>::max();
+  return bytes.size() <= kBytesMax && message.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()));
+}
+
+SparkplugValue take_value(wire::Metric& from) {
+  switch (from.value_case()) {
+    case wire::Metric::kIntValue:
+      return from.int_value();
+    case wire::Metric::kLongValue:
+      return from.long_value();
+    case wire::Metric::kFloatValue:
+      return from.float_value();
+    case wire::Metric::kDoubleValue:
+      return from.double_value();
+    case wire::Metric::kBooleanValue:
+      return from.boolean_value();
+    case wire::Metric::kStringValue:
+      return std::move(*from.mutable_string_value());
+    case wire::Metric::VALUE_NOT_SET:
+      break;
+  }
+  return {};
+}
+
+SparkplugMetric take_metric(wire::Metric& from) {
+  SparkplugMetric metric;
+  if (from.has_name()) metric.name = std::move(*from.mutable_name());
+  if (from.has_alias()) metric.alias = from.alias();
+  if (from.has_timestamp()) metric.timestamp = from.timestamp();
+  metric.type = static_cast<SparkplugType>(from.datatype());
+  metric.is_historical = from.is_historical();
+  metric.is_null = from.is_null();
+  metric.value = take_value(from);
+  return metric;
+}
+
+class ValueWriter {
+ public:
+  explicit ValueWriter(wire::Metric& into) : into_(into) {}
+  void operator()(std::monostate /*none*/) const {}
+  void operator()(std::uint32_t value) const { into_.set_int_value(value); }
+  void operator()(std::uint64_t value) const { into_.set_long_value(value); }
+  void operator()(float value) const { into_.set_float_value(value); }
+  void operator()(double value) const { into_.set_double_value(value); }
+  void operator()(bool value) const { into_.set_boolean_value(value); }
+  void operator()(const std::string& value) const { into_.set_string_value(value); }
+
+ private:
+  wire::Metric& into_;
+};
+
+void put_metric(const SparkplugMetric& from, wire::Metric& into) {
+  if (from.name) into.set_name(*from.name);
+  if (from.alias) into.set_alias(*from.alias);
+  if (from.timestamp) into.set_timestamp(*from.timestamp);
+  if (from.type != SparkplugType::unknown) into.set_datatype(static_cast<std::uint32_t>(from.type));
+  if (from.is_historical) into.set_is_historical(true);
+  if (from.is_null) into.set_is_null(true);
+  std::visit(ValueWriter(into), from.value);
+}
+
+}  // namespace
+
+std::string name_of_sparkplug_type(SparkplugType type) {
+  constexpr std::array kNames{"Unknown",      "Int8",
+                              "Int16",        "Int32",
+                              "Int64",        "UInt8",
+                              "UInt16",       "UInt32",
+                              "UInt64",       "Float",
+                              "Double",       "Boolean",
+                              "String",       "DateTime",
+                              "Text",         "UUID",
+                              "DataSet",      "Bytes",
+                              "File",         "Template",
+                              "PropertySet",  "PropertySetList",
+                              "Int8Array",    "Int16Array",
+                              "Int32Array",   "Int64Array",
+                              "UInt8Array",   "UInt16Array",
+                              "UInt32Array",  "UInt64Array",
+                              "FloatArray",   "DoubleArray",
+                              "BooleanArray", "StringArray",
+                              "DateTimeArray"};
+  const auto number = static_cast<std::uint32_t>(type);
+  return number < kNames.size() ? kNames[number] : "type " + std::to_string(number);
+}
+
+Result<SparkplugPayload> decode_sparkplug(std::string_view bytes, std::size_t metrics_max) {
+  wire::Payload whole;
+  if (!parse(whole, bytes)) return fail(ErrorCode::invalid, "is no Sparkplug payload");
+  const auto all = static_cast<std::size_t>(whole.metrics_size());
+  const std::size_t count = std::min(all, metrics_max);
+  SparkplugPayload payload;
+  payload.left_out = all - count;
+  if (whole.has_timestamp()) payload.timestamp = whole.timestamp();
+  if (whole.has_seq()) payload.seq = whole.seq();
+  payload.metrics.reserve(count);
+  wire::Metric metric;
+  for (std::size_t i = 0; i < count; ++i) {
+    if (!parse(metric, whole.metrics(static_cast<int>(i)))) {
+      return fail(ErrorCode::invalid, "metric " + std::to_string(i) + " is no Sparkplug metric");
+    }
+    payload.metrics.push_back(take_metric(metric));
+  }
+  return payload;
+}
+
+std::string encode_sparkplug(const SparkplugPayload& payload) {
+  wire::Payload whole;
+  if (payload.timestamp) whole.set_timestamp(*payload.timestamp);
+  if (payload.seq) whole.set_seq(*payload.seq);
+  for (const SparkplugMetric& from : payload.metrics) {
+    wire::Metric metric;
+    put_metric(from, metric);
+    whole.add_metrics(metric.SerializeAsString());
+  }
+  return whole.SerializeAsString();
+}
+
+}  // namespace tidegate::mqtt

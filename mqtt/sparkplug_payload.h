@@ -1,0 +1,66 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "core/error.h"
+
+namespace tidegate::mqtt {
+
+/// The data types of a metric, with the numbers of the Sparkplug 3.0 specification, section 6.4.16. Those behind uuid
+/// are known by name only.
+enum class SparkplugType : std::uint32_t {
+  unknown = 0,
+  int8 = 1,
+  int16 = 2,
+  int32 = 3,
+  int64 = 4,
+  uint8 = 5,
+  uint16 = 6,
+  uint32 = 7,
+  uint64 = 8,
+  float32 = 9,
+  float64 = 10,
+  boolean = 11,
+  string = 12,
+  date_time = 13,
+  text = 14,
+  uuid = 15,
+};
+
+/// "Int8", "DataSet", "DateTimeArray" ...; "type 99" for what the specification does not know.
+std::string name_of_sparkplug_type(SparkplugType type);
+
+/// As it stands in the payload: what an integer means, only the data type says. Empty where there is none, or one that
+/// is no scalar. Texts are not checked: they may be any bytes.
+using SparkplugValue = std::variant<std::monostate, std::uint32_t, std::uint64_t, float, double, bool, std::string>;
+
+struct SparkplugMetric {
+  std::optional<std::string> name;  // not checked either
+  std::optional<std::uint64_t> alias;
+  std::optional<std::uint64_t> timestamp;  // milliseconds since 1970 UTC
+  SparkplugType type = SparkplugType::unknown;
+  bool is_historical = false;
+  bool is_null = false;
+  SparkplugValue value;
+};
+
+struct SparkplugPayload {
+  std::optional<std::uint64_t> timestamp;  // milliseconds since 1970 UTC
+  std::optional<std::uint64_t> seq;
+  std::vector<SparkplugMetric> metrics;
+  std::size_t left_out = 0;  // of the metrics, when it was read
+};
+
+/// Reads a Sparkplug B payload. Fields that nobody here needs are skipped, and so are metrics behind the first
+/// `metrics_max`. Error `invalid` when it is none.
+Result<SparkplugPayload> decode_sparkplug(std::string_view bytes, std::size_t metrics_max);
+
+std::string encode_sparkplug(const SparkplugPayload& payload);
+
+}  // namespace tidegate::mqtt
