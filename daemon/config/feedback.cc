@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "core/text.h"
-#include "drivers/mqtt/topic_template.h"
+#include "drivers/mqtt/subscription.h"
 
 namespace tidegate::daemon {
 namespace {
@@ -17,10 +17,8 @@ std::string filled(std::string topic, const std::string& placeholder, const std:
 }
 
 bool takes_one_of(const drivers::MqttDriverOptions& driver, const std::string& topic) {
-  return std::any_of(driver.subscribe.begin(), driver.subscribe.end(), [&](const auto& subscribe) {
-    const auto wanted = drivers::TopicTemplate::parse(subscribe.topic);
-    return wanted && wanted->match(topic);
-  });
+  return std::any_of(driver.subscribe.begin(), driver.subscribe.end(),
+                     [&](const auto& subscribe) { return drivers::subscribes_to(subscribe, topic); });
 }
 
 }  // namespace

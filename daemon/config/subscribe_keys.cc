@@ -5,6 +5,7 @@
 #include "daemon/config/keys.h"
 #include "daemon/config/values.h"
 #include "drivers/mqtt/mqtt_driver.h"
+#include "drivers/mqtt/subscription.h"
 
 namespace tidegate::daemon {
 namespace {
@@ -59,6 +60,14 @@ void check_sources_of_tag(const MqttSubscribeOptions& subscribe, const Scope& sc
                            clip(subscribe.topic) + "\"");
 }
 
+// Births name devices and metrics, and say what their values are.
+void check_sparkplug(const Scope& scope) {
+  for (const char* key : {"device", "tag", "unit", "value", "values", "each", "time", "time_unit"}) {
+    if (scope.has(key))
+      scope.wrong(key, "cannot stand beside payload \"sparkplug\", whose messages say it: leave it out");
+  }
+}
+
 void check_payload(const MqttSubscribeOptions& subscribe, const Scope& scope) {
   if (scope.has("time_unit") && !scope.has("time")) scope.wrong("time_unit", "needs the key \"time\" beside it");
   if (subscribe.payload == PayloadFormat::json) return;
@@ -69,6 +78,10 @@ void check_payload(const MqttSubscribeOptions& subscribe, const Scope& scope) {
 
 void finish_subscribe(MqttSubscribeOptions& subscribe, const Scope& scope) {
   subscribe.where = to_string(scope.place());
+  if (scope.has("topic") && scope.is_sound("topic") && scope.is_sound("payload")) {
+    if (const auto good = drivers::check_topic(subscribe); !good) scope.wrong("topic", good.error().message);
+  }
+  if (subscribe.payload == PayloadFormat::sparkplug) return check_sparkplug(scope);
   check_part(subscribe.tag, "tag", subscribe, scope);
   check_part(subscribe.device, "device", subscribe, scope);
   check_sources_of_tag(subscribe, scope);
@@ -79,26 +92,30 @@ std::vector<Key> source_rows() {
   using namespace rows;
   using Owner = MqttSubscribeOptions;
   return {
-      checked<Owner>("topic", &Owner::topic, drivers::check_topic_template)
+      checked<Owner>("topic", &Owner::topic, [](const std::string&) { return Result<void>(); })  // with the payload
           .required()
-          .must_be("a topic template: {name} for one level, {name...} for the rest")
+          .must_be(
+              "a topic template: {name} for one level, {name...} for the rest; with payload \"sparkplug\" a filter")
           .example("\"plant/{device}/{tag}\"")
           .says(
               "What to subscribe to. `{device}` and `{tag}` name the tag; a `{name}` is a `+`, a trailing `{name...}` "
-              "a `#`."),
+              "a `#`. With payload `\"sparkplug\"` it is a filter such as `\"spBv1.0/GROUP/#\"`."),
       integer<Owner>("qos", &Owner::qos, 0, 1)
           .by_default(1)
           .says("Quality of service. With 0 the broker sends a message once and forgets it. It means nothing to a "
                 "listener, "
                 "whose clients choose."),
-      choice<Owner, PayloadFormat>(
-          "payload", &Owner::payload,
-          {{"json", PayloadFormat::json}, {"number", PayloadFormat::number}, {"text", PayloadFormat::text}})
-          .not_yet("sparkplug", "use \"json\", \"number\" or \"text\"")
+      choice<Owner, PayloadFormat>("payload", &Owner::payload,
+                                   {{"json", PayloadFormat::json},
+                                    {"number", PayloadFormat::number},
+                                    {"text", PayloadFormat::text},
+                                    {"sparkplug", PayloadFormat::sparkplug}})
           .by_default("json")
-          .says(
-              "What a message holds: JSON, one number in digits, or text. A text of more than 64 KiB is refused; where "
-              "a segment of the buffer is smaller than 128 KiB, one of more than 40 KiB."),
+          .says("What a message holds: JSON, one number in digits, text, or a Sparkplug B 3.0 payload, which becomes "
+                "the tags "
+                "`GROUP/NODE/METRIC` and `GROUP/NODE/DEVICE/METRIC` ([ADR 17](adr/0017-sparkplug-ingest.md)). A text "
+                "of more than 64 KiB is refused; where "
+                "a segment of the buffer is smaller than 128 KiB, one of more than 40 KiB."),
       text<Owner>("device", &Owner::device)
           .by_default_is("the driver's name")
           .example("\"boiler\"")
@@ -153,9 +170,9 @@ std::vector<Key> json_rows() {
 
 // The tags that this subscription can make are known beforehand only when nothing of their paths comes in by messages.
 void note_subscribed_tags(const std::string& driver, const MqttSubscribeOptions& subscribe, const Scope& scope) {
-  const bool is_open = subscribe.values_all || has_placeholder(subscribe.topic, "device") ||
-                       has_placeholder(subscribe.topic, "tag") || is_pointer(subscribe.device, subscribe) ||
-                       is_pointer(subscribe.tag, subscribe);
+  const bool is_open = subscribe.payload == PayloadFormat::sparkplug || subscribe.values_all ||
+                       has_placeholder(subscribe.topic, "device") || has_placeholder(subscribe.topic, "tag") ||
+                       is_pointer(subscribe.device, subscribe) || is_pointer(subscribe.tag, subscribe);
   if (is_open) {
     scope.state().has_open_tags = true;
     return;

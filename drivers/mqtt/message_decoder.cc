@@ -3,6 +3,8 @@
 #include <utility>
 
 #include "core/text.h"
+#include "drivers/mqtt/source_time.h"
+#include "mqtt/topic_filter.h"
 
 namespace tidegate::drivers {
 namespace {
@@ -71,6 +73,10 @@ MessageDecoder::Routes& MessageDecoder::routes_of(std::string_view topic) {
   }
   Routes routes;
   for (const Subscription& subscription : subscriptions_) {
+    if (subscription.is_sparkplug()) {
+      routes.is_sparkplug = routes.is_sparkplug || mqtt::filter_matches(subscription.sparkplug_filter, topic);
+      continue;
+    }
     const auto names = subscription.topic.match(topic);
     if (!names) continue;
     Route route;
@@ -88,8 +94,15 @@ Refusal MessageDecoder::decode(const QueueEntry& message, std::vector<Reading>& 
   into_ = &into;
   refusal_ = Refusal::none;
   Routes& routes = routes_of(message.topic);
-  if (routes.routes.empty()) refuse(Refusal::no_such_topic, {});
-  payloads_.load(message.payload, whole_milliseconds(message.received), clock_is_synced_);
+  const WallTime received = whole_milliseconds(message.received);
+  if (routes.is_sparkplug) {
+    QueueEntry entry = message;
+    entry.received = received;
+    sparkplug_.take(entry, latest_plausible(received, clock_is_synced_), now_, *this);
+  } else if (routes.routes.empty()) {
+    refuse(Refusal::no_such_topic, {});
+  }
+  payloads_.load(message.payload, received, clock_is_synced_);
   for (Route& route : routes.routes) {
     route_ = &route;
     payloads_.decode(route.subscription->rule, *this);
@@ -111,6 +124,18 @@ void MessageDecoder::take(Sample& sample) {
   reading.time = sample.time;
   reading.value = std::move(sample.value);
   if (message_->retained && sample.origin == TimeOrigin::ingest) mark_retained(reading);
+}
+
+SparkplugSink::TagOrWhyNot MessageDecoder::claim(const std::string& path) {
+  const Slot slot = find_slot(path, {});
+  return {slot.id, slot.problem};
+}
+
+void MessageDecoder::put(Reading reading, std::string_view name) {
+  if (const auto* text = std::get_if<std::string>(&reading.value); text != nullptr && text->size() > text_bytes_max_) {
+    return refuse(Refusal::text_too_long, name);
+  }
+  into_->push_back(std::move(reading));
 }
 
 // Every time that we connect the broker sends it again, however old it is, and nothing in it says how old.

@@ -13,6 +13,7 @@
 #include "drivers/mqtt/payload_decoder.h"
 #include "drivers/mqtt/queue_entry.h"
 #include "drivers/mqtt/refusal.h"
+#include "drivers/mqtt/sparkplug_ingest.h"
 #include "drivers/mqtt/subscription.h"
 
 namespace tidegate::drivers {
@@ -21,8 +22,9 @@ namespace tidegate::drivers {
 /// claims tags as they show up. A topic seen before costs one look into a table. A message that several subscriptions
 /// match is taken by each of them. What a broker had retained and what has no time of its own becomes a reading of
 /// quality uncertain, reason `stale`. What cannot be taken is counted by reason; the first of each kind is logged.
+/// Sparkplug messages are taken once, however many subscriptions they match.
 /// One thread.
-class MessageDecoder final : private SampleSink {
+class MessageDecoder final : private SampleSink, private SparkplugSink {
  public:
   /// Claims the tags whose names the options fix. Error: an option is wrong, or such a tag belongs to another driver.
   /// `text_bytes_max`: as in DriverContext.
@@ -36,6 +38,10 @@ class MessageDecoder final : private SampleSink {
   }
   /// Returns why something of the message was not taken, whatever came first; `none` when all of it was.
   Refusal decode(const QueueEntry& message, std::vector<Reading>& into);
+
+  /// Sparkplug nodes that are to be asked for a rebirth since the last call; whoever can, does.
+  bool wants_rebirths() const { return sparkplug_.wants_rebirths(); }
+  std::vector<SparkplugNodeName> take_rebirths() { return sparkplug_.take_rebirths(); }
 
   /// Counts what did not even come here.
   void count(Refusal why, std::uint64_t times);
@@ -69,6 +75,7 @@ class MessageDecoder final : private SampleSink {
   };
   struct Routes {
     std::vector<Route> routes;
+    bool is_sparkplug = false;  // for some subscription, which has no route
   };
 
   MessageDecoder(const MqttDriverOptions& options, TagRegistry& tags, std::size_t text_bytes_max);
@@ -82,7 +89,9 @@ class MessageDecoder final : private SampleSink {
   Slot find_slot(const std::string& path, const std::string& unit);
   void take(Sample& sample) override;
   void mark_retained(Reading& reading);
-  void refuse(Refusal why, std::string_view detail) override;
+  TagOrWhyNot claim(const std::string& path) override;
+  void put(Reading reading, std::string_view name) override;
+  void refuse(Refusal why, std::string_view detail) override;  // of both sinks
   std::map<std::string, std::uint64_t> counts(bool kept) const;
 
   const std::string driver_;
@@ -91,6 +100,7 @@ class MessageDecoder final : private SampleSink {
   TagRegistry& tags_;
   std::vector<Subscription> subscriptions_;
   PayloadDecoder payloads_;
+  SparkplugIngest sparkplug_;
   Table<Routes> topics_;
   std::size_t topic_bytes_ = 0;
   std::size_t names_ = 0;  // in Route::named, of all routes

@@ -128,6 +128,7 @@ class MqttDriver final : public Driver {
   Result<void> open_queue();
   std::vector<mqtt::Subscription> filters() const;
   mqtt::ClientHandlers handlers() const;
+  void ask_rebirths();
   void count_damage(Intake& into);
   WallTime received(const QueueEntry& message) const;
 
@@ -140,6 +141,7 @@ class MqttDriver final : public Driver {
   bool stopped_ = false;
   std::uint64_t marked_ = 0;
   std::uint64_t damage_counted_ = 0;
+  std::uint64_t rebirths_asked_ = 0;
   std::vector<DriverEvent> queue_events_;  // of its opening
 };
 
@@ -178,7 +180,7 @@ Result<void> MqttDriver::open_queue() {
 std::vector<mqtt::Subscription> MqttDriver::filters() const {
   std::vector<mqtt::Subscription> filters;
   for (const Subscription& subscription : decoder_->subscriptions()) {
-    const std::string filter = subscription.topic.filter();
+    const std::string filter = subscription.filter();
     const int qos = std::min(subscription.qos, 1);
     const auto same =
         std::find_if(filters.begin(), filters.end(), [&](const auto& other) { return other.filter == filter; });
@@ -241,12 +243,23 @@ bool MqttDriver::collect(Intake& into) {
     }
     is_drained = !message;
   }
+  ask_rebirths();
   count_damage(into);
   if (queue.position() != marked_) {
     marked_ = queue.position();
     into.mark = QueueMark{queue.queue_id(), marked_};
   }
   return !is_drained;
+}
+
+// Whether the node hears it shows when it is born: what comes from it before asks again, some time later.
+void MqttDriver::ask_rebirths() {
+  if (!decoder_->wants_rebirths() || !client_ || stopped_ || !inlet_->link().up) return;
+  for (const SparkplugNodeName& node : decoder_->take_rebirths()) {
+    ++rebirths_asked_;
+    client_->publish_at_most_once(rebirth_topic(node), rebirth_payload(context_.clock->wall_now()));
+    log_info(options_.name, "asks the Sparkplug node {}/{} for a rebirth", clip(node.group), clip(node.node));
+  }
 }
 
 // What an earlier process has queued carries the wall time of then; the clock may have been set since, unseen.
@@ -277,6 +290,7 @@ DriverStatus MqttDriver::status() const {
   status.remarked = decoder_->remarked();
   if (const std::uint64_t count = inlet_->too_large(); count > 0)
     status.refused[drivers::name(Refusal::too_large)] = count;
+  if (rebirths_asked_ > 0) status.remarked["rebirth_asked"] = rebirths_asked_;
   if (inlet_->is_open()) {
     status.queue_bytes = inlet_->queue().used();
     status.queue_capacity_bytes = inlet_->queue().capacity();
@@ -290,12 +304,6 @@ Result<std::unique_ptr<Driver>> make_mqtt_driver(MqttDriverOptions options, Driv
   auto decoder = MessageDecoder::make(options, *context.tags, context.text_bytes_max);
   if (!decoder) return tl::unexpected(decoder.error());
   return std::make_unique<MqttDriver>(std::move(options), std::move(context), std::move(*decoder));
-}
-
-Result<void> check_topic_template(const std::string& topic) {
-  const auto parsed = TopicTemplate::parse(topic);
-  if (!parsed) return tl::unexpected(parsed.error());
-  return {};
 }
 
 Result<void> check_json_pointer(const std::string& pointer) {

@@ -13,8 +13,6 @@ namespace tidegate::drivers {
 /// the broker.
 Result<std::unique_ptr<Driver>> make_mqtt_driver(MqttDriverOptions options, DriverContext context);
 
-/// What is wrong with a topic template, in words; for `tidegate check`.
-Result<void> check_topic_template(const std::string& topic);
 /// What is wrong with a JSON pointer (RFC 6901), in words; for `tidegate check`.
 Result<void> check_json_pointer(const std::string& pointer);
 

@@ -10,12 +10,12 @@
 
 namespace tidegate::drivers {
 
-enum class PayloadFormat : std::uint8_t { json, number, text };
+enum class PayloadFormat : std::uint8_t { json, number, text, sparkplug };
 enum class TimeUnit : std::uint8_t { seconds, milliseconds, microseconds, nanoseconds, iso8601 };
 
 /// One `[[driver.mqtt.subscribe]]`.
 struct MqttSubscribeOptions {
-  std::string topic;  // template: "plant/{device}/{tag}", a trailing "{name...}" takes the rest
+  std::string topic;  // template: "plant/{device}/{tag}", a trailing "{name...}" takes the rest; sparkplug: a filter
   int qos = 1;
   PayloadFormat payload = PayloadFormat::json;
   std::string device;                                       // when the template has no {device}; default: driver name

@@ -19,7 +19,6 @@ namespace {
 using simdjson::dom::element;
 using simdjson::dom::element_type;
 
-constexpr Duration kFutureMax = std::chrono::hours(24);
 constexpr std::size_t kBufferKeptBytes = 64 * 1024;  // what a single large payload took is given back
 
 bool resolve(const JsonPointer& pointer, element from, element& found) {
@@ -291,7 +290,7 @@ void PayloadDecoder::load(std::string_view payload, WallTime received, bool cloc
   json_->forget();
   payload_ = payload;
   received_ = received;
-  latest_plausible_ = clock_is_synced ? received + kFutureMax : WallTime::max();
+  latest_plausible_ = latest_plausible(received, clock_is_synced);
 }
 
 void PayloadDecoder::decode(const PayloadRule& rule, SampleSink& sink) {

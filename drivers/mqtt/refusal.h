@@ -27,18 +27,37 @@ enum class Refusal : std::uint8_t {
   text_too_long,        // for the log
   too_large,            // over a quarter of the queue
   queue_damaged,        // bytes, not messages
+  // payload = "sparkplug"
+  not_sparkplug,         // no payload of that kind
+  retained_state,        // births, data and deaths are never retained: nobody knows of when this one is
+  no_birth,              // an alias, or an integer without a type, and no birth that says what it is
+  unknown_alias,         // not in the birth, or twice
+  unsupported_type,      // DataSet, Template, Bytes, File, arrays
+  type_mismatch,         // the value is not of the metric's type
+  sequence_gap,          // messages are missing; what this one has by name is taken
+  death_of_other_birth,  // by its bdSeq
+  too_many_nodes,        // nodes or devices
+  too_many_metrics,      // in a payload, or remembered
   count_
 };
 
 /// The reading is taken all the same.
-inline bool is_kept(Refusal refusal) { return refusal == Refusal::bad_time || refusal == Refusal::retained; }
+inline bool is_kept(Refusal refusal) {
+  return refusal == Refusal::bad_time || refusal == Refusal::retained || refusal == Refusal::sequence_gap;
+}
 
 inline const char* name(Refusal refusal) {
   constexpr std::array<const char*, static_cast<std::size_t>(Refusal::count_)> kNames{
-      "none",          "no_such_topic", "not_json",         "not_a_number",  "bad_number",
-      "not_utf8",      "value_missing", "value_not_scalar", "not_an_object", "not_an_array",
-      "name_missing",  "bad_time",      "retained",         "tag_invalid",   "tag_of_other_driver",
-      "too_many_tags", "text_too_long", "too_large",        "queue_damaged"};
+      "none",           "no_such_topic",    "not_json",
+      "not_a_number",   "bad_number",       "not_utf8",
+      "value_missing",  "value_not_scalar", "not_an_object",
+      "not_an_array",   "name_missing",     "bad_time",
+      "retained",       "tag_invalid",      "tag_of_other_driver",
+      "too_many_tags",  "text_too_long",    "too_large",
+      "queue_damaged",  "not_sparkplug",    "retained_state",
+      "no_birth",       "unknown_alias",    "unsupported_type",
+      "type_mismatch",  "sequence_gap",     "death_of_other_birth",
+      "too_many_nodes", "too_many_metrics"};
   return kNames[static_cast<std::size_t>(refusal)];
 }
 

@@ -8,6 +8,7 @@
 namespace tidegate::drivers {
 namespace {
 
+constexpr Duration kFutureMax = std::chrono::hours(24);
 constexpr WallTime kEarliest{std::chrono::seconds(946'684'800)};  // 2000-01-01
 
 std::int64_t nanoseconds_of(TimeUnit unit) {
@@ -53,6 +54,10 @@ std::optional<WallTime> source_time(std::string_view text, TimeUnit unit) {
   const auto parsed = parse_rfc3339(text);
   if (!parsed) return std::nullopt;
   return plausible(*parsed);
+}
+
+WallTime latest_plausible(WallTime received, bool clock_is_synced) {
+  return clock_is_synced ? received + kFutureMax : WallTime::max();
 }
 
 }  // namespace tidegate::drivers

@@ -15,4 +15,7 @@ std::optional<WallTime> source_time(std::int64_t number, TimeUnit unit);
 std::optional<WallTime> source_time(double number, TimeUnit unit);
 std::optional<WallTime> source_time(std::string_view text, TimeUnit unit);
 
+/// The latest time that what has arrived at `received` can be of: a day after, where our clock is right.
+WallTime latest_plausible(WallTime received, bool clock_is_synced);
+
 }  // namespace tidegate::drivers

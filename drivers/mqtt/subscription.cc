@@ -1,5 +1,8 @@
 #include "drivers/mqtt/subscription.h"
 
+#include "drivers/mqtt/sparkplug_topic.h"
+#include "mqtt/topic_filter.h"
+
 namespace tidegate::drivers {
 namespace {
 
@@ -67,16 +70,32 @@ Result<void> put_pointers(const MqttSubscribeOptions& options, Subscription& mad
 
 Result<Subscription> make_subscription(const MqttSubscribeOptions& options, const std::string& driver) {
   Subscription made;
-  auto topic = TopicTemplate::parse(options.topic);
-  if (!topic) return tl::unexpected(at(options.where, topic.error()));
-  made.topic = std::move(*topic);
   made.qos = options.qos;
+  if (auto right = check_topic(options); !right) return tl::unexpected(at(options.where, right.error()));
+  if (options.payload == PayloadFormat::sparkplug) {
+    made.sparkplug_filter = options.topic;
+    return made;
+  }
+  made.topic = std::move(*TopicTemplate::parse(options.topic));
   made.unit = options.unit;
   made.rule.format = options.payload;
   made.rule.time_unit = options.time_unit;
   if (auto put = put_pointers(options, made); !put) return tl::unexpected(at(options.where, put.error()));
   if (auto put = put_names(options, driver, made); !put) return tl::unexpected(at(options.where, put.error()));
   return made;
+}
+
+Result<void> check_topic(const MqttSubscribeOptions& options) {
+  if (options.payload == PayloadFormat::sparkplug) return check_sparkplug_filter(options.topic);
+  const auto parsed = TopicTemplate::parse(options.topic);
+  if (!parsed) return tl::unexpected(parsed.error());
+  return {};
+}
+
+bool subscribes_to(const MqttSubscribeOptions& options, const std::string& topic) {
+  if (options.payload == PayloadFormat::sparkplug) return mqtt::filter_matches(options.topic, topic);
+  const auto wanted = TopicTemplate::parse(options.topic);
+  return wanted && wanted->match(topic);
 }
 
 std::string tag_path(std::string_view device, std::string_view tag, std::string_view name) {

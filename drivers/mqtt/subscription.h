@@ -13,6 +13,7 @@ namespace tidegate::drivers {
 /// One `[[driver.mqtt.subscribe]]`, made ready: which topics, what to take from a payload, and how tags are called.
 struct Subscription {
   TopicTemplate topic;
+  std::string sparkplug_filter;  // not empty: Sparkplug, for which the rest but the QoS says nothing
   PayloadRule rule;
   int qos = 1;
   std::string device;                    // where the topic and the payload give none
@@ -20,12 +21,22 @@ struct Subscription {
   std::vector<std::string> value_names;  // of rule.values; empty when there is one value without a name
   std::string unit;
 
+  bool is_sparkplug() const { return !sparkplug_filter.empty(); }
+  /// What to subscribe to.
+  std::string filter() const { return is_sparkplug() ? sparkplug_filter : topic.filter(); }
   bool has_fixed_device() const { return !topic.has_device() && !rule.device; }
-  bool has_fixed_tags() const { return has_fixed_device() && !topic.has_tag() && !rule.tag && !rule.all_members; }
+  bool has_fixed_tags() const {
+    return !is_sparkplug() && has_fixed_device() && !topic.has_tag() && !rule.tag && !rule.all_members;
+  }
 };
 
 /// Error: what is wrong with the options, with their place.
 Result<Subscription> make_subscription(const MqttSubscribeOptions& options, const std::string& driver);
+
+/// What is wrong with the topic, which is a template or, with Sparkplug, a filter.
+Result<void> check_topic(const MqttSubscribeOptions& options);
+/// Whether what is published to `topic` is for this subscription; its own topic is right.
+bool subscribes_to(const MqttSubscribeOptions& options, const std::string& topic);
 
 /// "device/tag/name", without the parts that are empty.
 std::string tag_path(std::string_view device, std::string_view tag, std::string_view name);

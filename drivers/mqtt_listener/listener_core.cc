@@ -142,6 +142,12 @@ Refusal ListenerCore::decode(std::string_view topic, std::string_view payload) {
   const BootTime now = clock_.boot_now();
   decoder_->set_time(clock_.quality(), now);
   const Refusal refusal = decoder_->decode({topic, payload, clock_.wall_now(), now, false, false}, ready_);
+  for (const SparkplugNodeName& node : decoder_->take_rebirths()) {
+    refuse("rebirth_unasked",
+           fmt::format("Sparkplug node {}/{} should be asked for a rebirth, but a listener sends nothing to clients: "
+                       "what it sends without names is lost until it connects again",
+                       clip(node.group), clip(node.node)));
+  }
   if (ready_.size() == before) return refusal;
   for (std::size_t i = before; i < ready_.size(); ++i) ready_bytes_ += bytes_of(ready_[i]);
   ++taken_;

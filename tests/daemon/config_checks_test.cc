@@ -294,6 +294,22 @@ TEST_F(ConfigChecksTest, keys_of_a_subscription_fit_each_other) {
   }
 }
 
+TEST_F(ConfigChecksTest, a_sparkplug_subscription_is_a_filter_and_takes_no_names) {
+  for (const char* topic : {"spBv1.0/#", "spBv1.0/plant/#", "spBv1.0/plant/+/gate/#"}) {
+    const Config config = load_good(mqtt_driver("payload = \"sparkplug\"\ntopic = \"" + std::string(topic) + "\"\n"));
+    EXPECT_EQ(config.mqtt_drivers.at(0).subscribe.at(0).payload, drivers::PayloadFormat::sparkplug);
+  }
+  for (const char* topic : {"spBv1.0/{device}/{tag}", "plant/#", "spBv1.0/plant/NDATA/#"}) {
+    EXPECT_THAT(only_problem(mqtt_driver("payload = \"sparkplug\"\ntopic = \"" + std::string(topic) + "\"\n")),
+                HasSubstr("with payload \"sparkplug\" it is a filter"));
+  }
+  for (const char* key : {"device = \"d\"", "tag = \"t\"", "unit = \"m\"", "value = \"/v\"", "values = \"*\"",
+                          "each = \"/e\"", "time = \"/t\""}) {
+    EXPECT_THAT(only_problem(mqtt_driver("payload = \"sparkplug\"\ntopic = \"spBv1.0/#\"\n" + std::string(key) + "\n")),
+                HasSubstr("cannot stand beside payload \"sparkplug\""));
+  }
+}
+
 TEST_F(ConfigChecksTest, two_clients_of_a_broker_have_two_ids) {
   EXPECT_THAT(only_problem(uplink("client_id = \"c\"\n", "one") + uplink("client_id = \"c\"\n", "two")),
               HasSubstr("8 uplink.mqtt[1].client_id: client id at broker a:1883 \"c\" is already taken by "

@@ -55,11 +55,12 @@ const std::map<std::string, Frame>& frames() {
   return kFrames;
 }
 
-// What a key needs beside it, instead of or besides the lines of its frame.
-Lines companions(const std::string& path, const std::string& key) {
+// What a key needs beside it, instead of or besides the lines of its frame; `line` is what it is set to.
+Lines companions(const std::string& path, const std::string& key, const std::string& line) {
   if (path == "rule" && (key == "method" || key == "sensitivity" || key == "warmup" || key == "alpha")) {
     return {"name = \"r\"", "type = \"anomaly\"", "tags = [\"s-*\"]"};
   }
+  if (line == "payload = \"sparkplug\"") return {"topic = \"spBv1.0/#\""};
   if (path.ends_with(".subscribe") && key == "tag") return {"topic = \"x\""};
   Lines lines = frames().at(path).keys;
   if (path == "driver.mqtt_listener.tls") return lines;
@@ -110,7 +111,7 @@ Snippet around(const PlacedSection& placed, const std::string& key, const std::s
   if (!placed.path.empty()) {
     snippet.text += placed.section->is_list ? "[[" + placed.path + "]]\n" : "[" + placed.path + "]\n";
   }
-  for (const std::string& each : companions(placed.path, key)) {
+  for (const std::string& each : companions(placed.path, key, line)) {
     if (each.rfind(key + " ", 0) != 0) snippet.text += each + "\n";
   }
   snippet.line = count();

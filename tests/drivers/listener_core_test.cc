@@ -9,6 +9,7 @@
 
 #include "core/value.h"
 #include "mqtt/packet_encoder.h"
+#include "mqtt/sparkplug_payload.h"
 #include "tests/drivers/fake_latest.h"
 #include "tests/support/manual_clock.h"
 
@@ -30,8 +31,11 @@ class ListenerCoreTest : public ::testing::Test {
     MqttDriverOptions messages;
     messages.name = options_.name;
     auto& subscribe = messages.subscribe.emplace_back();
-    subscribe.topic = "{device}/{tag...}";
+    subscribe.topic = "a/{tag...}";
     subscribe.payload = PayloadFormat::text;
+    auto& sparkplug = messages.subscribe.emplace_back();
+    sparkplug.topic = "spBv1.0/#";
+    sparkplug.payload = PayloadFormat::sparkplug;
     core_ = std::make_unique<ListenerCore>(options_, std::move(MessageDecoder::make(messages, tags_).value()), nullptr,
                                            clock_, [] {});
   }
@@ -256,6 +260,31 @@ TEST_F(ListenerCoreTest, WhatClientsLeaveSubscribedIsBounded) {
   }
   EXPECT_EQ(connect({.id = "p0"})->subscriber(), nullptr) << "it left first";
   EXPECT_NE(connect({.id = "p399"})->subscriber(), nullptr);
+}
+
+std::string sparkplug(std::uint64_t seq, std::optional<std::string> name, std::string value) {
+  mqtt::SparkplugPayload payload;
+  payload.seq = seq;
+  mqtt::SparkplugMetric& metric = payload.metrics.emplace_back();
+  metric.name = std::move(name);
+  metric.alias = 1;
+  metric.value = std::move(value);
+  return mqtt::encode_sparkplug(payload);
+}
+
+TEST_F(ListenerCoreTest, ASparkplugNodeDiesByItsWillAndCannotBeAskedForARebirth) {
+  auto node = connect({.id = "n", .will = sparkplug(0, "bdSeq", ""), .will_topic = "spBv1.0/g/NDEATH/n"});
+  core_->take(*node, "spBv1.0/g/NBIRTH/n", sparkplug(0, "state", "on"));
+  EXPECT_EQ(core_->take(*node, "spBv1.0/g/NDATA/n", sparkplug(2, std::nullopt, "off")).reason,
+            mqtt::ReasonCode::payload_format_invalid);
+  EXPECT_EQ(core_->counters().refused.at("rebirth_unasked"), 1u);
+  EXPECT_THAT(collect(), ElementsAre("on"));
+  lose(std::move(node));
+  Intake intake;
+  core_->collect(intake);
+  ASSERT_EQ(intake.readings.size(), 1u);
+  EXPECT_EQ(intake.readings[0].value, Value(std::string("on")));
+  EXPECT_EQ(intake.readings[0].reason, Reason::not_connected);
 }
 
 }  // namespace

@@ -1,0 +1,366 @@
+#include "drivers/mqtt/sparkplug_ingest.h"
+
+#include <algorithm>
+#include <limits>
+#include <optional>
+#include <utility>
+
+#include "drivers/mqtt/source_time.h"
+#include "drivers/mqtt/sparkplug_value.h"
+
+namespace tidegate::drivers {
+namespace {
+
+using mqtt::SparkplugMetric;
+using mqtt::SparkplugType;
+
+constexpr Duration kAskPauseLeast = std::chrono::seconds(10);
+constexpr Duration kAskPauseMost = std::chrono::minutes(10);
+constexpr std::uint64_t kSeqEnd = 256;
+constexpr std::size_t kPathBytesMax = 253;  // what a tag's path has room for, but a slash and a letter
+constexpr std::string_view kBdSeq = "bdSeq";
+constexpr std::string_view kRebirth = "Node Control/Rebirth";
+
+std::optional<std::uint64_t> bd_seq_of(const mqtt::SparkplugPayload& payload) {
+  for (const SparkplugMetric& metric : payload.metrics) {
+    if (metric.name != kBdSeq) continue;
+    if (const auto* narrow = std::get_if<std::uint32_t>(&metric.value)) return *narrow;
+    if (const auto* wide = std::get_if<std::uint64_t>(&metric.value)) return *wide;
+  }
+  return std::nullopt;
+}
+
+bool is_death(SparkplugMessage message) {
+  return message == SparkplugMessage::ndeath || message == SparkplugMessage::ddeath;
+}
+
+std::string path_of(const SparkplugTopic& topic) {
+  std::string path = std::string(topic.group) + '/' + std::string(topic.node);
+  if (!topic.device.empty()) path += '/' + std::string(topic.device);
+  return path;
+}
+
+std::string label_of(const SparkplugMetric& metric) {
+  if (metric.name && !metric.name->empty()) return *metric.name;
+  return metric.alias ? "alias " + std::to_string(*metric.alias) : "a metric without a name";
+}
+
+}  // namespace
+
+struct SparkplugIngest::Message {
+  const SparkplugTopic topic;
+  const WallTime received;
+  const WallTime latest;
+  const BootTime now;
+  SparkplugSink& sink;
+  mqtt::SparkplugPayload payload{};
+
+  void put_time(const SparkplugMetric& metric, Reading& reading) const;
+};
+
+// A metric's own time, or failing that its payload's; what is historical is not of the time that it was sent at.
+void SparkplugIngest::Message::put_time(const SparkplugMetric& metric, Reading& reading) const {
+  reading.time = received;
+  const auto given = metric.timestamp || metric.is_historical ? metric.timestamp : payload.timestamp;
+  const auto downgrade = [&](Reason why) {
+    if (reading.quality == Quality::bad) return;
+    reading.quality = Quality::uncertain;
+    reading.reason = why;
+  };
+  if (!given) {
+    if (metric.is_historical) downgrade(Reason::stale);
+    return;
+  }
+  std::optional<WallTime> time;
+  if (*given <= static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max())) {
+    time = source_time(static_cast<std::int64_t>(*given), TimeUnit::milliseconds);
+  }
+  if (time && *time <= latest) {
+    reading.time = *time;
+    reading.origin = TimeOrigin::source;
+    return;
+  }
+  downgrade(Reason::none);
+  sink.refuse(Refusal::bad_time, label_of(metric));
+}
+
+void SparkplugIngest::take(const QueueEntry& entry, WallTime latest, BootTime now, SparkplugSink& sink) {
+  const auto topic = parse_sparkplug_topic(entry.topic);
+  if (!topic) return sink.refuse(Refusal::no_such_topic, {});
+  if (topic->message == SparkplugMessage::other) return;
+  if (path_of(*topic).size() > kPathBytesMax) return sink.refuse(Refusal::tag_invalid, {});
+  if (entry.retained) return sink.refuse(Refusal::retained_state, {});
+  Message message{*topic, entry.received, latest, now, sink};
+  auto payload = mqtt::decode_sparkplug(entry.payload, limits_.payload_metrics_max);
+  if (!payload) return sink.refuse(Refusal::not_sparkplug, payload.error().message);
+  message.payload = std::move(*payload);
+  SparkplugNode* node = node_of(message);
+  if (node == nullptr) return;
+  node->seen = now;
+  take_from(message, *node);
+  for (std::size_t i = 0; i < message.payload.left_out; ++i) sink.refuse(Refusal::too_many_metrics, {});
+}
+
+void SparkplugIngest::take_from(Message& message, SparkplugNode& node) {
+  const SparkplugMessage kind = message.topic.message;
+  if (kind == SparkplugMessage::ndeath) return end_session(message, node);
+  if (kind == SparkplugMessage::nbirth) {
+    begin_session(message, node);
+  } else {
+    check_order(message, node);
+  }
+  if (kind == SparkplugMessage::ddeath) return end_device(message, node);
+  SparkplugBirth* birth = birth_of(message, node);
+  if (birth == nullptr) return;
+  const bool is_birth = kind == SparkplugMessage::nbirth || kind == SparkplugMessage::dbirth;
+  is_birth ? take_birth(message, node, *birth) : take_data(message, node, *birth);
+  // What was no birth and named nothing is not worth the room of a device.
+  const auto device = node.devices.find(message.topic.device);
+  if (is_birth || device == node.devices.end() || device->second.is_whole || birth->size() > 0) return;
+  node.devices.erase(device);
+  --devices_;
+}
+
+// The death of a node that nobody knows says nothing.
+SparkplugNode* SparkplugIngest::node_of(Message& message) {
+  const std::string key = std::string(message.topic.group) + '/' + std::string(message.topic.node);
+  if (const auto found = nodes_.find(key); found != nodes_.end()) return &found->second;
+  if (is_death(message.topic.message)) return nullptr;
+  if (nodes_.size() >= limits_.nodes_max && !make_room_for_node(message.now)) {
+    message.sink.refuse(Refusal::too_many_nodes, key);
+    return nullptr;
+  }
+  SparkplugNode& node = nodes_[key];
+  node.group = message.topic.group;
+  node.name = message.topic.node;
+  node.ask_pause = kAskPauseLeast;
+  return &node;
+}
+
+// Of those of which there is nothing to remember, the one that has been silent for longest. One that was asked just now
+// stays, or names without end would be asked without end.
+bool SparkplugIngest::make_room_for_node(BootTime now) {
+  auto oldest = nodes_.end();
+  for (auto at = nodes_.begin(); at != nodes_.end(); ++at) {
+    if (!at->second.is_empty() || (at->second.asked && now - *at->second.asked < kAskPauseLeast)) continue;
+    if (oldest == nodes_.end() || at->second.seen < oldest->second.seen) oldest = at;
+  }
+  if (oldest == nodes_.end()) return false;
+  nodes_.erase(oldest);
+  return true;
+}
+
+SparkplugBirth* SparkplugIngest::birth_of(Message& message, SparkplugNode& node) {
+  if (message.topic.device.empty()) return &node.own;
+  if (const auto found = node.devices.find(message.topic.device); found != node.devices.end()) return &found->second;
+  if (devices_ >= limits_.devices_max) {
+    message.sink.refuse(Refusal::too_many_nodes, path_of(message.topic));
+    return nullptr;
+  }
+  ++devices_;
+  return &node.devices[std::string(message.topic.device)];
+}
+
+// What is missing may have been a birth that gave aliases to other metrics: none is trusted until the next one.
+void SparkplugIngest::check_order(Message& message, SparkplugNode& node) {
+  if (!node.next_seq) return ask_rebirth(message, node);
+  const auto seq = message.payload.seq;
+  if (seq == node.next_seq) {
+    node.next_seq = (*seq + 1) % kSeqEnd;
+    return;
+  }
+  message.sink.refuse(Refusal::sequence_gap, "seq " + (seq ? std::to_string(*seq) : "that is not there") + " where " +
+                                                 std::to_string(*node.next_seq) + " was due");
+  node.next_seq.reset();
+  node.ask_pause = kAskPauseLeast;
+  node.own.is_whole = false;
+  for (auto& device : node.devices) device.second.is_whole = false;
+  ask_rebirth(message, node);
+}
+
+void SparkplugIngest::begin_session(Message& message, SparkplugNode& node) {
+  const auto bd_seq = bd_seq_of(message.payload);
+  const bool is_other_session = node.bd_seq && bd_seq && *node.bd_seq != *bd_seq;
+  for (auto& [name, device] : node.devices) {
+    device.is_whole = false;
+    // Its death did not come, or comes late and then is of no account.
+    if (is_other_session) tell_death(message, device);
+  }
+  if (is_other_session) {
+    node.ask_pause = kAskPauseLeast;
+    for (auto& device : node.devices) forget(device.second);
+    devices_ -= node.devices.size();
+    node.devices.clear();
+  }
+  node.bd_seq = bd_seq;
+  const auto seq = message.payload.seq;
+  if (seq && *seq < kSeqEnd) {
+    node.next_seq = (*seq + 1) % kSeqEnd;
+    return;
+  }
+  node.next_seq.reset();
+  message.sink.refuse(Refusal::sequence_gap, "a birth without a seq from 0 to 255");
+}
+
+void SparkplugIngest::end_session(Message& message, SparkplugNode& node) {
+  const auto bd_seq = bd_seq_of(message.payload);
+  if (node.bd_seq && bd_seq && *node.bd_seq != *bd_seq) {
+    return message.sink.refuse(Refusal::death_of_other_birth, "bdSeq " + std::to_string(*bd_seq) + ", the birth's is " +
+                                                                  std::to_string(*node.bd_seq) + ",");
+  }
+  tell_death(message, node.own);
+  forget(node.own);
+  for (auto& [name, device] : node.devices) {
+    tell_death(message, device);
+    forget(device);
+  }
+  devices_ -= node.devices.size();
+  node.devices.clear();
+  node.bd_seq.reset();
+  node.next_seq.reset();
+  node.ask_pause = kAskPauseLeast;
+}
+
+void SparkplugIngest::end_device(Message& message, SparkplugNode& node) {
+  const auto found = node.devices.find(message.topic.device);
+  if (found == node.devices.end()) return;
+  tell_death(message, found->second);
+  forget(found->second);
+  node.devices.erase(found);
+  --devices_;
+}
+
+void SparkplugIngest::take_birth(Message& message, SparkplugNode& node, SparkplugBirth& birth) {
+  forget(birth);
+  birth.is_whole = node.next_seq.has_value();
+  birth.is_cut_off = message.payload.left_out > 0;
+  for (SparkplugMetric& metric : message.payload.metrics) {
+    BornMetric* born = define(message, birth, metric);
+    if (born == nullptr) continue;
+    born->type = metric.type;
+    born->is_of_protocol = message.topic.device.empty() && (born->name == kBdSeq || born->name == kRebirth);
+    if (metric.alias && !birth.give_alias(*metric.alias, *born)) {
+      birth.is_cut_off = true;
+      message.sink.refuse(Refusal::unknown_alias,
+                          born->name + ": alias " + std::to_string(*metric.alias) + " is of another metric too,");
+    }
+    take_metric(message, metric, *born);
+  }
+}
+
+void SparkplugIngest::take_data(Message& message, SparkplugNode& node, SparkplugBirth& birth) {
+  if (!birth.is_whole && !birth.is_cut_off) ask_rebirth(message, node);
+  for (SparkplugMetric& metric : message.payload.metrics) {
+    BornMetric* born = named(message, node, birth, metric);
+    if (born != nullptr && !take_metric(message, metric, *born)) ask_rebirth(message, node);
+  }
+}
+
+// Where there is no room the metric is taken by nobody, since nothing would end it at its death.
+BornMetric* SparkplugIngest::define(Message& message, SparkplugBirth& birth, const SparkplugMetric& metric) {
+  if (!metric.name || metric.name->empty()) {
+    message.sink.refuse(Refusal::name_missing, label_of(metric));
+    return nullptr;
+  }
+  if (BornMetric* known = birth.by_name(*metric.name)) return known;
+  if (metrics_ >= limits_.metrics_max || name_bytes_ + metric.name->size() > limits_.name_bytes_max) {
+    birth.is_cut_off = true;
+    message.sink.refuse(Refusal::too_many_metrics, *metric.name);
+    return nullptr;
+  }
+  ++metrics_;
+  name_bytes_ += metric.name->size();
+  return &birth.define(*metric.name);
+}
+
+BornMetric* SparkplugIngest::named(Message& message, SparkplugNode& node, SparkplugBirth& birth,
+                                   const SparkplugMetric& metric) {
+  if (metric.name && !metric.name->empty()) return define(message, birth, metric);
+  if (!metric.alias) return define(message, birth, metric);  // refuses it
+  if (!birth.is_whole) {
+    message.sink.refuse(Refusal::no_birth, label_of(metric));
+    return nullptr;
+  }
+  BornMetric* born = birth.by_alias(*metric.alias);
+  if (born != nullptr) return born;
+  message.sink.refuse(Refusal::unknown_alias, label_of(metric));
+  if (!birth.is_cut_off) ask_rebirth(message, node);
+  return nullptr;
+}
+
+// False when a birth would help.
+bool SparkplugIngest::take_metric(Message& message, SparkplugMetric& metric, BornMetric& born) {
+  if (born.is_of_protocol) return true;
+  const SparkplugType type = metric.type == SparkplugType::unknown ? born.type : metric.type;
+  Reading reading;
+  if (metric.is_null) {
+    reading.quality = Quality::bad;
+  } else if (const Refusal why = take_sparkplug_value(metric, type, reading.value); why != Refusal::none) {
+    message.sink.refuse(why, born.name + " (" + mqtt::name_of_sparkplug_type(type) + ")");
+    return why != Refusal::no_birth;
+  }
+  if (!born.has_tag_or_problem) {
+    const auto claimed = message.sink.claim(path_of(message.topic) + '/' + born.name);
+    born.tag = claimed.tag;
+    born.problem = claimed.problem;
+    born.has_tag_or_problem = true;
+  }
+  if (born.problem != Refusal::none) {
+    message.sink.refuse(born.problem, born.name);
+    return true;
+  }
+  reading.tag = born.tag;
+  message.put_time(metric, reading);
+  born.was_taken = true;
+  if (!metric.is_historical) {
+    const auto* text = std::get_if<std::string>(&reading.value);
+    const bool is_long = text != nullptr && text->size() > limits_.last_text_bytes_max;
+    born.last = is_long ? Value{} : reading.value;
+  }
+  message.sink.put(std::move(reading), born.name);
+  return true;
+}
+
+void SparkplugIngest::tell_death(Message& message, const SparkplugBirth& birth) {
+  birth.for_each([&](const BornMetric& born) {
+    if (!born.was_taken) return;
+    Reading reading;
+    reading.tag = born.tag;
+    reading.quality = Quality::bad;
+    reading.reason = Reason::not_connected;
+    reading.time = message.received;
+    reading.value = born.last;
+    message.sink.put(std::move(reading), born.name);
+  });
+}
+
+void SparkplugIngest::forget(SparkplugBirth& birth) {
+  metrics_ -= birth.size();
+  name_bytes_ -= birth.name_bytes();
+  birth.clear();
+}
+
+void SparkplugIngest::ask_rebirth(const Message& message, SparkplugNode& node) {
+  if (node.asked && message.now - *node.asked < node.ask_pause) return;
+  if (rebirths_.size() >= limits_.nodes_max) return;
+  if (node.asked) node.ask_pause = std::min(node.ask_pause * 2, kAskPauseMost);
+  node.asked = message.now;
+  rebirths_.push_back({node.group, node.name});
+}
+
+std::string rebirth_topic(const SparkplugNodeName& node) { return "spBv1.0/" + node.group + "/NCMD/" + node.node; }
+
+std::string rebirth_payload(WallTime now) {
+  SparkplugMetric metric;
+  metric.name = std::string(kRebirth);
+  metric.type = SparkplugType::boolean;
+  metric.value = true;
+  const auto since_epoch = std::chrono::floor<std::chrono::milliseconds>(now.time_since_epoch());
+  mqtt::SparkplugPayload payload;
+  payload.timestamp = static_cast<std::uint64_t>(std::max<std::int64_t>(since_epoch.count(), 0));
+  metric.timestamp = payload.timestamp;
+  payload.metrics.push_back(std::move(metric));
+  return mqtt::encode_sparkplug(payload);
+}
+
+}  // namespace tidegate::drivers
