@@ -51,6 +51,10 @@ TEST(Corpus, PayloadInputsKeepThePromises) {
   for (const auto& input : corpus("payload")) read_payload(input);
 }
 
+TEST(Corpus, SparkplugInputsKeepThePromises) {
+  for (const auto& input : corpus("sparkplug")) read_sparkplug(input);
+}
+
 // Without this a change of the format could leave the fuzzer in front of the checksums for ever.
 TEST(Corpus, RepairedInputsReachTheDecoders) {
   std::size_t reached = 0;

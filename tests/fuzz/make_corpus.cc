@@ -196,7 +196,7 @@ int main(int count, char** arguments) {
     return 64;
   }
   const std::string folder = arguments[1];
-  for (const char* name : {"/mqtt", "/payload", "/segment", "/state"}) {
+  for (const char* name : {"/mqtt", "/payload", "/segment", "/sparkplug", "/state"}) {
     std::filesystem::create_directories(folder + name);
   }
   tidegate::fuzz::SegmentSeeds(folder + "/segment").write();

@@ -3,8 +3,10 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "mqtt/packet_encoder.h"
+#include "mqtt/sparkplug_payload.h"
 #include "tests/support/temporary_directory.h"
 
 namespace tidegate::fuzz {
@@ -124,12 +126,58 @@ void write_payloads(const std::string& folder) {
                       R"({"value":1})");
 }
 
+using mqtt::SparkplugMetric;
+using mqtt::SparkplugType;
+using mqtt::SparkplugValue;
+
+SparkplugMetric metric(const std::string& name, std::uint64_t alias, SparkplugType type, SparkplugValue value) {
+  SparkplugMetric made;
+  if (!name.empty()) made.name = name;
+  made.alias = alias;
+  made.type = type;
+  made.value = std::move(value);
+  made.timestamp = 1'760'000'000'000;
+  return made;
+}
+
+// A message as read_sparkplug() takes it; `kind` is its place in the topics there.
+std::string sparkplug(char kind, std::uint64_t seq, std::vector<SparkplugMetric> metrics) {
+  mqtt::SparkplugPayload payload;
+  payload.timestamp = 1'760'000'000'000;
+  payload.seq = seq;
+  payload.metrics = std::move(metrics);
+  const std::string bytes = mqtt::encode_sparkplug(payload);
+  return std::string{kind, static_cast<char>(bytes.size())} + bytes;
+}
+
+void write_sparkplug(const std::string& folder) {
+  const auto bd_seq = metric("bdSeq", 0, SparkplugType::int64, std::uint64_t{3});
+  const std::string birth = sparkplug(0, 0,
+                                      {bd_seq, metric("count", 1, SparkplugType::uint64, std::uint64_t{5}),
+                                       metric("text", 2, SparkplugType::string, std::string("on"))});
+  const std::string device = sparkplug(1, 1,
+                                       {metric("speed", 3, SparkplugType::int16, std::uint32_t{0xfffe}),
+                                        metric("level", 4, SparkplugType::float32, 0.5F),
+                                        metric("set", 5, static_cast<SparkplugType>(16), SparkplugValue())});
+  SparkplugMetric null = metric("", 3, SparkplugType::unknown, SparkplugValue());
+  null.is_null = true;
+  const std::string data =
+      sparkplug(2, 2, {metric("", 1, SparkplugType::unknown, std::uint64_t{6})}) + sparkplug(3, 3, {null});
+  testing::write_file(folder + "/life", birth + device + data + sparkplug(5, 4, {}) + sparkplug(4, 0, {bd_seq}));
+  testing::write_file(folder + "/rebirth", birth + device + birth + device + data);
+  testing::write_file(folder + "/gap", birth + data + device);
+  testing::write_file(folder + "/no-birth", data);
+  testing::write_file(folder + "/other-session",
+                      birth + device + sparkplug(0, 0, {metric("bdSeq", 0, SparkplugType::int64, std::uint64_t{4})}));
+}
+
 }  // namespace
 
 void write_message_seeds(const std::string& folder) {
   write_packets(folder + "/mqtt", ProtocolVersion::v3_1_1, "-3");
   write_packets(folder + "/mqtt", ProtocolVersion::v5, "-5");
   write_payloads(folder + "/payload");
+  write_sparkplug(folder + "/sparkplug");
 }
 
 }  // namespace tidegate::fuzz

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Builds the fuzzers (run.py build) or runs one of them for a while (run.py mqtt, payload, segment or
-state).
+"""Builds the fuzzers (run.py build) or runs one of them for a while (run.py mqtt, payload, segment,
+sparkplug or state).
 
 TIDEGATE_FUZZ_SECONDS says for how long. If it is not set: a minute from one and the same seed, so that what is found then
 was brought by the change at hand. New inputs go to build/fuzz/corpus/NAME, which the next run
@@ -14,7 +14,7 @@ import sys
 
 TOP = pathlib.Path(__file__).resolve().parents[2]
 BUILD = TOP / "build" / "fuzz"
-FUZZERS = ("mqtt", "payload", "segment", "state")
+FUZZERS = ("mqtt", "payload", "segment", "sparkplug", "state")
 COMPILER = "clang++-14"
 
 

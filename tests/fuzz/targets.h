@@ -22,4 +22,8 @@ void read_mqtt(std::span<const std::uint8_t> input);
 /// A payload. The first byte chooses the subscription that it is read for, and whether a topic stands before it.
 void read_payload(std::span<const std::uint8_t> input);
 
+/// What two Sparkplug nodes and their devices send, as messages of a byte that chooses the topic, one of the length,
+/// and a payload.
+void read_sparkplug(std::span<const std::uint8_t> input);
+
 }  // namespace tidegate::fuzz
