@@ -109,7 +109,7 @@ std::size_t Connection::receive(std::string_view plain) {
 }
 
 void Connection::look_at_subscriber() {
-  if (session_.subscriber() == nullptr) return;
+  if (closed_ || session_.subscriber() == nullptr) return;
   if (!std::exchange(is_subscriber_, true)) {
     error_code ignored;
     socket_.set_option(asio::socket_base::send_buffer_size(kSubscriberSendBuffer), ignored);

@@ -63,7 +63,9 @@ SessionHost::Admission ListenerCore::admit(ListenerSession& session, const mqtt:
     left_behind_.erase(left);
   }
   // Then it is told that it has no session any more.
-  if (state && state->subscriber && !has_room_for_subscriber()) state.reset();
+  const bool may_resume =
+      !state || !state->subscriber || (state->watcher == connect.user_name.value_or("") && has_room_for_subscriber());
+  if (!may_resume) state.reset();
   // Its own will of before is not due any more: it is back in time (section 3.1.3.2.2).
   std::erase_if(wills_, [&](const DueWill& will) { return will.client_id == client_id; });
   const bool resumed = state != nullptr && !connect.clean_start;
@@ -172,7 +174,12 @@ mqtt::ReasonCode ListenerCore::subscribe(ListenerSession& session, const mqtt::S
              asks() + fmt::format(", but {} clients have subscriptions, as many as may", kSubscribersMax));
       return ReasonCode::quota_exceeded;
     }
+    // Before it is told that it is subscribed.
     forget(session.client_id());
+    if (journal_ != nullptr) journal_->flush();
+  }
+  if (const auto found = sessions_.find(session.client_id()); found != sessions_.end()) {
+    found->second.state->watcher = session.user_name();
   }
   const ReasonCode reason = session.watch(*latest_).subscribe(entry);
   if (mqtt::is_failure(reason)) refuse("subscription", asks() + ", but has as many subscriptions as it may");

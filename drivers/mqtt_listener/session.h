@@ -29,6 +29,7 @@ struct ClientState {
   };
   std::map<std::uint16_t, Taken> qos2_taken;  // by packet id: what is taken and not yet released by a PUBREL
   std::unique_ptr<Subscriber> subscriber;     // from the first subscription on that it may have
+  std::string watcher;                        // the user whose rights these subscriptions were given by
 };
 
 /// How long what a client leaves is kept, as its CONNECT asks: a week at most.

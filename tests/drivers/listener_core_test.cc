@@ -46,6 +46,7 @@ class ListenerCoreTest : public ::testing::Test {
     std::string will = "";
     Duration will_delay{};
     std::string will_topic = "a/will";
+    std::string user = "";
   };
   std::unique_ptr<ListenerSession> connect(const Client& client) {
     auto session = std::make_unique<ListenerSession>(*core_, options_.limits, clock_.boot_now());
@@ -53,6 +54,7 @@ class ListenerCoreTest : public ::testing::Test {
     connect.version = ProtocolVersion::v5;
     connect.client_id = client.id;
     connect.clean_start = client.clean_start;
+    if (!client.user.empty()) connect.user_name = client.user;
     connect.properties.set(PropertyId::session_expiry_interval, 3600);
     if (!client.will.empty()) {
       connect.will = mqtt::Will{client.will_topic, client.will, 1, false, {}};
@@ -247,6 +249,18 @@ TEST_F(ListenerCoreTest, ASubscriptionOutlivesItsConnectionAndNotAnExpiredSessio
   clock_.advance(seconds(3601));
   core_->tick(clock_.boot_now());
   EXPECT_EQ(connect({.id = "panel"})->subscriber(), nullptr);
+}
+
+// Its rights were looked at when it was made, and they were the other's.
+TEST_F(ListenerCoreTest, ASubscriptionIsNotGoneOnWithByAnotherUser) {
+  options_.watch = {{"anna", {"tidegate/values/#"}}};
+  core_->use_latest(latest_);
+  const auto panel = connect({.id = "panel", .user = "anna"});
+  ASSERT_EQ(subscribe(*panel, "tidegate/values/#"), ReasonCode::granted_qos_1);
+  auto other = connect({.id = "panel", .user = "bert"});
+  EXPECT_EQ(other->subscriber(), nullptr);
+  lose(std::move(other));
+  EXPECT_EQ(connect({.id = "panel", .user = "anna"})->subscriber(), nullptr) << "it has ended";
 }
 
 TEST_F(ListenerCoreTest, WhatClientsLeaveSubscribedIsBounded) {

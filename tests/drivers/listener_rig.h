@@ -49,6 +49,7 @@ class ListenerRig : public ::testing::Test {
     context.clock = &listener_clock_;
     context.wake = [this] { woken_ = true; };
     context.loop = &loop_;
+    context.latest = latest_;
     auto made = make_mqtt_listener(options_, context);
     ASSERT_TRUE(made) << made.error().message;
     driver_ = std::move(*made);
@@ -120,6 +121,7 @@ class ListenerRig : public ::testing::Test {
   ShiftedClock listener_clock_;
   TagRegistry tags_;
   MqttListenerOptions options_;
+  LatestValues* latest_ = nullptr;
   std::unique_ptr<Driver> driver_;
   Intake intake_;
   std::string errors_;

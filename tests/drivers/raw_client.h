@@ -15,6 +15,8 @@ class RawClient {
 
   /// Sends what the socket takes; the number of bytes.
   std::size_t send(const std::string& bytes);
+  /// Ends it as a machine does that is switched off and on: by a reset, and what was sent before may still be read.
+  void reset();
   /// What has arrived so far, all of it since the beginning.
   const std::string& received();
   /// The other side has ended the connection.
