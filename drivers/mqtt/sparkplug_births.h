@@ -23,6 +23,7 @@ struct BornMetric {
   TagId tag = kNoTag;               // claimed with the first value
   Refusal problem = Refusal::none;  // why there is no tag
   bool has_tag_or_problem = false;
+  bool has_alias = false;
   bool is_of_protocol = false;  // bdSeq and the like: no reading
   bool was_taken = false;       // a death ends it
   Value last;

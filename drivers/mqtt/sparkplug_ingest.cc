@@ -239,13 +239,23 @@ void SparkplugIngest::take_birth(Message& message, SparkplugNode& node, Sparkplu
     if (born == nullptr) continue;
     born->type = metric.type;
     born->is_of_protocol = message.topic.device.empty() && (born->name == kBdSeq || born->name == kRebirth);
-    if (metric.alias && !birth.give_alias(*metric.alias, *born)) {
-      birth.is_cut_off = true;
-      message.sink.refuse(Refusal::unknown_alias,
-                          born->name + ": alias " + std::to_string(*metric.alias) + " is of another metric too,");
-    }
+    if (metric.alias) take_alias(message, birth, *metric.alias, *born);
     take_metric(message, metric, *born);
   }
+}
+
+// One a metric, so that aliases take no more room than metrics.
+void SparkplugIngest::take_alias(Message& message, SparkplugBirth& birth, std::uint64_t alias, BornMetric& born) {
+  if (born.has_alias && birth.by_alias(alias) != &born) {
+    birth.is_cut_off = true;
+    return message.sink.refuse(Refusal::unknown_alias,
+                               born.name + ": alias " + std::to_string(alias) + " is its second one,");
+  }
+  born.has_alias = true;
+  if (birth.give_alias(alias, born)) return;
+  birth.is_cut_off = true;
+  message.sink.refuse(Refusal::unknown_alias,
+                      born.name + ": alias " + std::to_string(alias) + " is of another metric too,");
 }
 
 void SparkplugIngest::take_data(Message& message, SparkplugNode& node, SparkplugBirth& birth) {

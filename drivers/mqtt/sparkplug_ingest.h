@@ -79,6 +79,7 @@ class SparkplugIngest {
   void end_session(Message& message, SparkplugNode& node);
   void end_device(Message& message, SparkplugNode& node);
   void take_birth(Message& message, SparkplugNode& node, SparkplugBirth& birth);
+  void take_alias(Message& message, SparkplugBirth& birth, std::uint64_t alias, BornMetric& born);
   void take_data(Message& message, SparkplugNode& node, SparkplugBirth& birth);
   BornMetric* define(Message& message, SparkplugBirth& birth, const mqtt::SparkplugMetric& metric);
   BornMetric* named(Message& message, SparkplugNode& node, SparkplugBirth& birth, const mqtt::SparkplugMetric& metric);

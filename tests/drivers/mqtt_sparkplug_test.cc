@@ -288,6 +288,13 @@ TEST_F(SparkplugTest, AnUnknownAliasAsksForABirth) {
   EXPECT_THAT(asked_, ElementsAre("plant/gate"));
 }
 
+TEST_F(SparkplugTest, AMetricHasOneAlias) {
+  take(kBirth, 0, {born("a", 1, SparkplugType::boolean, true), born("a", 2, SparkplugType::boolean, true)});
+  EXPECT_THAT(refused(), ElementsAre(Pair("unknown_alias", 1)));
+  EXPECT_THAT(take(kData, 1, {by_alias(1, false)}), ElementsAre("plant/gate/a=false"));
+  EXPECT_THAT(take(kData, 2, {by_alias(2, false)}), IsEmpty());
+}
+
 TEST_F(SparkplugTest, AnAliasOfTwoMetricsIsNeverGuessed) {
   take(kBirth, 0, {born("a", 1, SparkplugType::boolean, true), born("b", 1, SparkplugType::boolean, true)});
   EXPECT_THAT(take(kData, 1, {by_alias(1, false)}), IsEmpty());
