@@ -287,8 +287,9 @@ class StreamRecovery {
   // recorded: what stands behind was marked with what counts. UINT64_MAX: nothing.
   std::uint64_t first_taken_by_power_cut(const LogState& known) const {
     const std::uint64_t durable = durable_end(known);
-    const auto told = drops_.told(found_.stream);
     std::uint64_t first = lacks_its_front(known) ? durable : UINT64_MAX;
+    if (result_.losses.empty()) return first;  // what is told need not be read, all of `events` at worst
+    const auto told = drops_.told(found_.stream);
     for (const Loss& loss : result_.losses) {
       for (const SequenceRange& news : without(loss.range, told)) {
         if (news.end > durable) first = std::min(first, news.first);
