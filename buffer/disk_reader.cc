@@ -223,7 +223,7 @@ ReadOutcome LogReader::read_in(const SegmentRef& segment, std::uint64_t sequence
   }
   if (frame == nullptr) return damaged(sequence, segment.end, place_->problem);
   if (frame->header.first > sequence) {
-    return damaged(sequence, std::min(frame->header.first, segment.end), place_->problem);
+    return damaged(sequence, frame->header.first, place_->problem);
   }
   return is_dense(frame->header.codec) ? take_dense_batch(sequence) : take_batch(sequence);
 }
@@ -317,11 +317,12 @@ ReadOutcome LogReader::gone(std::uint64_t from, std::uint64_t to) const {
 
 ReadOutcome LogReader::damaged(std::uint64_t from, std::uint64_t to, const std::string& why) {
   const std::string path = place_->path;
+  const std::uint64_t end = place_->segment.end;
   if (was_replaced()) {
-    const std::uint64_t end = place_->segment.end;
     place_.reset();
     return gone(from, end);
   }
+  to = std::min(to, end);  // a frame may claim more, and what lies behind stands in the next segment
   if (reports_) {
     reports_->add({snapshot_.stream, {from, to}, path + ": " + (why.empty() ? "no frame where one should be" : why)});
   }

@@ -63,11 +63,11 @@ TEST(Corpus, RepairedInputsReachTheDecoders) {
     const std::uint64_t frames = frames_in(unpack_image(input));
     if (frames == 0) continue;
     input[1 + buffer::kBlockBytes + buffer::kFrameHeaderBytes] ^= 0xff;  // in the first body
-    EXPECT_LT(frames_in(unpack_image(input)), frames);
+    if (frames_in(unpack_image(input)) == frames) continue;              // a finding, whose first frame lies elsewhere
     repair_checksums(input);
     if (frames_in(unpack_image(input)) == frames) ++reached;
   }
-  EXPECT_GE(reached, 3U);
+  EXPECT_GE(reached, 6U);
 }
 
 }  // namespace
