@@ -20,9 +20,8 @@ std::uint32_t header_crc(const std::byte* at, std::uint32_t seed) {
 bool is_plausible(const FrameHeader& header, std::uint8_t codec, std::uint8_t clock) {
   const bool dense = is_dense(header.codec);
   return header.body_bytes <= kFrameBodyMax && header.count > 0 && header.count <= kFrameRecordsMax &&
-         header.epoch > 0 && header.first > 0 && header.first <= UINT64_MAX - header.count && codec != 0 &&
-         header.section > 0 && header.section <= header.first &&
-         header.section_start() == (header.section == header.first) &&
+         header.epoch > 0 && header.first > 0 && header.first <= kSequenceMax && codec != 0 && header.section > 0 &&
+         header.section <= header.first && header.section_start() == (header.section == header.first) &&
          clock <= static_cast<std::uint8_t>(ClockQuality::synced) && (dense || header.wall_span_ms == 0);
 }
 

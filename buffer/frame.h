@@ -16,7 +16,8 @@ inline constexpr std::size_t kFrameHeaderBytes = 64;
 inline constexpr std::size_t kFrameAlignment = 8;
 inline constexpr std::size_t kFrameBodyMax = 256 * 1024;
 inline constexpr std::size_t kFrameRecordsMax = 4096;
-inline constexpr std::uint32_t kFrameMagic = 0x52464754;  // "TGFR"
+inline constexpr std::uint64_t kSequenceMax = 1ULL << 62;  // no log comes there: a file that says more is wrong
+inline constexpr std::uint32_t kFrameMagic = 0x52464754;   // "TGFR"
 
 /// The dense ones are what a sealed segment is rewritten into: the records of many frames in one.
 enum class Codec : std::uint8_t { readings = 1, documents = 2, dense_readings = 3, dense_documents = 4 };

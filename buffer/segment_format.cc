@@ -71,7 +71,7 @@ bool load_header(const std::byte* at, SegmentHeader& header) {
     const std::byte* mark = at + kMarksAt + i * kMarkBytes;
     header.marks.push_back({load_le<std::uint64_t>(mark), load_le<std::uint64_t>(mark + 8)});
   }
-  return header.first > 0 && header.epoch > 0 &&
+  return header.first > 0 && header.first <= kSequenceMax && header.epoch > 0 &&
          header.segment_bytes >= (header.dense ? kDenseBytesMin : kSegmentBytesMin);
 }
 
@@ -211,8 +211,8 @@ std::optional<SegmentContent> read_segment_footer(ByteSpan block, const SegmentI
   content.wall_to = WallTime(load_time(at + 88));
   const auto sections = load_le<std::uint32_t>(at + 96);
   const auto missing = load_le<std::uint32_t>(at + 100);
-  if (load_le<std::uint32_t>(at + 8) > kFormatVersion || content.first > content.end || sections > kSectionsMax ||
-      missing > kFooterMissingMax) {
+  if (load_le<std::uint32_t>(at + 8) > kFormatVersion || content.first > content.end || content.end > kSequenceMax ||
+      sections > kSectionsMax || missing > kFooterMissingMax) {
     return std::nullopt;
   }
   load_ranges(at, sections, missing, content);

@@ -229,6 +229,21 @@ TEST(Frame, HeaderIsRefusedAfterAnyFlippedBit) {
   }
 }
 
+// Sums of sequences must not begin again at 0.
+TEST(Frame, HeaderIsRefusedWithASequenceThatNoLogComesTo) {
+  FrameHeader header;
+  header.count = 1;
+  header.epoch = 1;
+  header.first = header.section = kSequenceMax;
+  header.flags = kSectionStart;
+  std::array<std::byte, kFrameHeaderBytes> bytes;
+  write_frame_header(header, 5, bytes.data());
+  EXPECT_TRUE(read_frame_header(bytes.data(), 5));
+  header.first = header.section = kSequenceMax + 1;
+  write_frame_header(header, 5, bytes.data());
+  EXPECT_FALSE(read_frame_header(bytes.data(), 5));
+}
+
 TEST(Frame, TimesAreTakenBackToTenMilliseconds) {
   FrameTimes times{WallTime(std::chrono::milliseconds(123456)), BootTime(std::chrono::milliseconds(98765)),
                    ClockQuality::synced};
