@@ -16,6 +16,7 @@ using buffer::ReadStatus;
 using buffer::RingLog;
 
 constexpr int kStepsMax = 1'000'000;
+constexpr std::size_t kFileBytesMax = 4 << 20;
 
 struct Bench {
   testing::InMemoryFileSystem disk;
@@ -121,6 +122,7 @@ void read_segment(std::span<const std::uint8_t> input) {
   (void)bench.disk.make_directory("log");
   (void)bench.disk.make_directory("log/readings");  // a log without it is none
   (void)bench.disk.make_directory(directory);
+  bench.disk.limit_files(kFileBytesMax);  // a header may promise a file of any size
   bench.disk.set_content(directory + "/" + buffer::segment_name(1), image.file);
   inspect(bench);
   live(bench);

@@ -32,8 +32,9 @@ class InMemoryFileSystem::OpenFile final : public File {
     const std::lock_guard lock(system_.mutex_);
     if (!writable_) return tidegate::fail(ErrorCode::invalid, path_ + ": opened for reading");
     if (auto step = system_.step(Operation::write, path_); !step) return step;
-    const auto begin = static_cast<std::size_t>(offset);
     if (data.empty()) return {};
+    if (auto fits = check_size(offset + data.size()); !fits) return fits;
+    const auto begin = static_cast<std::size_t>(offset);
     grow(begin + data.size());
     mark(begin, begin + data.size());
     std::copy(data.begin(), data.end(), node_->content.begin() + static_cast<std::ptrdiff_t>(begin));
@@ -64,6 +65,7 @@ class InMemoryFileSystem::OpenFile final : public File {
     if (node_->content.size() >= bytes) return {};
     if (auto step = system_.step(Operation::reserve, path_); !step) return step;
     if (auto use = system_.check_use(*node_, path_); !use) return use;
+    if (auto fits = check_size(bytes); !fits) return fits;
     grow(static_cast<std::size_t>(bytes));
     return {};
   }
@@ -74,6 +76,10 @@ class InMemoryFileSystem::OpenFile final : public File {
   }
 
  private:
+  Result<void> check_size(std::uint64_t bytes) const {
+    if (bytes <= system_.file_bytes_max_) return {};
+    return tidegate::fail(ErrorCode::full, path_ + ": no file may be larger here");
+  }
   void grow(std::size_t size) {
     const std::size_t before = node_->content.size();
     if (size <= before) return;
@@ -206,6 +212,11 @@ void InMemoryFileSystem::fail(Operation operation, std::size_t skip, std::size_t
   failures_[operation] = {skip, times, code, std::move(part)};
 }
 
+void InMemoryFileSystem::limit_files(std::size_t bytes) {
+  const std::lock_guard lock(mutex_);
+  file_bytes_max_ = bytes;
+}
+
 void InMemoryFileSystem::fail_never() {
   const std::lock_guard lock(mutex_);
   failures_.clear();
@@ -226,6 +237,7 @@ void InMemoryFileSystem::wipe() {
   name_changes_.clear();
   misuses_.clear();
   failure_of_any_.reset();
+  file_bytes_max_ = SIZE_MAX;
   halts_ = false;
   operations_ = 0;
   directories_ = {"."};

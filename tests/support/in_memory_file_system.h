@@ -39,6 +39,8 @@ class InMemoryFileSystem final : public FileSystem {
   /// Fails `times` operations of that kind after letting `skip` pass, on paths that contain `part`.
   void fail(Operation operation, std::size_t skip, std::size_t times, ErrorCode code, std::string part = "");
   void fail_never();
+  /// No file grows beyond so many bytes: what would make it fails with ErrorCode::full.
+  void limit_files(std::size_t bytes);
   /// Operations of that kind so far, failed ones too.
   std::size_t count(Operation operation) const;
 
@@ -100,6 +102,7 @@ class InMemoryFileSystem final : public FileSystem {
   std::map<std::string, std::shared_ptr<Node>> durable_names_;
   std::vector<NameChange> name_changes_;  // in their order
   std::set<std::string> directories_{"."};
+  std::size_t file_bytes_max_ = SIZE_MAX;
   std::optional<Failure> failure_of_any_;
   bool halts_ = false;
   std::size_t operations_ = 0;
