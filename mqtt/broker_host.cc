@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "core/host_lookup.h"
+#include "core/parse_whole.h"
 #include "core/text.h"
 
 namespace tidegate::mqtt {
@@ -14,6 +15,13 @@ std::string host_of(const std::string& uri) {
   if (!host.empty() && host.front() == '[') return host.substr(1, host.find(']') - 1);
   return host.substr(0, host.rfind(':'));
 }
+
+std::uint16_t port_of(const std::string& uri) {
+  const std::string_view text = std::string_view(uri).substr(uri.rfind(':') + 1);
+  return parse_whole<std::uint16_t>(text).value_or(wants_tls(uri) ? 8883 : 1883);
+}
+
+bool wants_tls(const std::string& uri) { return uri.starts_with("mqtts://") || uri.starts_with("ssl://"); }
 
 void look_up(const std::string& host, std::function<void(std::string problem)> then) {
   if (is_address(host)) return then({});

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <string>
 
@@ -7,6 +8,9 @@ namespace tidegate::mqtt {
 
 /// The host of "mqtt://host:1883" or "mqtts://[::1]:8883".
 std::string host_of(const std::string& uri);
+
+std::uint16_t port_of(const std::string& uri);
+bool wants_tls(const std::string& uri);
 
 /// Looks the host up on a thread of its own and calls `then` there, with "" or with why it has no address. An address
 /// needs no thread: `then` is called at once.

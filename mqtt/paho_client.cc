@@ -14,26 +14,19 @@
 #include "mqtt/client.h"
 #include "mqtt/connect_failure.h"
 #include "mqtt/in_flight.h"
+#include "mqtt/link_report.h"
 #include "mqtt/paho_connection.h"
 #include "mqtt/paho_library.h"
 
 namespace tidegate::mqtt {
 namespace {
 
-// A connection that ends this soon was most likely ended by the broker on purpose.
-constexpr Duration kShortLife = std::chrono::seconds(5);
 // A link that is as slow as this is still one; a publish has to cross it before it can be acknowledged.
 constexpr std::size_t kSlowestBytesPerSecond = 2048;
 
 std::uint64_t jitter_seed() {
   std::random_device random;
   return (static_cast<std::uint64_t>(random()) << 32U) | random();
-}
-
-std::string join(const std::vector<std::string>& filters) {
-  std::string all;
-  for (const std::string& filter : filters) all += (all.empty() ? "" : ", ") + filter;
-  return all;
 }
 
 /// What outlives the client object: tasks on the calls thread and callbacks of Paho hold on to it.
@@ -97,8 +90,7 @@ class Session final : public ConnectionEvents, public std::enable_shared_from_th
 
   std::mutex handlers_mutex_;  // held while `published` and `link` are called, which are short
   bool muted_ = false;
-  bool reported_ = false;
-  LinkState reported_link_;
+  LinkReport report_{broker_};
 };
 
 // A task for the calls thread that does not keep the session alive by itself: a timer may be a minute away.
@@ -216,20 +208,7 @@ void Session::on_connected() {
   }
 }
 
-void Session::on_subscribed(const SubscribeAnswer& answer) {
-  std::string detail;
-  if (!answer.refused.empty()) {
-    detail = "the broker refuses the subscription to " + join(answer.refused) + ": check its access rules";
-    log_error("mqtt", "{}: {}", broker_.uri, detail);
-  }
-  if (!answer.lowered.empty()) {
-    const std::string lowered = "the broker gives a lower QoS than was asked for to " + join(answer.lowered) +
-                                ", so what comes while this gateway is away is lost: check the broker's max_qos";
-    log_warning("mqtt", "{}: {}", broker_.uri, lowered);
-    detail += (detail.empty() ? "" : "; ") + lowered;
-  }
-  report_link({true, answer.refused.empty() ? LinkProblem::none : LinkProblem::refused_filter, std::move(detail)});
-}
+void Session::on_subscribed(const SubscribeAnswer& answer) { report_link(explain(answer, broker_.uri)); }
 
 void Session::on_connect_failed(const ConnectFailure& failure) {
   LinkState state = explain(failure, broker_);
@@ -241,12 +220,7 @@ void Session::on_connect_failed(const ConnectFailure& failure) {
 void Session::on_lost() {
   is_up_ = false;
   fail_in_flight();
-  const bool soon = clock_.boot_now() - connected_at_.load() < kShortLife;
-  report_link({false, LinkProblem::lost,
-               soon ? "the broker ended the connection right after it was made: check whether another client uses "
-                      "client id \"" +
-                          broker_.client_id + "\""
-                    : "the connection was lost"});
+  report_link(lost_link(clock_.boot_now() - connected_at_.load(), broker_));
   post([](Session& self) {
     // Only a connection that held proves that the trouble is over.
     if (self.clock_.boot_now() - self.connected_at_.load() >= self.broker_.reconnect_most) self.backoff_.reset();
@@ -267,20 +241,9 @@ void Session::report_published(std::uint64_t ticket, bool ok) {
   if (!muted_ && handlers_.published) handlers_.published(ticket, ok);
 }
 
-// Repeats are not told: an outage is one line in the log, however often we try. A reason that has changed is news.
 void Session::report_link(LinkState state) {
   const std::lock_guard lock(handlers_mutex_);
-  if (muted_) return;
-  const bool is_known = reported_ && state.up == reported_link_.up && state.problem == reported_link_.problem;
-  if (is_known && state.detail == reported_link_.detail) return;
-  reported_ = true;
-  reported_link_ = state;
-  if (state.up) {
-    log_info("mqtt", "{}: connected", broker_.uri);
-  } else {
-    log_warning("mqtt", "{}: {}; trying again, at the slowest every {} s", broker_.uri, state.detail,
-                std::chrono::ceil<std::chrono::seconds>(broker_.reconnect_most).count());
-  }
+  if (muted_ || !report_.note(state)) return;
   if (handlers_.link) handlers_.link(state);
 }
 

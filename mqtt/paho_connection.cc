@@ -6,6 +6,7 @@
 #include <memory>
 #include <utility>
 
+#include "mqtt/broker_host.h"
 #include "mqtt/paho_library.h"
 
 namespace tidegate::mqtt {
@@ -13,8 +14,6 @@ namespace {
 
 constexpr int kQueuedMax = 60'000;  // under the number of message ids; how much really waits is the uplink's window
 constexpr int kRefusedSubscription = 0x80;  // MQTT 3.1.1, section 3.9.3
-
-bool wants_tls(const std::string& uri) { return uri.rfind("mqtts://", 0) == 0 || uri.rfind("ssl://", 0) == 0; }
 
 std::chrono::seconds whole_seconds(Duration duration) {
   return std::max(std::chrono::ceil<std::chrono::seconds>(duration), std::chrono::seconds(1));
@@ -69,12 +68,7 @@ class PahoConnection::SubscribeListener final : public ::mqtt::iaction_listener 
     SubscribeAnswer answer;  // a single filter that is refused is a failure instead
     const auto codes = token.get_subscribe_response().get_reason_codes();
     for (std::size_t i = 0; i < codes.size() && i < owner_.filters_.size(); ++i) {
-      const int code = static_cast<int>(codes[i]);
-      if (code == kRefusedSubscription) {
-        answer.refused.push_back(owner_.filters_[i]);
-      } else if (code < owner_.qos_[i]) {
-        answer.lowered.push_back(owner_.filters_[i]);
-      }
+      answer.note(owner_.filters_[i], owner_.qos_[i], static_cast<int>(codes[i]));
     }
     owner_.events_.on_subscribed(answer);
   }

@@ -12,15 +12,10 @@
 #include "mqtt/client.h"
 #include "mqtt/connect_failure.h"
 #include "mqtt/in_flight.h"
+#include "mqtt/subscribe_answer.h"
 #include "mqtt/unsent_store.h"
 
 namespace tidegate::mqtt {
-
-/// What a broker said to our subscriptions that is not as we asked; mostly nothing.
-struct SubscribeAnswer {
-  std::vector<std::string> refused;  // filters
-  std::vector<std::string> lowered;  // that got less than the QoS asked for
-};
 
 /// What happens on a connection, told on Paho's thread while Paho holds its lock: no call into Paho from there.
 class ConnectionEvents {

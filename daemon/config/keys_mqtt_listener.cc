@@ -11,9 +11,9 @@
 namespace tidegate::daemon {
 namespace {
 
-using drivers::ListenerAck;
 using drivers::ListenerLimits;
 using drivers::ListenerTls;
+using drivers::MessageAck;
 using drivers::MqttListenerOptions;
 using drivers::PublishRight;
 constexpr double kUsersBytesMax = 256.0 * 1024;
@@ -113,12 +113,8 @@ void finish_listener(MqttListenerOptions& listener, const Scope& scope) {
   check_rights(listener.watch, "watch", "topics", scope);
   check_subscribed_topics(listener, scope);
   if (scope.has("tls")) check_tls(listener.tls, scope.table("tls"));
-  if (!scope.has("ack") && scope.state().config.buffer.ack == AckPolicy::written) listener.ack = ListenerAck::written;
-  if (listener.ack == ListenerAck::durable && scope.state().config.buffer.ring.sync == buffer::SyncPolicy::os) {
-    scope.wrong("ack",
-                "\"durable\" does not go with buffer.sync \"os\", which never makes anything durable in time; use "
-                "\"written\" here, or \"interval\" or \"always\" there");
-  }
+  if (!scope.has("ack") && scope.state().config.buffer.ack == AckPolicy::written) listener.ack = MessageAck::written;
+  if (listener.ack == MessageAck::durable) check_sync_beside_durable(scope);
   if (!scope.has("name") || !scope.is_sound("name")) return;
   for (std::size_t i = 0; i < listener.subscribe.size(); ++i) {
     note_subscribed_tags(listener.name, listener.subscribe[i], scope.item("subscribe", i));
@@ -238,8 +234,8 @@ Section mqtt_listener_keys() {
           .must_be("\"ADDRESS:PORT\"")
           .example("\"0.0.0.0:1883\"")
           .says("Where to listen: an IP address and a port."),
-      choice<Owner, ListenerAck>("ack", &Owner::ack,
-                                 {{"durable", ListenerAck::durable}, {"written", ListenerAck::written}})
+      choice<Owner, MessageAck>("ack", &Owner::ack,
+                                {{"durable", MessageAck::durable}, {"written", MessageAck::written}})
           .by_default_is("`buffer.ack`")
           .example("\"written\"")
           .says("When a sensor gets its acknowledgement: when its message survives a power cut, or when it survives a "

@@ -193,4 +193,11 @@ void fill_subscribe_keys(Section& section) {
   section.finish = rows::finish<MqttSubscribeOptions>(finish_subscribe);
 }
 
+void check_sync_beside_durable(const Scope& scope) {
+  if (scope.state().config.buffer.ring.sync != buffer::SyncPolicy::os) return;
+  scope.wrong("ack",
+              "\"durable\" does not go with buffer.sync \"os\", which never makes anything durable in time; use "
+              "\"written\" here, or \"interval\" or \"always\" there");
+}
+
 }  // namespace tidegate::daemon

@@ -26,4 +26,7 @@ Section subscribe_keys(std::string doc) {
 void note_subscribed_tags(const std::string& driver, const drivers::MqttSubscribeOptions& subscribe,
                           const Scope& scope);
 
+/// That what a driver with ack = "durable" waits for comes about.
+void check_sync_beside_durable(const Scope& scope);
+
 }  // namespace tidegate::daemon

@@ -7,6 +7,7 @@
 
 #include "core/log.h"
 #include "core/text.h"
+#include "drivers/mqtt/link_news.h"
 #include "drivers/mqtt/message_decoder.h"
 #include "drivers/mqtt/shared_queue.h"
 #include "mqtt/client.h"
@@ -18,9 +19,6 @@ constexpr std::size_t kReadingsPerCollect = 4096;
 constexpr Duration kStopGrace = std::chrono::seconds(5);
 constexpr Duration kClockStepLeast = std::chrono::milliseconds(100);
 constexpr Duration kStopSlice = std::chrono::milliseconds(100);
-
-// A connection that brings nothing of what was subscribed to is as bad as none.
-bool is_working(const mqtt::LinkState& link) { return link.up && link.problem == mqtt::LinkProblem::none; }
 
 /// The half of the driver that Paho's thread uses. Handlers own it: a callback that waits in a full queue may outlive
 /// the driver, and must not return, because that would acknowledge a message that is stored nowhere.
@@ -50,12 +48,12 @@ class Inlet {
 
   mqtt::LinkState link() const {
     const std::lock_guard lock(link_mutex_);
-    return link_;
+    return news_.link();
   }
   std::vector<DriverEvent> take_events() {
     if (!has_events_.exchange(false)) return {};
     const std::lock_guard lock(link_mutex_);
-    return std::exchange(events_, {});
+    return news_.take_events();
   }
   std::uint64_t too_large() const { return too_large_.load(); }
 
@@ -69,9 +67,7 @@ class Inlet {
   ComplaintFilter complaints_;  // Paho's thread
 
   mutable std::mutex link_mutex_;
-  mqtt::LinkState link_{false, mqtt::LinkProblem::none, "not connected yet"};
-  bool has_been_told_ = false;
-  std::vector<DriverEvent> events_;
+  LinkNews news_;
   std::atomic<bool> has_events_{false};
 };
 
@@ -81,21 +77,14 @@ void Inlet::take_message(std::string_view topic, std::string_view payload, bool 
   if (queue_->push(entry) != SharedQueue::Push::too_large) return;
   ++too_large_;
   if (const auto left_out = complaints_.admit("too_large", entry.received_boot)) {
-    log_warning(driver_,
-                "too_large on topic \"{}\": {} are more than a quarter of the queue, the message is dropped; a larger "
-                "queue would take it{}",
-                clip(topic), format_size(payload.size()), since_last_line(*left_out));
+    log_warning(driver_, "{}{}", too_large_text(topic, payload.size()), since_last_line(*left_out));
   }
 }
 
 void Inlet::take_link(const mqtt::LinkState& state) {
   {
     const std::lock_guard lock(link_mutex_);
-    const bool is_news = !has_been_told_ || is_working(link_) != is_working(state);
-    has_been_told_ = true;
-    link_ = state;
-    if (!is_news) return;
-    events_.push_back({is_working(state) ? "driver-up" : "driver-down", {}, state.detail});
+    if (!news_.note(state)) return;
     has_events_ = true;
   }
   wake();
@@ -126,7 +115,6 @@ class MqttDriver final : public Driver {
  private:
   std::string queue_path() const;
   Result<void> open_queue();
-  std::vector<mqtt::Subscription> filters() const;
   mqtt::ClientHandlers handlers() const;
   void ask_rebirths();
   void count_damage(Intake& into);
@@ -175,24 +163,6 @@ Result<void> MqttDriver::open_queue() {
   return {};
 }
 
-// Subscriptions with the same filter are one to the broker. QoS 2 is asked for as QoS 1: with MQTT 3.1.1 Paho
-// acknowledges a QoS 2 message before the callback has it.
-std::vector<mqtt::Subscription> MqttDriver::filters() const {
-  std::vector<mqtt::Subscription> filters;
-  for (const Subscription& subscription : decoder_->subscriptions()) {
-    const std::string filter = subscription.filter();
-    const int qos = std::min(subscription.qos, 1);
-    const auto same =
-        std::find_if(filters.begin(), filters.end(), [&](const auto& other) { return other.filter == filter; });
-    if (same == filters.end()) {
-      filters.push_back({filter, qos});
-    } else {
-      same->qos = std::max(same->qos, qos);
-    }
-  }
-  return filters;
-}
-
 mqtt::ClientHandlers MqttDriver::handlers() const {
   mqtt::ClientHandlers handlers;
   handlers.message = [inlet = inlet_](std::string_view topic, std::string_view payload, bool retained, bool duplicate) {
@@ -210,7 +180,7 @@ Result<void> MqttDriver::start() {
   } else if (!queue_events_.empty() || inlet_->queue().damaged_bytes() > 0) {
     inlet_->wake();
   }
-  client_ = mqtt::make_paho_client(options_.broker, filters(), handlers());
+  client_ = mqtt::make_paho_client(options_.broker, broker_subscriptions(decoder_->subscriptions()), handlers());
   client_->start();
   return {};
 }
@@ -284,7 +254,7 @@ void MqttDriver::count_damage(Intake& into) {
 DriverStatus MqttDriver::status() const {
   DriverStatus status;
   const mqtt::LinkState link = inlet_->link();
-  status.up = is_working(link) && !stopped_;
+  status.up = LinkNews::is_working(link) && !stopped_;
   status.detail = stopped_ ? "stopped" : link.detail;
   status.refused = decoder_->refused();
   status.remarked = decoder_->remarked();

@@ -13,6 +13,12 @@ namespace tidegate::drivers {
 enum class PayloadFormat : std::uint8_t { json, number, text, sparkplug };
 enum class TimeUnit : std::uint8_t { seconds, milliseconds, microseconds, nanoseconds, iso8601 };
 
+/// When whoever sent a message gets its acknowledgement.
+enum class MessageAck : std::uint8_t {
+  durable,  // when the message survives a power cut here
+  written,  // when the message survives a kill of the daemon
+};
+
 /// One `[[driver.mqtt.subscribe]]`.
 struct MqttSubscribeOptions {
   std::string topic;  // template: "plant/{device}/{tag}", a trailing "{name...}" takes the rest; sparkplug: a filter

@@ -1,5 +1,9 @@
 #include "drivers/mqtt/subscription.h"
 
+#include <algorithm>
+
+#include "core/log.h"
+#include "core/text.h"
 #include "drivers/mqtt/sparkplug_topic.h"
 #include "mqtt/topic_filter.h"
 
@@ -96,6 +100,29 @@ bool subscribes_to(const MqttSubscribeOptions& options, const std::string& topic
   if (options.payload == PayloadFormat::sparkplug) return mqtt::filter_matches(options.topic, topic);
   const auto wanted = TopicTemplate::parse(options.topic);
   return wanted && wanted->match(topic);
+}
+
+std::vector<mqtt::Subscription> broker_subscriptions(const std::vector<Subscription>& subscriptions) {
+  std::vector<mqtt::Subscription> filters;
+  for (const Subscription& subscription : subscriptions) {
+    const std::string filter = subscription.filter();
+    const int qos = std::min(subscription.qos, 1);
+    const auto same =
+        std::find_if(filters.begin(), filters.end(), [&](const auto& other) { return other.filter == filter; });
+    if (same == filters.end()) {
+      filters.push_back({filter, qos});
+    } else {
+      same->qos = std::max(same->qos, qos);
+    }
+  }
+  return filters;
+}
+
+std::string too_large_text(std::string_view topic, std::uint64_t bytes) {
+  return fmt::format(
+      "too_large on topic \"{}\": {} are more than a quarter of the queue, the message is dropped; a larger queue "
+      "would take it",
+      clip(topic), format_size(bytes));
 }
 
 std::string tag_path(std::string_view device, std::string_view tag, std::string_view name) {

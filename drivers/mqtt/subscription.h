@@ -7,6 +7,7 @@
 #include "drivers/mqtt/options.h"
 #include "drivers/mqtt/payload_decoder.h"
 #include "drivers/mqtt/topic_template.h"
+#include "mqtt/client.h"
 
 namespace tidegate::drivers {
 
@@ -37,6 +38,14 @@ Result<Subscription> make_subscription(const MqttSubscribeOptions& options, cons
 Result<void> check_topic(const MqttSubscribeOptions& options);
 /// Whether what is published to `topic` is for this subscription; its own topic is right.
 bool subscribes_to(const MqttSubscribeOptions& options, const std::string& topic);
+
+/// What to ask the broker for: those with the same filter are one to it. QoS 2 is asked for as QoS 1: nothing that it
+/// promises outlives a restart of the gateway, and with MQTT 3.1.1 Paho acknowledges before the callback has the
+/// message.
+std::vector<mqtt::Subscription> broker_subscriptions(const std::vector<Subscription>& subscriptions);
+
+/// What is said of a message of which nothing is taken because it is larger than a quarter of the queue.
+std::string too_large_text(std::string_view topic, std::uint64_t bytes);
 
 /// "device/tag/name", without the parts that are empty.
 std::string tag_path(std::string_view device, std::string_view tag, std::string_view name);

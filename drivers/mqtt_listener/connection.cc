@@ -22,8 +22,8 @@ constexpr int kSubscriberSendBuffer = 64 * 1024;
 
 }  // namespace
 
-Connection::Connection(asio::ip::tcp::socket socket, std::optional<TlsChannel> tls, const ConnectionContext& context,
-                       std::string peer)
+Connection::Connection(asio::ip::tcp::socket socket, std::optional<mqtt::TlsChannel> tls,
+                       const ConnectionContext& context, std::string peer)
     : socket_(std::move(socket)),
       tls_(std::move(tls)),
       context_(context),

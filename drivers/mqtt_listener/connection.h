@@ -12,7 +12,7 @@
 
 #include "drivers/mqtt_listener/listener_core.h"
 #include "drivers/mqtt_listener/session.h"
-#include "drivers/mqtt_listener/tls_channel.h"
+#include "mqtt/tls_channel.h"
 
 namespace tidegate::drivers {
 
@@ -37,7 +37,7 @@ struct ConnectionContext {
 /// what can be written. Core thread. Lives until its closed() was called and nothing is pending on the socket.
 class Connection : public std::enable_shared_from_this<Connection> {
  public:
-  Connection(boost::asio::ip::tcp::socket socket, std::optional<TlsChannel> tls, const ConnectionContext& context,
+  Connection(boost::asio::ip::tcp::socket socket, std::optional<mqtt::TlsChannel> tls, const ConnectionContext& context,
              std::string peer);
 
   void start();
@@ -78,7 +78,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void end_when_sent();
 
   boost::asio::ip::tcp::socket socket_;
-  std::optional<TlsChannel> tls_;
+  std::optional<mqtt::TlsChannel> tls_;
   const ConnectionContext& context_;
   const std::string peer_;
   ListenerSession session_;

@@ -1,7 +1,6 @@
 #include "drivers/mqtt_listener/listener_core.h"
 
 #include <algorithm>
-#include <iterator>
 
 #include "core/log.h"
 #include "core/text.h"
@@ -11,9 +10,6 @@ namespace {
 
 using mqtt::ReasonCode;
 
-// Between two turns of the core, and for as long as the log takes nothing; beyond it sockets are left unread.
-constexpr std::size_t kReadyMax = 32 * 1024;
-constexpr std::size_t kReadyBytesMax = std::size_t{4} * 1024 * 1024;
 // Of messages that the journal has noted, so that the log takes them and its mark in one frame: a kill in the middle of
 // two would leave some of them taken and not known to be.
 constexpr std::size_t kNotedReadingsMax = 2048;
@@ -26,20 +22,14 @@ constexpr std::size_t kSubscribersMax = 64;
 constexpr std::size_t kWillsMax = 4096;
 constexpr std::size_t kWillBytesMax = std::size_t{4} * 1024 * 1024;
 
-std::size_t bytes_of(const Reading& reading) {
-  const auto* text = std::get_if<std::string>(&reading.value);
-  return sizeof reading + (text == nullptr ? 0 : text->size());
-}
-
 }  // namespace
 
 ListenerCore::ListenerCore(const MqttListenerOptions& options, std::unique_ptr<MessageDecoder> decoder,
                            std::unique_ptr<UserList> users, const Clock& clock, std::function<void()> wake)
     : options_(options),
-      decoder_(std::move(decoder)),
       users_(std::move(users)),
       clock_(clock),
-      wake_(std::move(wake)) {}
+      inbox_({.ack = options.ack}, std::move(decoder), clock, std::move(wake)) {}
 
 SessionHost::Admission ListenerCore::admit(ListenerSession& session, const mqtt::ConnectPacket& connect,
                                            const std::string& client_id) {
@@ -88,8 +78,7 @@ void ListenerCore::use_journal(SessionJournal& journal) {
     left_behind_[client_id] = {std::move(state), clock_.boot_now() + session.expiry, ++departures_};
   }
   if (left_behind_.empty()) return;
-  taken_ = noted_ = 1;
-  wake_();
+  noted_ = inbox_.draw_ticket();
 }
 
 // What ends with the connection need not be known again. Subscriptions do not outlive the process, and a client that is
@@ -131,30 +120,21 @@ bool ListenerCore::may_publish(const ListenerSession& session, std::string_view 
 }
 
 SessionHost::Taken ListenerCore::take(const ListenerSession&, std::string_view topic, std::string_view payload) {
-  const Ticket before = taken_;
+  const Ticket before = inbox_.taken();
   const Refusal refusal = decode(topic, payload);
-  if (taken_ > before) return {taken_, ReasonCode::success};
-  return {taken_,
+  if (inbox_.taken() > before) return {inbox_.taken(), ReasonCode::success};
+  return {inbox_.taken(),
           refusal == Refusal::no_such_topic ? ReasonCode::no_matching_subscribers : ReasonCode::payload_format_invalid};
 }
 
-// A message that readings come of gets a ticket.
 Refusal ListenerCore::decode(std::string_view topic, std::string_view payload) {
-  const std::size_t before = ready_.size();
-  const BootTime now = clock_.boot_now();
-  decoder_->set_time(clock_.quality(), now);
-  const Refusal refusal = decoder_->decode({topic, payload, clock_.wall_now(), now, false, false}, ready_);
-  for (const SparkplugNodeName& node : decoder_->take_rebirths()) {
+  const Refusal refusal = inbox_.take(topic, payload, false, false);
+  for (const SparkplugNodeName& node : inbox_.decoder().take_rebirths()) {
     refuse("rebirth_unasked",
            fmt::format("Sparkplug node {}/{} should be asked for a rebirth, but a listener sends nothing to clients: "
                        "what it sends without names is lost until it connects again",
                        clip(node.group), clip(node.node)));
   }
-  if (ready_.size() == before) return refusal;
-  for (std::size_t i = before; i < ready_.size(); ++i) ready_bytes_ += bytes_of(ready_[i]);
-  ++taken_;
-  ends_.push_back(ready_.size());
-  if (before == 0) wake_();
   return refusal;
 }
 
@@ -289,63 +269,22 @@ void ListenerCore::tick(BootTime now) {
   if (journal_ != nullptr) journal_->tidy_up();
 }
 
-bool ListenerCore::wants_messages() const { return ready_.size() < kReadyMax && ready_bytes_ < kReadyBytesMax; }
-
-// How many of the messages that wait are handed over together.
-std::size_t ListenerCore::next_messages() const {
-  if (noted_ == marked_) return ends_.size();
-  std::size_t messages = 0;
-  std::size_t bytes = 0;
-  std::size_t from = 0;
-  for (; messages < ends_.size(); from = ends_[messages++]) {
-    for (std::size_t i = from; i < ends_[messages]; ++i) bytes += bytes_of(ready_[i]);
-    if (messages > 0 && (ends_[messages] > kNotedReadingsMax || bytes > kNotedBytesMax)) break;
-  }
-  return messages;
-}
-
 bool ListenerCore::collect(Intake& into) {
-  const std::size_t messages = next_messages();
-  const std::size_t count = messages == 0 ? 0 : ends_[messages - 1];
-  if (into.readings.empty() && count == ready_.size()) {
-    into.readings.swap(ready_);
-    ready_.clear();
-  } else {
-    const auto end = ready_.begin() + static_cast<std::ptrdiff_t>(count);
-    into.readings.insert(into.readings.end(), std::make_move_iterator(ready_.begin()), std::make_move_iterator(end));
-    ready_.erase(ready_.begin(), end);
-  }
-  ends_.erase(ends_.begin(), ends_.begin() + static_cast<std::ptrdiff_t>(messages));
-  for (std::size_t& end : ends_) end -= count;
-  ready_bytes_ = 0;
-  for (const Reading& reading : ready_) ready_bytes_ += bytes_of(reading);
-  collected_ = taken_ - ends_.size();
+  const bool is_whole = noted_ == marked_;
+  const bool has_more =
+      inbox_.collect(into, is_whole ? inbox_.messages() : inbox_.messages_within(kNotedReadingsMax, kNotedBytesMax));
   if (noted_ > marked_) {
     journal_->flush();  // before the log has the messages
-    into.mark = QueueMark{journal_->queue_id(), collected_};
-    marked_ = std::min(noted_, collected_);
+    into.mark = QueueMark{journal_->queue_id(), inbox_.collected()};
+    marked_ = std::min(noted_, inbox_.collected());
   }
-  if (!ends_.empty()) wake_();
-  return !ends_.empty();
-}
-
-void ListenerCore::settled() {
-  ++settles_;
-  if (options_.ack == ListenerAck::written) {
-    safe_ = collected_;
-  } else {
-    settled_.emplace_back(settles_, collected_);
-  }
-}
-
-void ListenerCore::durable(std::uint64_t count) {
-  for (; !settled_.empty() && settled_.front().first <= count; settled_.pop_front()) safe_ = settled_.front().second;
+  return has_more;
 }
 
 ListenerCore::Counters ListenerCore::counters() const {
   Counters all = counters_;
-  all.refused.merge(decoder_->refused());
-  all.remarked = decoder_->remarked();
+  all.refused.merge(inbox_.decoder().refused());
+  all.remarked = inbox_.decoder().remarked();
   return all;
 }
 

@@ -1,16 +1,14 @@
 #pragma once
 
 #include <cstdint>
-#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "drivers/driver.h"
-#include "drivers/mqtt/message_decoder.h"
+#include "drivers/mqtt/inbox.h"
 #include "drivers/mqtt_listener/session.h"
 #include "drivers/mqtt_listener/session_journal.h"
 #include "drivers/mqtt_listener/user_list.h"
@@ -56,13 +54,13 @@ class ListenerCore final : public SessionHost {
 
   // Towards the log, as in Driver.
   bool collect(Intake& into);
-  void settled();
-  void durable(std::uint64_t count);
+  void settled() { inbox_.settled(); }
+  void durable(std::uint64_t count) { inbox_.durable(count); }
 
   /// Messages up to this ticket are safe.
-  Ticket safe() const { return safe_; }
+  Ticket safe() const { return inbox_.safe(); }
   /// False while so much waits for the log that nothing more is to be read.
-  bool wants_messages() const;
+  bool wants_messages() const { return inbox_.wants_messages(); }
   Counters counters() const;
 
  private:
@@ -90,7 +88,6 @@ class ListenerCore final : public SessionHost {
   void leave_behind(ListenerSession& session, std::shared_ptr<ClientState> state);
   void keep(const std::string& client_id, Duration expiry, const ClientState& state);
   void forget(const std::string& client_id);
-  std::size_t next_messages() const;
   std::size_t ids_left_behind() const;
   std::size_t subscriber_bytes_left_behind() const;
   bool has_room_for_subscriber() const;
@@ -98,10 +95,9 @@ class ListenerCore final : public SessionHost {
   void refuse(const std::string& why, const std::string& detail);
 
   const MqttListenerOptions& options_;
-  const std::unique_ptr<MessageDecoder> decoder_;
   const std::unique_ptr<UserList> users_;  // null: everybody may connect
   const Clock& clock_;
-  const std::function<void()> wake_;
+  Inbox inbox_;
   std::function<void(ListenerSession&)> taken_over_;
 
   std::map<std::string, Present> sessions_;        // by client id
@@ -110,18 +106,10 @@ class ListenerCore final : public SessionHost {
   std::vector<DueWill> wills_;
   std::uint64_t ids_made_ = 0;
 
-  std::vector<Reading> ready_;
-  std::size_t ready_bytes_ = 0;
-  std::deque<std::size_t> ends_;  // in ready_, behind the readings of each message
   LatestValues* latest_ = nullptr;
   SessionJournal* journal_ = nullptr;
   Ticket noted_ = 0;   // the last one that the journal knows
   Ticket marked_ = 0;  // and that the log was told of
-  Ticket taken_ = 0;
-  Ticket collected_ = 0;
-  Ticket safe_ = 0;
-  std::uint64_t settles_ = 0;
-  std::deque<std::pair<std::uint64_t, Ticket>> settled_;  // how many calls of settled(), and what they cover
   Counters counters_;
   ComplaintFilter complaints_;
 };

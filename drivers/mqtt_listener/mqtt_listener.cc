@@ -19,6 +19,7 @@
 #include "drivers/mqtt_listener/connection.h"
 #include "drivers/mqtt_listener/listener_core.h"
 #include "drivers/mqtt_listener/send_rounds.h"
+#include "drivers/mqtt_listener/tls_server.h"
 
 namespace tidegate::drivers {
 namespace {
@@ -94,7 +95,7 @@ class MqttListener final : public Driver {
   void sync_own() override {
     if (journal_) journal_->sync();
   }
-  bool waits_for_durable() const override { return options_.ack == ListenerAck::durable; }
+  bool waits_for_durable() const override { return options_.ack == MessageAck::durable; }
   void durable(std::uint64_t count) override;
   DriverStatus status() const override;
 
@@ -227,7 +228,7 @@ void MqttListener::add(tcp::socket socket, const tcp::endpoint& peer) {
     ++turned_away_;
     return complain("accept", from + " is turned away: connections have all the descriptors that they may have");
   }
-  std::optional<TlsChannel> channel;
+  std::optional<mqtt::TlsChannel> channel;
   if (tls_) {
     auto accepted = tls_->accept();
     if (!accepted) return complain("accept", from + " is turned away: " + accepted.error().message);
@@ -329,7 +330,7 @@ bool MqttListener::collect(Intake& into) {
 
 void MqttListener::settled() {
   core_.settled();
-  if (held_back_ || options_.ack == ListenerAck::written) resume_all();
+  if (held_back_ || options_.ack == MessageAck::written) resume_all();
 }
 
 void MqttListener::durable(std::uint64_t count) {

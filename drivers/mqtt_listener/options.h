@@ -10,12 +10,6 @@
 
 namespace tidegate::drivers {
 
-/// When a sensor gets its acknowledgement.
-enum class ListenerAck : std::uint8_t {
-  durable,  // when its message survives a power cut here
-  written,  // when its message survives a kill of the daemon
-};
-
 /// What one client may use. Texts of a client that go beyond end its connection, with the code that MQTT has for it.
 struct ListenerLimits {
   std::uint32_t packet_bytes_max = 1024 * 1024;
@@ -41,7 +35,7 @@ struct MqttListenerOptions {
   std::string name;
   std::string host;  // an address
   std::uint16_t port = 1883;
-  ListenerAck ack = ListenerAck::durable;
+  MessageAck ack = MessageAck::durable;
   std::string users;  // content of the password file; empty: everybody may connect
   std::vector<PublishRight> rights;
   std::vector<PublishRight> watch;  // what users may subscribe to

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "core/time.h"
+#include "drivers/mqtt/inbox.h"
 #include "drivers/mqtt_listener/options.h"
 #include "drivers/mqtt_listener/subscriber.h"
 #include "mqtt/packet_decoder.h"
@@ -17,9 +18,6 @@
 namespace tidegate::drivers {
 
 class ListenerSession;
-
-/// Grows with every message that the listener takes; a message is safe when its ticket is.
-using Ticket = std::uint64_t;
 
 /// What of a client outlives its connection (section 4.1), by its client id.
 struct ClientState {

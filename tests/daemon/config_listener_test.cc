@@ -29,7 +29,7 @@ TEST_F(ConfigListenerTest, takes_every_setting) {
   const auto& options = config.mqtt_listeners.at(0);
   EXPECT_EQ(options.host, "::1");
   EXPECT_EQ(options.port, 1884);
-  EXPECT_EQ(options.ack, drivers::ListenerAck::written);
+  EXPECT_EQ(options.ack, drivers::MessageAck::written);
   EXPECT_EQ(options.limits.connections_max, 7U);
   EXPECT_EQ(options.limits.packet_bytes_max, 65536U);
   EXPECT_EQ(options.limits.inflight_max, 20U);
@@ -59,12 +59,12 @@ TEST_F(ConfigListenerTest, acknowledges_as_the_buffer_says_unless_told_otherwise
   const auto ack_of = [&](const std::string& more, const std::string& before) {
     return load_good(listener("127.0.0.1:1883", more, before)).mqtt_listeners.at(0).ack;
   };
-  EXPECT_EQ(ack_of("", ""), drivers::ListenerAck::durable);
-  EXPECT_EQ(ack_of("", "buffer.ack = \"written\"\n"), drivers::ListenerAck::written);
-  EXPECT_EQ(ack_of("ack = \"durable\"\n", "buffer.ack = \"written\"\n"), drivers::ListenerAck::durable);
-  EXPECT_EQ(ack_of("", "buffer = { sync = \"os\", ack = \"written\" }\n"), drivers::ListenerAck::written);
+  EXPECT_EQ(ack_of("", ""), drivers::MessageAck::durable);
+  EXPECT_EQ(ack_of("", "buffer.ack = \"written\"\n"), drivers::MessageAck::written);
+  EXPECT_EQ(ack_of("ack = \"durable\"\n", "buffer.ack = \"written\"\n"), drivers::MessageAck::durable);
+  EXPECT_EQ(ack_of("", "buffer = { sync = \"os\", ack = \"written\" }\n"), drivers::MessageAck::written);
   const Config behind = load_good(listener("127.0.0.1:1883") + "[buffer]\nack = \"written\"\n");
-  EXPECT_EQ(behind.mqtt_listeners.at(0).ack, drivers::ListenerAck::written) << "the order of tables says nothing";
+  EXPECT_EQ(behind.mqtt_listeners.at(0).ack, drivers::MessageAck::written) << "the order of tables says nothing";
 }
 
 TEST_F(ConfigListenerTest, a_password_file_that_is_none_is_named_by_its_line) {

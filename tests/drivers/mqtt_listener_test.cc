@@ -33,7 +33,7 @@ TEST_F(MqttListenerTest, AcknowledgesWhenItIsDurableAndNotBefore) {
 }
 
 TEST_F(MqttListenerTest, AcknowledgesWhatIsWrittenWhereThatIsEnough) {
-  options_.ack = ListenerAck::written;
+  options_.ack = MessageAck::written;
   is_durable_ = false;
   start();
   EXPECT_FALSE(driver_->waits_for_durable());

@@ -1,7 +1,7 @@
 #include <vector>
 
 #include "tests/drivers/mqtt_listener_fixture.h"
-#include "tests/support/temporary_directory.h"
+#include "tests/support/test_authority.h"
 
 namespace tidegate::drivers {
 namespace {
@@ -10,31 +10,13 @@ namespace {
 class MqttListenerTlsTest : public MqttListenerTest {
  protected:
   void SetUp() override {
-    ASSERT_TRUE(make_authority("ca"));
-    ASSERT_TRUE(make_certificate("server", "ca"));
-    ASSERT_TRUE(make_certificate("client", "ca"));
-    ASSERT_TRUE(make_authority("other"));
-    ASSERT_TRUE(make_certificate("stranger", "other"));
+    directory_.make_authority("ca");
+    directory_.make_certificate("server", "ca", "IP:127.0.0.1");
+    directory_.make_certificate("client", "ca", "IP:127.0.0.1");
+    directory_.make_authority("other");
+    directory_.make_certificate("stranger", "other", "IP:127.0.0.1");
     options_.tls.certificate = directory_ / "server.crt";
     options_.tls.key = directory_ / "server.key";
-  }
-  bool openssl(std::vector<std::string> arguments) {
-    arguments.insert(arguments.begin(), "/usr/bin/openssl");
-    return testing::run_to_end(arguments).end.exit_code == 0;
-  }
-  bool make_authority(const std::string& name) {
-    return openssl({"req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "30",
-                    "-subj", "/CN=" + name, "-keyout", directory_ / (name + ".key"), "-out",
-                    directory_ / (name + ".crt")});
-  }
-  bool make_certificate(const std::string& name, const std::string& ca) {
-    const std::string names = directory_ / (name + ".names");
-    testing::write_file(names, "subjectAltName=IP:127.0.0.1\n");
-    return openssl({"req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", "/CN=" + name,
-                    "-keyout", directory_ / (name + ".key"), "-out", directory_ / (name + ".csr")}) &&
-           openssl({"x509", "-req", "-in", directory_ / (name + ".csr"), "-CA", directory_ / (ca + ".crt"), "-CAkey",
-                    directory_ / (ca + ".key"), "-CAcreateserial", "-days", "30", "-extfile", names, "-out",
-                    directory_ / (name + ".crt")});
   }
   int publish_over_tls(const std::vector<std::string>& more) {
     auto command = publish_command("plant/d/t", "{\"v\":1}");
@@ -47,7 +29,7 @@ class MqttListenerTlsTest : public MqttListenerTest {
     return run({"/usr/bin/openssl", "s_client", "-connect", "127.0.0.1:" + std::to_string(options_.port), version,
                 "-cipher", "DEFAULT@SECLEVEL=0"});
   }
-  testing::TemporaryDirectory directory_;
+  testing::TestAuthority directory_;
 };
 
 TEST_F(MqttListenerTlsTest, TakesMessagesOverTls) {
@@ -100,7 +82,8 @@ TEST_F(MqttListenerTlsTest, AKeyThatDoesNotFitIsAnErrorThatNamesBoth) {
 
 TEST_F(MqttListenerTlsTest, AKeyWithAPassphraseIsAnErrorAndNoQuestion) {
   const std::string locked = directory_ / "locked.key";
-  ASSERT_TRUE(openssl({"ec", "-in", directory_ / "server.key", "-aes128", "-passout", "pass:secret", "-out", locked}));
+  testing::TestAuthority::openssl(
+      {"ec", "-in", directory_ / "server.key", "-aes128", "-passout", "pass:secret", "-out", locked});
   options_.tls.key = locked;
   DriverContext context;
   context.tags = &tags_;

@@ -18,6 +18,15 @@ TEST(BrokerHost, IsFoundInEveryFormOfAddress) {
   EXPECT_EQ(host_of("broker.example:1883"), "broker.example");
 }
 
+TEST(BrokerHost, HasAPortOfItsOwnOrTheUsualOne) {
+  EXPECT_EQ(port_of("mqtt://broker.example:1234"), 1234);
+  EXPECT_EQ(port_of("mqtts://[::1]:99"), 99);
+  EXPECT_EQ(port_of("mqtt://broker.example"), 1883);
+  EXPECT_EQ(port_of("mqtts://[fe80::1]"), 8883);
+  EXPECT_TRUE(wants_tls("mqtts://broker.example"));
+  EXPECT_FALSE(wants_tls("mqtt://broker.example"));
+}
+
 std::string problem_with(const std::string& host) {
   std::promise<std::string> answer;
   look_up(host, [&](std::string problem) { answer.set_value(std::move(problem)); });

@@ -1,27 +1,27 @@
 #pragma once
 
-#include <memory>
 #include <string>
 #include <string_view>
 
 #include "core/error.h"
-#include "drivers/mqtt_listener/options.h"
 
-struct ssl_ctx_st;
 struct ssl_st;
 struct bio_st;
 
-namespace tidegate::drivers {
+namespace tidegate::mqtt {
 
 /// One side of a TLS connection without its socket: ciphertext in, plaintext out, and back. Nothing of the peer is
-/// believed before the handshake is done, a client certificate among it where one is asked for. Passive; one thread.
+/// believed before the handshake is done, and its certificate with that where one is asked for. Passive; one thread.
 class TlsChannel {
  public:
+  /// Takes over `ssl`, which knows what it is to accept; may be called with null, which is `full`.
+  static Result<TlsChannel> accept(ssl_st* ssl);
+  static Result<TlsChannel> connect(ssl_st* ssl);
   TlsChannel(TlsChannel&&) noexcept;
   ~TlsChannel();
 
   /// Takes what the peer has sent; appends what it says to `plain`, and what has to go back to `cipher`. An error means
-  /// that the connection is to end, when `cipher` is sent.
+  /// that the connection is to end, when `cipher` is sent. With nothing to take, a client begins the handshake.
   Result<void> receive(std::string_view input, std::string& plain, std::string& cipher);
   /// Appends the ciphertext of `plain`. Only when is_ready().
   Result<void> send(std::string_view plain, std::string& cipher);
@@ -30,29 +30,19 @@ class TlsChannel {
   bool is_ready() const;
 
  private:
-  friend class TlsServer;
   explicit TlsChannel(ssl_st* ssl);
   void take_output(std::string& cipher);
+  std::string explain_failure() const;
 
   ssl_st* ssl_;
   bio_st* from_peer_;  // owned by ssl_
   bio_st* to_peer_;    // owned by ssl_
 };
 
-/// What the connections of a listener share: certificate, key, authority. TLS 1.2 is the least, without renegotiation.
-class TlsServer {
- public:
-  /// An error names the file and says what is wrong with it.
-  static Result<std::unique_ptr<TlsServer>> make(const ListenerTls& options);
-  ~TlsServer();
-  TlsServer(const TlsServer&) = delete;
-  TlsServer& operator=(const TlsServer&) = delete;
+/// What OpenSSL complains of, the oldest complaint first; its list is empty then.
+std::string tls_complaint();
 
-  Result<TlsChannel> accept() const;
+/// Instead of OpenSSL's own question at the terminal, which the start would wait for.
+int no_passphrase(char* into, int size, int is_writing, void* user);
 
- private:
-  explicit TlsServer(ssl_ctx_st* context) : context_(context) {}
-  ssl_ctx_st* context_;
-};
-
-}  // namespace tidegate::drivers
+}  // namespace tidegate::mqtt

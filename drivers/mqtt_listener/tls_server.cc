@@ -1,0 +1,51 @@
+#include "drivers/mqtt_listener/tls_server.h"
+
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+
+namespace tidegate::drivers {
+namespace {
+
+using mqtt::tls_complaint;
+
+Result<void> set_up(SSL_CTX* context, const ListenerTls& options) {
+  SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION);
+  SSL_CTX_set_security_level(context, 2);
+  // A small processor without AES instructions says ChaCha20 first, and is heard.
+  SSL_CTX_set_options(context, SSL_OP_NO_RENEGOTIATION | SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA |
+                                   SSL_OP_NO_COMPRESSION);
+  SSL_CTX_set_mode(context, SSL_MODE_RELEASE_BUFFERS);  // an idle connection holds no buffers
+  SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
+  if (SSL_CTX_use_certificate_chain_file(context, options.certificate.c_str()) != 1) {
+    return fail(ErrorCode::invalid, "certificate " + options.certificate + ": " + tls_complaint());
+  }
+  SSL_CTX_set_default_passwd_cb(context, mqtt::no_passphrase);
+  if (SSL_CTX_use_PrivateKey_file(context, options.key.c_str(), SSL_FILETYPE_PEM) != 1) {
+    return fail(ErrorCode::invalid, "key " + options.key + " of certificate " + options.certificate + ": " +
+                                        tls_complaint() +
+                                        "; check that the two belong together and that the key has no passphrase");
+  }
+  if (options.client_ca.empty()) return {};
+  if (SSL_CTX_load_verify_locations(context, options.client_ca.c_str(), nullptr) != 1) {
+    return fail(ErrorCode::invalid, "client authority " + options.client_ca + ": " + tls_complaint());
+  }
+  SSL_CTX_set_verify(context, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, nullptr);
+  SSL_CTX_set_client_CA_list(context, SSL_load_client_CA_file(options.client_ca.c_str()));
+  return {};
+}
+
+}  // namespace
+
+Result<std::unique_ptr<TlsServer>> TlsServer::make(const ListenerTls& options) {
+  ERR_clear_error();
+  std::unique_ptr<TlsServer> server(new TlsServer(SSL_CTX_new(TLS_server_method())));
+  if (server->context_ == nullptr) return fail(ErrorCode::retry, "TLS cannot be set up: " + tls_complaint());
+  if (auto done = set_up(server->context_, options); !done) return tl::unexpected(done.error());
+  return server;
+}
+
+TlsServer::~TlsServer() { SSL_CTX_free(context_); }
+
+Result<mqtt::TlsChannel> TlsServer::accept() const { return mqtt::TlsChannel::accept(SSL_new(context_)); }
+
+}  // namespace tidegate::drivers

@@ -1,0 +1,34 @@
+#include "mqtt/link_report.h"
+
+#include "core/log.h"
+
+namespace tidegate::mqtt {
+namespace {
+
+// A connection that ends this soon was most likely ended by the broker on purpose.
+constexpr Duration kShortLife = std::chrono::seconds(5);
+
+}  // namespace
+
+bool LinkReport::note(const LinkState& state) {
+  const bool is_known = is_told_ && state.up == told_.up && state.problem == told_.problem;
+  if (is_known && state.detail == told_.detail) return false;
+  is_told_ = true;
+  told_ = state;
+  if (state.up) {
+    log_info("mqtt", "{}: connected", uri_);
+  } else {
+    log_warning("mqtt", "{}: {}; trying again, at the slowest every {} s", uri_, state.detail,
+                std::chrono::ceil<std::chrono::seconds>(reconnect_most_).count());
+  }
+  return true;
+}
+
+LinkState lost_link(Duration lived, const BrokerOptions& broker) {
+  if (lived >= kShortLife) return {false, LinkProblem::lost, "the connection was lost"};
+  return {false, LinkProblem::lost,
+          "the broker ended the connection right after it was made: check whether another client uses client id \"" +
+              broker.client_id + "\""};
+}
+
+}  // namespace tidegate::mqtt
