@@ -12,6 +12,7 @@
 #include "drivers/modbus/modbus_driver.h"
 #include "drivers/mqtt/mqtt_driver.h"
 #include "drivers/mqtt_listener/mqtt_listener.h"
+#include "drivers/mqtt_subscriber/mqtt_subscriber.h"
 #include "drivers/simulator/simulator_driver.h"
 #include "uplink/transport.h"
 
@@ -175,7 +176,10 @@ Result<void> Gateway::make_drivers(const buffer::Checkpoint& saved) {
     return {};
   };
   for (const auto& options : config_.mqtt_drivers) {
-    if (auto added = add(drivers::make_mqtt_driver(options, context)); !added) return added;
+    const bool is_durable = options.ack == drivers::MessageAck::durable;
+    auto driver =
+        is_durable ? drivers::make_mqtt_subscriber(options, context) : drivers::make_mqtt_driver(options, context);
+    if (auto added = add(std::move(driver)); !added) return added;
   }
   for (const auto& options : config_.mqtt_listeners) {
     if (auto added = add(drivers::make_mqtt_listener(options, context)); !added) return added;

@@ -78,7 +78,7 @@ void put_drivers(Exposition& out, const Gateway& gateway) {
   }
   out.begin("tidegate_driver_skipped_total", "counter", "Polls skipped because the log takes no readings.");
   for (const auto& [name, status] : all) out.sample({{"driver", name}}, status.skipped);
-  out.begin("tidegate_driver_queue_bytes", "gauge", "Acknowledged and waiting between driver and log.");
+  out.begin("tidegate_driver_queue_bytes", "gauge", "Waiting between driver and log.");
   for (const auto& [name, status] : all) out.sample({{"driver", name}}, status.queue_bytes);
   out.begin("tidegate_device_up", "gauge", "1 while the device answers.");
   for (const auto& [name, status] : all) {

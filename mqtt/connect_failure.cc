@@ -67,6 +67,16 @@ LinkState explain(const ConnectFailure& failure, const BrokerOptions& broker) {
                                             ": check name, port, route and whether the broker runs");
 }
 
+LinkState explain(ReasonCode refusal, ProtocolVersion version, const BrokerOptions& broker) {
+  if (refusal == ReasonCode::unsupported_protocol_version && version == ProtocolVersion::v5) {
+    return down(LinkProblem::refused_login, "the broker does not speak MQTT 5: set protocol = \"3.1.1\"");
+  }
+  const int code = connack_code_v3(refusal);
+  const bool is_plain = code != kServerUnavailable || refusal == ReasonCode::server_unavailable;
+  if (is_plain) return explain(ConnectFailure{code, {}, {}}, broker);
+  return down(LinkProblem::unreachable, std::string("the broker takes no connection now: ") + to_string(refusal));
+}
+
 bool needs_a_person(LinkProblem problem) {
   return problem == LinkProblem::refused_login || problem == LinkProblem::bad_certificate ||
          problem == LinkProblem::unusable_file;

@@ -3,6 +3,7 @@
 #include <string>
 
 #include "mqtt/client.h"
+#include "mqtt/packet.h"
 
 namespace tidegate::mqtt {
 
@@ -15,6 +16,9 @@ struct ConnectFailure {
 
 /// The failure as a state of the link, in words, with what to check. Secrets do not appear.
 LinkState explain(const ConnectFailure& failure, const BrokerOptions& broker);
+
+/// What a CONNACK refuses with, likewise.
+LinkState explain(ReasonCode refusal, ProtocolVersion version, const BrokerOptions& broker);
 
 /// Whether trying again soon is pointless, because somebody has to change something first.
 bool needs_a_person(LinkProblem problem);

@@ -111,9 +111,8 @@ SubscribeEntry read_entry(WireReader& reader, ProtocolVersion version) {
   return entry;
 }
 
-}  // namespace
-
-Decoded<std::optional<RawPacket>> cut_packet(std::string_view input, std::size_t bytes_max) {
+// The fixed header: the body is what of it is there.
+Decoded<std::optional<RawPacket>> read_fixed_header(std::string_view input) {
   if (input.empty()) return std::nullopt;
   const auto first = static_cast<std::uint8_t>(input[0]);
   RawPacket packet;
@@ -135,10 +134,38 @@ Decoded<std::optional<RawPacket>> cut_packet(std::string_view input, std::size_t
     break;
   }
   packet.bytes = at + length;
-  if (packet.bytes > bytes_max) return refuse(ReasonCode::packet_too_large, "the packet is larger than is allowed");
-  if (packet.bytes > input.size()) return std::nullopt;
   packet.body = input.substr(at, length);
   return packet;
+}
+
+}  // namespace
+
+Decoded<std::optional<RawPacket>> cut_packet(std::string_view input, std::size_t bytes_max) {
+  auto packet = read_fixed_header(input);
+  if (!packet || !*packet) return packet;
+  if ((*packet)->bytes > bytes_max) return refuse(ReasonCode::packet_too_large, "the packet is larger than is allowed");
+  if ((*packet)->bytes > input.size()) return std::nullopt;
+  return packet;
+}
+
+Decoded<std::optional<PublishHead>> peek_publish(std::string_view input) {
+  const auto packet = read_fixed_header(input);
+  if (!packet) return tl::unexpected(packet.error());
+  if (!*packet) return std::nullopt;
+  PublishHead head;
+  head.bytes = (*packet)->bytes;
+  head.qos = (*packet)->flags >> 1U & 3U;
+  if (head.qos == 3) return malformed("the QoS is 3");
+  const bool is_whole = head.bytes <= input.size();
+  WireReader reader((*packet)->body);
+  const std::size_t topic_bytes = reader.two_bytes();
+  const std::size_t id_bytes = head.qos > 0 ? 2 : 0;
+  if (!is_whole && (!reader.ok() || reader.left() < topic_bytes + id_bytes)) return std::nullopt;
+  reader = WireReader((*packet)->body);
+  head.topic = reader.text();
+  if (head.qos > 0) head.packet_id = read_packet_id(reader);
+  if (!reader.ok()) return malformed(reader.problem());
+  return head;
 }
 
 Decoded<ConnectPacket> decode_connect(const RawPacket& packet) {

@@ -29,6 +29,17 @@ struct RawPacket {
 /// as its length is known, so that nobody needs room for it. Flags other than PUBLISH's are checked here.
 Decoded<std::optional<RawPacket>> cut_packet(std::string_view input, std::size_t bytes_max);
 
+/// How a PUBLISH begins that is too large to be waited for.
+struct PublishHead {
+  std::string_view topic;
+  std::uint16_t packet_id = 0;  // 0 with QoS 0
+  std::uint8_t qos = 0;
+  std::size_t bytes = 0;  // of the packet, with its fixed header
+};
+
+/// The head of the PUBLISH that `input` begins with; nothing while that much is not there. Only the topic is checked.
+Decoded<std::optional<PublishHead>> peek_publish(std::string_view input);
+
 // The bodies. Every length is checked before it is used, nothing may follow the last field, and what the result points
 // to is part of the packet. Sections of the specification stand at the functions.
 

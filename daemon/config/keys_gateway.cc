@@ -1,5 +1,6 @@
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cstdlib>
 
@@ -51,9 +52,12 @@ void finish_buffer(BufferOptions& buffer, const Scope& scope) {
 
 // A held-back MQTT driver holds Paho's thread, which the clients of the uplinks need too: nothing would ever make room.
 void finish_config(Config& config, const Scope& scope) {
-  if (config.buffer.ring.when_full != buffer::WhenFull::block || config.mqtt_drivers.empty()) return;
+  if (config.buffer.ring.when_full != buffer::WhenFull::block) return;
+  const auto holds_paho = std::find_if(config.mqtt_drivers.begin(), config.mqtt_drivers.end(),
+                                       [](const auto& driver) { return driver.ack == drivers::MessageAck::written; });
+  if (holds_paho == config.mqtt_drivers.end()) return;
   scope.table("buffer").wrong(
-      "when_full", "cannot be \"block\" beside driver.mqtt \"" + clip(config.mqtt_drivers.front().name) +
+      "when_full", "cannot be \"block\" beside driver.mqtt \"" + clip(holds_paho->name) +
                        "\" with ack = \"written\": holding it back would also hold back the uplinks, which share its "
                        "client thread and have to make the room; use \"drop-oldest\" or \"drop-newest\"");
 }
@@ -160,7 +164,8 @@ Section buffer_keys() {
           .by_default("drop-oldest")
           .says("What happens when the ring of readings is full of what an uplink has not sent yet: the oldest go, new "
                 "ones are dropped, or sources are held back and polls skipped. What goes is recorded as a gap. `block` "
-                "cannot stand beside a `driver.mqtt`. Alarms and events always drop their oldest."),
+                "cannot stand beside a `driver.mqtt` with ack = \"written\". Alarms and events always drop their "
+                "oldest."),
   };
   section.finish = finish<BufferOptions>(finish_buffer);
   return section;

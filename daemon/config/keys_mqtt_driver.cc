@@ -5,8 +5,26 @@
 namespace tidegate::daemon {
 namespace {
 
+using drivers::MessageAck;
 using drivers::MqttDriverOptions;
+using mqtt::ProtocolVersion;
+
+// Paho speaks 3.1.1 here. A broker of version 5 is told how much may wait for a sync, which one of 3.1.1 is not.
+void finish_ack(MqttDriverOptions& driver, const Scope& scope) {
+  const bool is_durable = driver.ack == MessageAck::durable;
+  if (!scope.has("protocol")) driver.protocol = is_durable ? ProtocolVersion::v5 : ProtocolVersion::v3_1_1;
+  if (is_durable) return check_sync_beside_durable(scope);
+  if (driver.protocol == ProtocolVersion::v5) {
+    scope.wrong("protocol", "can be \"5\" only beside ack = \"durable\"; use \"3.1.1\", or leave it out");
+  }
+  if (scope.has("inflight_max")) {
+    scope.wrong("inflight_max",
+                "is only for ack = \"durable\": with \"written\", a message does not wait for its acknowledgement");
+  }
+}
+
 void finish_driver(MqttDriverOptions& driver, const Scope& scope) {
+  finish_ack(driver, scope);
   finish_broker(driver.broker, "tidegate-" + scope.state().config.gateway.id + "-in-" + driver.name, scope);
   if (!scope.has("name") || !scope.is_sound("name")) return;
   for (std::size_t i = 0; i < driver.subscribe.size(); ++i) {
@@ -22,14 +40,30 @@ Section mqtt_driver_keys() {
   Section section = list<Config>("mqtt", &Config::mqtt_drivers, "A client of an existing MQTT broker.");
   section.keys = {driver_name_key<Owner>()};
   for (Key& key : broker_keys<Owner>("`tidegate-GATEWAY-in-NAME`")) section.keys.push_back(std::move(key));
-  section.keys.push_back(only_word("ack", "written")
-                             .not_yet("durable", "use \"written\"")
-                             .says("When the broker gets its acknowledgement: when the message survives a kill of the "
-                                   "daemon."));
   section.keys.push_back(
-      size<Owner>("queue_size", &Owner::queue_bytes, 64 * kKiB, 256 * 1024 * kKiB)
-          .by_default("1MiB")
-          .says("Room between driver and log, in shared memory. When it is full, the broker waits."));
+      choice<Owner, MessageAck>("ack", &Owner::ack,
+                                {{"written", MessageAck::written}, {"durable", MessageAck::durable}})
+          .by_default("written")
+          .says("When the broker gets its acknowledgement: when the message survives a kill of the daemon, or when it "
+                "survives a power cut. With \"durable\" so many messages are taken a sync as the broker keeps in "
+                "flight."));
+  section.keys.push_back(
+      choice<Owner, ProtocolVersion>("protocol", &Owner::protocol,
+                                     {{"5", ProtocolVersion::v5}, {"3.1.1", ProtocolVersion::v3_1_1}})
+          .by_default_is("`\"5\"` with ack = \"durable\", else `\"3.1.1\"`")
+          .example("\"3.1.1\"")
+          .says("The version of MQTT. A broker of 3.1.1 keeps as many messages in flight as its own configuration says "
+                "(mosquitto: `max_inflight_messages`, 20 when nothing is said), whatever `inflight_max` is here."));
+  section.keys.push_back(
+      integer<Owner>("inflight_max", &Owner::inflight_max, 1, 65535)
+          .by_default(10000)
+          .says("With ack = \"durable\", how many messages may wait for their acknowledgement: the receive maximum of "
+                "MQTT 5. From a broker that sends more nothing is read until there is room."));
+  section.keys.push_back(size<Owner>("queue_size", &Owner::queue_bytes, 64 * kKiB, 256 * 1024 * kKiB)
+                             .by_default("1MiB")
+                             .says("Room between driver and log, in shared memory, with ack = \"durable\" in plain "
+                                   "memory. When it is full, the "
+                                   "broker waits. A message that would fill more than a quarter of it is refused."));
   section.keys.push_back(integer<Owner>("automatic_tags_max", &Owner::automatic_tags_max, 1, 1000000)
                              .by_default(10000)
                              .says("How many tags this driver may make of what arrives."));

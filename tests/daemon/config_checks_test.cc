@@ -63,6 +63,32 @@ TEST_F(ConfigChecksTest, a_driver_that_shares_its_thread_with_the_uplinks_is_not
   EXPECT_THAT(format_problem(problems[0]), HasSubstr(":2:13: error: buffer.when_full"));
 }
 
+TEST_F(ConfigChecksTest, a_broker_is_acknowledged_as_its_driver_says) {
+  const auto driver_of = [this](const std::string& more) {
+    return load_good(mqtt_driver("topic = \"a/{device}/{tag}\"\n", more)).mqtt_drivers.at(0);
+  };
+  EXPECT_EQ(driver_of("").ack, drivers::MessageAck::written);
+  EXPECT_EQ(driver_of("").protocol, mqtt::ProtocolVersion::v3_1_1);
+  const auto durable = driver_of("ack = \"durable\"\ninflight_max = 7\n");
+  EXPECT_EQ(durable.ack, drivers::MessageAck::durable);
+  EXPECT_EQ(durable.protocol, mqtt::ProtocolVersion::v5);
+  EXPECT_EQ(durable.inflight_max, 7);
+  EXPECT_EQ(driver_of("ack = \"durable\"\nprotocol = \"3.1.1\"\n").protocol, mqtt::ProtocolVersion::v3_1_1);
+  const auto problem_of = [this](const std::string& more, const std::string& first = "") {
+    return only_problem(first + mqtt_driver("topic = \"a/{device}/{tag}\"\n", more));
+  };
+  EXPECT_THAT(problem_of("protocol = \"5\"\n"), StartsWith("4 driver.mqtt[0].protocol: can be \"5\" only beside ack"));
+  EXPECT_THAT(problem_of("inflight_max = 9\n"), StartsWith("4 driver.mqtt[0].inflight_max: is only for ack"));
+  EXPECT_THAT(problem_of("ack = \"durable\"\n", "buffer = { sync = \"os\", ack = \"written\" }\n"),
+              StartsWith("5 driver.mqtt[0].ack: \"durable\" does not go with buffer.sync \"os\""));
+  load_good("buffer.when_full = \"block\"\n" + mqtt_driver("topic = \"{tag}\"\n", "ack = \"durable\"\n"));
+}
+
+TEST_F(ConfigChecksTest, qos_2_is_refused_with_what_is_allowed) {
+  EXPECT_THAT(only_problem(mqtt_driver("topic = \"{tag}\"\nqos = 2\n", "ack = \"durable\"\n")),
+              AllOf(StartsWith("7 driver.mqtt[0].subscribe[0].qos: "), HasSubstr("from 0 to 1"), HasSubstr("2")));
+}
+
 TEST_F(ConfigChecksTest, what_nothing_makes_durable_is_not_awaited) {
   EXPECT_THAT(only_problem("[buffer]\nsync = \"os\"\nack = \"durable\"\n"),
               StartsWith("3 buffer.ack: cannot be \"durable\" beside sync = \"os\""));

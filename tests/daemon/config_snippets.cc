@@ -67,6 +67,7 @@ Lines companions(const std::string& path, const std::string& key, const std::str
   if (key == "password") lines.emplace_back("username = \"u\"");
   if (key == "cert") lines.emplace_back("key = { file = \"client.key\" }");
   if (key == "key") lines.emplace_back("cert = \"client.pem\"");
+  if (key == "protocol" || key == "inflight_max") lines.emplace_back("ack = \"durable\"");
   if (key == "time_unit") lines.emplace_back("time = \"/ts\"");
   if (key == "backoff_most") lines.emplace_back("timeout = \"10ms\"");
   return lines;

@@ -87,12 +87,19 @@ TEST_F(CommandShort, ReportsASyntaxErrorWithItsPlace) {
   EXPECT_THAT(checked.errors, HasSubstr(gateway.config_file() + ":6:"));
 }
 
-TEST_F(CommandShort, RefusesDurableAcknowledgementForTheMqttDriver) {
-  const auto checked = check(
+TEST_F(CommandShort, TakesDurableAcknowledgementForTheMqttDriver) {
+  const std::string driver =
       "[[driver.mqtt]]\nname = \"a\"\nbroker = \"mqtt://127.0.0.1:1883\"\nack = \"durable\"\n"
-      "  [[driver.mqtt.subscribe]]\n  topic = \"plant/{device}/{tag}\"\n");
-  EXPECT_EQ(checked.end.exit_code, kWrongConfiguration);
-  EXPECT_THAT(checked.errors, HasSubstr("durable"));
+      "  [[driver.mqtt.subscribe]]\n  topic = \"plant/{device}/{tag}\"\n";
+  EXPECT_EQ(check(driver).end.exit_code, 0);
+  const auto qos2 = check(driver + "  qos = 2\n");
+  EXPECT_EQ(qos2.end.exit_code, kWrongConfiguration);
+  EXPECT_THAT(qos2.errors, HasSubstr(gateway.config_file() + ":12:"));
+  EXPECT_THAT(qos2.errors, HasSubstr("qos"));
+  EXPECT_THAT(qos2.errors, HasSubstr("from 0 to 1"));
+  const auto os = check("[buffer]\nsync = \"os\"\nack = \"written\"\n" + driver);
+  EXPECT_EQ(os.end.exit_code, kWrongConfiguration);
+  EXPECT_THAT(os.errors, HasSubstr("\"durable\" does not go with buffer.sync \"os\""));
 }
 
 TEST_F(CommandShort, StartsNothingOnAWrongConfiguration) {

@@ -62,6 +62,16 @@ TEST(ConnectFailure, AHandshakeThatFailsForAnotherReasonIsRetriedAsUnreachable) 
   EXPECT_FALSE(needs_a_person(state.problem));
 }
 
+TEST(ConnectFailure, ARefusalOfVersion5SaysWhatToDo) {
+  const auto problem = [](ReasonCode refusal) { return explain(refusal, ProtocolVersion::v5, plant_broker()); };
+  EXPECT_THAT(problem(ReasonCode::unsupported_protocol_version).detail, HasSubstr("protocol = \"3.1.1\""));
+  EXPECT_EQ(problem(ReasonCode::not_authorized).problem, LinkProblem::refused_login);
+  EXPECT_EQ(problem(ReasonCode::client_identifier_not_valid).problem, LinkProblem::refused_login);
+  EXPECT_EQ(problem(ReasonCode::server_unavailable).problem, LinkProblem::unreachable);
+  EXPECT_EQ(problem(ReasonCode::quota_exceeded).problem, LinkProblem::unreachable);
+  EXPECT_THAT(problem(ReasonCode::quota_exceeded).detail, HasSubstr("quota exceeded"));
+}
+
 TEST(ConnectFailure, AFileThatCannotBeReadIsNamed) {
   BrokerOptions broker = plant_broker();
   EXPECT_EQ(unusable_files(broker), "");

@@ -377,5 +377,35 @@ TEST(Packet, OnlyFullPacketsAreCutOffAStream) {
   EXPECT_EQ(rest.size(), 3U);
 }
 
+TEST(PublishHead, IsFoundInEveryBeginningThatHoldsIt) {
+  PublishPacket publish;
+  publish.topic = "plant/pump/rpm";
+  publish.packet_id = 77;
+  publish.qos = 1;
+  const std::string payload(1000, 'x');
+  publish.payload = payload;
+  for (const ProtocolVersion version : kVersions) {
+    std::string bytes;
+    encode(publish, version, bytes);
+    const std::size_t head_bytes = 1 + 2 + 2 + publish.topic.size() + 2;
+    for (std::size_t length = 0; length <= bytes.size(); ++length) {
+      const auto head = peek_publish(std::string_view(bytes).substr(0, length));
+      ASSERT_TRUE(head) << head.error().message;
+      ASSERT_EQ(head->has_value(), length >= head_bytes) << length;
+      if (!*head) continue;
+      EXPECT_EQ((*head)->topic, "plant/pump/rpm");
+      EXPECT_EQ((*head)->packet_id, 77);
+      EXPECT_EQ((*head)->qos, 1);
+      EXPECT_EQ((*head)->bytes, bytes.size());
+    }
+  }
+}
+
+TEST(PublishHead, IsRefusedWhenItIsNone) {
+  EXPECT_FALSE(peek_publish("\x36\x03\x00\x01t"s)) << "QoS 3";
+  EXPECT_FALSE(peek_publish("\x32\x05\x00\x01t\x00\x00"s)) << "packet identifier 0";
+  EXPECT_FALSE(peek_publish("\x32\x04\x00\x09t\x01"s)) << "a topic that is longer than its packet";
+}
+
 }  // namespace
 }  // namespace tidegate::mqtt

@@ -1,0 +1,87 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+// <utility> stands before Asio: Boost 1.74 uses std::exchange without it.
+#include <utility>
+#include <vector>
+
+#include <boost/asio/ip/tcp.hpp>
+
+#include "core/clock.h"
+#include "drivers/mqtt_subscriber/subscriber_session.h"
+#include "mqtt/tls_channel.h"
+
+namespace tidegate::drivers {
+
+/// What a connection has of its driver, which outlives it or closes it before.
+struct BrokerContext {
+  boost::asio::io_context* loop = nullptr;
+  const Clock* clock = nullptr;
+  const Inbox* inbox = nullptr;
+  std::string* read_buffer = nullptr;  // nothing stays in it between two events
+  std::function<void()> changed;       // something was said, or the connection has ended; may close it
+};
+
+/// One socket to a broker with its session: connects, moves bytes, holds what is not a whole packet yet, and writes at
+/// once what can be written. Core thread. After close() nothing is called any more.
+class BrokerConnection : public std::enable_shared_from_this<BrokerConnection> {
+ public:
+  BrokerConnection(const BrokerContext& context, std::unique_ptr<SubscriberSession> session,
+                   std::optional<mqtt::TlsChannel> tls);
+
+  /// Tries the addresses in turn.
+  void open(std::vector<boost::asio::ip::tcp::endpoint> addresses);
+  /// Messages became safe, or there is room again: sends what can go and reads on.
+  void resume();
+  /// Reads nothing more; what is acknowledged later still goes out.
+  void stop_reading() { reading_stopped_ = true; }
+  void tick(BootTime now);
+  void say_goodbye();
+  void close();
+
+  bool is_over() const { return closed_; }
+  /// How it ended, or how it stands; nothing while that is open.
+  std::optional<mqtt::LinkState> link() const { return session_->link(); }
+  /// What kept it from coming about; nothing where the session has the reason, or where it was lost.
+  const std::string& network_problem() const { return network_problem_; }
+  const std::string& tls_problem() const { return tls_problem_; }
+  SubscriberSession& session() { return *session_; }
+  const SubscriberSession& session() const { return *session_; }
+
+ private:
+  void connect_to_next(std::string problem);
+  void begin();
+  void wait_for_input();
+  void read();
+  bool may_read() const;
+  bool take(std::string_view input);
+  void work_through(std::string_view plain);
+  std::size_t receive(std::string_view plain);
+  void flush();
+  void write_more();
+  void end_when_sent();
+  void lose();
+
+  const BrokerContext& context_;
+  const std::unique_ptr<SubscriberSession> session_;
+  std::optional<mqtt::TlsChannel> tls_;
+  boost::asio::ip::tcp::socket socket_;
+  std::vector<boost::asio::ip::tcp::endpoint> addresses_;
+  std::size_t next_address_ = 0;
+  bool is_open_ = false;
+  std::string network_problem_;
+  std::string tls_problem_;
+  std::string held_;     // plaintext that the session has not taken
+  std::string sending_;  // what the socket has not taken
+  bool waits_for_input_ = false;
+  bool waits_for_output_ = false;
+  bool reading_stopped_ = false;
+  bool closed_ = false;
+};
+
+}  // namespace tidegate::drivers

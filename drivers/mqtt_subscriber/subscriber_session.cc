@@ -1,0 +1,264 @@
+#include "drivers/mqtt_subscriber/subscriber_session.h"
+
+#include <algorithm>
+#include <chrono>
+#include <utility>
+
+#include "mqtt/connect_failure.h"
+#include "mqtt/packet_encoder.h"
+#include "mqtt/subscribe_answer.h"
+
+namespace tidegate::drivers {
+namespace {
+
+using mqtt::LinkProblem;
+using mqtt::PacketType;
+using mqtt::PropertyId;
+using mqtt::ProtocolVersion;
+using mqtt::ReasonCode;
+
+constexpr std::uint16_t kSubscribeId = 1;
+// As a session of 3.1.1 that is no clean one: the broker keeps it until somebody ends it.
+constexpr std::uint32_t kSessionNeverExpires = 0xffff'ffff;
+// What is said of ourselves, to a broker that does not read it.
+constexpr std::size_t kUnsentMax = std::size_t{512} * 1024;
+// Packets that are no messages.
+constexpr std::size_t kPacketBytesLeast = std::size_t{64} * 1024;
+
+std::uint16_t whole_seconds(Duration duration) {
+  const auto seconds = std::chrono::ceil<std::chrono::seconds>(duration).count();
+  return static_cast<std::uint16_t>(std::clamp<std::int64_t>(seconds, 1, 65'535));
+}
+
+}  // namespace
+
+SubscriberSession::SubscriberSession(SubscriberHost& host, const MqttDriverOptions& options,
+                                     const std::vector<mqtt::Subscription>& subscriptions, BootTime now)
+    : host_(host),
+      options_(options),
+      subscriptions_(subscriptions),
+      began_(now),
+      keep_alive_(std::chrono::seconds(whole_seconds(options.broker.keep_alive))),
+      last_ping_(now) {
+  send_connect();
+}
+
+void SubscriberSession::send_connect() {
+  const mqtt::BrokerOptions& broker = options_.broker;
+  mqtt::ConnectPacket connect;
+  connect.version = options_.protocol;
+  connect.client_id = broker.client_id;
+  connect.keep_alive_seconds = whole_seconds(broker.keep_alive);
+  if (!broker.username.empty()) connect.user_name = broker.username;
+  if (!broker.password.empty()) connect.password = broker.password;
+  connect.properties.set(PropertyId::session_expiry_interval, kSessionNeverExpires);
+  connect.properties.set(PropertyId::receive_maximum, options_.inflight_max);
+  mqtt::encode(connect, out_);
+}
+
+void SubscriberSession::send_subscribe() {
+  mqtt::SubscribePacket subscribe;
+  subscribe.packet_id = kSubscribeId;
+  for (const mqtt::Subscription& subscription : subscriptions_) {
+    mqtt::SubscribeEntry& entry = subscribe.entries.emplace_back();
+    entry.filter = subscription.filter;
+    entry.qos = static_cast<std::uint8_t>(subscription.qos);
+  }
+  mqtt::encode(subscribe, options_.protocol, out_);
+}
+
+std::size_t SubscriberSession::receive(std::string_view input, BootTime now) {
+  const std::size_t bytes_max = std::max<std::size_t>(options_.queue_bytes / 4, kPacketBytesLeast);
+  std::size_t used = 0;
+  if (ping_sent_ && !input.empty()) ping_sent_ = now;  // its answer may stand behind many messages
+  while (wants_input()) {
+    used += skip(input.size() - used);
+    if (skip_left_ > 0) break;
+    const std::string_view rest = input.substr(used);
+    const auto packet = mqtt::cut_packet(rest, bytes_max);
+    if (!packet && packet.error().reason == ReasonCode::packet_too_large && begin_to_skip(rest)) {
+      if (skip_left_ == 0) break;
+      continue;
+    }
+    if (!packet) fail(packet.error());
+    if (!packet || !*packet) break;
+    used += (*packet)->bytes;
+    handle(**packet, now);
+  }
+  return used;
+}
+
+bool SubscriberSession::wants_input() const {
+  // A broker of version 5 knows the window too, but mosquitto 2.0.11 sends all that it has queued once there is room
+  // for one. To end the connection for that would help nobody: it would be the same again with the next.
+  return !over_ && out_.size() < kUnsentMax && pending_.size() < options_.inflight_max;
+}
+
+// False when it is no message, or a wrong one. With nothing to skip afterwards more of it has to come.
+bool SubscriberSession::begin_to_skip(std::string_view input) {
+  if (!connected_at_ || static_cast<PacketType>(static_cast<std::uint8_t>(input[0]) >> 4U) != PacketType::publish) {
+    return false;
+  }
+  const auto head = mqtt::peek_publish(input);
+  if (!head) return false;
+  if (!*head) return true;
+  skip_left_ = (*head)->bytes;
+  skip_ticket_ = host_.refuse_too_large((*head)->topic, (*head)->bytes);
+  skipped_ = **head;
+  skipped_->topic = {};
+  return true;
+}
+
+std::size_t SubscriberSession::skip(std::size_t available) {
+  const std::size_t count = std::min(available, skip_left_);
+  skip_left_ -= count;
+  if (skip_left_ == 0 && skipped_) {
+    acknowledge(skip_ticket_, skipped_->packet_id, skipped_->qos);
+    skipped_.reset();
+  }
+  return count;
+}
+
+void SubscriberSession::handle(const mqtt::RawPacket& packet, BootTime now) {
+  if (!connected_at_ && packet.type != PacketType::connack) {
+    return fail({ReasonCode::protocol_error, "a packet before the CONNACK"});
+  }
+  switch (packet.type) {
+    case PacketType::connack:
+      return handle_connack(packet, now);
+    case PacketType::publish:
+      return handle_publish(packet);
+    case PacketType::suback:
+      return handle_suback(packet);
+    case PacketType::pubrel:
+      return handle_pubrel(packet);
+    case PacketType::pingresp:
+      ping_sent_.reset();
+      if (const auto empty = mqtt::decode_empty(packet); !empty) fail(empty.error());
+      return;
+    case PacketType::disconnect:
+      if (is_v5()) return handle_disconnect(packet);
+      [[fallthrough]];
+    default:
+      return fail({ReasonCode::protocol_error, "a packet that no broker sends here"});
+  }
+}
+
+void SubscriberSession::handle_connack(const mqtt::RawPacket& packet, BootTime now) {
+  if (connected_at_) return fail({ReasonCode::protocol_error, "a second CONNACK"});
+  // A broker that knows no version 5 says so in the words of 3.1.1, which have no properties.
+  const bool is_short = packet.body.size() == 2;
+  const auto connack = mqtt::decode_connack(packet, is_short ? ProtocolVersion::v3_1_1 : options_.protocol);
+  if (!connack) return fail(connack.error());
+  if (connack->reason != ReasonCode::success) {
+    over_ = true;
+    link_ = mqtt::explain(connack->reason, options_.protocol, options_.broker);
+    return;
+  }
+  if (is_v5() && is_short) return fail({ReasonCode::malformed_packet, "a CONNACK of another version"});
+  connected_at_ = now;
+  const std::uint32_t seconds = connack->properties.number(PropertyId::server_keep_alive, 0);
+  if (seconds > 0) keep_alive_ = std::chrono::seconds(seconds);
+  send_subscribe();
+}
+
+void SubscriberSession::handle_suback(const mqtt::RawPacket& packet) {
+  const auto suback = mqtt::decode_suback(packet, options_.protocol);
+  if (!suback) return fail(suback.error());
+  if (link_ || suback->packet_id != kSubscribeId || suback->reasons.size() != subscriptions_.size()) {
+    return fail({ReasonCode::protocol_error, "a SUBACK that answers no SUBSCRIBE"});
+  }
+  mqtt::SubscribeAnswer answer;
+  for (std::size_t i = 0; i < subscriptions_.size(); ++i) {
+    answer.note(subscriptions_[i].filter, subscriptions_[i].qos, static_cast<int>(suback->reasons[i]));
+  }
+  link_ = mqtt::explain(answer, options_.broker.uri);
+}
+
+void SubscriberSession::handle_publish(const mqtt::RawPacket& packet) {
+  const auto publish = mqtt::decode_publish(packet, options_.protocol);
+  if (!publish) return fail(publish.error());
+  if (publish->properties.has(PropertyId::topic_alias)) {
+    return fail({ReasonCode::topic_alias_invalid, "a topic alias, though none is allowed"});
+  }
+  // An old session may hold messages of QoS 2, which is subscribed to no more.
+  const bool is_repeat = publish->qos == 2 && !qos2_taken_.insert(publish->packet_id).second;
+  const Ticket ticket = is_repeat ? 0 : host_.take(*publish);
+  acknowledge(ticket, publish->packet_id, publish->qos);
+}
+
+void SubscriberSession::acknowledge(Ticket ticket, std::uint16_t packet_id, std::uint8_t qos) {
+  if (qos == 0) return;
+  pending_.push_back({ticket, packet_id, qos == 1 ? PacketType::puback : PacketType::pubrec});
+}
+
+void SubscriberSession::release(Ticket ticket) {
+  for (; !over_ && !pending_.empty() && pending_.front().ticket <= ticket; pending_.pop_front()) {
+    const Pending& first = pending_.front();
+    mqtt::encode(first.type, mqtt::AckPacket{first.packet_id, ReasonCode::success, {}}, options_.protocol, out_);
+  }
+}
+
+void SubscriberSession::handle_pubrel(const mqtt::RawPacket& packet) {
+  const auto pubrel = mqtt::decode_ack(packet, options_.protocol);
+  if (!pubrel) return fail(pubrel.error());
+  const bool was_taken = qos2_taken_.erase(pubrel->packet_id) > 0;
+  const ReasonCode reason = was_taken ? ReasonCode::success : ReasonCode::packet_identifier_not_found;
+  mqtt::encode(PacketType::pubcomp, mqtt::AckPacket{pubrel->packet_id, reason, {}}, options_.protocol, out_);
+}
+
+void SubscriberSession::handle_disconnect(const mqtt::RawPacket& packet) {
+  const auto disconnect = mqtt::decode_disconnect(packet, options_.protocol);
+  if (!disconnect) return fail(disconnect.error());
+  over_ = true;
+  std::string detail = std::string("the broker ended the connection: ") + mqtt::to_string(disconnect->reason);
+  if (disconnect->reason == ReasonCode::session_taken_over) {
+    detail += ": check whether another client uses client id \"" + options_.broker.client_id + "\"";
+  }
+  link_ = mqtt::LinkState{false, LinkProblem::lost, std::move(detail)};
+}
+
+BootTime SubscriberSession::deadline() const {
+  if (!connected_at_) return began_ + options_.broker.connect_timeout;
+  const BootTime next_sign = last_ping_ + keep_alive_;
+  return ping_sent_ ? std::min(*ping_sent_ + keep_alive_ / 2, next_sign) : next_sign;
+}
+
+void SubscriberSession::tick(BootTime now, bool reading) {
+  if (over_) return;
+  if (!connected_at_) {
+    if (now < deadline()) return;
+    over_ = true;
+    link_ = mqtt::explain(mqtt::ConnectFailure{0, "the broker does not answer in time", {}}, options_.broker);
+    return;
+  }
+  // Where nothing is read, the answer may have come.
+  if (ping_sent_ && !reading) ping_sent_ = now;
+  if (ping_sent_ && now - *ping_sent_ >= keep_alive_ / 2) {
+    return end(ReasonCode::keep_alive_timeout,
+               {false, LinkProblem::lost, "the connection was lost: the broker does not answer any more"});
+  }
+  if (now - last_ping_ < keep_alive_) return;
+  mqtt::encode_empty(PacketType::pingreq, out_);
+  last_ping_ = now;
+  if (!ping_sent_) ping_sent_ = now;
+}
+
+void SubscriberSession::say_goodbye() {
+  if (std::exchange(over_, true) || !connected_at_) return;
+  mqtt::encode(mqtt::DisconnectPacket{}, options_.protocol, out_);
+}
+
+void SubscriberSession::fail(const mqtt::ProtocolError& error) {
+  end(error.reason, {false, LinkProblem::lost,
+                     std::string("the connection was ended because the broker sent what MQTT does not allow: ") +
+                         error.message + " (" + mqtt::to_string(error.reason) + ")"});
+}
+
+void SubscriberSession::end(ReasonCode reason, mqtt::LinkState link) {
+  if (std::exchange(over_, true)) return;
+  if (connected_at_ && is_v5()) mqtt::encode(mqtt::DisconnectPacket{reason, {}}, options_.protocol, out_);
+  link_ = std::move(link);
+}
+
+}  // namespace tidegate::drivers

@@ -1,0 +1,32 @@
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "mqtt/broker_options.h"
+#include "mqtt/tls_channel.h"
+
+struct ssl_ctx_st;
+
+namespace tidegate::mqtt {
+
+/// How a client trusts and shows who it is: TLS 1.2 is the least, without renegotiation; the broker's certificate has
+/// to come from the authorities and to bear the host's name or address, unless verification is switched off.
+class TlsClient {
+ public:
+  /// An error names the file and says what is wrong with it.
+  static Result<std::unique_ptr<TlsClient>> make(const TlsOptions& options);
+  ~TlsClient();
+  TlsClient(const TlsClient&) = delete;
+  TlsClient& operator=(const TlsClient&) = delete;
+
+  /// A channel to `host`, a name or an address.
+  Result<TlsChannel> connect(const std::string& host) const;
+
+ private:
+  TlsClient(ssl_ctx_st* context, bool verify) : context_(context), verify_(verify) {}
+  ssl_ctx_st* context_;
+  bool verify_;
+};
+
+}  // namespace tidegate::mqtt

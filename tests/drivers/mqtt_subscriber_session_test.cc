@@ -1,0 +1,324 @@
+#include "drivers/mqtt_subscriber/subscriber_session.h"
+
+#include <gmock/gmock.h>
+
+#include <memory>
+
+#include "tests/drivers/subscriber_packets.h"
+
+namespace tidegate::drivers {
+namespace {
+
+using mqtt::LinkProblem;
+using mqtt::PacketType;
+using mqtt::PropertyId;
+using mqtt::ProtocolVersion;
+using mqtt::ReasonCode;
+using std::chrono::seconds;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+
+/// The protocol without a socket: what a broker says goes in, what it gets to hear comes out.
+class SubscriberSessionTest : public ::testing::Test, public SubscriberHost {
+ protected:
+  SubscriberSessionTest() {
+    options_.broker.client_id = "tidegate";
+    options_.broker.keep_alive = seconds(20);
+    options_.broker.connect_timeout = seconds(10);
+    options_.inflight_max = 3;
+  }
+  Ticket take(const mqtt::PublishPacket& publish) override {
+    taken_.emplace_back(publish.payload);
+    return static_cast<Ticket>(taken_.size());
+  }
+  Ticket refuse_too_large(std::string_view topic, std::uint64_t bytes) override {
+    refused_.push_back(std::string(topic) + " " + std::to_string(bytes));
+    return static_cast<Ticket>(taken_.size());
+  }
+
+  void begin(ProtocolVersion version) {
+    options_.protocol = version;
+    broker_ = BrokerPackets(version);
+    session_ = std::make_unique<SubscriberSession>(*this, options_, subscriptions_, now_);
+  }
+  void begin_up(ProtocolVersion version) {
+    begin(version);
+    (void)said();
+    hear(broker_.connack() + broker_.suback());
+    (void)said();
+  }
+  std::size_t hear(const std::string& bytes) { return session_->receive(bytes, now_); }
+  std::string said() { return std::exchange(session_->out(), {}); }
+  std::string acks(std::initializer_list<std::uint16_t> ids) const {
+    std::string all;
+    for (const std::uint16_t id : ids) all += broker_.ack(id);
+    return all;
+  }
+
+  BootTime now_{seconds(1000)};
+  MqttDriverOptions options_;
+  std::vector<mqtt::Subscription> subscriptions_{{"plant/+/+", 1}};
+  BrokerPackets broker_{ProtocolVersion::v5};
+  std::vector<std::string> taken_;
+  std::vector<std::string> refused_;
+  std::unique_ptr<SubscriberSession> session_;
+};
+
+class SubscriberSessionVersions : public SubscriberSessionTest,
+                                  public ::testing::WithParamInterface<ProtocolVersion> {};
+INSTANTIATE_TEST_SUITE_P(Both, SubscriberSessionVersions,
+                         ::testing::Values(ProtocolVersion::v3_1_1, ProtocolVersion::v5));
+
+TEST_P(SubscriberSessionVersions, AsksForASessionThatStays) {
+  options_.broker.username = "gateway";
+  options_.broker.password = "secret";
+  begin(GetParam());
+  const std::string bytes = said();
+  const auto packet = mqtt::cut_packet(bytes, 1024);
+  ASSERT_TRUE(packet && *packet);
+  const auto connect = mqtt::decode_connect(**packet);
+  ASSERT_TRUE(connect);
+  EXPECT_EQ(connect->version, GetParam());
+  EXPECT_FALSE(connect->clean_start);
+  EXPECT_EQ(connect->client_id, "tidegate");
+  EXPECT_EQ(connect->user_name, "gateway");
+  EXPECT_EQ(connect->password, "secret");
+  EXPECT_EQ(connect->keep_alive_seconds, 20);
+  if (GetParam() != ProtocolVersion::v5) return;
+  EXPECT_EQ(connect->properties.number(PropertyId::session_expiry_interval, 0), 0xffff'ffffU);
+  EXPECT_EQ(connect->properties.number(PropertyId::receive_maximum, 0), 3U);
+}
+
+TEST_P(SubscriberSessionVersions, SubscribesAndIsUpWithTheAnswer) {
+  subscriptions_ = {{"plant/+/+", 1}, {"other/#", 0}};
+  begin(GetParam());
+  (void)said();
+  hear(broker_.connack());
+  const std::string bytes = said();
+  const auto packet = mqtt::cut_packet(bytes, 1024);
+  ASSERT_TRUE(packet && *packet);
+  const auto subscribe = mqtt::decode_subscribe(**packet, GetParam());
+  ASSERT_TRUE(subscribe);
+  ASSERT_EQ(subscribe->entries.size(), 2U);
+  EXPECT_EQ(subscribe->entries[0].filter, "plant/+/+");
+  EXPECT_EQ(subscribe->entries[0].qos, 1);
+  EXPECT_EQ(subscribe->entries[1].qos, 0);
+  EXPECT_FALSE(session_->link());
+  hear(broker_.suback({ReasonCode::granted_qos_1, ReasonCode::success}));
+  ASSERT_TRUE(session_->link());
+  EXPECT_TRUE(session_->link()->up);
+  EXPECT_EQ(session_->link()->problem, LinkProblem::none);
+}
+
+TEST_P(SubscriberSessionVersions, SaysWhichSubscriptionsAreRefused) {
+  begin(GetParam());
+  hear(broker_.connack() + broker_.suback({ReasonCode::not_authorized}));
+  ASSERT_TRUE(session_->link());
+  EXPECT_EQ(session_->link()->problem, LinkProblem::refused_filter);
+  EXPECT_THAT(session_->link()->detail, HasSubstr("plant/+/+"));
+  EXPECT_FALSE(session_->is_over());
+}
+
+TEST_P(SubscriberSessionVersions, AcknowledgesInOrderWhatIsSafeAndNothingElse) {
+  begin_up(GetParam());
+  hear(broker_.publish(7, "a") + broker_.publish(3, "b") + broker_.publish(0, "c", 0));
+  EXPECT_THAT(taken_, ElementsAre("a", "b", "c"));
+  session_->release(0);
+  EXPECT_THAT(said(), IsEmpty());
+  session_->release(2);
+  EXPECT_EQ(said(), acks({7, 3})) << "one write, in the order of the messages";
+  session_->release(3);
+  EXPECT_THAT(said(), IsEmpty()) << "QoS 0 has no acknowledgement";
+}
+
+TEST_P(SubscriberSessionVersions, TakesPacketsInPieces) {
+  begin_up(GetParam());
+  const std::string packets = broker_.publish(1, "first") + broker_.publish(2, "second");
+  std::string held;
+  for (const char byte : packets) {
+    held += byte;
+    held.erase(0, hear(held));
+  }
+  EXPECT_THAT(held, IsEmpty());
+  EXPECT_THAT(taken_, ElementsAre("first", "second"));
+}
+
+// Also a broker of version 5, which knows how many may be open, and sends more all the same.
+TEST_P(SubscriberSessionVersions, ReadsABrokerNoFurtherThanTheWindow) {
+  begin_up(GetParam());
+  std::string all;
+  for (std::uint16_t id = 1; id <= 5; ++id) all += broker_.publish(id, std::to_string(id));
+  const std::size_t used = hear(all);
+  EXPECT_THAT(taken_, ElementsAre("1", "2", "3"));
+  EXPECT_FALSE(session_->wants_input());
+  session_->release(2);
+  EXPECT_TRUE(session_->wants_input());
+  hear(all.substr(used));
+  EXPECT_THAT(taken_, ElementsAre("1", "2", "3", "4", "5"));
+  session_->release(5);
+  EXPECT_EQ(said(), acks({1, 2, 3, 4, 5}));
+}
+
+TEST_P(SubscriberSessionVersions, LetsPassWhatIsTooLargeAndAcknowledgesItInItsTurn) {
+  options_.queue_bytes = 64 * 1024;
+  begin_up(GetParam());
+  const std::string large(3'000'000, 'x');
+  const std::string packets = broker_.publish(1, "a") + broker_.publish(2, large) + broker_.publish(3, "b");
+  std::string held;
+  std::size_t most = 0;
+  for (std::size_t at = 0; at < packets.size(); at += 4096) {
+    held += packets.substr(at, 4096);
+    held.erase(0, hear(held));
+    most = std::max(most, held.size());
+  }
+  EXPECT_THAT(taken_, ElementsAre("a", "b"));
+  EXPECT_EQ(refused_.size(), 1U);
+  EXPECT_THAT(refused_.at(0), HasSubstr("plant/d/t 30000"));
+  EXPECT_LT(most, 80'000U) << "nobody needs room for it";
+  session_->release(0);
+  EXPECT_THAT(said(), IsEmpty());
+  session_->release(2);
+  EXPECT_EQ(said(), acks({1, 2, 3}));
+}
+
+TEST_P(SubscriberSessionVersions, EndsOnWhatIsMalformedAndSaysWhy) {
+  begin_up(GetParam());
+  hear(std::string("\x36\x03\x00\x01t", 5));  // a PUBLISH of QoS 3
+  EXPECT_TRUE(session_->is_over());
+  ASSERT_TRUE(session_->link());
+  EXPECT_FALSE(session_->link()->up);
+  EXPECT_THAT(session_->link()->detail, HasSubstr("malformed packet"));
+  const bool is_v5 = GetParam() == ProtocolVersion::v5;
+  EXPECT_EQ(said(), is_v5 ? broker_.disconnect(ReasonCode::malformed_packet) : std::string());
+}
+
+TEST_P(SubscriberSessionVersions, EndsOnPacketsThatNoBrokerSends) {
+  for (const std::string& packet : {broker_.pingreq(), broker_.connack(), broker_.suback()}) {
+    begin_up(GetParam());
+    hear(packet);
+    EXPECT_TRUE(session_->is_over());
+    EXPECT_THAT(session_->link()->detail, HasSubstr("protocol error"));
+  }
+  begin(GetParam());
+  hear(broker_.publish(1, "before the CONNACK"));
+  EXPECT_TRUE(session_->is_over());
+  EXPECT_THAT(taken_, IsEmpty());
+}
+
+TEST_F(SubscriberSessionTest, EndsOnATopicAlias) {
+  begin_up(ProtocolVersion::v5);
+  mqtt::PublishPacket publish;
+  publish.topic = "plant/d/t";
+  publish.properties.set(PropertyId::topic_alias, 1);
+  std::string bytes;
+  mqtt::encode(publish, ProtocolVersion::v5, bytes);
+  hear(bytes);
+  EXPECT_EQ(said(), broker_.disconnect(ReasonCode::topic_alias_invalid));
+}
+
+TEST_P(SubscriberSessionVersions, SaysWhyItIsRefused) {
+  begin(GetParam());
+  hear(broker_.connack(ReasonCode::not_authorized));
+  EXPECT_TRUE(session_->is_over());
+  ASSERT_TRUE(session_->link());
+  EXPECT_EQ(session_->link()->problem, LinkProblem::refused_login);
+}
+
+TEST_F(SubscriberSessionTest, UnderstandsABrokerThatKnowsNoVersion5) {
+  begin(ProtocolVersion::v5);
+  hear(BrokerPackets(ProtocolVersion::v3_1_1).connack(ReasonCode::unsupported_protocol_version));
+  ASSERT_TRUE(session_->link());
+  EXPECT_EQ(session_->link()->problem, LinkProblem::refused_login);
+  EXPECT_THAT(session_->link()->detail, HasSubstr("protocol = \"3.1.1\""));
+}
+
+TEST_F(SubscriberSessionTest, TellsWhatTheBrokerSaidWhenItEndedTheConnection) {
+  begin_up(ProtocolVersion::v5);
+  hear(broker_.disconnect(ReasonCode::session_taken_over));
+  EXPECT_TRUE(session_->is_over());
+  EXPECT_THAT(session_->link()->detail, HasSubstr("client id \"tidegate\""));
+  EXPECT_THAT(said(), IsEmpty());
+}
+
+TEST_P(SubscriberSessionVersions, GivesSignsOfLifeAndWantsThem) {
+  begin_up(GetParam());
+  now_ += seconds(20);
+  EXPECT_LE(session_->deadline(), now_);
+  session_->tick(now_, true);
+  EXPECT_EQ(said(), broker_.pingreq());
+  now_ += seconds(5);
+  hear(broker_.pingresp());
+  now_ += seconds(14);
+  session_->tick(now_, true);
+  EXPECT_THAT(said(), IsEmpty());
+  now_ += seconds(1);
+  session_->tick(now_, true);
+  EXPECT_EQ(said(), broker_.pingreq());
+  now_ += seconds(9);
+  session_->tick(now_, true);
+  EXPECT_FALSE(session_->is_over());
+  now_ += seconds(1);
+  EXPECT_LE(session_->deadline(), now_);
+  session_->tick(now_, true);
+  EXPECT_TRUE(session_->is_over());
+  EXPECT_THAT(session_->link()->detail, HasSubstr("does not answer"));
+}
+
+TEST_F(SubscriberSessionTest, KeepsAConnectionAliveThatItDoesNotReadFrom) {
+  begin_up(ProtocolVersion::v3_1_1);
+  for (int i = 0; i < 100; ++i) {
+    now_ += seconds(5);
+    session_->tick(now_, false);
+  }
+  EXPECT_FALSE(session_->is_over());
+  std::string pings;
+  for (int i = 0; i < 25; ++i) pings += broker_.pingreq();
+  EXPECT_EQ(said(), pings);
+}
+
+TEST_F(SubscriberSessionTest, GivesUpABrokerThatDoesNotAnswerItsConnect) {
+  begin(ProtocolVersion::v5);
+  now_ += seconds(9);
+  session_->tick(now_, true);
+  EXPECT_FALSE(session_->is_over());
+  now_ += seconds(1);
+  session_->tick(now_, true);
+  EXPECT_TRUE(session_->is_over());
+  EXPECT_EQ(session_->link()->problem, LinkProblem::unreachable);
+}
+
+// Nobody subscribes to them, but a session of an earlier configuration may hold some.
+TEST_P(SubscriberSessionVersions, TakesAMessageOfQos2OnceAConnection) {
+  begin_up(GetParam());
+  hear(broker_.publish(5, "a", 2) + broker_.publish(5, "a", 2));
+  EXPECT_THAT(taken_, ElementsAre("a"));
+  session_->release(1);
+  const std::string pubrec = broker_.ack(5, PacketType::pubrec);
+  EXPECT_EQ(said(), pubrec + pubrec);
+  hear(broker_.ack(5, PacketType::pubrel));
+  EXPECT_EQ(said(), broker_.ack(5, PacketType::pubcomp));
+}
+
+TEST_P(SubscriberSessionVersions, SaysGoodbye) {
+  begin_up(GetParam());
+  session_->say_goodbye();
+  EXPECT_TRUE(session_->is_over());
+  EXPECT_EQ(said(), broker_.disconnect(ReasonCode::success));
+}
+
+// What a broker may say at any point: no byte of it may make more of it than it is.
+TEST_P(SubscriberSessionVersions, WithstandsEveryFlippedBitOfAMessage) {
+  const std::string packet = broker_.publish(1, "payload");
+  for (std::size_t bit = 0; bit < packet.size() * 8; ++bit) {
+    begin_up(GetParam());
+    taken_.clear();
+    std::string flipped = packet;
+    flipped[bit / 8] = static_cast<char>(flipped[bit / 8] ^ (1 << (bit % 8)));
+    EXPECT_LE(hear(flipped), flipped.size());
+    EXPECT_LE(taken_.size(), 1U) << "bit " << bit;
+  }
+}
+
+}  // namespace
+}  // namespace tidegate::drivers

@@ -1,0 +1,102 @@
+#include "tests/drivers/mqtt_subscriber_fixture.h"
+#include "tests/support/mosquitto_broker.h"
+#include "tests/support/process_under_test.h"
+#include "tests/support/test_authority.h"
+
+namespace tidegate::drivers {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+/// A broker that speaks TLS with a certificate for 127.0.0.1, and wants one of its clients.
+class MqttSubscriberTlsTest : public SubscriberRig {
+ protected:
+  MqttSubscriberTlsTest() {
+    authority_.make_authority("ca");
+    authority_.make_certificate("server", "ca", "IP:127.0.0.1");
+    authority_.make_certificate("elsewhere", "ca", "DNS:elsewhere.example");
+    authority_.make_certificate("client", "ca", "DNS:client");
+    authority_.make_authority("other");
+    authority_.make_certificate("stranger", "other", "DNS:stranger");
+    options_.broker.tls.ca_file = authority_.certificate("ca");
+    options_.broker.tls.cert_file = authority_.certificate("client");
+    options_.broker.tls.key_file = authority_.key("client");
+  }
+  void start_broker(const std::string& certificate, const std::string& more = "") {
+    mosquitto_.set_configuration("cafile " + authority_.certificate("ca") + "\ncertfile " +
+                                 authority_.certificate(certificate) + "\nkeyfile " + authority_.key(certificate) +
+                                 "\nrequire_certificate true\n" + more);
+    mosquitto_.start();
+    options_.broker.uri = "mqtts://" + mosquitto_.address();
+  }
+  bool is_refused() {
+    return turn_until([&] { return events("driver-down") == 1; });
+  }
+  testing::TestAuthority authority_;
+  testing::MosquittoBroker mosquitto_;
+};
+
+TEST_F(MqttSubscriberTlsTest, TakesMessagesOverTls) {
+  start_broker("server");
+  start();
+  ASSERT_TRUE(wait_until_up()) << driver_->status().detail;
+  const auto published =
+      testing::run_to_end({"/usr/bin/mosquitto_pub", "-h", "127.0.0.1", "-p", std::to_string(mosquitto_.port()),
+                           "--cafile", authority_.certificate("ca"), "--cert", authority_.certificate("client"),
+                           "--key", authority_.key("client"), "-q", "1", "-t", "plant/d/t", "-m", "{\"v\":1}"});
+  ASSERT_EQ(published.end.exit_code, 0) << published.errors;
+  ASSERT_TRUE(turn_until([&] { return !intake_.readings.empty(); }));
+  EXPECT_THAT(values(), ElementsAre("d/t=1"));
+}
+
+TEST_F(MqttSubscriberTlsTest, RefusesACertificateForAnotherHost) {
+  start_broker("elsewhere");
+  start();
+  ASSERT_TRUE(is_refused());
+  EXPECT_THAT(driver_->status().detail, HasSubstr("the broker's certificate is not accepted"));
+  EXPECT_THAT(driver_->status().detail, HasSubstr("IP address mismatch"));
+}
+
+TEST_F(MqttSubscriberTlsTest, RefusesACertificateOfAnotherAuthority) {
+  start_broker("server");
+  options_.broker.tls.ca_file = authority_.certificate("other");
+  start();
+  ASSERT_TRUE(is_refused());
+  EXPECT_THAT(driver_->status().detail, HasSubstr("the broker's certificate is not accepted"));
+}
+
+TEST_F(MqttSubscriberTlsTest, TakesAnyCertificateWhereThatIsSwitchedOff) {
+  start_broker("elsewhere");
+  options_.broker.tls.verify = false;
+  start();
+  EXPECT_TRUE(wait_until_up()) << driver_->status().detail;
+}
+
+TEST_F(MqttSubscriberTlsTest, SaysThatItsOwnCertificateIsRefused) {
+  start_broker("server");
+  options_.broker.tls.cert_file = authority_.certificate("stranger");
+  options_.broker.tls.key_file = authority_.key("stranger");
+  start();
+  ASSERT_TRUE(is_refused());
+  EXPECT_THAT(driver_->status().detail, HasSubstr("the broker does not accept our certificate"));
+}
+
+TEST_F(MqttSubscriberTlsTest, SaysThatAFileCannotBeRead) {
+  start_broker("server");
+  options_.broker.tls.ca_file = "/nowhere/ca.pem";
+  start();
+  ASSERT_TRUE(is_refused());
+  EXPECT_THAT(driver_->status().detail, HasSubstr("/nowhere/ca.pem"));
+}
+
+TEST_F(MqttSubscriberTlsTest, SaysThatThePortSpeaksNoTls) {
+  mosquitto_.start();
+  options_.broker.uri = "mqtts://" + mosquitto_.address();
+  start();
+  ASSERT_TRUE(is_refused());
+  EXPECT_THAT(driver_->status().detail, HasSubstr("no connection"));
+}
+
+}  // namespace
+}  // namespace tidegate::drivers

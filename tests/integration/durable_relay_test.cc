@@ -1,0 +1,145 @@
+// A broker behind the daemon that is told only what is durable: [[driver.mqtt]] with ack = "durable".
+#include <gtest/gtest.h>
+
+#include "tests/integration/relay_rig.h"
+#include "tests/support/test_authority.h"
+
+namespace tidegate::testing {
+namespace {
+
+using std::chrono::seconds;
+
+constexpr const char* kAccepted = "tidegate_readings_accepted_total{driver=\"local\"}";
+
+std::string durable(std::string relay, const std::string& protocol) {
+  const std::string name = "name = \"local\"\n";
+  relay.insert(relay.find(name) + name.size(), "ack = \"durable\"\nprotocol = \"" + protocol + "\"\n");
+  return relay;
+}
+
+/// The source broker logs each acknowledgement that it gets.
+class DurableRelay {
+ public:
+  DurableRelay(RelayRig::Load load, const std::string& protocol, const std::string& buffer) : rig_(load, "all") {
+    rig_.source().stop();
+    rig_.source().set_configuration("max_queued_messages 0\nmax_inflight_messages 500\nlog_type all\n");
+    rig_.source().start();
+    rig_.gateway().configure("[buffer]\n" + buffer +
+                             durable(relay_config(rig_.source().port(), rig_.target().port()), protocol));
+    rig_.start_gateway();
+  }
+  RelayRig& operator*() { return rig_; }
+  RelayRig* operator->() { return &rig_; }
+  std::size_t logged() {
+    const auto listed = run_to_end(
+        {program_path(), "tail", "--data-dir", rig_.gateway().data_directory(), "--from", "0"}, {}, seconds(30));
+    EXPECT_EQ(listed.end.exit_code, 0) << listed.errors;
+    return lines_with(listed.output, "\"value\"").size();
+  }
+
+ private:
+  RelayRig rig_;
+};
+
+void keep_all_through_kills(const std::string& protocol) {
+  DurableRelay rig({4'000, 2'000}, protocol, "sync_interval = \"50ms\"\n");
+  rig->publisher().start();
+  for (const std::size_t kill_at : {500U, 1'500U}) {
+    ASSERT_TRUE(wait_until([&] { return rig->acknowledged_by_gateway() >= kill_at; }, seconds(30)));
+    rig->gateway().kill();
+    const std::size_t logged = rig.logged();
+    EXPECT_LE(rig->acknowledged_by_gateway(), logged) << "acknowledged and not in the log";
+    rig->gateway().start();
+  }
+  EXPECT_TRUE(rig->publisher().wait_for_all(seconds(60)));
+  rig->expect_all_arrived(seconds(60), 2);
+  rig->gateway().stop();
+}
+
+TEST(KillShort, TheDurableRelayKeepsWhatItAcknowledged) { keep_all_through_kills("3.1.1"); }
+TEST(KillShort, TheDurableRelayKeepsWhatItAcknowledgedInVersion5) { keep_all_through_kills("5"); }
+
+// Nothing is synced for a minute, unless the daemon is stopped.
+void acknowledge_with_the_sync(const std::string& protocol) {
+  constexpr std::size_t kCount = 200;
+  DurableRelay rig({kCount, 0}, protocol, "sync_interval = \"1m\"\n");
+  rig->publisher().start();
+  ASSERT_TRUE(rig->gateway().wait_for_metric(kAccepted, kCount, seconds(30))) << rig->gateway().log();
+  EXPECT_EQ(rig->acknowledged_by_gateway(), 0U) << "written is not durable";
+  rig->gateway().stop();
+  EXPECT_TRUE(wait_until([&] { return rig->acknowledged_by_gateway() == kCount; }, seconds(10)))
+      << rig->acknowledged_by_gateway() << " acknowledged on the way out";
+  rig->gateway().start();
+  rig->expect_all_arrived(seconds(30));
+  EXPECT_EQ(rig->checker().report().taken_twice, 0U);
+  rig->gateway().stop();
+}
+
+TEST(DurableRelayShort, AcknowledgesWithTheSync) { acknowledge_with_the_sync("3.1.1"); }
+TEST(DurableRelayShort, AcknowledgesWithTheSyncInVersion5) { acknowledge_with_the_sync("5"); }
+
+// While the core is held up, messages wait in memory, and the broker has an acknowledgement of none of them.
+TEST(KillShort, TheDurableRelayAcknowledgesNothingOfWhatWaitsInMemory) {
+  DurableRelay rig({5'000, 0}, "5", "sync_interval = \"50ms\"\n");
+  const std::string hold = rig->gateway().directory() + "/hold";
+  rig->gateway().stop();
+  write_file(hold, "");
+  rig->gateway().start({{"TIDEGATE_TEST_HOLD_CORE", hold}});
+  rig->publisher().start();
+  ASSERT_TRUE(rig->gateway().wait_for_metric("tidegate_driver_queue_bytes{driver=\"local\"}", 100'000, seconds(30)))
+      << rig->gateway().log();
+  EXPECT_EQ(rig->gateway().metric(kAccepted), 0) << "nothing of it is in the log";
+  EXPECT_EQ(rig->acknowledged_by_gateway(), 0U);
+  rig->gateway().kill();
+  EXPECT_EQ(rig->acknowledged_by_gateway(), 0U);
+  rig->gateway().start();
+  EXPECT_TRUE(rig->publisher().wait_for_all(seconds(60)));
+  rig->expect_all_arrived(seconds(60), 1);
+  EXPECT_EQ(rig->checker().report().taken_twice, 0U);
+  rig->gateway().stop();
+}
+
+// The log takes nothing while the target is away and the ring is full: the source waits, its connection stays, and
+// nothing is lost.
+TEST(DurableRelay, HoldsBackABrokerThatIsAcknowledgedWhenDurable) {
+  constexpr std::uint64_t kCount = 340'000;
+  RelayRig rig({kCount, 0});
+  rig.target().stop();
+  rig.gateway().configure("[buffer]\nsize = \"1MiB\"\ncompact = false\nwhen_full = \"block\"\n" +
+                          durable(relay_config(rig.source().port(), rig.target().port()), "5") +
+                          "reconnect_most = \"1s\"\n");
+  rig.start_gateway();
+  rig.publisher().start();
+  EXPECT_TRUE(wait_until([&] { return rig.gateway().metric("tidegate_log_taking_records") == 0; }, seconds(120)));
+  EXPECT_LT(rig.watch_memory(seconds(3)), std::uint64_t{64} << 20) << "memory does not grow with what waits";
+  EXPECT_EQ(rig.gateway().metric("tidegate_driver_up{driver=\"local\"}"), 1);
+  rig.target().start();
+  EXPECT_TRUE(rig.publisher().wait_for_all(seconds(120)));
+  rig.expect_all_arrived(seconds(120));
+  rig.gateway().stop();
+}
+
+TEST(DurableRelayShort, TakesMessagesOverTls) {
+  const TestAuthority authority;
+  authority.make_authority("ca");
+  authority.make_certificate("server", "ca", "IP:127.0.0.1");
+  MosquittoBroker broker("cafile " + authority.certificate("ca") + "\ncertfile " + authority.certificate("server") +
+                         "\nkeyfile " + authority.key("server") + "\n");
+  broker.start();
+  GatewayProcess gateway;
+  gateway.configure("[[driver.mqtt]]\nname = \"local\"\nack = \"durable\"\nbroker = \"mqtts://" + broker.address() +
+                    "\"\n  [driver.mqtt.tls]\n  ca = \"" + authority.certificate("ca") +
+                    "\"\n  [[driver.mqtt.subscribe]]\n  topic = \"plant/{device}/{tag}\"\n  value = \"/value\"\n");
+  gateway.start();
+  ASSERT_TRUE(gateway.wait_for_metric("tidegate_driver_up{driver=\"local\"}", 1, seconds(20))) << gateway.log();
+  const auto published =
+      run_to_end({"/usr/bin/mosquitto_pub", "-h", "127.0.0.1", "-p", std::to_string(broker.port()), "--cafile",
+                  authority.certificate("ca"), "-q", "1", "-t", "plant/pump/rpm", "-m", "{\"value\":7}"},
+                 {}, seconds(20));
+  ASSERT_EQ(published.end.exit_code, 0) << published.errors;
+  EXPECT_TRUE(gateway.wait_for_metric(kAccepted, 1, seconds(20)));
+  gateway.stop();
+}
+
+}  // namespace
+}  // namespace tidegate::testing
