@@ -3,21 +3,21 @@
 #include <algorithm>
 #include <atomic>
 #include <mutex>
+#include <optional>
 #include <utility>
 
 #include "core/log.h"
 #include "core/text.h"
 #include "drivers/mqtt/link_news.h"
 #include "drivers/mqtt/message_decoder.h"
+#include "drivers/mqtt/queue_intake.h"
 #include "drivers/mqtt/shared_queue.h"
 #include "mqtt/client.h"
 
 namespace tidegate::drivers {
 namespace {
 
-constexpr std::size_t kReadingsPerCollect = 4096;
 constexpr Duration kStopGrace = std::chrono::seconds(5);
-constexpr Duration kClockStepLeast = std::chrono::milliseconds(100);
 constexpr Duration kStopSlice = std::chrono::milliseconds(100);
 
 /// The half of the driver that Paho's thread uses. Handlers own it: a callback that waits in a full queue may outlive
@@ -96,8 +96,7 @@ class MqttDriver final : public Driver {
       : options_(std::move(options)),
         context_(std::move(context)),
         decoder_(std::move(decoder)),
-        inlet_(std::make_shared<Inlet>(options_.name, *context_.clock, context_.wake)),
-        begun_(context_.clock->boot_now()) {}
+        inlet_(std::make_shared<Inlet>(options_.name, *context_.clock, context_.wake)) {}
   ~MqttDriver() override {
     stop();
     inlet_->outlive_driver();
@@ -113,39 +112,23 @@ class MqttDriver final : public Driver {
   DriverStatus status() const override;
 
  private:
-  std::string queue_path() const;
   Result<void> open_queue();
   mqtt::ClientHandlers handlers() const;
   void ask_rebirths();
-  void count_damage(Intake& into);
-  WallTime received(const QueueEntry& message) const;
 
   const MqttDriverOptions options_;
   const DriverContext context_;
   const std::unique_ptr<MessageDecoder> decoder_;
   const std::shared_ptr<Inlet> inlet_;
-  const BootTime begun_;
   std::unique_ptr<mqtt::Client> client_;
   bool stopped_ = false;
-  std::uint64_t marked_ = 0;
-  std::uint64_t damage_counted_ = 0;
+  std::optional<QueueIntake> intake_;  // with the queue
   std::uint64_t rebirths_asked_ = 0;
   std::vector<DriverEvent> queue_events_;  // of its opening
 };
 
-std::string MqttDriver::queue_path() const {
-  std::string file_name = options_.name;
-  std::replace(file_name.begin(), file_name.end(), '/', '_');
-  return context_.runtime_dir + "/mqtt-" + file_name + ".queue";
-}
-
 Result<void> MqttDriver::open_queue() {
-  QueueFileOptions file;
-  file.path = queue_path();
-  file.capacity_bytes = options_.queue_bytes;
-  file.log_id = context_.log_id;
-  file.boot_id = context_.boot_id;
-  file.marks = context_.marks;
+  const QueueFileOptions file = queue_file_options(options_, context_);
   std::vector<QueueRemark> remarks;
   auto queue = SharedQueue::open(
       file,
@@ -153,13 +136,10 @@ Result<void> MqttDriver::open_queue() {
         if (const auto inlet = weak.lock()) inlet->wake();
       },
       remarks);
-  for (const QueueRemark& remark : remarks) {
-    log_warning(options_.name, "{}", remark.text);
-    if (!remark.event.empty()) queue_events_.push_back({remark.event, {}, remark.text});
-  }
+  queue_events_ = tell_remarks(options_.name, remarks);
   if (!queue) return tl::unexpected(queue.error());
-  marked_ = (*queue)->position();
   inlet_->set_queue(std::move(*queue));
+  intake_.emplace(options_.name, file.path, inlet_->queue(), *decoder_, *context_.clock);
   return {};
 }
 
@@ -200,26 +180,10 @@ void MqttDriver::stop() {
 bool MqttDriver::collect(Intake& into) {
   for (DriverEvent& event : inlet_->take_events()) into.events.push_back(std::move(event));
   for (DriverEvent& event : std::exchange(queue_events_, {})) into.events.push_back(std::move(event));
-  if (!inlet_->is_open()) return false;
-  SharedQueue& queue = inlet_->queue();
-  decoder_->set_time(context_.clock->quality(), context_.clock->boot_now());
-  const std::size_t enough = into.readings.size() + kReadingsPerCollect;
-  bool is_drained = false;
-  while (into.readings.size() < enough && !is_drained) {
-    auto message = queue.next();
-    if (message) {
-      message->received = received(*message);
-      decoder_->decode(*message, into.readings);
-    }
-    is_drained = !message;
-  }
+  if (!intake_) return false;
+  const bool is_more = intake_->collect(into);
   ask_rebirths();
-  count_damage(into);
-  if (queue.position() != marked_) {
-    marked_ = queue.position();
-    into.mark = QueueMark{queue.queue_id(), marked_};
-  }
-  return !is_drained;
+  return is_more;
 }
 
 // Whether the node hears it shows when it is born: what comes from it before asks again, some time later.
@@ -230,25 +194,6 @@ void MqttDriver::ask_rebirths() {
     client_->publish_at_most_once(rebirth_topic(node), rebirth_payload(context_.clock->wall_now()));
     log_info(options_.name, "asks the Sparkplug node {}/{} for a rebirth", clip(node.group), clip(node.node));
   }
-}
-
-// What an earlier process has queued carries the wall time of then; the clock may have been set since, unseen.
-WallTime MqttDriver::received(const QueueEntry& message) const {
-  if (message.received_boot >= begun_) return message.received;
-  const WallTime by_boot = context_.clock->wall_now() - (context_.clock->boot_now() - message.received_boot);
-  const Duration off = by_boot - message.received;
-  return off < kClockStepLeast && off > -kClockStepLeast ? message.received : by_boot;
-}
-
-void MqttDriver::count_damage(Intake& into) {
-  const std::uint64_t damaged = inlet_->queue().damaged_bytes();
-  if (damaged == damage_counted_) return;
-  const std::string lost =
-      queue_path() + ": " + format_size(damaged - damage_counted_) + " of messages could not be read and are lost";
-  log_error(options_.name, "queue_damaged: {}", lost);
-  into.events.push_back({"queue-damaged", {}, lost});
-  decoder_->count(Refusal::queue_damaged, damaged - damage_counted_);
-  damage_counted_ = damaged;
 }
 
 DriverStatus MqttDriver::status() const {

@@ -226,6 +226,27 @@ Result<std::unique_ptr<QueueFile>> QueueFile::make(const QueueFileOptions& optio
   return file;
 }
 
+Result<void> QueueFile::set_other_aside(const std::string& path, const NotOurs& not_ours,
+                                        std::vector<QueueRemark>& remarks) {
+  if (not_ours.why.empty()) return {};
+  auto aside = set_aside(path);
+  if (!aside) return tl::unexpected(aside.error());
+  const std::string text = path + ": " + not_ours.why + "; set aside as " + *aside + " (" + size_of(*aside) + ")";
+  remarks.push_back(not_ours.is_empty ? QueueRemark{text + ", nothing is in it", ""}
+                                      : QueueRemark{text + ", messages in it were acknowledged and are not in the log",
+                                                    "queue-set-aside"});
+  return {};
+}
+
+Result<std::unique_ptr<QueueFile>> QueueFile::open_left(const QueueFileOptions& options,
+                                                        std::vector<QueueRemark>& remarks) {
+  NotOurs not_ours;
+  auto file = open_existing(options, not_ours);
+  if (!file || *file != nullptr) return file;
+  if (auto aside = set_other_aside(options.path, not_ours, remarks); !aside) return tl::unexpected(aside.error());
+  return file;
+}
+
 Result<std::unique_ptr<QueueFile>> QueueFile::open(const QueueFileOptions& options, std::vector<QueueRemark>& remarks) {
   const std::string directory = split_path(options.path).first;
   NotOurs not_ours;
@@ -241,16 +262,7 @@ Result<std::unique_ptr<QueueFile>> QueueFile::open(const QueueFileOptions& optio
     file->reset();
   }
   if (*file != nullptr) return file;
-  if (!not_ours.why.empty()) {
-    auto aside = set_aside(options.path);
-    if (!aside) return tl::unexpected(aside.error());
-    const std::string text =
-        options.path + ": " + not_ours.why + "; set aside as " + *aside + " (" + size_of(*aside) + ")";
-    remarks.push_back(
-        not_ours.is_empty
-            ? QueueRemark{text + ", nothing is in it", ""}
-            : QueueRemark{text + ", messages in it were acknowledged and are not in the log", "queue-set-aside"});
-  }
+  if (auto aside = set_other_aside(options.path, not_ours, remarks); !aside) return tl::unexpected(aside.error());
   if (!is_in_memory(directory)) {
     remarks.push_back({directory + " is not a tmpfs: every message is written to its medium; set runtime_dir", ""});
   }

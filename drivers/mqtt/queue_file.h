@@ -52,6 +52,10 @@ class QueueFile {
   /// Opens or makes the file. `remarks` gets what a person should know. Errors: `full` when the file system has no room
   /// for it, `invalid` when another process has it or the place is unusable.
   static Result<std::unique_ptr<QueueFile>> open(const QueueFileOptions& options, std::vector<QueueRemark>& remarks);
+  /// The same for a file that somebody has left: null where there is none for us, and none is made. Its size is its
+  /// own.
+  static Result<std::unique_ptr<QueueFile>> open_left(const QueueFileOptions& options,
+                                                      std::vector<QueueRemark>& remarks);
   ~QueueFile();
   QueueFile(const QueueFile&) = delete;
   QueueFile& operator=(const QueueFile&) = delete;
@@ -76,6 +80,8 @@ class QueueFile {
       : fd_(std::move(fd)), mapping_(mapping), capacity_(capacity) {}
   static Result<std::unique_ptr<QueueFile>> map(Descriptor fd, std::uint64_t capacity, const std::string& path);
   static Result<std::unique_ptr<QueueFile>> open_existing(const QueueFileOptions& options, NotOurs& not_ours);
+  static Result<void> set_other_aside(const std::string& path, const NotOurs& not_ours,
+                                      std::vector<QueueRemark>& remarks);
   static Result<std::unique_ptr<QueueFile>> make(const QueueFileOptions& options);
   std::string why_unsound() const;
   std::string why_not_ours(const QueueFileOptions& options) const;

@@ -20,6 +20,16 @@ Result<std::unique_ptr<SharedQueue>> SharedQueue::open(const QueueFileOptions& o
   return queue;
 }
 
+Result<std::unique_ptr<SharedQueue>> SharedQueue::open_left(const QueueFileOptions& options,
+                                                            std::vector<QueueRemark>& remarks) {
+  auto file = QueueFile::open_left(options, remarks);
+  if (!file) return tl::unexpected(file.error());
+  if (*file == nullptr) return std::unique_ptr<SharedQueue>();
+  std::unique_ptr<SharedQueue> queue(new SharedQueue(std::move(*file), [] {}));
+  queue->check_what_waits(remarks);
+  return queue;
+}
+
 SharedQueue::SharedQueue(std::unique_ptr<QueueFile> file, std::function<void()> wake)
     : file_(std::move(file)), wake_(std::move(wake)), codec_(file_->queue_id()), read_(file_->head().load()) {}
 

@@ -26,6 +26,10 @@ class SharedQueue {
   static Result<std::unique_ptr<SharedQueue>> open(const QueueFileOptions& options, std::function<void()> wake,
                                                    std::vector<QueueRemark>& remarks);
 
+  /// One that an earlier process has left, to be emptied; null when there is none.
+  static Result<std::unique_ptr<SharedQueue>> open_left(const QueueFileOptions& options,
+                                                        std::vector<QueueRemark>& remarks);
+
   // Producer.
   enum class Push : std::uint8_t { stored, too_large, closed };
   /// Waits while the queue is full. `too_large`: over largest(), repeating it is pointless.

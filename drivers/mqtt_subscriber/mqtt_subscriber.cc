@@ -14,6 +14,7 @@
 #include "core/backoff.h"
 #include "core/log.h"
 #include "core/text.h"
+#include "drivers/mqtt/left_queue.h"
 #include "drivers/mqtt/link_news.h"
 #include "drivers/mqtt_subscriber/broker_connection.h"
 #include "mqtt/broker_host.h"
@@ -94,10 +95,7 @@ class MqttSubscriber final : public Driver, public SubscriberHost {
   }
 
   const std::string& name() const override { return options_.name; }
-  Result<void> start() override {
-    connect();
-    return {};
-  }
+  Result<void> start() override;
   void stop() override;
   bool collect(Intake& into) override;
   void settled() override;
@@ -127,6 +125,8 @@ class MqttSubscriber final : public Driver, public SubscriberHost {
   const LookUpHost look_up_;
   const std::vector<mqtt::Subscription> subscriptions_;
   Inbox inbox_;
+  std::unique_ptr<LeftQueue> left_;  // until it is in the log, durable
+  std::vector<DriverEvent> queue_events_;
   asio::steady_timer timer_;
   Backoff backoff_;
   Backoff slow_backoff_;
@@ -145,6 +145,16 @@ class MqttSubscriber final : public Driver, public SubscriberHost {
   bool held_back_ = false;
   bool stopped_ = false;
 };
+
+// What an earlier process has acknowledged comes before what the broker has.
+Result<void> MqttSubscriber::start() {
+  auto left = LeftQueue::open(options_, context_, inbox_.decoder(), queue_events_);
+  if (!left) return tl::unexpected(left.error());
+  left_ = std::move(*left);
+  if (left_ || !queue_events_.empty()) context_.wake();
+  if (!left_) connect();
+  return {};
+}
 
 // Files are read anew, so that a certificate that was renewed is shown at the next connection.
 void MqttSubscriber::connect() {
@@ -261,17 +271,25 @@ void MqttSubscriber::stop() {
 
 bool MqttSubscriber::collect(Intake& into) {
   for (DriverEvent& event : news_.take_events()) into.events.push_back(std::move(event));
+  for (DriverEvent& event : std::exchange(queue_events_, {})) into.events.push_back(std::move(event));
+  if (left_ && !left_->is_taken()) return left_->collect(into);
   held_back_ = held_back_ || !inbox_.wants_messages();
   return inbox_.collect(into, inbox_.messages());
 }
 
 void MqttSubscriber::settled() {
   inbox_.settled();
+  if (left_) {
+    const bool was_taken = left_->is_taken();
+    left_->settled();
+    if (!was_taken && left_->is_taken()) connect();
+  }
   if (std::exchange(held_back_, false)) resume();
 }
 
 void MqttSubscriber::durable(std::uint64_t count) {
   inbox_.durable(count);
+  if (left_ && left_->durable(count)) left_.reset();
   resume();
 }
 
@@ -303,6 +321,10 @@ DriverStatus MqttSubscriber::status() const {
   status.remarked = inbox_.decoder().remarked();
   status.queue_bytes = inbox_.bytes();
   status.queue_capacity_bytes = inbox_.bytes_max();
+  if (left_) {
+    status.queue_bytes += left_->used();
+    status.queue_capacity_bytes += left_->capacity();
+  }
   return status;
 }
 

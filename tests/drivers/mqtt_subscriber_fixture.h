@@ -33,16 +33,19 @@ class SubscriberRig : public ::testing::Test {
   }
 
   void start() {
-    DriverContext context;
-    context.tags = &tags_;
-    context.clock = &clock_;
-    context.wake = [this] { woken_ = true; };
-    context.loop = &loop_;
-    auto made = make_mqtt_subscriber(options_, context, look_up_);
-    ASSERT_TRUE(made) << made.error().message;
-    driver_ = std::move(*made);
-    const auto started = driver_->start();
+    const auto started = try_to_start();
     ASSERT_TRUE(started) << started.error().message;
+  }
+  Result<void> try_to_start() {
+    context_.tags = &tags_;
+    context_.clock = &clock_;
+    context_.wake = [this] { woken_ = true; };
+    context_.loop = &loop_;
+    auto made = make_mqtt_subscriber(options_, context_, look_up_);
+    if (!made) return tl::unexpected(made.error());
+    driver_ = std::move(*made);
+    settles_ = 0;
+    return driver_->start();
   }
 
   /// Turns the loop until `holds`, at most 20 s.
@@ -92,6 +95,7 @@ class SubscriberRig : public ::testing::Test {
   SystemClock clock_;
   TagRegistry tags_;
   MqttDriverOptions options_;
+  DriverContext context_;
   LookUpHost look_up_ = look_up_host;
   std::unique_ptr<Driver> driver_;
   Intake intake_;

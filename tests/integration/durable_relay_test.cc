@@ -1,5 +1,6 @@
 // A broker behind the daemon that is told only what is durable: [[driver.mqtt]] with ack = "durable".
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include "tests/integration/relay_rig.h"
 #include "tests/support/test_authority.h"
@@ -17,6 +18,13 @@ std::string durable(std::string relay, const std::string& protocol) {
   return relay;
 }
 
+std::size_t logged_values(const GatewayProcess& gateway) {
+  const auto listed =
+      run_to_end({program_path(), "tail", "--data-dir", gateway.data_directory(), "--from", "0"}, {}, seconds(30));
+  EXPECT_EQ(listed.end.exit_code, 0) << listed.errors;
+  return lines_with(listed.output, "\"value\"").size();
+}
+
 /// The source broker logs each acknowledgement that it gets.
 class DurableRelay {
  public:
@@ -30,12 +38,7 @@ class DurableRelay {
   }
   RelayRig& operator*() { return rig_; }
   RelayRig* operator->() { return &rig_; }
-  std::size_t logged() {
-    const auto listed = run_to_end(
-        {program_path(), "tail", "--data-dir", rig_.gateway().data_directory(), "--from", "0"}, {}, seconds(30));
-    EXPECT_EQ(listed.end.exit_code, 0) << listed.errors;
-    return lines_with(listed.output, "\"value\"").size();
-  }
+  std::size_t logged() { return logged_values(rig_.gateway()); }
 
  private:
   RelayRig rig_;
@@ -97,6 +100,52 @@ TEST(KillShort, TheDurableRelayAcknowledgesNothingOfWhatWaitsInMemory) {
   rig->expect_all_arrived(seconds(60), 1);
   EXPECT_EQ(rig->checker().report().taken_twice, 0U);
   rig->gateway().stop();
+}
+
+// A daemon with ack = "written" is killed while all messages, acknowledged, wait in its queue; the next one has ack =
+// "durable", and is killed itself before it could take one of them. Returns how many never came.
+std::uint64_t lost_on_the_way_to_durable(const std::map<std::string, std::string>& environment) {
+  constexpr std::uint64_t kCount = 2'000;
+  RelayRig rig({kCount, 0}, "all");
+  const std::string hold = rig.gateway().directory() + "/hold";
+  auto held = environment;
+  held["TIDEGATE_TEST_HOLD_CORE"] = hold;
+  rig.start_gateway(held);
+  write_file(hold, "");
+  rig.publisher().start();
+  EXPECT_TRUE(rig.publisher().wait_for_all(seconds(60)));
+  EXPECT_TRUE(wait_until([&] { return rig.acknowledged_by_gateway() == kCount; }, seconds(60)));
+  rig.gateway().kill();
+  EXPECT_EQ(logged_values(rig.gateway()), 0U) << "all of them wait in the queue";
+  rig.gateway().configure(durable(relay_config(rig.source().port(), rig.target().port()), "5"));
+  rig.gateway().start(held);
+  rig.gateway().kill();
+  rig.gateway().start(environment);
+  EXPECT_TRUE(rig.gateway().wait_for_metric("tidegate_driver_up{driver=\"local\"}", 1, seconds(30)));
+  const double accepted = rig.gateway().metric(kAccepted);
+  rig.checker().wait_for([&](const DeliveryReport& report) { return static_cast<double>(report.distinct) >= accepted; },
+                         seconds(20));
+  rig.checker().wait_for_quiet(seconds(1));
+  const auto report = rig.checker().report();
+  EXPECT_EQ(report.defects(), 0U) << ::testing::PrintToString(report.complaints) << rig.gateway().log();
+  EXPECT_EQ(report.taken_twice, 0U);
+  EXPECT_EQ(rig.acknowledged_by_gateway(), kCount) << "nothing came a second time";
+  if (environment.empty()) {
+    const std::string queue = rig.gateway().data_directory() + "/run/mqtt-local.queue";
+    EXPECT_TRUE(wait_until([&] { return ::access(queue.c_str(), F_OK) != 0; }, seconds(30))) << queue;
+  }
+  rig.gateway().stop();
+  EXPECT_EQ(logged_values(rig.gateway()), report.distinct);
+  return kCount - report.distinct;
+}
+
+TEST(KillShort, TheDurableDriverTakesWhatTheWrittenOneHadAcknowledged) {
+  EXPECT_EQ(lost_on_the_way_to_durable({}), 0U);
+}
+
+// The same with a queue that nobody finds again, to show that the test above can be red.
+TEST(KillShort, TheDurableDriverWouldLoseWhatItDoesNotFind) {
+  EXPECT_EQ(lost_on_the_way_to_durable({{"TIDEGATE_TEST_PLAIN_QUEUE", "1"}}), 2'000U);
 }
 
 // The log takes nothing while the target is away and the ring is full: the source waits, its connection stays, and
