@@ -114,6 +114,7 @@ class MqttSubscriber final : public Driver, public SubscriberHost {
   Result<std::optional<mqtt::TlsChannel>> make_channel();
   void connection_changed();
   LinkState why_ended(const BrokerConnection& connection) const;
+  bool ask_rebirths();
   void report(const LinkState& state);
   void fail(const LinkState& state);
   void arm(BootTime deadline);
@@ -141,6 +142,8 @@ class MqttSubscriber final : public Driver, public SubscriberHost {
   std::size_t addresses_failed_ = 0;  // the next try begins with another one
   mqtt::LinkReport report_{options_.broker};
   LinkNews news_;
+  std::uint64_t rebirths_asked_ = 0;
+  std::uint64_t rebirths_unasked_ = 0;
   ComplaintFilter complaints_;
   bool held_back_ = false;
   bool stopped_ = false;
@@ -212,6 +215,7 @@ void MqttSubscriber::connection_changed() {
     held_back_ = held_back_ || !inbox_.wants_messages();
     // It was the CONNACK's, which may have much more time than a sign of life.
     if (const BootTime deadline = connection_->session().deadline(); deadline < armed_for_) arm(deadline);
+    if (ask_rebirths()) resume();
     return;
   }
   const auto ended = std::exchange(connection_, nullptr);
@@ -302,7 +306,25 @@ void MqttSubscriber::resume() {
 
 Ticket MqttSubscriber::take(const mqtt::PublishPacket& publish) {
   inbox_.take(publish.topic, publish.payload, publish.retain, publish.duplicate);
+  ask_rebirths();
   return inbox_.taken();
+}
+
+// For whom there is no connection yet is asked with the next one that the broker has subscribed: births are to come
+// here. True when there is something to be sent, which a session in the middle of receiving sends by itself.
+bool MqttSubscriber::ask_rebirths() {
+  MessageDecoder& decoder = inbox_.decoder();
+  if (!decoder.wants_rebirths() || stopped_ || !connection_ || !connection_->link() || !connection_->link()->up) {
+    return false;
+  }
+  for (const SparkplugNodeName& node : decoder.take_rebirths()) {
+    const bool is_asked =
+        connection_->session().publish_at_most_once(rebirth_topic(node), rebirth_payload(context_.clock->wall_now()));
+    ++(is_asked ? rebirths_asked_ : rebirths_unasked_);
+    log_info(options_.name, "{} the Sparkplug node {}/{} for a rebirth{}", is_asked ? "asks" : "cannot ask",
+             clip(node.group), clip(node.node), is_asked ? "" : ": the broker does not take the command");
+  }
+  return true;
 }
 
 Ticket MqttSubscriber::refuse_too_large(std::string_view topic, std::uint64_t bytes) {
@@ -319,6 +341,8 @@ DriverStatus MqttSubscriber::status() const {
   status.detail = stopped_ ? "stopped" : news_.link().detail;
   status.refused = inbox_.decoder().refused();
   status.remarked = inbox_.decoder().remarked();
+  if (rebirths_asked_ > 0) status.remarked["rebirth_asked"] = rebirths_asked_;
+  if (rebirths_unasked_ > 0) status.refused["rebirth_unasked"] = rebirths_unasked_;
   status.queue_bytes = inbox_.bytes();
   status.queue_capacity_bytes = inbox_.bytes_max();
   if (left_) {

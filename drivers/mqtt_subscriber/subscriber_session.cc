@@ -159,6 +159,7 @@ void SubscriberSession::handle_connack(const mqtt::RawPacket& packet, BootTime n
   connected_at_ = now;
   const std::uint32_t seconds = connack->properties.number(PropertyId::server_keep_alive, 0);
   if (seconds > 0) keep_alive_ = std::chrono::seconds(seconds);
+  broker_packet_bytes_max_ = connack->properties.number(PropertyId::maximum_packet_size, broker_packet_bytes_max_);
   send_subscribe();
 }
 
@@ -197,6 +198,18 @@ void SubscriberSession::release(Ticket ticket) {
     const Pending& first = pending_.front();
     mqtt::encode(first.type, mqtt::AckPacket{first.packet_id, ReasonCode::success, {}}, options_.protocol, out_);
   }
+}
+
+bool SubscriberSession::publish_at_most_once(std::string_view topic, std::string_view payload) {
+  if (!connected_at_ || over_ || out_.size() >= kUnsentMax) return false;
+  mqtt::PublishPacket publish;
+  publish.topic = topic;
+  publish.payload = payload;
+  const std::size_t before = out_.size();
+  mqtt::encode(publish, options_.protocol, out_);
+  if (out_.size() - before <= broker_packet_bytes_max_) return true;
+  out_.resize(before);
+  return false;
 }
 
 void SubscriberSession::handle_pubrel(const mqtt::RawPacket& packet) {

@@ -48,6 +48,10 @@ class SubscriberSession {
   /// All messages up to this ticket are safe.
   void release(Ticket ticket);
 
+  /// Puts a message of QoS 0 into out(). False where it cannot go: nobody has taken us in, the broker takes none of its
+  /// size, or too much waits to be sent.
+  bool publish_at_most_once(std::string_view topic, std::string_view payload);
+
   /// What is to be sent; the caller takes it away.
   std::string& out() { return out_; }
   /// The connection is to end when out() is sent.
@@ -97,6 +101,7 @@ class SubscriberSession {
 
   const BootTime began_;
   Duration keep_alive_;
+  std::uint32_t broker_packet_bytes_max_ = 0xffff'ffff;
   BootTime last_ping_;
   std::optional<BootTime> ping_sent_;  // and not answered; moved on with every sign of life
 

@@ -300,6 +300,39 @@ TEST_P(SubscriberSessionVersions, TakesAMessageOfQos2OnceAConnection) {
   EXPECT_EQ(said(), broker_.ack(5, PacketType::pubcomp));
 }
 
+TEST_P(SubscriberSessionVersions, PublishesOnlyWhereItIsTakenIn) {
+  begin(GetParam());
+  (void)said();
+  EXPECT_FALSE(session_->publish_at_most_once("t", "x"));
+  hear(broker_.connack());
+  (void)said();
+  EXPECT_TRUE(session_->publish_at_most_once("plant/d/t", "x"));
+  EXPECT_EQ(said(), broker_.publish(0, "x", 0));
+  session_->say_goodbye();
+  (void)said();
+  EXPECT_FALSE(session_->publish_at_most_once("t", "x"));
+  EXPECT_THAT(said(), IsEmpty());
+}
+
+TEST_P(SubscriberSessionVersions, KeepsNoMessagesForABrokerThatTakesNothing) {
+  begin_up(GetParam());
+  const std::string payload(1000, 'x');
+  for (int i = 0; i < 10'000; ++i) (void)session_->publish_at_most_once("t", payload);
+  EXPECT_LT(session_->out().size(), 600'000U);
+}
+
+TEST_F(SubscriberSessionTest, PublishesNothingThatIsTooLargeForTheBroker) {
+  begin(ProtocolVersion::v5);
+  mqtt::Properties properties;
+  properties.set(PropertyId::maximum_packet_size, 40);
+  hear(broker_.connack(ReasonCode::success, properties) + broker_.suback());
+  (void)said();
+  EXPECT_TRUE(session_->publish_at_most_once("t", std::string(34, 'x')));
+  EXPECT_EQ(said().size(), 40U);
+  EXPECT_FALSE(session_->publish_at_most_once("t", std::string(35, 'x')));
+  EXPECT_THAT(said(), IsEmpty());
+}
+
 TEST_P(SubscriberSessionVersions, SaysGoodbye) {
   begin_up(GetParam());
   session_->say_goodbye();

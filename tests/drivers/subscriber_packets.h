@@ -13,9 +13,9 @@ class BrokerPackets {
  public:
   explicit BrokerPackets(mqtt::ProtocolVersion version) : version_(version) {}
 
-  std::string connack(mqtt::ReasonCode reason = mqtt::ReasonCode::success) const {
+  std::string connack(mqtt::ReasonCode reason = mqtt::ReasonCode::success, mqtt::Properties properties = {}) const {
     std::string bytes;
-    mqtt::encode(mqtt::ConnackPacket{false, reason, {}}, version_, bytes);
+    mqtt::encode(mqtt::ConnackPacket{false, reason, std::move(properties)}, version_, bytes);
     return bytes;
   }
   std::string suback(std::vector<mqtt::ReasonCode> reasons = {mqtt::ReasonCode::granted_qos_1}) const {
