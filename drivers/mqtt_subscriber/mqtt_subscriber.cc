@@ -221,7 +221,8 @@ void MqttSubscriber::connection_changed() {
   const auto ended = std::exchange(connection_, nullptr);
   const auto connected_at = ended->session().connected_at();
   // Only a connection that held proves that the trouble is over.
-  if (connected_at && context_.clock->boot_now() - *connected_at >= options_.broker.reconnect_most) backoff_.reset();
+  const bool has_held = connected_at && context_.clock->boot_now() - *connected_at >= options_.broker.reconnect_most;
+  if (has_held && ended->session().is_subscribed()) backoff_.reset();
   if (!connected_at) ++addresses_failed_;
   fail(why_ended(*ended));
 }

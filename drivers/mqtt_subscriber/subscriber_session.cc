@@ -18,6 +18,8 @@ using mqtt::ProtocolVersion;
 using mqtt::ReasonCode;
 
 constexpr std::uint16_t kSubscribeId = 1;
+// Times connect_timeout.
+constexpr int kSubscribePatienceMost = 10;
 // As a session of 3.1.1 that is no clean one: the broker keeps it until somebody ends it.
 constexpr std::uint32_t kSessionNeverExpires = 0xffff'ffff;
 // What is said of ourselves, to a broker that does not read it.
@@ -38,6 +40,8 @@ SubscriberSession::SubscriberSession(SubscriberHost& host, const MqttDriverOptio
       options_(options),
       subscriptions_(subscriptions),
       began_(now),
+      subscribe_sent_(now),
+      heard_(now),
       keep_alive_(std::chrono::seconds(whole_seconds(options.broker.keep_alive))),
       last_ping_(now) {
   send_connect();
@@ -70,6 +74,7 @@ void SubscriberSession::send_subscribe() {
 std::size_t SubscriberSession::receive(std::string_view input, BootTime now) {
   const std::size_t bytes_max = std::max<std::size_t>(options_.queue_bytes / 4, kPacketBytesLeast);
   std::size_t used = 0;
+  if (!input.empty()) heard_ = now;
   if (ping_sent_ && !input.empty()) ping_sent_ = now;  // its answer may stand behind many messages
   while (wants_input()) {
     used += skip(input.size() - used);
@@ -157,6 +162,7 @@ void SubscriberSession::handle_connack(const mqtt::RawPacket& packet, BootTime n
   }
   if (is_v5() && is_short) return fail({ReasonCode::malformed_packet, "a CONNACK of another version"});
   connected_at_ = now;
+  subscribe_sent_ = now;
   const std::uint32_t seconds = connack->properties.number(PropertyId::server_keep_alive, 0);
   if (seconds > 0) keep_alive_ = std::chrono::seconds(seconds);
   broker_packet_bytes_max_ = connack->properties.number(PropertyId::maximum_packet_size, broker_packet_bytes_max_);
@@ -166,13 +172,14 @@ void SubscriberSession::handle_connack(const mqtt::RawPacket& packet, BootTime n
 void SubscriberSession::handle_suback(const mqtt::RawPacket& packet) {
   const auto suback = mqtt::decode_suback(packet, options_.protocol);
   if (!suback) return fail(suback.error());
-  if (link_ || suback->packet_id != kSubscribeId || suback->reasons.size() != subscriptions_.size()) {
+  if (subscribed_ || suback->packet_id != kSubscribeId || suback->reasons.size() != subscriptions_.size()) {
     return fail({ReasonCode::protocol_error, "a SUBACK that answers no SUBSCRIBE"});
   }
   mqtt::SubscribeAnswer answer;
   for (std::size_t i = 0; i < subscriptions_.size(); ++i) {
     answer.note(subscriptions_[i].filter, subscriptions_[i].qos, static_cast<int>(suback->reasons[i]));
   }
+  subscribed_ = true;
   link_ = mqtt::explain(answer, options_.broker.uri);
 }
 
@@ -233,8 +240,25 @@ void SubscriberSession::handle_disconnect(const mqtt::RawPacket& packet) {
 
 BootTime SubscriberSession::deadline() const {
   if (!connected_at_) return began_ + options_.broker.connect_timeout;
-  const BootTime next_sign = last_ping_ + keep_alive_;
-  return ping_sent_ ? std::min(*ping_sent_ + keep_alive_ / 2, next_sign) : next_sign;
+  BootTime next = last_ping_ + keep_alive_;
+  if (ping_sent_) next = std::min(next, *ping_sent_ + keep_alive_ / 2);
+  return subscribed_ ? next : std::min(next, subscribe_deadline());
+}
+
+// The answer may stand behind all that the session still had, on a slow line; but not for ever.
+BootTime SubscriberSession::subscribe_deadline() const {
+  const Duration patience = options_.broker.connect_timeout;
+  return std::min(heard_ + patience, subscribe_sent_ + kSubscribePatienceMost * patience);
+}
+
+bool SubscriberSession::gives_up_subscribing(BootTime now, bool reading) {
+  if (subscribed_) return false;
+  if (!reading) subscribe_sent_ = heard_ = now;
+  if (now < subscribe_deadline()) return false;
+  end(ReasonCode::unspecified_error,
+      {false, LinkProblem::lost,
+       "the connection was ended because the broker took it and does not answer the subscription in time"});
+  return true;
 }
 
 void SubscriberSession::tick(BootTime now, bool reading) {
@@ -245,6 +269,7 @@ void SubscriberSession::tick(BootTime now, bool reading) {
     link_ = mqtt::explain(mqtt::ConnectFailure{0, "the broker does not answer in time", {}}, options_.broker);
     return;
   }
+  if (gives_up_subscribing(now, reading)) return;
   // Where nothing is read, the answer may have come.
   if (ping_sent_ && !reading) ping_sent_ = now;
   if (ping_sent_ && now - *ping_sent_ >= keep_alive_ / 2) {

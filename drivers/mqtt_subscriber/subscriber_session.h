@@ -58,6 +58,8 @@ class SubscriberSession {
   bool is_over() const { return over_; }
   /// How the link stands; nothing while that is open.
   const std::optional<mqtt::LinkState>& link() const { return link_; }
+  /// The broker has answered the subscription; nothing of a connection is settled before.
+  bool is_subscribed() const { return subscribed_; }
   /// When the broker has taken us in; nothing before.
   std::optional<BootTime> connected_at() const { return connected_at_; }
   std::size_t unacknowledged() const { return pending_.size(); }
@@ -79,6 +81,8 @@ class SubscriberSession {
   bool is_v5() const { return options_.protocol == mqtt::ProtocolVersion::v5; }
   void send_connect();
   void send_subscribe();
+  BootTime subscribe_deadline() const;
+  bool gives_up_subscribing(BootTime now, bool reading);
   void handle(const mqtt::RawPacket& packet, BootTime now);
   void handle_connack(const mqtt::RawPacket& packet, BootTime now);
   void handle_publish(const mqtt::RawPacket& packet);
@@ -99,7 +103,11 @@ class SubscriberSession {
   std::optional<mqtt::LinkState> link_;
   std::optional<BootTime> connected_at_;
 
+  bool subscribed_ = false;
+
   const BootTime began_;
+  BootTime subscribe_sent_;  // this and heard_ moved on while nothing is read
+  BootTime heard_;           // the last of the broker
   Duration keep_alive_;
   std::uint32_t broker_packet_bytes_max_ = 0xffff'ffff;
   BootTime last_ping_;

@@ -288,6 +288,63 @@ TEST_F(SubscriberSessionTest, GivesUpABrokerThatDoesNotAnswerItsConnect) {
   EXPECT_EQ(session_->link()->problem, LinkProblem::unreachable);
 }
 
+TEST_P(SubscriberSessionVersions, GivesUpABrokerThatDoesNotAnswerItsSubscription) {
+  begin(GetParam());
+  now_ += seconds(5);
+  hear(broker_.connack());
+  (void)said();
+  now_ += seconds(9);
+  session_->tick(now_, true);
+  EXPECT_FALSE(session_->is_over());
+  EXPECT_FALSE(session_->is_subscribed());
+  now_ += seconds(1);
+  EXPECT_LE(session_->deadline(), now_);
+  session_->tick(now_, true);
+  EXPECT_TRUE(session_->is_over());
+  ASSERT_TRUE(session_->link());
+  EXPECT_FALSE(session_->link()->up);
+  EXPECT_THAT(session_->link()->detail, HasSubstr("does not answer the subscription"));
+  const bool is_v5 = GetParam() == ProtocolVersion::v5;
+  EXPECT_EQ(said(), is_v5 ? broker_.disconnect(ReasonCode::unspecified_error) : std::string());
+}
+
+TEST_P(SubscriberSessionVersions, WaitsNoMoreOnceItsSubscriptionIsAnswered) {
+  begin(GetParam());
+  hear(broker_.connack() + broker_.suback());
+  EXPECT_TRUE(session_->is_subscribed());
+  now_ += seconds(15);
+  session_->tick(now_, true);
+  EXPECT_FALSE(session_->is_over());
+}
+
+// On a slow line the answer stands behind what the session still had.
+TEST_P(SubscriberSessionVersions, WaitsForTheAnswerBehindOldMessagesButNotForEver) {
+  begin(GetParam());
+  hear(broker_.connack());
+  const BootTime connected = now_;
+  for (std::uint16_t id = 1; !session_->is_over() && id < 100; ++id) {
+    now_ += seconds(8);
+    hear(broker_.publish(id, "old"));
+    session_->release(id);
+    session_->tick(now_, true);
+  }
+  EXPECT_TRUE(session_->is_over());
+  EXPECT_GE(now_ - connected, seconds(100));
+  EXPECT_LE(now_ - connected, seconds(110));
+}
+
+TEST_P(SubscriberSessionVersions, WaitsForAnAnswerThatItDoesNotRead) {
+  begin(GetParam());
+  hear(broker_.connack());
+  for (int i = 0; i < 100; ++i) {
+    now_ += seconds(8);
+    session_->tick(now_, false);
+  }
+  EXPECT_FALSE(session_->is_over());
+  hear(broker_.suback());
+  EXPECT_TRUE(session_->is_subscribed());
+}
+
 // Nobody subscribes to them, but a session of an earlier configuration may hold some.
 TEST_P(SubscriberSessionVersions, TakesAMessageOfQos2OnceAConnection) {
   begin_up(GetParam());

@@ -164,6 +164,63 @@ TEST_F(MqttSubscriberTest, KeepsTryingWhileNobodyIsThere) {
   EXPECT_EQ(events("driver-down"), 1U) << "an outage is told once";
 }
 
+TEST_F(MqttSubscriberTest, GivesUpABrokerThatDoesNotAnswerItsConnectAndTriesAgain) {
+  options_.broker.connect_timeout = std::chrono::milliseconds(100);
+  start();
+  const auto silent = next_connection();
+  ASSERT_TRUE(silent);
+  ASSERT_TRUE(turn_until([&] { return events("driver-down") == 1; }));
+  EXPECT_THAT(driver_->status().detail, HasSubstr("does not answer in time"));
+  EXPECT_TRUE(turn_until([&] { return silent->is_ended(); }));
+  ASSERT_TRUE(next_connection()) << "it tries again";
+  EXPECT_EQ(events("driver-down"), 1U) << "an outage is told once";
+}
+
+TEST_F(MqttSubscriberTest, GivesUpABrokerThatDoesNotAnswerATlsHandshake) {
+  options_.broker.uri = "mqtts://127.0.0.1:" + std::to_string(listener_.port());
+  options_.broker.connect_timeout = std::chrono::milliseconds(100);
+  start();
+  const auto silent = next_connection();
+  ASSERT_TRUE(silent);
+  ASSERT_TRUE(turn_until([&] { return events("driver-down") == 1; }));
+  EXPECT_THAT(driver_->status().detail, HasSubstr("does not answer in time"));
+  EXPECT_TRUE(turn_until([&] { return silent->is_ended(); }));
+}
+
+TEST_F(MqttSubscriberTest, GivesUpABrokerThatDoesNotAnswerItsSubscriptionAndTriesAgain) {
+  options_.broker.connect_timeout = std::chrono::milliseconds(400);
+  start();
+  for (int i = 0; i < 2; ++i) {
+    const auto broker = next_connection();
+    ASSERT_TRUE(broker);
+    broker->send(packets_.connack());
+    EXPECT_TRUE(turn_until([&] { return broker->is_ended(); }));
+    EXPECT_THAT(broker->received(), EndsWith(packets_.disconnect(mqtt::ReasonCode::unspecified_error)));
+    EXPECT_THAT(driver_->status().detail, HasSubstr("does not answer the subscription"));
+  }
+  EXPECT_EQ(events("driver-down"), 1U) << "an outage is told once";
+  EXPECT_FALSE(driver_->status().up);
+}
+
+// That it takes connections proves nothing: they come ever more slowly, whatever each of them held.
+TEST_F(MqttSubscriberTest, BacksOffFromABrokerThatAnswersNoSubscription) {
+  options_.broker.connect_timeout = std::chrono::milliseconds(210);
+  options_.broker.reconnect_first = std::chrono::milliseconds(10);
+  options_.broker.reconnect_most = std::chrono::milliseconds(200);
+  start();
+  BootTime ended = clock_.boot_now();
+  Duration longest{};
+  for (int i = 0; i < 11; ++i) {
+    const auto broker = next_connection();
+    ASSERT_TRUE(broker);
+    longest = std::max<Duration>(longest, clock_.boot_now() - ended);
+    broker->send(packets_.connack());
+    ASSERT_TRUE(turn_until([&] { return broker->is_ended(); }));
+    ended = clock_.boot_now();
+  }
+  EXPECT_GE(longest, std::chrono::milliseconds(40));
+}
+
 TEST_F(MqttSubscriberTest, SaysThatANameHasNoAddress) {
   options_.broker.uri = "mqtt://broker.example:1883";
   look_up_ = [](const std::string&, const auto& then) { then(fail(ErrorCode::retry, "no such name")); };
