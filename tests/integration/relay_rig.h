@@ -21,6 +21,7 @@ class RelayRig {
   struct Load {
     std::uint64_t count = 0;
     double rate = 0;
+    int qos = 1;
   };
 
   /// `source_log` are the kinds of lines that the source broker writes; "all" costs it time.
@@ -33,7 +34,8 @@ class RelayRig {
     gateway_.configure(relay_config(source_.port(), target_.port()));
     checker_ = std::make_unique<BatchSubscriber>(target_.port(), "tidegate/#", readings_);
     checker_->start();
-    publisher_ = std::make_unique<NumberedPublisher>(NumberedPublisher::Options{source_.port(), readings_, load.rate});
+    publisher_ =
+        std::make_unique<NumberedPublisher>(NumberedPublisher::Options{source_.port(), readings_, load.rate, load.qos});
   }
 
   /// The daemon, and its subscription at the source broker: nothing published before that would be for it.
