@@ -1,7 +1,9 @@
 #include "tests/drivers/mqtt_subscriber_fixture.h"
 #include "tests/support/mosquitto_broker.h"
+#include "tests/support/network.h"
 #include "tests/support/process_under_test.h"
 #include "tests/support/test_authority.h"
+#include "tests/support/wait_until.h"
 
 namespace tidegate::drivers {
 namespace {
@@ -80,6 +82,51 @@ TEST_F(MqttSubscriberTlsTest, SaysThatItsOwnCertificateIsRefused) {
   start();
   ASSERT_TRUE(is_refused());
   EXPECT_THAT(driver_->status().detail, HasSubstr("the broker does not accept our certificate"));
+}
+
+/// A server that speaks one version of TLS only, and no MQTT; the second test shows that the version is what counts.
+class MqttSubscriberTlsVersionTest : public MqttSubscriberTlsTest {
+ protected:
+  void start_server(const std::string& version) {
+    const std::uint16_t port = testing::free_port();
+    testing::ProcessUnderTest::Options serve;
+    serve.arguments = {"/usr/bin/openssl",
+                       "s_server",
+                       "-accept",
+                       "127.0.0.1:" + std::to_string(port),
+                       version,
+                       "-www",
+                       "-state",
+                       "-cipher",
+                       "ALL:@SECLEVEL=0",
+                       "-cert",
+                       authority_.certificate("server"),
+                       "-key",
+                       authority_.key("server")};
+    server_ = std::make_unique<testing::ProcessUnderTest>(std::move(serve));
+    ASSERT_TRUE(testing::wait_until([&] { return server_->output().find("ACCEPT") != std::string::npos; },
+                                    std::chrono::seconds(20)))
+        << server_->errors();
+    options_.broker.uri = "mqtts://127.0.0.1:" + std::to_string(port);
+    options_.broker.connect_timeout = std::chrono::seconds(5);
+  }
+  bool has_finished() const { return server_->errors().find("write finished") != std::string::npos; }
+  std::unique_ptr<testing::ProcessUnderTest> server_;
+};
+
+TEST_F(MqttSubscriberTlsVersionTest, RefusesAServerThatOffersTls11Only) {
+  start_server("-tls1_1");
+  start();
+  ASSERT_TRUE(is_refused());
+  EXPECT_THAT(driver_->status().detail, HasSubstr("the TLS handshake failed"));
+  EXPECT_THAT(driver_->status().detail, HasSubstr("version"));
+  EXPECT_FALSE(has_finished()) << server_->errors();
+}
+
+TEST_F(MqttSubscriberTlsVersionTest, TakesAServerThatOffersTls12Only) {
+  start_server("-tls1_2");
+  start();
+  EXPECT_TRUE(turn_until([&] { return has_finished(); })) << server_->errors() << driver_->status().detail;
 }
 
 TEST_F(MqttSubscriberTlsTest, SaysThatAFileCannotBeRead) {
