@@ -60,7 +60,7 @@ struct DriverStatus {
   std::string detail;  // why it is down
   std::vector<DeviceStatus> devices;
   std::map<std::string, std::uint64_t> refused;   // messages or values not taken, by reason
-  std::map<std::string, std::uint64_t> remarked;  // readings taken although something was wrong, by what it was
+  std::map<std::string, std::uint64_t> remarked;  // what was taken although something was wrong, by what it was
   std::uint64_t skipped = 0;                      // polls not made because nothing more is collected
   std::uint64_t queue_bytes = 0;                  // waiting between driver and log
   std::uint64_t queue_capacity_bytes = 0;

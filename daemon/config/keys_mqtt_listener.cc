@@ -210,6 +210,11 @@ std::vector<Key> limit_rows() {
           .by_default(1000)
           .says("How many messages of a client may wait for their acknowledgement: the receive maximum of MQTT 5. A "
                 "client of 3.1.1 that sends more is read from later."),
+      integer<Owner>("messages_per_second_max", of(&ListenerLimits::messages_per_second_max), 1, 10000000)
+          .by_default_is("no limit")
+          .example("200")
+          .says("How many messages a second a connection may send, after a second's worth at once. A client that sends "
+                "more is read from later; nothing of it is refused."),
       duration<Owner>("connect_timeout", of(&ListenerLimits::connect_timeout), 1s, 5min)
           .by_default("10s")
           .says("How long a new connection may take to say who it is."),

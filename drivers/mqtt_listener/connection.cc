@@ -57,7 +57,30 @@ void Connection::read() {
     if (count < buffer.size()) break;
   }
   flush();
+  go_on();
+}
+
+void Connection::go_on() {
   if (may_take()) wait_for_input();
+  wait_while_slowed();
+}
+
+// Backpressure: nothing is refused or lost, the client's messages wait in its socket.
+void Connection::wait_while_slowed() {
+  if (closed_ || is_slowed_) return;
+  const BootTime now = context_.clock->boot_now();
+  const auto until = session_.slowed_until(now);
+  if (!until) return;
+  is_slowed_ = true;
+  context_.slowed(*this);
+  if (!rate_timer_) rate_timer_ = std::make_unique<asio::steady_timer>(socket_.get_executor());
+  rate_timer_->expires_after(*until - now);
+  rate_timer_->async_wait([self = shared_from_this()](const error_code& cancelled) {
+    self->is_slowed_ = false;
+    if (cancelled || self->closed_) return;
+    self->session_.slowed_until(self->context_.clock->boot_now());  // refills
+    self->resume();
+  });
 }
 
 bool Connection::may_take() const {
@@ -145,7 +168,7 @@ void Connection::resume() {
   session_.release(context_.core->safe());
   flush();
   if (!held_.empty() && may_take()) work_through({});
-  if (may_take()) wait_for_input();
+  go_on();
   look_at_subscriber();
 }
 
@@ -219,6 +242,7 @@ void Connection::close() {
   if (std::exchange(closed_, true)) return;
   held_.clear();
   count_held();
+  if (rate_timer_) rate_timer_->cancel();
   error_code ignored;
   socket_.shutdown(asio::ip::tcp::socket::shutdown_both, ignored);
   socket_.close(ignored);

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/steady_timer.hpp>
 
 #include "drivers/mqtt_listener/listener_core.h"
 #include "drivers/mqtt_listener/session.h"
@@ -30,6 +31,7 @@ struct ConnectionContext {
   std::function<void()> make_room;                 // ends whoever holds most, where that is too much in all
   std::function<void(Connection&)> subscribed;     // it has its first subscription
   std::function<void(Connection&)> wants_to_send;  // it may be able to send more of what it is subscribed to
+  std::function<void(Connection&)> slowed;         // it sends faster than it may, and is read from later
   std::function<void(Connection&)> closed;         // may destroy the connection later, never at once
 };
 
@@ -68,6 +70,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void read();
   bool take(std::string_view input);
   bool may_take() const;
+  void go_on();
+  void wait_while_slowed();
   void work_through(std::string_view plain);
   std::size_t receive(std::string_view plain);
   void count_held();
@@ -86,6 +90,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
   std::size_t beyond_share_ = 0;
   BootTime held_since_{};
   std::uint64_t last_read_ = 0;
+  std::unique_ptr<boost::asio::steady_timer> rate_timer_;  // once the client was too fast
+  bool is_slowed_ = false;
   std::string sending_;  // what the socket has not taken
   bool is_subscriber_ = false;
   bool waits_for_input_ = false;

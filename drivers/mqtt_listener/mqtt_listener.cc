@@ -77,6 +77,7 @@ class MqttListener final : public Driver {
                [this] { make_room(); },
                [this](Connection& connection) { rounds_.add(connection); },
                [this](Connection& connection) { rounds_.want(connection); },
+               [this](Connection& connection) { note_slowed(connection); },
                [this](Connection& connection) { forget(connection); }};
     core_.on_taken_over([this](ListenerSession& session) { flush_later(session); });
     show_latest();
@@ -107,6 +108,7 @@ class MqttListener final : public Driver {
   void accept();
   void add(tcp::socket socket, const tcp::endpoint& peer);
   bool move_up(tcp::socket& socket) const;
+  void note_slowed(Connection& connection);
   void forget(Connection& connection);
   void flush_later(ListenerSession& session);
   void make_room();
@@ -131,6 +133,7 @@ class MqttListener final : public Driver {
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
   std::vector<DriverEvent> events_;
   std::uint64_t turned_away_ = 0;
+  std::uint64_t slowed_ = 0;
   int low_descriptors_end_ = 0;  // of those that connections may have
   bool held_back_ = false;
   bool stopped_ = false;
@@ -251,6 +254,14 @@ bool MqttListener::move_up(tcp::socket& socket) const {
   return !problem;
 }
 
+void MqttListener::note_slowed(Connection& connection) {
+  ++slowed_;
+  complain("too_fast", fmt::format("client \"{}\" at {} sends more than the {} messages a second that it may, and is "
+                                   "read from later",
+                                   clip(connection.session().client_id()), connection.peer(),
+                                   options_.limits.messages_per_second_max));
+}
+
 void MqttListener::forget(Connection& connection) {
   ListenerSession& session = connection.session();
   rounds_.remove(connection);
@@ -351,6 +362,7 @@ DriverStatus MqttListener::status() const {
   const auto counters = core_.counters();
   status.refused = counters.refused;
   status.remarked = counters.remarked;
+  if (slowed_ > 0) status.remarked["slowed"] = slowed_;
   if (turned_away_ > 0) status.refused["too_many_connections"] = turned_away_;
   return status;
 }

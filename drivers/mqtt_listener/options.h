@@ -15,7 +15,8 @@ struct ListenerLimits {
   std::uint32_t packet_bytes_max = 1024 * 1024;
   std::uint32_t topic_bytes_max = 1024;
   std::uint32_t client_id_bytes_max = 256;
-  std::uint16_t inflight_max = 1000;  // messages of a client that wait for their acknowledgement
+  std::uint16_t inflight_max = 1000;          // messages of a client that wait for their acknowledgement
+  std::uint32_t messages_per_second_max = 0;  // of a connection; 0: no limit. Who sends more is read from later.
   std::uint16_t topic_aliases_max = 64;
   std::uint32_t connections_max = 1024;
   Duration connect_timeout = std::chrono::seconds(10);  // for the CONNECT of a new connection

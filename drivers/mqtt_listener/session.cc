@@ -44,10 +44,11 @@ Subscriber::Peer peer_of(const mqtt::ConnectPacket& connect, const ListenerLimit
 Duration asked_session_expiry(const mqtt::ConnectPacket& connect) { return keeping_time(asked_expiry(connect)); }
 
 ListenerSession::ListenerSession(SessionHost& host, const ListenerLimits& limits, BootTime now)
-    : host_(host), limits_(limits), last_heard_(now) {}
+    : host_(host), limits_(limits), last_heard_(now), rate_(limits.messages_per_second_max) {}
 
 std::size_t ListenerSession::receive(std::string_view input, BootTime now) {
   std::size_t used = 0;
+  rate_.refill(now);
   while (wants_input()) {
     const std::size_t bytes_max =
         connected_ ? limits_.packet_bytes_max : std::min<std::size_t>(kConnectBytesMax, limits_.packet_bytes_max);
@@ -67,7 +68,14 @@ std::size_t ListenerSession::receive(std::string_view input, BootTime now) {
 bool ListenerSession::wants_input() const {
   // In version 5 the client knows its limit, and going over it is an error of its own.
   const bool may_go_on = is_v5() || pending_.size() < limits_.inflight_max;
-  return !over_ && may_go_on && out_.size() < kUnsentMax;
+  return !over_ && may_go_on && out_.size() < kUnsentMax && rate_.has_token();
+}
+
+std::optional<BootTime> ListenerSession::slowed_until(BootTime now) {
+  if (over_ || rate_.has_token()) return std::nullopt;
+  rate_.refill(now);
+  const BootTime ready = rate_.ready_at(now);
+  return ready > now ? std::optional(ready) : std::nullopt;
 }
 
 void ListenerSession::handle(const mqtt::RawPacket& packet) {
@@ -79,6 +87,7 @@ void ListenerSession::handle(const mqtt::RawPacket& packet) {
   }
   switch (packet.type) {
     case PacketType::publish:
+      rate_.take();
       return handle_publish(packet);
     case PacketType::pubrel:
       return handle_pubrel(packet);

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "core/time.h"
+#include "core/token_bucket.h"
 #include "drivers/mqtt/inbox.h"
 #include "drivers/mqtt_listener/options.h"
 #include "drivers/mqtt_listener/subscriber.h"
@@ -78,6 +79,8 @@ class ListenerSession {
   std::size_t receive(std::string_view input, BootTime now);
   /// False while the client has to wait: too much of it is unacknowledged or unread.
   bool wants_input() const;
+  /// Until when the client has to wait because it sends faster than it may; refills at `now`.
+  std::optional<BootTime> slowed_until(BootTime now);
   /// All messages up to this ticket are safe.
   void release(Ticket ticket);
 
@@ -164,6 +167,7 @@ class ListenerSession {
   Subscriber::Peer peer_;
 
   std::shared_ptr<ClientState> state_;
+  TokenBucket rate_;  // a token a PUBLISH
   std::deque<Pending> pending_;
   std::size_t awaiting_pubrel_ = 0;  // QoS 2 of this connection whose PUBREC is sent
   Ticket last_ticket_ = 0;

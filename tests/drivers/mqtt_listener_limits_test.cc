@@ -40,6 +40,25 @@ TEST_F(MqttListenerTest, WhoReadsNothingIsEndedAllTheSame) {
   EXPECT_TRUE(turn_until([&] { return client.send(pings) == 0 && client.is_broken(); }));
 }
 
+TEST_F(MqttListenerTest, WhoSendsTooFastIsReadFromLaterAndLosesNothing) {
+  options_.limits.messages_per_second_max = 20;
+  start();
+  RawClient fast(options_.port);
+  RawClient other(options_.port);
+  const BootTime begun = clock_.boot_now();
+  std::string messages = connect("fast");
+  for (std::uint16_t i = 1; i <= 50; ++i) messages += publish(i, number(i));
+  fast.send(messages);
+  ASSERT_TRUE(turn_until([&] { return intake_.readings.size() >= 20 && driver_->status().remarked["slowed"] > 0; }));
+  const std::size_t before = intake_.readings.size();
+  other.send(connect("other") + publish(1, number(1000)));
+  ASSERT_TRUE(turn_until([&] { return other.received().ends_with(std::string("\x40\x02\x00\x01", 4)); }));
+  EXPECT_LT(before, 50U);
+  ASSERT_TRUE(turn_until([&] { return fast.received().ends_with(std::string("\x40\x02\x00\x32", 4)); }));
+  EXPECT_EQ(intake_.readings.size(), 51U);
+  EXPECT_GE(clock_.boot_now() - begun, std::chrono::milliseconds(1400)) << "30 messages beyond the first 20";
+}
+
 TEST_F(MqttListenerTest, AConnectionThatSaysNothingEnds) {
   options_.limits.connect_timeout = std::chrono::seconds(1);
   start();
