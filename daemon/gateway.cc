@@ -202,6 +202,12 @@ void Gateway::reload(const Config& config) {
   } else {
     log_info("gateway", "reloaded: rules are unchanged");
   }
+  for (const auto& source : pipeline_->sources()) {
+    if (auto read = source.driver->read_files_anew(); !read) {
+      log_warning("gateway", "driver {}: {}; it goes on with what was there before", source.driver->name(),
+                  read.error().message);
+    }
+  }
   if (!kept.empty()) log_warning("gateway", "changed, but taken over only by a restart: {}", kept);
   pipeline_->record_event(event_record("reload", clock_.wall_now(), {{"restart_needed_for", kept}}));
   after_turn();

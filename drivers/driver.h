@@ -92,6 +92,10 @@ class Driver {
   /// What the first `count` calls of settled() covered is durable: it survives a power cut.
   virtual void durable(std::uint64_t /*count*/) {}
 
+  /// Reads the files again that its options name, such as certificates: for connections from here on, those that are
+  /// there go on. Where they cannot be used the old content stays, and the error says why.
+  virtual Result<void> read_files_anew() { return {}; }
+
   /// Makes durable what the driver keeps of its own about what it has handed over, before the log's records of that
   /// are. Log sync thread.
   virtual void sync_own() {}

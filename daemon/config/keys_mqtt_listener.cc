@@ -123,8 +123,10 @@ void finish_listener(MqttListenerOptions& listener, const Scope& scope) {
 
 Section listener_tls_keys() {
   using namespace rows;
-  Section section = table<MqttListenerOptions>("tls", &MqttListenerOptions::tls,
-                                               "Takes TLS connections instead of plain ones; TLS 1.2 is the least.");
+  Section section =
+      table<MqttListenerOptions>("tls", &MqttListenerOptions::tls,
+                                 "Takes TLS connections instead of plain ones; TLS 1.2 is the least. A reload "
+                                 "reads the files again, for new connections.");
   section.keys = {
       file<ListenerTls>("cert", &ListenerTls::certificate)
           .example("\"gateway.pem\"")

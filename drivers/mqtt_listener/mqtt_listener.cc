@@ -93,6 +93,7 @@ class MqttListener final : public Driver {
   void stop() override;
   bool collect(Intake& into) override;
   void settled() override;
+  Result<void> read_files_anew() override;
   void sync_own() override {
     if (journal_) journal_->sync();
   }
@@ -118,7 +119,7 @@ class MqttListener final : public Driver {
 
   const MqttListenerOptions options_;
   const DriverContext context_;
-  const std::unique_ptr<TlsServer> tls_;
+  std::unique_ptr<TlsServer> tls_;
   std::unique_ptr<SessionJournal> journal_;
   ListenerCore core_;
   ConnectionContext shared_;
@@ -331,6 +332,15 @@ void MqttListener::stop() {
   accept_timer_.cancel();
   for (const auto& connection : connections_) connection->stop_reading();
   if (journal_) journal_->flush();
+}
+
+// Connections hold what they began with.
+Result<void> MqttListener::read_files_anew() {
+  if (!tls_) return {};
+  auto made = TlsServer::make(options_.tls);
+  if (!made) return tl::unexpected(made.error());
+  tls_ = std::move(*made);
+  return {};
 }
 
 bool MqttListener::collect(Intake& into) {

@@ -1,3 +1,5 @@
+#include <filesystem>
+#include <string>
 #include <vector>
 
 #include "tests/drivers/mqtt_listener_fixture.h"
@@ -56,6 +58,26 @@ TEST_F(MqttListenerTlsTest, AsksForAClientCertificateWhereThereIsAnAuthority) {
   EXPECT_THAT(values(), IsEmpty());
   EXPECT_EQ(publish_over_tls({"--cert", directory_ / "client.crt", "--key", directory_ / "client.key"}), 0) << errors_;
   EXPECT_THAT(values(), ElementsAre("d/t=1"));
+}
+
+TEST_F(MqttListenerTlsTest, ReadsItsCertificateAnewForNewConnections) {
+  const auto replace = [&](const char* suffix) {
+    std::filesystem::copy_file(directory_ / (std::string("stranger") + suffix),
+                               directory_ / (std::string("server") + suffix),
+                               std::filesystem::copy_options::overwrite_existing);
+  };
+  start();
+  replace(".crt");
+  const auto half_way = driver_->read_files_anew();
+  ASSERT_FALSE(half_way) << "this is the certificate of another key";
+  EXPECT_THAT(half_way.error().message, HasSubstr(options_.tls.key));
+  EXPECT_EQ(publish_over_tls({}), 0) << "what was there before goes on: " << errors_;
+  replace(".key");
+  const auto read = driver_->read_files_anew();
+  ASSERT_TRUE(read) << read.error().message;
+  EXPECT_NE(publish_over_tls({}), 0);
+  EXPECT_EQ(publish_over_tls({"--cafile", directory_ / "other.crt"}), 0) << errors_;
+  EXPECT_THAT(values(), ElementsAre("d/t=1", "d/t=1"));
 }
 
 TEST_F(MqttListenerTlsTest, AMessageLargerThanARecordComesWhole) {
