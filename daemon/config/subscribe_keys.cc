@@ -68,9 +68,25 @@ void check_sparkplug(const Scope& scope) {
   }
 }
 
+// What points to no column would find nothing in any message.
+void check_csv(const MqttSubscribeOptions& subscribe, const Scope& scope) {
+  if (scope.has("each")) scope.wrong("each", "is only for payload \"json\", found payload " + scope.found("payload"));
+  if (subscribe.values_all) scope.wrong("values", "cannot be \"*\" with payload \"csv\", whose columns have no names");
+  const auto check = [&](const char* key, const std::string& pointer) {
+    const bool is_column = pointer.size() > 1 && pointer.find_first_not_of("0123456789", 1) == std::string::npos;
+    if (!is_column && scope.is_sound(key)) {
+      scope.wrong(key, "with payload \"csv\" is a column, the first one \"/0\", found \"" + clip(pointer) + "\"");
+    }
+  };
+  if (scope.has("time")) check("time", subscribe.time);
+  if (subscribe.values.empty() && !subscribe.values_all) check("value", subscribe.value);
+  for (const auto& [name, pointer] : subscribe.values) check("values", pointer);
+}
+
 void check_payload(const MqttSubscribeOptions& subscribe, const Scope& scope) {
   if (scope.has("time_unit") && !scope.has("time")) scope.wrong("time_unit", "needs the key \"time\" beside it");
   if (subscribe.payload == PayloadFormat::json) return;
+  if (subscribe.payload == PayloadFormat::csv) return check_csv(subscribe, scope);
   for (const char* key : {"value", "values", "each", "time"}) {
     if (scope.has(key)) scope.wrong(key, "is only for payload \"json\", found payload " + scope.found("payload"));
   }
@@ -109,13 +125,18 @@ std::vector<Key> source_rows() {
                                    {{"json", PayloadFormat::json},
                                     {"number", PayloadFormat::number},
                                     {"text", PayloadFormat::text},
+                                    {"csv", PayloadFormat::csv},
                                     {"sparkplug", PayloadFormat::sparkplug}})
           .by_default("json")
-          .says("What a message holds: JSON, one number in digits, text, or a Sparkplug B 3.0 payload, which becomes "
-                "the tags "
-                "`GROUP/NODE/METRIC` and `GROUP/NODE/DEVICE/METRIC` ([ADR 17](adr/0017-sparkplug-ingest.md)). A text "
-                "of more than 64 KiB is refused; where "
-                "a segment of the buffer is smaller than 128 KiB, one of more than 40 KiB."),
+          .says(
+              "What a message holds: JSON, one number in digits, text, a line of comma-separated values, or a "
+              "Sparkplug B 3.0 payload, which becomes the tags `GROUP/NODE/METRIC` and `GROUP/NODE/DEVICE/METRIC` "
+              "([ADR 17](adr/0017-sparkplug-ingest.md)). The columns of `\"csv\"` are `\"/0\"`, `\"/1\"` and so on to "
+              "`value`, `values` and `time`: what is written as a number is one, what is empty, `nan` or `inf` is "
+              "null of quality bad, all else is text, and so is each field in quotes (`\"a, \"\"b\"\"\"`). One "
+              "message is one line, of 64 KiB at most; its end may be CR LF, LF or nothing, and two lines are "
+              "refused (`not_csv`). A text of more than 64 KiB is refused; where a segment of the buffer is smaller "
+              "than 128 KiB, one of more than 40 KiB."),
       text<Owner>("device", &Owner::device)
           .by_default_is("the driver's name")
           .example("\"boiler\"")

@@ -11,7 +11,7 @@
 
 namespace tidegate::drivers {
 
-enum class PayloadFormat : std::uint8_t { json, number, text, sparkplug };
+enum class PayloadFormat : std::uint8_t { json, number, text, csv, sparkplug };
 enum class TimeUnit : std::uint8_t { seconds, milliseconds, microseconds, nanoseconds, iso8601 };
 
 /// When whoever sent a message gets its acknowledgement.

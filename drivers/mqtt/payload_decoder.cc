@@ -9,8 +9,9 @@
 #include <string>
 #include <utility>
 
-#include "core/parse_whole.h"
 #include "core/text.h"
+#include "drivers/mqtt/csv_line.h"
+#include "drivers/mqtt/decimal.h"
 #include "drivers/mqtt/source_time.h"
 
 namespace tidegate::drivers {
@@ -79,33 +80,6 @@ std::optional<WallTime> take_time(element from, TimeUnit unit) {
   }
 }
 
-std::string_view trimmed(std::string_view text) {
-  constexpr std::string_view kSpace = " \t\r\n";
-  const auto begin = text.find_first_not_of(kSpace);
-  if (begin == std::string_view::npos) return {};
-  return text.substr(begin, text.find_last_not_of(kSpace) - begin + 1);
-}
-
-Refusal parse_number(std::string_view text, Value& value) {
-  if (const auto number = parse_whole<std::int64_t>(text)) {
-    value = *number;
-    return Refusal::none;
-  }
-  if (const auto number = parse_whole<std::uint64_t>(text)) {
-    value = *number;
-    return Refusal::none;
-  }
-  if (text.find_first_of("nN") != std::string_view::npos) return Refusal::not_a_number;  // from_chars takes nan and inf
-  double number = 0;
-  const auto [end, problem] = std::from_chars(text.data(), text.data() + text.size(), number);
-  if (problem == std::errc::result_out_of_range) return Refusal::bad_number;
-  if (problem != std::errc() || end != text.data() + text.size() || !std::isfinite(number)) {
-    return Refusal::not_a_number;
-  }
-  value = number;
-  return Refusal::none;
-}
-
 template <class Integer>
 bool is_out_of_range(std::string_view digits) {
   Integer number = 0;
@@ -143,8 +117,8 @@ class PayloadDecoder::Json {
   void forget() { state_ = State::unparsed; }
 
   /// The document, or nothing and why.
-  bool document(std::string_view payload, element& root, Refusal& why) {
-    if (state_ == State::unparsed) parse(payload);
+  bool document(std::string_view payload, PayloadFormat format, element& root, Refusal& why) {
+    if (state_ == State::unparsed || format_ != format) parse_as(format, payload);
     root = root_;
     why = why_;
     return state_ == State::good;
@@ -152,6 +126,18 @@ class PayloadDecoder::Json {
 
  private:
   enum class State : std::uint8_t { unparsed, good, bad };
+
+  void parse_as(PayloadFormat format, std::string_view payload) {
+    format_ = format;
+    if (format != PayloadFormat::csv) return parse(payload);
+    std::string json;
+    why_ = csv_as_json(payload, json);
+    if (why_ != Refusal::none) {
+      state_ = State::bad;
+    } else {
+      parse(json);
+    }
+  }
 
   void parse(std::string_view payload) {
     if (buffer_.size() > kBufferKeptBytes && payload.size() < kBufferKeptBytes / 2) {
@@ -174,6 +160,7 @@ class PayloadDecoder::Json {
   }
 
   State state_ = State::unparsed;
+  PayloadFormat format_ = PayloadFormat::json;
   Refusal why_ = Refusal::none;
   std::vector<char> buffer_;
   simdjson::dom::parser parser_;
@@ -298,7 +285,7 @@ void PayloadDecoder::decode(const PayloadRule& rule, SampleSink& sink) {
   if (rule.format == PayloadFormat::text) return decode_text(sink);
   element root;
   Refusal why{};
-  if (!json_->document(payload_, root, why)) return sink.refuse(why, {});
+  if (!json_->document(payload_, rule.format, root, why)) return sink.refuse(why, {});
   ItemDecoder items(rule, received_, latest_plausible_, sink);
   if (!rule.each) return items.decode(root);
   element found;

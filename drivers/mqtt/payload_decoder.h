@@ -47,7 +47,8 @@ class SampleSink {
   virtual void refuse(Refusal why, std::string_view detail) = 0;
 };
 
-/// Reads payloads: JSON by simdjson, numbers, text. Keeps its buffers from message to message. One thread.
+/// Reads payloads: JSON by simdjson, a line of CSV as a JSON array of its fields, numbers, text. Keeps its buffers from
+/// message to message. One thread.
 ///
 /// Values: JSON integers that fit int64 or uint64 stay integers, other numbers are doubles; a JSON null is a null value
 /// of quality `bad` without a reason, since nothing says why the sensor has none. Times must be a number (or with

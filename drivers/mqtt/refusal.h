@@ -13,7 +13,7 @@ enum class Refusal : std::uint8_t {
   not_json,
   not_a_number,         // payload = "number"
   bad_number,           // beyond a double, or not written as JSON wants
-  not_utf8,             // payload = "text"
+  not_utf8,             // payload = "text" or "csv"
   value_missing,        // nothing at the pointer
   value_not_scalar,     // an object or an array at it
   not_an_object,        // values = "*"
@@ -27,6 +27,7 @@ enum class Refusal : std::uint8_t {
   text_too_long,        // for the log
   too_large,            // over a quarter of the queue
   queue_damaged,        // bytes, not messages
+  not_csv,              // more than one line, one of more than 64 KiB, or a quote where none can be
   // payload = "sparkplug"
   not_sparkplug,         // no payload of that kind
   retained_state,        // births, data and deaths are never retained: nobody knows of when this one is
@@ -47,17 +48,36 @@ inline bool is_kept(Refusal refusal) {
 }
 
 inline const char* name(Refusal refusal) {
-  constexpr std::array<const char*, static_cast<std::size_t>(Refusal::count_)> kNames{
-      "none",           "no_such_topic",    "not_json",
-      "not_a_number",   "bad_number",       "not_utf8",
-      "value_missing",  "value_not_scalar", "not_an_object",
-      "not_an_array",   "name_missing",     "bad_time",
-      "retained",       "tag_invalid",      "tag_of_other_driver",
-      "too_many_tags",  "text_too_long",    "too_large",
-      "queue_damaged",  "not_sparkplug",    "retained_state",
-      "no_birth",       "unknown_alias",    "unsupported_type",
-      "type_mismatch",  "sequence_gap",     "death_of_other_birth",
-      "too_many_nodes", "too_many_metrics"};
+  constexpr std::array<const char*, static_cast<std::size_t>(Refusal::count_)> kNames{"none",
+                                                                                      "no_such_topic",
+                                                                                      "not_json",
+                                                                                      "not_a_number",
+                                                                                      "bad_number",
+                                                                                      "not_utf8",
+                                                                                      "value_missing",
+                                                                                      "value_not_scalar",
+                                                                                      "not_an_object",
+                                                                                      "not_an_array",
+                                                                                      "name_missing",
+                                                                                      "bad_time",
+                                                                                      "retained",
+                                                                                      "tag_invalid",
+                                                                                      "tag_of_other_driver",
+                                                                                      "too_many_tags",
+                                                                                      "text_too_long",
+                                                                                      "too_large",
+                                                                                      "queue_damaged",
+                                                                                      "not_csv",
+                                                                                      "not_sparkplug",
+                                                                                      "retained_state",
+                                                                                      "no_birth",
+                                                                                      "unknown_alias",
+                                                                                      "unsupported_type",
+                                                                                      "type_mismatch",
+                                                                                      "sequence_gap",
+                                                                                      "death_of_other_birth",
+                                                                                      "too_many_nodes",
+                                                                                      "too_many_metrics"};
   return kNames[static_cast<std::size_t>(refusal)];
 }
 

@@ -60,6 +60,7 @@ Lines companions(const std::string& path, const std::string& key, const std::str
   if (path == "rule" && (key == "method" || key == "sensitivity" || key == "warmup" || key == "alpha")) {
     return {"name = \"r\"", "type = \"anomaly\"", "tags = [\"s-*\"]"};
   }
+  if (line == "payload = \"csv\"") return {"topic = \"{tag}\"", "value = \"/0\""};
   if (line == "payload = \"sparkplug\"") return {"topic = \"spBv1.0/#\""};
   if (path.ends_with(".subscribe") && key == "tag") return {"topic = \"x\""};
   Lines lines = frames().at(path).keys;

@@ -15,6 +15,7 @@ using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::Pair;
 using ::testing::StartsWith;
+using ::testing::UnorderedElementsAre;
 
 constexpr WallTime kArrival{std::chrono::nanoseconds(1'760'000'000'123'456'789)};
 constexpr const char* kArrivalText = "1760000000123000000";
@@ -204,6 +205,126 @@ TEST_F(MessageDecoderTest, ATextThatTheLogWouldNotTakeIsRefused) {
               ElementsAre("x/b=\"" + longest + "\""));
   EXPECT_THAT(refused(), ElementsAre(Pair("text_too_long", 1)));
   EXPECT_EQ(refusal_, Refusal::text_too_long);
+}
+
+// Reads a message as a line of CSV whose columns are the tags a, b, c and d.
+class CsvTest : public MessageDecoderTest {
+ protected:
+  CsvTest() {
+    rule_.payload = PayloadFormat::csv;
+    rule_.values = {{"a", "/0"}, {"b", "/1"}, {"c", "/2"}, {"d", "/3"}};
+  }
+
+  MqttSubscribeOptions& rule_ = subscribe("d/{device}");
+};
+
+TEST_F(CsvTest, ColumnsBecomeTags) {
+  EXPECT_THAT(decode_value("21.5,-3,on,18446744073709551615"),
+              ElementsAre("t/a=21.5", "t/b=-3", "t/c=\"on\"", "t/d=18446744073709551615"));
+  EXPECT_THAT(decode_value("1,2,3,4,5,6"), ElementsAre("t/a=1", "t/b=2", "t/c=3", "t/d=4"))
+      << "nobody asked for the others";
+  EXPECT_THAT(refused(), IsEmpty());
+  EXPECT_THAT(decode_value("1,2"), ElementsAre("t/a=1", "t/b=2"));
+  EXPECT_THAT(refused(), ElementsAre(Pair("value_missing", 2)));
+}
+
+TEST_F(CsvTest, NumbersKeepTheirTypeAndAllElseIsText) {
+  EXPECT_THAT(decode_value("21.0,1e3,+7,+0.5"), ElementsAre("t/a=21.0", "t/b=1000.0", "t/c=7", "t/d=0.5"));
+  EXPECT_THAT(decode_value("-0.0,18446744073709551616,.5,007"),
+              ElementsAre("t/a=-0.0", "t/b=18446744073709551616.0", "t/c=0.5", "t/d=7"));
+  EXPECT_THAT(decode_value("0x10,1 2,+-1,21.5 C"),
+              ElementsAre("t/a=\"0x10\"", "t/b=\"1 2\"", "t/c=\"+-1\"", "t/d=\"21.5 C\""));
+  EXPECT_THAT(decode_value("true,1;2,+,'x'"), ElementsAre("t/a=\"true\"", "t/b=\"1;2\"", "t/c=\"+\"", "t/d=\"'x'\""))
+      << "the comma alone separates";
+  EXPECT_THAT(refused(), IsEmpty());
+}
+
+TEST_F(CsvTest, WhatIsEmptyOrNoNumberOfAnySizeIsNull) {
+  EXPECT_THAT(decode_value(",1, ,"), ElementsAre("t/a=null bad", "t/b=1", "t/c=null bad", "t/d=null bad"));
+  EXPECT_THAT(decode_value("nan,NaN,-nan,+NAN"),
+              ElementsAre("t/a=null bad", "t/b=null bad", "t/c=null bad", "t/d=null bad"));
+  EXPECT_THAT(decode_value("inf,-Infinity,\"nan\",info"),
+              ElementsAre("t/a=null bad", "t/b=null bad", "t/c=\"nan\"", "t/d=\"info\""));
+  rule_.values = {{"a", "/0"}};
+  make();
+  EXPECT_THAT(decode_value(""), ElementsAre("t/a=null bad")) << "an empty line is one empty field";
+  EXPECT_THAT(refused(), IsEmpty());
+}
+
+TEST_F(CsvTest, QuotesHoldText) {
+  EXPECT_THAT(decode_value(R"("1","a,b","say ""so""","")"),
+              ElementsAre("t/a=\"1\"", "t/b=\"a,b\"", R"(t/c="say \"so\"")", "t/d=\"\""));
+  EXPECT_THAT(decode_value("\t\"a\" , \" b \" ,\"\\\",  c c  "),
+              ElementsAre("t/a=\"a\"", "t/b=\" b \"", R"(t/c="\\")", "t/d=\"c c\""));
+  EXPECT_THAT(decode_value(R"("""",ä,"ä",1)"), ElementsAre(R"(t/a="\"")", "t/b=\"ä\"", "t/c=\"ä\"", "t/d=1"));
+  EXPECT_THAT(refused(), IsEmpty());
+}
+
+TEST_F(CsvTest, ALineMayHaveItsEnd) {
+  for (const char* end : {"", "\n", "\r\n", "\r", " \r\n"}) {
+    EXPECT_THAT(decode_value(std::string("1,2,3,\"x\"") + end), ElementsAre("t/a=1", "t/b=2", "t/c=3", "t/d=\"x\""));
+    EXPECT_THAT(decode_value(std::string("1,2,3,4") + end), ElementsAre("t/a=1", "t/b=2", "t/c=3", "t/d=4"));
+  }
+  EXPECT_THAT(refused(), IsEmpty());
+}
+
+TEST_F(CsvTest, ALineThatIsNoneIsRefusedByReason) {
+  std::uint64_t count = 0;
+  for (const char* line : {"1\n2", "1\n\n", "1\r2", "\n1", "\"1\n2\"", "a\"b", "a\"\"", "\"a", "\"", "\"a\"b",
+                           "\"a\"\"", "1,\"a\" 2", "1,2,3,4,5,\"", "\"a\"\"b\"c"}) {
+    EXPECT_THAT(decode_value(line), IsEmpty()) << line;
+    EXPECT_EQ(refused()["not_csv"], ++count) << line;
+  }
+  EXPECT_THAT(decode_value("1,2,3,\xff"), IsEmpty());
+  EXPECT_THAT(decode_value("1,\"\xc3\",3,4"), IsEmpty());
+  EXPECT_THAT(decode_value("1,1e999,3,4"), IsEmpty());
+  EXPECT_THAT(refused(), UnorderedElementsAre(Pair("bad_number", 1), Pair("not_csv", count), Pair("not_utf8", 2)));
+}
+
+TEST_F(CsvTest, ALineOfSixtyFourKibibytesIsTakenAndOneOfAMegabyteIsNot) {
+  constexpr std::size_t kMost = std::size_t{64} * 1024;
+  rule_.values = {{"a", "/0"}, {"b", "/" + std::to_string(kMost - 1)}};
+  EXPECT_THAT(decode_value("1" + std::string(kMost - 1, ',')), ElementsAre("t/a=1", "t/b=null bad"));
+  EXPECT_THAT(decode_value("\"" + std::string(kMost - 4, '\x01') + "\",2"), ElementsAre(StartsWith("t/a=\"\\u0001")));
+  EXPECT_THAT(refused(), ElementsAre(Pair("value_missing", 1)));
+  EXPECT_THAT(decode_value("1" + std::string(kMost, ',')), IsEmpty());
+  EXPECT_THAT(decode_value("1" + std::string(1'000'000, ',')), IsEmpty());
+  EXPECT_THAT(decode_value(std::string(1'000'000, '"')), IsEmpty());
+  EXPECT_EQ(refused()["not_csv"], 3U);
+}
+
+TEST_F(CsvTest, AColumnHoldsTheTime) {
+  rule_.values = {{"a", "/1"}};
+  rule_.time = "/0";
+  const std::pair<TimeUnit, const char*> times[]{
+      {TimeUnit::seconds, "1760000000"},
+      {TimeUnit::seconds, "+1760000000.0"},
+      {TimeUnit::milliseconds, " 1760000000000 "},
+      {TimeUnit::microseconds, "1760000000000000"},
+      {TimeUnit::nanoseconds, "1760000000000000000"},
+      {TimeUnit::iso8601, "2025-10-09T08:53:20Z"},
+      {TimeUnit::iso8601, "\"2025-10-09T10:53:20+02:00\""},
+  };
+  for (const auto& [unit, time] : times) {
+    rule_.time_unit = unit;
+    make();
+    EXPECT_THAT(decode_value(std::string(time) + ",1"), ElementsAre("t/a=1 at 1760000000000000000")) << time;
+    EXPECT_THAT(remarked(), IsEmpty()) << time;
+    for (const char* bad : {"", "soon", "nan", "\"1760000000\"", "-1", "18446744073709551615"}) {
+      EXPECT_THAT(decode_value(std::string(bad) + ",1"), ElementsAre("t/a=1 uncertain")) << bad;
+    }
+    EXPECT_THAT(remarked(), ElementsAre(Pair("bad_time", 6)));
+  }
+}
+
+TEST_F(MessageDecoderTest, OneTopicCanBeReadAsCsvAndAsJson) {
+  auto& csv = subscribe("d/{device}");
+  csv.payload = PayloadFormat::csv;
+  csv.values = {{"csv", "/0"}};
+  subscribe("d/{device}").values = {{"json", ""}};
+  EXPECT_THAT(decode_value("007"), ElementsAre("t/csv=7"));
+  EXPECT_THAT(decode_value("7"), ElementsAre("t/csv=7", "t/json=7"));
+  EXPECT_THAT(refused(), ElementsAre(Pair("bad_number", 1)));
 }
 
 TEST_F(MessageDecoderTest, SeveralValuesBecomeSeveralTags) {

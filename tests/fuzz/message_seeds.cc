@@ -115,13 +115,14 @@ void write_payloads(const std::string& folder) {
       {"scalar", "-0.0"},
       {"number", " 1e-5 "},
       {"text", "on"},
+      {"csv", "1760000000000, 21.5,\"a\"\"b\"\r\n"},
   };
   char choice = 0;
   for (const auto& [name, payload] : seeds) {
     testing::write_file(folder + "/" + name, std::string(1, choice++) + std::string(payload));
   }
   testing::write_file(folder + "/own-topic",
-                      "\x80"
+                      "\x87"
                       "x/y\n"
                       R"({"value":1})");
 }

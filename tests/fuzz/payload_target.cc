@@ -22,7 +22,7 @@ constexpr std::size_t kTextBytesMax = 1024;
 
 // Every way that a subscription can read a payload.
 std::vector<MqttSubscribeOptions> subscriptions() {
-  std::vector<MqttSubscribeOptions> all(8);
+  std::vector<MqttSubscribeOptions> all(9);
   for (auto& one : all) one.topic = "a/{device}/{tag...}";
   all[0].value = "/value";
   all[0].time = "/time";
@@ -44,6 +44,9 @@ std::vector<MqttSubscribeOptions> subscriptions() {
   all[5].value = "";
   all[6].payload = PayloadFormat::number;
   all[7].payload = PayloadFormat::text;
+  all[8].payload = PayloadFormat::csv;
+  all[8].values = {{"first", "/1"}, {"second", "/2"}};
+  all[8].time = "/0";
   return all;
 }
 

@@ -143,5 +143,43 @@ TEST(ListenerShort, RefusesAReadingThatTheLogCanNeverTake) {
   rig.gateway().stop();
 }
 
+class CsvShort : public ::testing::Test {
+ protected:
+  CsvShort() : port_(free_port()) {
+    gateway_.configure(
+        "[buffer]\nsync_interval = \"20ms\"\n[[driver.mqtt_listener]]\nname = \"direct\"\nlisten = \"127.0.0.1:" +
+        std::to_string(port_) +
+        "\"\n  [[driver.mqtt_listener.subscribe]]\n  topic = \"logger/{device}\"\n  payload = \"csv\"\n"
+        "  values = { temp = \"/1\", state = \"/2\", count = \"/3\" }\n  time = \"/0\"\n  time_unit = \"s\"\n");
+    gateway_.start();
+  }
+
+  FinishedProcess publish(const std::string& line) const {
+    return run_to_end({"/usr/bin/mosquitto_pub", "-V", "5", "-d", "-h", "127.0.0.1", "-p", std::to_string(port_), "-q",
+                       "1", "-t", "logger/pump", "-m", line},
+                      {}, seconds(60));
+  }
+
+  std::uint16_t port_;
+  GatewayProcess gateway_;
+};
+
+TEST_F(CsvShort, ColumnsOfALineArriveInTheLog) {
+  ASSERT_EQ(publish("1760000000.5, 21.0,\"on, \"\"idle\"\"\",7\r\n").end.exit_code, 0);
+  const auto refused = publish("1760000001,22,on,8\r\n1760000002,23,on,9\r\n");
+  EXPECT_THAT(refused.output + refused.errors, ::testing::HasSubstr("RC:153")) << "payload format invalid";
+  ASSERT_EQ(publish("1760000003,,off,10").end.exit_code, 0);
+  EXPECT_EQ(gateway_.metric("tidegate_driver_refused_total{driver=\"direct\",reason=\"not_csv\"}"), 1);
+  EXPECT_THAT(gateway_.log(), ::testing::HasSubstr("not_csv on topic \"logger/pump\""));
+  EXPECT_EQ(gateway_.tail("readings", "\"tag\":\"pump/").size(), 6U);
+  EXPECT_EQ(gateway_.tail("readings", "\"value\":21.0,").size(), 1U);
+  EXPECT_EQ(gateway_.tail("readings", R"("value":"on, \"idle\"",)").size(), 1U);
+  EXPECT_EQ(gateway_.tail("readings", "\"value\":7,").size(), 1U);
+  const auto empty = gateway_.tail("readings", "\"tag\":\"pump/temp\",");
+  ASSERT_EQ(empty.size(), 2U);
+  EXPECT_THAT(empty.back(), ::testing::AllOf(::testing::HasSubstr("\"value\":null,"), ::testing::HasSubstr("\"bad\"")));
+  gateway_.stop();
+}
+
 }  // namespace
 }  // namespace tidegate::testing
