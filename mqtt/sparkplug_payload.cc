@@ -1,8 +1,9 @@
 #include "mqtt/sparkplug_payload.h"
 
+#include <google/protobuf/io/coded_stream.h>
+#include <google/protobuf/wire_format_lite.h>
 #include <sparkplug.pb.h>
 
-#include <algorithm>
 #include <array>
 #include <limits>
 #include <utility>
@@ -12,9 +13,26 @@ namespace {
 
 namespace wire = sparkplug_wire;
 
+bool has_sound_size(std::string_view bytes) {
+  return bytes.size() <= static_cast<std::size_t>(std::numeric_limits<int>::max());
+}
+
 bool parse(google::protobuf::MessageLite& message, std::string_view bytes) {
-  constexpr std::size_t kBytesMax = std::numeric_limits<int>::max();
-  return bytes.size() <= kBytesMax && message.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()));
+  return has_sound_size(bytes) && message.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()));
+}
+
+// Goes over the wire bytes and allocates nothing, while parsed an empty metric takes thirty times its two bytes.
+bool has_more_metrics_than(std::size_t metrics_max, std::string_view bytes) {
+  using google::protobuf::internal::WireFormatLite;
+  constexpr std::uint32_t kMetricTag = 2U << 3U | 2U;  // field 2, with a length
+  google::protobuf::io::CodedInputStream input(reinterpret_cast<const std::uint8_t*>(bytes.data()),
+                                               static_cast<int>(bytes.size()));
+  std::size_t count = 0;
+  for (std::uint32_t tag = input.ReadTag(); tag != 0; tag = input.ReadTag()) {
+    if (tag == kMetricTag && ++count > metrics_max) return true;
+    if (!WireFormatLite::SkipField(&input, tag)) return false;  // nor is it parsed
+  }
+  return false;
 }
 
 SparkplugValue take_value(wire::Metric& from) {
@@ -100,12 +118,14 @@ std::string name_of_sparkplug_type(SparkplugType type) {
 }
 
 Result<SparkplugPayload> decode_sparkplug(std::string_view bytes, std::size_t metrics_max) {
+  if (!has_sound_size(bytes)) return fail(ErrorCode::invalid, "is no Sparkplug payload");
+  if (has_more_metrics_than(metrics_max, bytes)) {
+    return fail(ErrorCode::give_up_item, "has more than " + std::to_string(metrics_max) + " metrics");
+  }
   wire::Payload whole;
   if (!parse(whole, bytes)) return fail(ErrorCode::invalid, "is no Sparkplug payload");
-  const auto all = static_cast<std::size_t>(whole.metrics_size());
-  const std::size_t count = std::min(all, metrics_max);
+  const auto count = static_cast<std::size_t>(whole.metrics_size());
   SparkplugPayload payload;
-  payload.left_out = all - count;
   if (whole.has_timestamp()) payload.timestamp = whole.timestamp();
   if (whole.has_seq()) payload.seq = whole.seq();
   payload.metrics.reserve(count);

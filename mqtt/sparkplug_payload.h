@@ -54,11 +54,10 @@ struct SparkplugPayload {
   std::optional<std::uint64_t> timestamp;  // milliseconds since 1970 UTC
   std::optional<std::uint64_t> seq;
   std::vector<SparkplugMetric> metrics;
-  std::size_t left_out = 0;  // of the metrics, when it was read
 };
 
-/// Reads a Sparkplug B payload. Fields that nobody here needs are skipped, and so are metrics behind the first
-/// `metrics_max`. Error `invalid` when it is none.
+/// Reads a Sparkplug B payload. Fields that nobody here needs are skipped. Error `invalid` when it is none, and
+/// `give_up_item`, before anything of it takes memory, when it has more metrics than `metrics_max`.
 Result<SparkplugPayload> decode_sparkplug(std::string_view bytes, std::size_t metrics_max);
 
 std::string encode_sparkplug(const SparkplugPayload& payload);

@@ -92,13 +92,15 @@ void SparkplugIngest::take(const QueueEntry& entry, WallTime latest, BootTime no
   if (entry.retained) return sink.refuse(Refusal::retained_state, {});
   Message message{*topic, entry.received, latest, now, sink};
   auto payload = mqtt::decode_sparkplug(entry.payload, limits_.payload_metrics_max);
-  if (!payload) return sink.refuse(Refusal::not_sparkplug, payload.error().message);
+  if (!payload) {
+    const bool is_too_much = payload.error().code == ErrorCode::give_up_item;
+    return sink.refuse(is_too_much ? Refusal::too_many_metrics : Refusal::not_sparkplug, payload.error().message);
+  }
   message.payload = std::move(*payload);
   SparkplugNode* node = node_of(message);
   if (node == nullptr) return;
   node->seen = now;
   take_from(message, *node);
-  for (std::size_t i = 0; i < message.payload.left_out; ++i) sink.refuse(Refusal::too_many_metrics, {});
 }
 
 void SparkplugIngest::take_from(Message& message, SparkplugNode& node) {
@@ -233,7 +235,6 @@ void SparkplugIngest::end_device(Message& message, SparkplugNode& node) {
 void SparkplugIngest::take_birth(Message& message, SparkplugNode& node, SparkplugBirth& birth) {
   forget(birth);
   birth.is_whole = node.next_seq.has_value();
-  birth.is_cut_off = message.payload.left_out > 0;
   for (SparkplugMetric& metric : message.payload.metrics) {
     BornMetric* born = define(message, birth, metric);
     if (born == nullptr) continue;

@@ -375,7 +375,10 @@ TEST(SparkplugLimits, NothingThatIsRememberedGrowsWithoutEnd) {
     ingest.take({topic, bytes, kArrival, BootTime{}, false, false}, WallTime::max(), now, sink);
   };
   take("spBv1.0/g/NBIRTH/a", 5, 0);
-  EXPECT_THAT(sink.refused, ElementsAre(Pair("too_many_metrics", 2)));
+  EXPECT_THAT(sink.refused, ElementsAre(Pair("too_many_metrics", 1))) << "once for all of it";
+  EXPECT_EQ(sink.readings, 0u);
+  EXPECT_EQ(ingest.nodes(), 0u);
+  take("spBv1.0/g/NBIRTH/a", 3, 0);
   EXPECT_EQ(sink.readings, 3u);
   for (int i = 0; i < 10; ++i) take("spBv1.0/g/NDATA/n" + std::to_string(i), 0, 7);
   EXPECT_EQ(ingest.nodes(), 2u);
@@ -384,7 +387,7 @@ TEST(SparkplugLimits, NothingThatIsRememberedGrowsWithoutEnd) {
   now += seconds(10);
   take("spBv1.0/g/DBIRTH/a/d", 2, 1);
   EXPECT_EQ(ingest.metrics_remembered(), 4u);
-  EXPECT_EQ(sink.refused.at("too_many_metrics"), 3);
+  EXPECT_EQ(sink.refused.at("too_many_metrics"), 2);
   take("spBv1.0/g/NBIRTH/b", 0, 0);
   EXPECT_EQ(sink.refused["too_many_nodes"], 0) << "who was never born makes room";
   for (int i = 0; i < 10; ++i) take("spBv1.0/g/NBIRTH/c" + std::to_string(i), 1, 0);

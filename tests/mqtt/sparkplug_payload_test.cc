@@ -102,13 +102,30 @@ TEST(SparkplugPayload, EveryCutOffIsRefusedOrAShorterPayload) {
   EXPECT_THAT(bad.error().message, HasSubstr("metric 0"));
 }
 
-TEST(SparkplugPayload, MetricsBehindTheLimitAreLeftOut) {
-  const std::string empty_metrics = bytes({0x12, 0, 0x12, 0, 0x12, 0, 0x18, 4});
-  const auto read = decode_sparkplug(empty_metrics, 2);
-  ASSERT_TRUE(read);
+// Behind the limit stands what would be refused as `invalid` if anybody had parsed it.
+TEST(SparkplugPayload, MoreMetricsThanMayBeAreRefusedBeforeTheyAreParsed) {
+  const std::string head = bytes({0x08, 1, 0x22, 1, 'u', 0x2b, 0x12, 0, 0x2c});  // a group holds no metric of ours
+  const std::string two = head + bytes({0x12, 0, 0x18, 4, 0x12, 2, 0x10, 7});
+  const auto read = decode_sparkplug(two, 2);
+  ASSERT_TRUE(read) << read.error().message;
   EXPECT_EQ(read->metrics.size(), 2u);
-  EXPECT_EQ(read->left_out, 1u);
   EXPECT_EQ(read->seq, 4u);
+  const auto refused = decode_sparkplug(two + bytes({0x12, 0, 0xff}), 2);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, ErrorCode::give_up_item);
+  EXPECT_THAT(refused.error().message, HasSubstr("more than 2 metrics"));
+  const auto torn = decode_sparkplug(two + bytes({0xff}), 2);
+  ASSERT_FALSE(torn);
+  EXPECT_EQ(torn.error().code, ErrorCode::invalid);
+}
+
+TEST(SparkplugPayload, AMebibyteOfEmptyMetricsIsRefused) {
+  std::string payload;
+  while (payload.size() < 1024 * 1024) payload += bytes({0x12, 0});
+  const auto refused = decode_sparkplug(payload, 10'000);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, ErrorCode::give_up_item);
+  EXPECT_TRUE(decode_sparkplug(payload.substr(0, 20'000), 10'000));
 }
 
 TEST(SparkplugPayload, TypesHaveTheirNames) {
