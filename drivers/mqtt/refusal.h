@@ -39,12 +39,14 @@ enum class Refusal : std::uint8_t {
   death_of_other_birth,  // by its bdSeq
   too_many_nodes,        // nodes or devices
   too_many_metrics,      // in a payload, or remembered
+  node_forgotten,        // silent for long, for the room of others; its tags are uncertain from here on
   count_
 };
 
 /// The reading is taken all the same.
 inline bool is_kept(Refusal refusal) {
-  return refusal == Refusal::bad_time || refusal == Refusal::retained || refusal == Refusal::sequence_gap;
+  return refusal == Refusal::bad_time || refusal == Refusal::retained || refusal == Refusal::sequence_gap ||
+         refusal == Refusal::node_forgotten;
 }
 
 inline const char* name(Refusal refusal) {
@@ -77,7 +79,8 @@ inline const char* name(Refusal refusal) {
                                                                                       "sequence_gap",
                                                                                       "death_of_other_birth",
                                                                                       "too_many_nodes",
-                                                                                      "too_many_metrics"};
+                                                                                      "too_many_metrics",
+                                                                                      "node_forgotten"};
   return kNames[static_cast<std::size_t>(refusal)];
 }
 

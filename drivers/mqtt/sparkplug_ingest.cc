@@ -54,6 +54,8 @@ struct SparkplugIngest::Message {
   const BootTime now;
   SparkplugSink& sink;
   mqtt::SparkplugPayload payload{};
+  SparkplugNode* node = nullptr;      // whose it is
+  bool found_no_silent_node = false;  // looked for once a message
 
   void put_time(const SparkplugMetric& metric, Reading& reading) const;
 };
@@ -100,6 +102,7 @@ void SparkplugIngest::take(const QueueEntry& entry, WallTime latest, BootTime no
   SparkplugNode* node = node_of(message);
   if (node == nullptr) return;
   node->seen = now;
+  message.node = node;
   take_from(message, *node);
 }
 
@@ -128,7 +131,7 @@ SparkplugNode* SparkplugIngest::node_of(Message& message) {
   const std::string key = std::string(message.topic.group) + '/' + std::string(message.topic.node);
   if (const auto found = nodes_.find(key); found != nodes_.end()) return &found->second;
   if (is_death(message.topic.message)) return nullptr;
-  if (nodes_.size() >= limits_.nodes_max && !make_room_for_node(message.now)) {
+  if (nodes_.size() >= limits_.nodes_max && !make_room_for_node(message)) {
     message.sink.refuse(Refusal::too_many_nodes, key);
     return nullptr;
   }
@@ -139,9 +142,13 @@ SparkplugNode* SparkplugIngest::node_of(Message& message) {
   return &node;
 }
 
+bool SparkplugIngest::make_room_for_node(Message& message) {
+  return forget_dead_node(message.now) || forget_silent_node(message);
+}
+
 // Of those of which there is nothing to remember, the one that has been silent for longest. One that was asked just now
 // stays, or names without end would be asked without end.
-bool SparkplugIngest::make_room_for_node(BootTime now) {
+bool SparkplugIngest::forget_dead_node(BootTime now) {
   auto oldest = nodes_.end();
   for (auto at = nodes_.begin(); at != nodes_.end(); ++at) {
     if (!at->second.is_empty() || (at->second.asked && now - *at->second.asked < kAskPauseLeast)) continue;
@@ -152,9 +159,35 @@ bool SparkplugIngest::make_room_for_node(BootTime now) {
   return true;
 }
 
+// Whoever has something to say is kept from those who only invent names.
+bool SparkplugIngest::forget_silent_node(Message& message) {
+  if (message.found_no_silent_node) return false;
+  auto oldest = nodes_.end();
+  for (auto at = nodes_.begin(); at != nodes_.end(); ++at) {
+    if (&at->second == message.node || at->second.is_empty()) continue;
+    if (oldest == nodes_.end() || at->second.seen < oldest->second.seen) oldest = at;
+  }
+  if (oldest == nodes_.end() || message.now - oldest->second.seen < limits_.silence_least) {
+    message.found_no_silent_node = true;
+    return false;
+  }
+  SparkplugNode& node = oldest->second;
+  const auto silence = std::chrono::duration_cast<std::chrono::seconds>(message.now - node.seen);
+  message.sink.refuse(Refusal::node_forgotten,
+                      oldest->first + ", silent for " + std::to_string(silence.count()) + " s,");
+  tell_end(message, node.own, Quality::uncertain, Reason::stale);
+  for (const auto& device : node.devices) tell_end(message, device.second, Quality::uncertain, Reason::stale);
+  forget(node.own);
+  forget_devices(node);
+  nodes_.erase(oldest);
+  return true;
+}
+
 SparkplugBirth* SparkplugIngest::birth_of(Message& message, SparkplugNode& node) {
   if (message.topic.device.empty()) return &node.own;
   if (const auto found = node.devices.find(message.topic.device); found != node.devices.end()) return &found->second;
+  while (devices_ >= limits_.devices_max && forget_silent_node(message)) {
+  }
   if (devices_ >= limits_.devices_max) {
     message.sink.refuse(Refusal::too_many_nodes, path_of(message.topic));
     return nullptr;
@@ -190,9 +223,7 @@ void SparkplugIngest::begin_session(Message& message, SparkplugNode& node) {
   }
   if (is_other_session) {
     node.ask_pause = kAskPauseLeast;
-    for (auto& device : node.devices) forget(device.second);
-    devices_ -= node.devices.size();
-    node.devices.clear();
+    forget_devices(node);
   }
   node.bd_seq = bd_seq;
   const auto seq = message.payload.seq;
@@ -212,12 +243,8 @@ void SparkplugIngest::end_session(Message& message, SparkplugNode& node) {
   }
   tell_death(message, node.own);
   forget(node.own);
-  for (auto& [name, device] : node.devices) {
-    tell_death(message, device);
-    forget(device);
-  }
-  devices_ -= node.devices.size();
-  node.devices.clear();
+  for (const auto& device : node.devices) tell_death(message, device.second);
+  forget_devices(node);
   node.bd_seq.reset();
   node.next_seq.reset();
   node.ask_pause = kAskPauseLeast;
@@ -267,6 +294,15 @@ void SparkplugIngest::take_data(Message& message, SparkplugNode& node, Sparkplug
   }
 }
 
+bool SparkplugIngest::has_room_for(Message& message, std::size_t name_bytes) {
+  const auto has_room = [&] {
+    return metrics_ < limits_.metrics_max && name_bytes_ + name_bytes <= limits_.name_bytes_max;
+  };
+  while (!has_room() && forget_silent_node(message)) {
+  }
+  return has_room();
+}
+
 // Where there is no room the metric is taken by nobody, since nothing would end it at its death.
 BornMetric* SparkplugIngest::define(Message& message, SparkplugBirth& birth, const SparkplugMetric& metric) {
   if (!metric.name || metric.name->empty()) {
@@ -274,7 +310,7 @@ BornMetric* SparkplugIngest::define(Message& message, SparkplugBirth& birth, con
     return nullptr;
   }
   if (BornMetric* known = birth.by_name(*metric.name)) return known;
-  if (metrics_ >= limits_.metrics_max || name_bytes_ + metric.name->size() > limits_.name_bytes_max) {
+  if (!has_room_for(message, metric.name->size())) {
     birth.is_cut_off = true;
     message.sink.refuse(Refusal::too_many_metrics, *metric.name);
     return nullptr;
@@ -333,12 +369,16 @@ bool SparkplugIngest::take_metric(Message& message, SparkplugMetric& metric, Bor
 }
 
 void SparkplugIngest::tell_death(Message& message, const SparkplugBirth& birth) {
+  tell_end(message, birth, Quality::bad, Reason::not_connected);
+}
+
+void SparkplugIngest::tell_end(Message& message, const SparkplugBirth& birth, Quality quality, Reason reason) {
   birth.for_each([&](const BornMetric& born) {
     if (!born.was_taken) return;
     Reading reading;
     reading.tag = born.tag;
-    reading.quality = Quality::bad;
-    reading.reason = Reason::not_connected;
+    reading.quality = std::holds_alternative<std::monostate>(born.last) ? Quality::bad : quality;
+    reading.reason = reason;
     reading.time = message.received;
     reading.value = born.last;
     message.sink.put(std::move(reading), born.name);
@@ -349,6 +389,12 @@ void SparkplugIngest::forget(SparkplugBirth& birth) {
   metrics_ -= birth.size();
   name_bytes_ -= birth.name_bytes();
   birth.clear();
+}
+
+void SparkplugIngest::forget_devices(SparkplugNode& node) {
+  for (auto& device : node.devices) forget(device.second);
+  devices_ -= node.devices.size();
+  node.devices.clear();
 }
 
 void SparkplugIngest::ask_rebirth(const Message& message, SparkplugNode& node) {

@@ -38,7 +38,8 @@ struct SparkplugLimits {
   std::size_t payload_metrics_max = 10'000;
   std::size_t metrics_max = 65'536;  // of all births
   std::size_t name_bytes_max = std::size_t{8} * 1024 * 1024;
-  std::size_t last_text_bytes_max = 256;  // a longer one is not there again when its device dies
+  std::size_t last_text_bytes_max = 256;              // a longer one is not there again when its device dies
+  Duration silence_least = std::chrono::minutes(10);  // before a node that is born can be forgotten
 };
 
 struct SparkplugNodeName {
@@ -49,7 +50,9 @@ struct SparkplugNodeName {
 /// The host side of Sparkplug B 3.0: births, data and deaths of edge nodes and devices become readings of the tags
 /// GROUP/NODE[/DEVICE]/METRIC. It remembers what births say, in memory only, and whom to ask for a rebirth: where the
 /// order of messages has a gap or a birth was not seen, aliases name nothing until the next one. A death gives every
-/// metric its last value again, bad for being not connected, at the time of arrival.
+/// metric its last value again, bad for being not connected, at the time of arrival. Where there is no room, nodes that
+/// are dead go first, then whoever was silent for longest and for `silence_least`: its death would be told by nobody,
+/// and so its metrics are given their last value again, uncertain for being stale.
 /// Passive; one thread.
 class SparkplugIngest {
  public:
@@ -72,7 +75,10 @@ class SparkplugIngest {
 
   void take_from(Message& message, SparkplugNode& node);
   SparkplugNode* node_of(Message& message);
-  bool make_room_for_node(BootTime now);
+  bool make_room_for_node(Message& message);
+  bool forget_dead_node(BootTime now);
+  bool forget_silent_node(Message& message);
+  bool has_room_for(Message& message, std::size_t name_bytes);
   SparkplugBirth* birth_of(Message& message, SparkplugNode& node);
   void check_order(Message& message, SparkplugNode& node);
   void begin_session(Message& message, SparkplugNode& node);
@@ -84,7 +90,9 @@ class SparkplugIngest {
   BornMetric* define(Message& message, SparkplugBirth& birth, const mqtt::SparkplugMetric& metric);
   BornMetric* named(Message& message, SparkplugNode& node, SparkplugBirth& birth, const mqtt::SparkplugMetric& metric);
   bool take_metric(Message& message, mqtt::SparkplugMetric& metric, BornMetric& born);
+  void tell_end(Message& message, const SparkplugBirth& birth, Quality quality, Reason reason);
   void tell_death(Message& message, const SparkplugBirth& birth);
+  void forget_devices(SparkplugNode& node);
   void forget(SparkplugBirth& birth);
   void ask_rebirth(const Message& message, SparkplugNode& node);
 

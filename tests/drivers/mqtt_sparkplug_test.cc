@@ -349,12 +349,120 @@ TEST_F(SparkplugTest, AutomaticTagsHaveTheirLimit) {
 class CountingSink final : public SparkplugSink {
  public:
   TagOrWhyNot claim(const std::string&) override { return {TagId{1}, Refusal::none}; }
-  void put(Reading, std::string_view) override { ++readings; }
+  void put(Reading reading, std::string_view) override {
+    ++readings;
+    if (reading.reason == Reason::stale && reading.quality == Quality::uncertain) ++stale;
+  }
   void refuse(Refusal why, std::string_view) override { ++refused[name(why)]; }
 
   std::size_t readings = 0;
+  std::size_t stale = 0;
   std::map<std::string, int> refused;
 };
+
+// Births, data and deaths of nodes "g/NAME" with metrics m0, m1 ..., at a time that a test sets.
+class SparkplugRoomTest : public ::testing::Test {
+ protected:
+  SparkplugRoomTest() {
+    limits_.nodes_max = 3;
+    limits_.devices_max = 3;
+    limits_.metrics_max = 6;
+    ingest_ = std::make_unique<SparkplugIngest>(limits_);
+  }
+  void take(const std::string& message, std::size_t metrics = 1, std::uint64_t seq = 0) {
+    SparkplugPayload payload;
+    payload.seq = seq;
+    for (std::size_t i = 0; i < metrics; ++i) {
+      payload.metrics.push_back(born("m" + std::to_string(i), i, SparkplugType::boolean, true));
+    }
+    const std::string bytes = mqtt::encode_sparkplug(payload);
+    ingest_->take({"spBv1.0/g/" + message, bytes, kArrival, BootTime{}, false, false}, WallTime::max(), now_, sink_);
+  }
+  int count(const char* why) { return sink_.refused[why]; }
+
+  SparkplugLimits limits_;
+  std::unique_ptr<SparkplugIngest> ingest_;
+  CountingSink sink_;
+  BootTime now_{seconds(1)};
+};
+
+TEST_F(SparkplugRoomTest, ADeadNodeMakesRoomBeforeOneThatLives) {
+  take("NBIRTH/a");
+  now_ += seconds(10'000);
+  for (const char* birth : {"NBIRTH/b", "NBIRTH/c"}) take(birth);
+  take("NDEATH/b");
+  take("NBIRTH/d");
+  EXPECT_EQ(ingest_->nodes(), 3u);
+  EXPECT_EQ(count("too_many_nodes") + count("node_forgotten"), 0);
+  take("NDATA/a", 1, 1);
+  EXPECT_EQ(count("sequence_gap"), 0);
+  EXPECT_FALSE(ingest_->wants_rebirths()) << "it is still known";
+}
+
+TEST_F(SparkplugRoomTest, TheLongestSilentNodeMakesRoomAfterTenMinutes) {
+  for (const char* birth : {"NBIRTH/a", "NBIRTH/b", "NBIRTH/c"}) {
+    take(birth, 2);
+    now_ += seconds(1);
+  }
+  take("NDATA/a", 2, 1);
+  now_ += seconds(597);
+  take("NBIRTH/d");
+  EXPECT_EQ(count("too_many_nodes"), 1);
+  EXPECT_EQ(sink_.stale, 0u);
+  now_ += seconds(1);
+  take("NBIRTH/d", 2);
+  EXPECT_EQ(count("too_many_nodes"), 1);
+  EXPECT_EQ(count("node_forgotten"), 1);
+  EXPECT_EQ(sink_.stale, 2u) << "whose death nobody will tell";
+  EXPECT_EQ(ingest_->nodes(), 3u);
+  EXPECT_EQ(ingest_->metrics_remembered(), 6u);
+  EXPECT_EQ(count("too_many_metrics"), 0);
+  take("NDATA/a", 2, 2);
+  take("NDATA/c", 2, 1);
+  EXPECT_FALSE(ingest_->wants_rebirths()) << "b was silent for longest";
+}
+
+TEST_F(SparkplugRoomTest, InventedNamesDriveOutNobodyWhoSendsAndDoNotStayForGood) {
+  std::uint64_t seq = 0;
+  take("NBIRTH/real", 1, seq++);
+  for (int minute = 0; minute < 60; ++minute) {
+    for (int i = 0; i < 10; ++i) take("NBIRTH/x" + std::to_string(minute * 10 + i), 0);
+    take("NDATA/real", 1, seq++);
+    now_ += seconds(60);
+  }
+  EXPECT_EQ(count("sequence_gap"), 0);
+  EXPECT_FALSE(ingest_->wants_rebirths());
+  EXPECT_GE(count("node_forgotten"), 8);
+  now_ += seconds(600);
+  take("NBIRTH/new");
+  EXPECT_EQ(ingest_->nodes(), 3u);
+  take("NDATA/new", 1, 1);
+  EXPECT_FALSE(ingest_->wants_rebirths());
+}
+
+TEST_F(SparkplugRoomTest, ASilentNodeMakesRoomForDevicesAndMetrics) {
+  take("NBIRTH/a", 1);
+  for (std::uint64_t i = 0; i < 3; ++i) take("DBIRTH/a/d" + std::to_string(i), 1, i + 1);
+  take("NBIRTH/b", 3);
+  EXPECT_EQ(count("too_many_metrics"), 1) << "a is not silent yet";
+  now_ += seconds(600);
+  take("NBIRTH/b", 3);
+  EXPECT_EQ(count("node_forgotten"), 1);
+  EXPECT_EQ(sink_.stale, 4u);
+  EXPECT_EQ(count("too_many_metrics"), 1);
+  EXPECT_EQ(ingest_->metrics_remembered(), 3u);
+  for (std::uint64_t i = 0; i < 3; ++i) take("DBIRTH/b/d" + std::to_string(i), 1, i + 1);
+  now_ += seconds(600);
+  take("NBIRTH/c", 0);
+  take("DBIRTH/c/d", 1, 1);
+  EXPECT_EQ(count("node_forgotten"), 2);
+  EXPECT_EQ(count("too_many_nodes"), 0);
+  EXPECT_EQ(ingest_->metrics_remembered(), 1u);
+  now_ += seconds(600);
+  take("NBIRTH/c", 7);
+  EXPECT_EQ(count("too_many_metrics"), 3) << "nobody makes room for himself: its device still has one of the six";
+  EXPECT_EQ(ingest_->nodes(), 1u);
+}
 
 TEST(SparkplugLimits, NothingThatIsRememberedGrowsWithoutEnd) {
   SparkplugLimits limits;
