@@ -166,6 +166,11 @@ mqtt::ReasonCode ListenerCore::subscribe(ListenerSession& session, const mqtt::S
   return reason;
 }
 
+void ListenerCore::note_unread_filters(const ListenerSession& session, std::size_t count) {
+  refuse("subscription", fmt::format("client \"{}\", user \"{}\" sent a SUBSCRIBE with {} filters more than are read",
+                                     clip(session.client_id()), clip(session.user_name()), count));
+}
+
 bool ListenerCore::has_room_for_subscriber() const {
   const auto count = std::count_if(sessions_.begin(), sessions_.end(),
                                    [](const auto& present) { return present.second.state->subscriber != nullptr; });

@@ -46,6 +46,7 @@ class ListenerCore final : public SessionHost {
   void note_taken(const ListenerSession& session, const mqtt::PublishPacket& publish, Ticket ticket) override;
   void note_released(const ListenerSession& session, std::uint16_t packet_id) override;
   mqtt::ReasonCode subscribe(ListenerSession& session, const mqtt::SubscribeEntry& entry) override;
+  void note_unread_filters(const ListenerSession& session, std::size_t count) override;
 
   /// The connection of the session has ended: its will goes out, what it leaves is kept for as long as it asked.
   void gone(ListenerSession& session);

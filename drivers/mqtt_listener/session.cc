@@ -311,10 +311,14 @@ void ListenerSession::handle_subscribe(const mqtt::RawPacket& packet) {
   if (!asked) return fail(asked.error());
   const bool has_identifier = asked->properties.has(PropertyId::subscription_identifier);
   mqtt::SubackPacket answer{asked->packet_id, {}, {}};
-  for (const auto& entry : asked->entries) {
-    answer.reasons.push_back(has_identifier ? ReasonCode::subscription_identifiers_not_supported : subscribe(entry));
+  answer.reasons.assign(asked->entries.size(), ReasonCode::quota_exceeded);
+  const std::size_t count = std::min(asked->entries.size(), kFiltersReadMax);
+  for (std::size_t i = 0; i < count; ++i) {
+    answer.reasons[i] =
+        has_identifier ? ReasonCode::subscription_identifiers_not_supported : subscribe(asked->entries[i]);
     if (over_) return;
   }
+  if (asked->entries.size() > count) host_.note_unread_filters(*this, asked->entries.size() - count);
   mqtt::encode(PacketType::suback, answer, version_, out_);
 }
 

@@ -236,6 +236,18 @@ TEST_F(ListenerCoreTest, SoManyClientsHaveSubscriptionsAtATime) {
   EXPECT_NE(takes_over->subscriber(), nullptr);
 }
 
+TEST_F(ListenerCoreTest, FiltersThatAreNotReadAreOneRefusal) {
+  let_watch();
+  const auto panel = connect({.id = "panel"});
+  std::string bytes;
+  mqtt::encode(
+      mqtt::SubscribePacket{1, std::vector<mqtt::SubscribeEntry>(1000, {"tidegate/values/#", 0, false, false, 0}), {}},
+      ProtocolVersion::v5, bytes);
+  panel->receive(bytes, clock_.boot_now());
+  EXPECT_NE(panel->subscriber(), nullptr);
+  EXPECT_EQ(core_->counters().refused.at("subscription"), 1U);
+}
+
 TEST_F(ListenerCoreTest, ASubscriptionOutlivesItsConnectionAndNotAnExpiredSession) {
   let_watch();
   auto panel = connect({.id = "panel"});

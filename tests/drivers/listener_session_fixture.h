@@ -41,14 +41,18 @@ class FakeHost final : public SessionHost {
     return {++ticket, ReasonCode::success};
   }
   ReasonCode subscribe(ListenerSession& session, const mqtt::SubscribeEntry& entry) override {
+    ++filters_read;
     if (latest == nullptr || entry.filter.starts_with("secret")) return ReasonCode::not_authorized;
     return session.watch(*latest).subscribe(entry);
   }
+  void note_unread_filters(const ListenerSession&, std::size_t count) override { filters_unread += count; }
 
   ReasonCode refuses_with = ReasonCode::success;
   std::map<std::string, std::shared_ptr<ClientState>> states;
   std::vector<std::string> taken;
   LatestValues* latest = nullptr;  // null: nobody may watch
+  std::size_t filters_read = 0;
+  std::size_t filters_unread = 0;
   Ticket ticket = 0;
 };
 

@@ -56,6 +56,23 @@ TEST_P(ListenerSubscribeTest, IsGrantedAtMostQos1) {
   EXPECT_THAT(next_reasons(), ElementsAre(ReasonCode::success, ReasonCode::granted_qos_1, ReasonCode::granted_qos_1));
 }
 
+TEST_P(ListenerSubscribeTest, IsReadTheFirstFiltersOfAPacketThatHasVeryMany) {
+  constexpr std::size_t kSent = 260'000;
+  constexpr std::size_t kRead = ListenerSession::kFiltersReadMax;
+  limits_.packet_bytes_max = 4 * 1024 * 1024;
+  connected();
+  send_subscribe(std::vector<mqtt::SubscribeEntry>(kSent, to("secret")));
+  const auto reasons = next_reasons();
+  ASSERT_EQ(reasons.size(), kSent) << "one for each filter (section 3.9.3)";
+  EXPECT_EQ(reasons[kRead - 1], failure(ReasonCode::not_authorized));
+  EXPECT_EQ(std::count(reasons.begin() + kRead, reasons.end(), failure(ReasonCode::quota_exceeded)), kSent - kRead);
+  EXPECT_EQ(host_.filters_read, kRead);
+  EXPECT_EQ(host_.filters_unread, kSent - kRead);
+  send_subscribe(std::vector<mqtt::SubscribeEntry>(kRead, to("a/#")));
+  EXPECT_EQ(next_reasons(), std::vector<ReasonCode>(kRead, ReasonCode::success));
+  EXPECT_EQ(host_.filters_unread, kSent - kRead);
+}
+
 TEST_P(ListenerSubscribeTest, IsSentMessagesAndAcknowledgesThem) {
   latest_.set_and_report("a/x", "1");
   connected();
