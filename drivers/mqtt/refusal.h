@@ -39,6 +39,7 @@ enum class Refusal : std::uint8_t {
   death_of_other_birth,  // by its bdSeq
   too_many_nodes,        // nodes or devices
   too_many_metrics,      // in a payload, or remembered
+  tag_of_other_metric,   // metric "a/b" of a node and metric "b" of its device "a" would be one tag
   node_forgotten,        // silent for long, for the room of others; its tags are uncertain from here on
   count_
 };
@@ -80,6 +81,7 @@ inline const char* name(Refusal refusal) {
                                                                                       "death_of_other_birth",
                                                                                       "too_many_nodes",
                                                                                       "too_many_metrics",
+                                                                                      "tag_of_other_metric",
                                                                                       "node_forgotten"};
   return kNames[static_cast<std::size_t>(refusal)];
 }

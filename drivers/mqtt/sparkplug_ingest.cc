@@ -346,12 +346,7 @@ bool SparkplugIngest::take_metric(Message& message, SparkplugMetric& metric, Bor
     message.sink.refuse(why, born.name + " (" + mqtt::name_of_sparkplug_type(type) + ")");
     return why != Refusal::no_birth;
   }
-  if (!born.has_tag_or_problem) {
-    const auto claimed = message.sink.claim(path_of(message.topic) + '/' + born.name);
-    born.tag = claimed.tag;
-    born.problem = claimed.problem;
-    born.has_tag_or_problem = true;
-  }
+  if (!born.has_tag_or_problem) claim(message, born);
   if (born.problem != Refusal::none) {
     message.sink.refuse(born.problem, born.name);
     return true;
@@ -366,6 +361,22 @@ bool SparkplugIngest::take_metric(Message& message, SparkplugMetric& metric, Bor
   }
   message.sink.put(std::move(reading), born.name);
   return true;
+}
+
+// Neither a group nor a node nor a device has a slash in its name, a metric may: "a/b" of the node and "b" of its
+// device "a" have the same path. It is of whichever came first, and stays so over rebirths: two sources never take
+// turns.
+void SparkplugIngest::claim(const Message& message, BornMetric& born) {
+  const auto claimed = message.sink.claim(path_of(message.topic) + '/' + born.name);
+  born.tag = claimed.tag;
+  born.problem = claimed.problem;
+  born.has_tag_or_problem = true;
+  if (born.problem != Refusal::none) return;
+  const auto index = static_cast<std::size_t>(born.tag);
+  if (index >= sources_.size()) sources_.resize(index + 1, Source::none);
+  const Source source = message.topic.device.empty() ? Source::node : Source::device;
+  if (sources_[index] == Source::none) sources_[index] = source;
+  if (sources_[index] != source) born.problem = Refusal::tag_of_other_metric;
 }
 
 void SparkplugIngest::tell_death(Message& message, const SparkplugBirth& birth) {

@@ -90,6 +90,7 @@ class SparkplugIngest {
   BornMetric* define(Message& message, SparkplugBirth& birth, const mqtt::SparkplugMetric& metric);
   BornMetric* named(Message& message, SparkplugNode& node, SparkplugBirth& birth, const mqtt::SparkplugMetric& metric);
   bool take_metric(Message& message, mqtt::SparkplugMetric& metric, BornMetric& born);
+  void claim(const Message& message, BornMetric& born);
   void tell_end(Message& message, const SparkplugBirth& birth, Quality quality, Reason reason);
   void tell_death(Message& message, const SparkplugBirth& birth);
   void forget_devices(SparkplugNode& node);
@@ -102,6 +103,8 @@ class SparkplugIngest {
   std::size_t metrics_ = 0;
   std::size_t name_bytes_ = 0;
   std::vector<SparkplugNodeName> rebirths_;
+  enum class Source : std::uint8_t { none, node, device };
+  std::vector<Source> sources_;  // by tag: whose metric came first, for as long as the process runs
 };
 
 /// The NCMD that asks a node for a rebirth: its topic, and its payload of that time.

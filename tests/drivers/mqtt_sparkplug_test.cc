@@ -295,6 +295,23 @@ TEST_F(SparkplugTest, AMetricHasOneAlias) {
   EXPECT_THAT(take(kData, 2, {by_alias(2, false)}), IsEmpty());
 }
 
+TEST_F(SparkplugTest, AMetricOfANodeAndOneOfItsDeviceNeverShareATag) {
+  const auto of_node = [](bool value) { return born("pump/speed", 1, SparkplugType::boolean, value); };
+  const auto of_device = [](bool value) { return born("speed", 2, SparkplugType::boolean, value); };
+  EXPECT_THAT(take(kBirth, 0, {of_node(true)}), ElementsAre("plant/gate/pump/speed=true"));
+  EXPECT_THAT(take(kDeviceBirth, 1, {of_device(false), born("level", 3, SparkplugType::boolean, false)}),
+              ElementsAre("plant/gate/pump/level=false"));
+  EXPECT_THAT(take(kDeviceData, 2, {by_alias(2, false)}), IsEmpty());
+  EXPECT_THAT(take(kData, 3, {by_alias(1, false)}), ElementsAre("plant/gate/pump/speed=false"));
+  EXPECT_THAT(refused(), ElementsAre(Pair("tag_of_other_metric", 2)));
+  EXPECT_THAT(take(kDeviceDeath, 4, {}), ElementsAre("plant/gate/pump/level=false bad not-connected on arrival"));
+  take(kDeath, {}, {});
+  EXPECT_THAT(take(kDeviceData, 7, {of_device(true)}), IsEmpty()) << "nor while the node is away";
+  EXPECT_THAT(take("spBv1.0/plant/DBIRTH/other/pump", 0, {of_device(true)}),
+              ElementsAre("plant/other/pump/speed=true"));
+  EXPECT_THAT(take("spBv1.0/plant/NBIRTH/other", 0, {of_node(false)}), IsEmpty()) << "whoever came first";
+}
+
 TEST_F(SparkplugTest, AnAliasOfTwoMetricsIsNeverGuessed) {
   take(kBirth, 0, {born("a", 1, SparkplugType::boolean, true), born("b", 1, SparkplugType::boolean, true)});
   EXPECT_THAT(take(kData, 1, {by_alias(1, false)}), IsEmpty());
@@ -348,7 +365,9 @@ TEST_F(SparkplugTest, AutomaticTagsHaveTheirLimit) {
 // Collects nothing, claims everything.
 class CountingSink final : public SparkplugSink {
  public:
-  TagOrWhyNot claim(const std::string&) override { return {TagId{1}, Refusal::none}; }
+  TagOrWhyNot claim(const std::string& path) override {
+    return {static_cast<TagId>(tags_.emplace(path, tags_.size()).first->second), Refusal::none};
+  }
   void put(Reading reading, std::string_view) override {
     ++readings;
     if (reading.reason == Reason::stale && reading.quality == Quality::uncertain) ++stale;
@@ -358,6 +377,9 @@ class CountingSink final : public SparkplugSink {
   std::size_t readings = 0;
   std::size_t stale = 0;
   std::map<std::string, int> refused;
+
+ private:
+  std::map<std::string, std::size_t> tags_;
 };
 
 // Births, data and deaths of nodes "g/NAME" with metrics m0, m1 ..., at a time that a test sets.
