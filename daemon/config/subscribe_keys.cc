@@ -1,5 +1,11 @@
 #include "daemon/config/subscribe_keys.h"
 
+#include <spdlog/fmt/fmt.h>
+
+#include <cstdint>
+#include <string_view>
+
+#include "core/parse_whole.h"
 #include "core/tag.h"
 #include "core/text.h"
 #include "daemon/config/keys.h"
@@ -73,7 +79,8 @@ void check_csv(const MqttSubscribeOptions& subscribe, const Scope& scope) {
   if (scope.has("each")) scope.wrong("each", "is only for payload \"json\", found payload " + scope.found("payload"));
   if (subscribe.values_all) scope.wrong("values", "cannot be \"*\" with payload \"csv\", whose columns have no names");
   const auto check = [&](const char* key, const std::string& pointer) {
-    const bool is_column = pointer.size() > 1 && pointer.find_first_not_of("0123456789", 1) == std::string::npos;
+    const auto column = pointer.starts_with('/') ? parse_whole<std::uint16_t>(pointer.substr(1)) : std::nullopt;
+    const bool is_column = column && pointer.substr(1) == std::to_string(*column);  // "/01" is none
     if (!is_column && scope.is_sound(key)) {
       scope.wrong(key, "with payload \"csv\" is a column, the first one \"/0\", found \"" + clip(pointer) + "\"");
     }
@@ -88,7 +95,9 @@ void check_payload(const MqttSubscribeOptions& subscribe, const Scope& scope) {
   if (subscribe.payload == PayloadFormat::json) return;
   if (subscribe.payload == PayloadFormat::csv) return check_csv(subscribe, scope);
   for (const char* key : {"value", "values", "each", "time"}) {
-    if (scope.has(key)) scope.wrong(key, "is only for payload \"json\", found payload " + scope.found("payload"));
+    const char* const payloads = std::string_view(key) == "each" ? "\"json\"" : "\"json\" or \"csv\"";
+    if (scope.has(key))
+      scope.wrong(key, fmt::format("is only for payload {}, found payload {}", payloads, scope.found("payload")));
   }
 }
 
@@ -132,9 +141,10 @@ std::vector<Key> source_rows() {
               "What a message holds: JSON, one number in digits, text, a line of comma-separated values, or a "
               "Sparkplug B 3.0 payload, which becomes the tags `GROUP/NODE/METRIC` and `GROUP/NODE/DEVICE/METRIC` "
               "([ADR 17](adr/0017-sparkplug-ingest.md)). The columns of `\"csv\"` are `\"/0\"`, `\"/1\"` and so on to "
-              "`value`, `values` and `time`: what is written as a number is one, what is empty, `nan` or `inf` is "
-              "null of quality bad, all else is text, and so is each field in quotes (`\"a, \"\"b\"\"\"`). One "
-              "message is one line, of 64 KiB at most; its end may be CR LF, LF or nothing, and two lines are "
+              "`value`, `values` and `time`: what is written as a number is one, what is empty, `nan`, `inf` or beyond "
+              "a double is null of quality bad, all else is text, and so is each field in quotes (`\"a, \"\"b\"\"\"`). "
+              "One "
+              "message is one line, of 64 KiB at most; its end may be CR LF, LF, CR or nothing, and two lines are "
               "refused (`not_csv`). A text of more than 64 KiB is refused; where a segment of the buffer is smaller "
               "than 128 KiB, one of more than 40 KiB."),
       text<Owner>("device", &Owner::device)

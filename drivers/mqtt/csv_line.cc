@@ -11,7 +11,7 @@
 namespace tidegate::drivers {
 namespace {
 
-// "nan" and "inf" in all spellings of C, without a sign.
+// "nan" and "inf" in all spellings of C.
 bool is_not_finite(std::string_view text) {
   double number = 0;
   const auto [end, problem] = std::from_chars(text.data(), text.data() + text.size(), number);
@@ -24,17 +24,17 @@ std::string_view without_plus(std::string_view field) {
   return is_number ? field.substr(1) : field;
 }
 
-Refusal take_unquoted(std::string_view field, Value& value) {
-  if (field.empty()) return Refusal::none;
+// Other columns do not suffer from one that is no number that can be stored.
+void take_unquoted(std::string_view field, Value& value) {
+  if (field.empty()) return;
   const std::string_view number = without_plus(field);
   const Refusal why = parse_number(number, value);
-  if (why != Refusal::not_a_number) return why;
-  if (is_not_finite(number)) {
+  if (why == Refusal::none) return;
+  if (why == Refusal::bad_number || is_not_finite(number)) {
     value = {};
   } else {
     value = std::string(field);
   }
-  return Refusal::none;
 }
 
 /// Takes the fields of a line one after the other.
@@ -75,7 +75,7 @@ class Fields {
     pass_comma();
     if (field.find('"') != std::string_view::npos) return Refusal::not_csv;
     Value value;
-    if (const Refusal why = take_unquoted(field, value); why != Refusal::none) return why;
+    take_unquoted(field, value);
     append_json(json, value);
     return Refusal::none;
   }
@@ -102,7 +102,7 @@ std::string_view without_line_end(std::string_view line) {
 }  // namespace
 
 Refusal csv_as_json(std::string_view line, std::string& json) {
-  if (line.size() > kCsvLineBytesMax) return Refusal::not_csv;
+  if (line.empty() || line.size() > kCsvLineBytesMax) return Refusal::not_csv;
   line = without_line_end(line);
   if (line.find_first_of("\r\n") != std::string_view::npos) return Refusal::not_csv;
   if (!is_valid_utf8(line)) return Refusal::not_utf8;
