@@ -216,7 +216,8 @@ std::vector<Key> limit_rows() {
           .by_default_is("no limit")
           .example("200")
           .says("How many messages a second a connection may send, after a second's worth at once. A client that sends "
-                "more is read from later; nothing of it is refused."),
+                "more is read from later; nothing of it is refused. Its PINGREQ waits behind its messages: what it "
+                "sends with QoS 0 is lost when it gives up and connects again."),
       duration<Owner>("connect_timeout", of(&ListenerLimits::connect_timeout), 1s, 5min)
           .by_default("10s")
           .says("How long a new connection may take to say who it is."),

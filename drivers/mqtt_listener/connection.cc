@@ -1,5 +1,8 @@
 #include "drivers/mqtt_listener/connection.h"
 
+#include <algorithm>
+#include <span>
+
 #include <boost/asio/buffer.hpp>
 
 #include "core/log.h"
@@ -13,6 +16,7 @@ using boost::system::error_code;
 
 // So that one busy connection does not keep the others waiting.
 constexpr int kReadsPerTurn = 4;
+constexpr std::size_t kReadBytesLeast = 4096;
 // A packet that has begun has so much time, and more for what of it has come: keep alive says nothing of a client that
 // asked for none, or that sends a byte now and then.
 constexpr Duration kUnfinishedMax = std::chrono::seconds(60);
@@ -44,20 +48,27 @@ void Connection::wait_for_input() {
 }
 
 void Connection::read() {
-  std::string& buffer = *context_.read_buffer;
+  const std::span buffer = std::span(*context_.read_buffer).first(read_bytes_max());
   for (int i = 0; i < kReadsPerTurn && !closed_; ++i) {
     // Who is held back is read on by resume().
     if (!may_take()) break;
     error_code problem;
-    const std::size_t count = socket_.read_some(asio::buffer(buffer), problem);
+    const std::size_t count = socket_.read_some(asio::buffer(buffer.data(), buffer.size()), problem);
     if (problem == asio::error::would_block || problem == asio::error::try_again) break;
     if (problem) return close();
     last_read_ = ++*context_.reads;
-    if (!take(std::string_view(buffer).substr(0, count))) break;
+    if (!take({buffer.data(), count})) break;
     if (count < buffer.size()) break;
   }
   flush();
   go_on();
+}
+
+// What a client that is too fast has sent waits in its socket, and not with us beyond its share.
+std::size_t Connection::read_bytes_max() const {
+  const std::size_t most = context_.read_buffer->size();
+  if (context_.limits->messages_per_second_max == 0) return most;
+  return std::min(most, std::max(context_.held_share, kReadBytesLeast));
 }
 
 void Connection::go_on() {

@@ -70,6 +70,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void read();
   bool take(std::string_view input);
   bool may_take() const;
+  std::size_t read_bytes_max() const;
   void go_on();
   void wait_while_slowed();
   void work_through(std::string_view plain);

@@ -74,8 +74,7 @@ bool ListenerSession::wants_input() const {
 std::optional<BootTime> ListenerSession::slowed_until(BootTime now) {
   if (over_ || rate_.has_token()) return std::nullopt;
   rate_.refill(now);
-  const BootTime ready = rate_.ready_at(now);
-  return ready > now ? std::optional(ready) : std::nullopt;
+  return rate_.ready_at(now);
 }
 
 void ListenerSession::handle(const mqtt::RawPacket& packet) {

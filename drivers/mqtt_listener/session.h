@@ -84,9 +84,9 @@ class ListenerSession {
   /// Works through the packets that `input` begins with; returns how many bytes that took. What is left is not all
   /// there yet, or wants_input() is false.
   std::size_t receive(std::string_view input, BootTime now);
-  /// False while the client has to wait: too much of it is unacknowledged or unread.
+  /// False while the client has to wait: too much of it is unacknowledged or unread, or it sends too fast.
   bool wants_input() const;
-  /// Until when the client has to wait because it sends faster than it may; refills at `now`.
+  /// Until when the client has to wait, if it had no token left; refills at `now`, which may be when it ends.
   std::optional<BootTime> slowed_until(BootTime now);
   /// All messages up to this ticket are safe.
   void release(Ticket ticket);

@@ -202,5 +202,22 @@ TEST_P(ListenerSessionTest, TakesMessagesHoweverTheBytesArrive) {
   EXPECT_THAT(host_.taken, ElementsAre("t=1", "t=2", "t=3"));
 }
 
+// Nobody else would wake a connection whose messages wait in its socket.
+TEST_P(ListenerSessionTest, WhoFoundNoTokenWaitsEvenWhereOneComesAtOnce) {
+  limits_.messages_per_second_max = 20;
+  reconnect();
+  connected();
+  for (int i = 0; session_->wants_input(); ++i) {
+    ASSERT_LT(i, 20);
+    send_publish(0, 0, "1");
+  }
+  const auto until = session_->slowed_until(now_);
+  ASSERT_TRUE(until);
+  EXPECT_GT(*until, now_);
+  EXPECT_TRUE(session_->slowed_until(*until)) << "it had none when it was asked for";
+  EXPECT_TRUE(session_->wants_input());
+  EXPECT_FALSE(session_->slowed_until(*until));
+}
+
 }  // namespace
 }  // namespace tidegate::drivers
