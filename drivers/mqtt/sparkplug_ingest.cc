@@ -5,6 +5,7 @@
 #include <optional>
 #include <utility>
 
+#include "core/text.h"
 #include "drivers/mqtt/source_time.h"
 #include "drivers/mqtt/sparkplug_value.h"
 
@@ -17,7 +18,8 @@ using mqtt::SparkplugType;
 constexpr Duration kAskPauseLeast = std::chrono::seconds(10);
 constexpr Duration kAskPauseMost = std::chrono::minutes(10);
 constexpr std::uint64_t kSeqEnd = 256;
-constexpr std::size_t kPathBytesMax = 253;  // what a tag's path has room for, but a slash and a letter
+constexpr std::size_t kTagBytesMax = 255;
+constexpr std::size_t kPathBytesMax = kTagBytesMax - 2;  // without a slash and a letter
 constexpr std::string_view kBdSeq = "bdSeq";
 constexpr std::string_view kRebirth = "Node Control/Rebirth";
 
@@ -28,6 +30,10 @@ std::optional<std::uint64_t> bd_seq_of(const mqtt::SparkplugPayload& payload) {
     if (const auto* wide = std::get_if<std::uint64_t>(&metric.value)) return *wide;
   }
   return std::nullopt;
+}
+
+bool is_birth(SparkplugMessage message) {
+  return message == SparkplugMessage::nbirth || message == SparkplugMessage::dbirth;
 }
 
 bool is_death(SparkplugMessage message) {
@@ -55,7 +61,8 @@ struct SparkplugIngest::Message {
   SparkplugSink& sink;
   mqtt::SparkplugPayload payload{};
   SparkplugNode* node = nullptr;      // whose it is
-  bool found_no_silent_node = false;  // looked for once a message
+  bool found_no_silent_node = false;  // looked for once a message, of either kind
+  bool found_no_silent_devices = false;
 
   void put_time(const SparkplugMetric& metric, Reading& reading) const;
 };
@@ -95,8 +102,10 @@ void SparkplugIngest::take(const QueueEntry& entry, WallTime latest, BootTime no
   Message message{*topic, entry.received, latest, now, sink};
   auto payload = mqtt::decode_sparkplug(entry.payload, limits_.payload_metrics_max);
   if (!payload) {
+    if (topic->message == SparkplugMessage::nbirth) distrust(*topic);
     const bool is_too_much = payload.error().code == ErrorCode::give_up_item;
-    return sink.refuse(is_too_much ? Refusal::too_many_metrics : Refusal::not_sparkplug, payload.error().message);
+    if (is_too_much) return sink.refuse(Refusal::too_many_metrics, "a payload that " + payload.error().message);
+    return sink.refuse(Refusal::not_sparkplug, payload.error().message);
   }
   message.payload = std::move(*payload);
   SparkplugNode* node = node_of(message);
@@ -117,11 +126,10 @@ void SparkplugIngest::take_from(Message& message, SparkplugNode& node) {
   if (kind == SparkplugMessage::ddeath) return end_device(message, node);
   SparkplugBirth* birth = birth_of(message, node);
   if (birth == nullptr) return;
-  const bool is_birth = kind == SparkplugMessage::nbirth || kind == SparkplugMessage::dbirth;
-  is_birth ? take_birth(message, node, *birth) : take_data(message, node, *birth);
+  is_birth(kind) ? take_birth(message, node, *birth) : take_data(message, node, *birth);
   // What was no birth and named nothing is not worth the room of a device.
   const auto device = node.devices.find(message.topic.device);
-  if (is_birth || device == node.devices.end() || device->second.is_whole || birth->size() > 0) return;
+  if (is_birth(kind) || device == node.devices.end() || device->second.is_whole || birth->size() > 0) return;
   node.devices.erase(device);
   --devices_;
 }
@@ -143,7 +151,7 @@ SparkplugNode* SparkplugIngest::node_of(Message& message) {
 }
 
 bool SparkplugIngest::make_room_for_node(Message& message) {
-  return forget_dead_node(message.now) || forget_silent_node(message);
+  return forget_dead_node(message.now) || forget_silent_node(message, false);
 }
 
 // Of those of which there is nothing to remember, the one that has been silent for longest. One that was asked just now
@@ -159,16 +167,18 @@ bool SparkplugIngest::forget_dead_node(BootTime now) {
   return true;
 }
 
-// Whoever has something to say is kept from those who only invent names.
-bool SparkplugIngest::forget_silent_node(Message& message) {
-  if (message.found_no_silent_node) return false;
+// Whoever has something to say is kept from those who only invent names: what was born makes room for births only.
+bool SparkplugIngest::forget_silent_node(Message& message, bool with_devices) {
+  bool& found_none = with_devices ? message.found_no_silent_devices : message.found_no_silent_node;
+  if (found_none || !is_birth(message.topic.message)) return false;
   auto oldest = nodes_.end();
   for (auto at = nodes_.begin(); at != nodes_.end(); ++at) {
     if (&at->second == message.node || at->second.is_empty()) continue;
+    if (with_devices && at->second.devices.empty()) continue;
     if (oldest == nodes_.end() || at->second.seen < oldest->second.seen) oldest = at;
   }
   if (oldest == nodes_.end() || message.now - oldest->second.seen < limits_.silence_least) {
-    message.found_no_silent_node = true;
+    found_none = true;
     return false;
   }
   SparkplugNode& node = oldest->second;
@@ -186,9 +196,7 @@ bool SparkplugIngest::forget_silent_node(Message& message) {
 SparkplugBirth* SparkplugIngest::birth_of(Message& message, SparkplugNode& node) {
   if (message.topic.device.empty()) return &node.own;
   if (const auto found = node.devices.find(message.topic.device); found != node.devices.end()) return &found->second;
-  while (devices_ >= limits_.devices_max && forget_silent_node(message)) {
-  }
-  if (devices_ >= limits_.devices_max) {
+  if (devices_ >= limits_.devices_max && !forget_silent_node(message, true)) {
     message.sink.refuse(Refusal::too_many_nodes, path_of(message.topic));
     return nullptr;
   }
@@ -206,11 +214,21 @@ void SparkplugIngest::check_order(Message& message, SparkplugNode& node) {
   }
   message.sink.refuse(Refusal::sequence_gap, "seq " + (seq ? std::to_string(*seq) : "that is not there") + " where " +
                                                  std::to_string(*node.next_seq) + " was due");
-  node.next_seq.reset();
   node.ask_pause = kAskPauseLeast;
+  distrust(node);
+  ask_rebirth(message, node);
+}
+
+void SparkplugIngest::distrust(SparkplugNode& node) {
+  node.next_seq.reset();
   node.own.is_whole = false;
   for (auto& device : node.devices) device.second.is_whole = false;
-  ask_rebirth(message, node);
+}
+
+// Its birth gave aliases that nobody knows, and what follows it may have the seq that was due before it.
+void SparkplugIngest::distrust(const SparkplugTopic& topic) {
+  const auto found = nodes_.find(std::string(topic.group) + '/' + std::string(topic.node));
+  if (found != nodes_.end()) distrust(found->second);
 }
 
 void SparkplugIngest::begin_session(Message& message, SparkplugNode& node) {
@@ -298,7 +316,7 @@ bool SparkplugIngest::has_room_for(Message& message, std::size_t name_bytes) {
   const auto has_room = [&] {
     return metrics_ < limits_.metrics_max && name_bytes_ + name_bytes <= limits_.name_bytes_max;
   };
-  while (!has_room() && forget_silent_node(message)) {
+  while (!has_room() && forget_silent_node(message, false)) {
   }
   return has_room();
 }
@@ -310,6 +328,11 @@ BornMetric* SparkplugIngest::define(Message& message, SparkplugBirth& birth, con
     return nullptr;
   }
   if (BornMetric* known = birth.by_name(*metric.name)) return known;
+  if (path_of(message.topic).size() + 1 + metric.name->size() > kTagBytesMax) {  // no tag, and not worth its room
+    birth.is_cut_off = true;
+    message.sink.refuse(Refusal::tag_invalid, clip(*metric.name));
+    return nullptr;
+  }
   if (!has_room_for(message, metric.name->size())) {
     birth.is_cut_off = true;
     message.sink.refuse(Refusal::too_many_metrics, *metric.name);

@@ -77,10 +77,12 @@ class SparkplugIngest {
   SparkplugNode* node_of(Message& message);
   bool make_room_for_node(Message& message);
   bool forget_dead_node(BootTime now);
-  bool forget_silent_node(Message& message);
+  bool forget_silent_node(Message& message, bool with_devices);
   bool has_room_for(Message& message, std::size_t name_bytes);
   SparkplugBirth* birth_of(Message& message, SparkplugNode& node);
   void check_order(Message& message, SparkplugNode& node);
+  static void distrust(SparkplugNode& node);
+  void distrust(const SparkplugTopic& topic);
   void begin_session(Message& message, SparkplugNode& node);
   void end_session(Message& message, SparkplugNode& node);
   void end_device(Message& message, SparkplugNode& node);

@@ -462,6 +462,48 @@ TEST_F(SparkplugRoomTest, InventedNamesDriveOutNobodyWhoSendsAndDoNotStayForGood
   EXPECT_FALSE(ingest_->wants_rebirths());
 }
 
+TEST_F(SparkplugRoomTest, DataOfInventedNamesDrivesOutNobodyWhoWasBorn) {
+  for (const char* birth : {"NBIRTH/a", "NBIRTH/b"}) take(birth);
+  now_ += seconds(3600);
+  for (int i = 0; i < 20; ++i) take("NDATA/x" + std::to_string(i), 1, 7);
+  EXPECT_EQ(count("node_forgotten"), 0);
+  EXPECT_EQ(count("too_many_nodes"), 19);
+  (void)ingest_->take_rebirths();
+  for (const char* data : {"NDATA/a", "NDATA/b"}) take(data, 1, 1);
+  EXPECT_FALSE(ingest_->wants_rebirths()) << "both are still known";
+}
+
+TEST_F(SparkplugRoomTest, OnlyASilentNodeThatHasDevicesMakesRoomForOne) {
+  take("NBIRTH/quiet");
+  take("NBIRTH/a", 0);
+  now_ += seconds(600);
+  for (std::uint64_t i = 0; i < 4; ++i) take("DBIRTH/a/d" + std::to_string(i), 1, i + 1);
+  EXPECT_EQ(count("too_many_nodes"), 1);
+  EXPECT_EQ(count("node_forgotten"), 0);
+  EXPECT_EQ(ingest_->nodes(), 2u);
+}
+
+// The birth would have given other aliases, and what follows has the seq that was due before it.
+TEST_F(SparkplugRoomTest, ARefusedBirthMakesTheAliasesOfTheOneBeforeWorthless) {
+  limits_.payload_metrics_max = 3;
+  ingest_ = std::make_unique<SparkplugIngest>(limits_);
+  take("NBIRTH/a", 2);
+  take("NBIRTH/a", 4);
+  EXPECT_EQ(count("too_many_metrics"), 1);
+  take("NDATA/a", 1, 1);
+  EXPECT_EQ(ingest_->take_rebirths().size(), 1u);
+}
+
+TEST_F(SparkplugRoomTest, ANameThatIsTooLongForATagTakesNoRoom) {
+  SparkplugPayload payload;
+  payload.seq = 0;
+  payload.metrics.push_back(born(std::string(1000, 'n'), 1, SparkplugType::boolean, true));
+  const std::string bytes = mqtt::encode_sparkplug(payload);
+  ingest_->take({"spBv1.0/g/NBIRTH/a", bytes, kArrival, BootTime{}, false, false}, WallTime::max(), now_, sink_);
+  EXPECT_EQ(count("tag_invalid"), 1);
+  EXPECT_EQ(ingest_->metrics_remembered(), 0u);
+}
+
 TEST_F(SparkplugRoomTest, ASilentNodeMakesRoomForDevicesAndMetrics) {
   take("NBIRTH/a", 1);
   for (std::uint64_t i = 0; i < 3; ++i) take("DBIRTH/a/d" + std::to_string(i), 1, i + 1);
