@@ -8,6 +8,7 @@
 
 #include "tests/integration/gateway_process.h"
 #include "tests/support/network.h"
+#include "tests/support/test_authority.h"
 #include "tests/support/wait_until.h"
 
 namespace tidegate::testing {
@@ -271,6 +272,38 @@ TEST_F(CommandShort, ReloadsRulesAndSaysWhatNeedsARestart) {
   gateway.reload();
   EXPECT_TRUE(wait_until([&] { return gateway.log().find("nothing was changed") != std::string::npos; }, seconds(20)));
   EXPECT_TRUE(gateway.is_running());
+}
+
+TEST_F(CommandShort, AReloadShowsNewClientsTheCertificateThatTheFilesHoldNow) {
+  const TestAuthority authority;
+  for (const char* name : {"old", "new"}) {
+    authority.make_authority(name);
+    authority.make_certificate(std::string(name) + "-server", name, "IP:127.0.0.1");
+  }
+  const auto install = [&](const std::string& name) {
+    for (const char* suffix : {".crt", ".key"}) {
+      std::filesystem::copy_file(authority / (name + "-server" + suffix), authority / (std::string("shown") + suffix),
+                                 std::filesystem::copy_options::overwrite_existing);
+    }
+  };
+  const std::string port = std::to_string(free_port());
+  const auto is_trusted_by = [&](const std::string& ca) {
+    return run_to_end({"/usr/bin/mosquitto_pub", "-h", "127.0.0.1", "-p", port, "--cafile", authority.certificate(ca),
+                       "-q", "1", "-t", "plant/d/t", "-m", "{\"v\":1}"})
+               .end.exit_code == 0;
+  };
+  install("old");
+  gateway.configure("[[driver.mqtt_listener]]\nname = \"direct\"\nlisten = \"127.0.0.1:" + port +
+                    "\"\n  [driver.mqtt_listener.tls]\n  cert = \"" + (authority / "shown.crt") + "\"\n  key = \"" +
+                    (authority / "shown.key") +
+                    "\"\n  [[driver.mqtt_listener.subscribe]]\n  topic = \"plant/{device}/{tag}\"\n  value = \"/v\"\n");
+  gateway.start();
+  ASSERT_TRUE(is_trusted_by("old")) << gateway.log();
+  install("new");
+  EXPECT_TRUE(is_trusted_by("old")) << "nobody has said so yet";
+  gateway.reload();
+  EXPECT_TRUE(wait_until([&] { return is_trusted_by("new"); }, seconds(20))) << gateway.log();
+  EXPECT_FALSE(is_trusted_by("old"));
 }
 
 }  // namespace
