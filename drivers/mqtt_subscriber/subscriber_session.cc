@@ -43,6 +43,7 @@ SubscriberSession::SubscriberSession(SubscriberHost& host, const MqttDriverOptio
       subscribe_sent_(now),
       heard_(now),
       keep_alive_(std::chrono::seconds(whole_seconds(options.broker.keep_alive))),
+      ping_every_(keep_alive_),
       last_ping_(now) {
   send_connect();
 }
@@ -164,7 +165,7 @@ void SubscriberSession::handle_connack(const mqtt::RawPacket& packet, BootTime n
   connected_at_ = now;
   subscribe_sent_ = now;
   const std::uint32_t seconds = connack->properties.number(PropertyId::server_keep_alive, 0);
-  if (seconds > 0) keep_alive_ = std::chrono::seconds(seconds);
+  if (seconds > 0) ping_every_ = std::min(keep_alive_, Duration(std::chrono::seconds(seconds)));
   broker_packet_bytes_max_ = connack->properties.number(PropertyId::maximum_packet_size, broker_packet_bytes_max_);
   send_subscribe();
 }
@@ -240,7 +241,7 @@ void SubscriberSession::handle_disconnect(const mqtt::RawPacket& packet) {
 
 BootTime SubscriberSession::deadline() const {
   if (!connected_at_) return began_ + options_.broker.connect_timeout;
-  BootTime next = last_ping_ + keep_alive_;
+  BootTime next = last_ping_ + ping_every_;
   if (ping_sent_) next = std::min(next, *ping_sent_ + keep_alive_ / 2);
   return subscribed_ ? next : std::min(next, subscribe_deadline());
 }
@@ -276,7 +277,7 @@ void SubscriberSession::tick(BootTime now, bool reading) {
     return end(ReasonCode::keep_alive_timeout,
                {false, LinkProblem::lost, "the connection was lost: the broker does not answer any more"});
   }
-  if (now - last_ping_ < keep_alive_) return;
+  if (now - last_ping_ < ping_every_) return;
   mqtt::encode_empty(PacketType::pingreq, out_);
   last_ping_ = now;
   if (!ping_sent_) ping_sent_ = now;

@@ -108,7 +108,8 @@ class SubscriberSession {
   const BootTime began_;
   BootTime subscribe_sent_;  // this and heard_ moved on while nothing is read
   BootTime heard_;           // the last of the broker
-  Duration keep_alive_;
+  Duration keep_alive_;      // as configured: half of it is how long an answer may take
+  Duration ping_every_;      // no less often than the broker wants
   std::uint32_t broker_packet_bytes_max_ = 0xffff'ffff;
   BootTime last_ping_;
   std::optional<BootTime> ping_sent_;  // and not answered; moved on with every sign of life

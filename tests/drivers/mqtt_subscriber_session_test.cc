@@ -265,6 +265,26 @@ TEST_P(SubscriberSessionVersions, GivesSignsOfLifeAndWantsThem) {
   EXPECT_THAT(session_->link()->detail, HasSubstr("does not answer"));
 }
 
+TEST_F(SubscriberSessionTest, NoKeepAliveOfABrokerMakesItSlowerOrMoreHasty) {
+  for (const auto& [theirs, every] : {std::pair{65'535U, 20}, std::pair{1U, 1}}) {
+    begin(ProtocolVersion::v5);
+    mqtt::Properties properties;
+    properties.set(mqtt::PropertyId::server_keep_alive, theirs);
+    hear(broker_.connack(ReasonCode::success, properties) + broker_.suback());
+    (void)said();
+    now_ += seconds(every);
+    EXPECT_LE(session_->deadline(), now_) << theirs;
+    session_->tick(now_, true);
+    EXPECT_EQ(said(), broker_.pingreq()) << theirs;
+    now_ += seconds(9);
+    session_->tick(now_, true);
+    EXPECT_FALSE(session_->is_over()) << theirs;
+    now_ += seconds(1);
+    session_->tick(now_, true);
+    EXPECT_TRUE(session_->is_over()) << theirs;
+  }
+}
+
 TEST_F(SubscriberSessionTest, KeepsAConnectionAliveThatItDoesNotReadFrom) {
   begin_up(ProtocolVersion::v3_1_1);
   for (int i = 0; i < 100; ++i) {
