@@ -134,7 +134,7 @@ void BrokerConnection::resume() {
   flush();
   if (!held_.empty() && may_read()) work_through({});
   if (may_read()) wait_for_input();
-  if (session_->is_over()) context_.changed();
+  if (!closed_) context_.changed();
 }
 
 void BrokerConnection::tick(BootTime now) {

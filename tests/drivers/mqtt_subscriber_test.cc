@@ -31,6 +31,21 @@ TEST_F(MqttSubscriberTest, AcknowledgesNothingBeforeItIsDurable) {
   EXPECT_THAT(values(), ElementsAre("d/t=1", "d/t=2"));
 }
 
+// With a window of one, what stands behind a message is held until that is durable.
+TEST_F(MqttSubscriberTest, IsUpAsSoonAsASubackBehindOldMessagesIsReadHoweverQuietTheBroker) {
+  options_.inflight_max = 1;
+  is_durable_ = false;
+  start();
+  const auto broker = next_connection();
+  ASSERT_TRUE(broker);
+  broker->send(packets_.connack() + packets_.publish(1, packets_.number(1)) + packets_.suback());
+  ASSERT_TRUE(turn_until([&] { return intake_.readings.size() == 1; }));
+  turn_out();
+  EXPECT_FALSE(driver_->status().up);
+  make_durable();
+  EXPECT_TRUE(wait_until_up());
+}
+
 TEST_F(MqttSubscriberTest, AcknowledgesWhatItRefusesAndCountsIt) {
   start();
   const auto broker = next_up();
