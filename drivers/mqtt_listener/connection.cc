@@ -16,6 +16,8 @@ using boost::system::error_code;
 
 // So that one busy connection does not keep the others waiting.
 constexpr int kReadsPerTurn = 4;
+// TLS answers by itself, also whom the socket takes nothing for: who does not read is not read from.
+constexpr std::size_t kUnsentMax = std::size_t{256} * 1024;
 constexpr std::size_t kReadBytesLeast = 4096;
 // A packet that has begun has so much time, and more for what of it has come: keep alive says nothing of a client that
 // asked for none, or that sends a byte now and then.
@@ -95,7 +97,8 @@ void Connection::wait_while_slowed() {
 }
 
 bool Connection::may_take() const {
-  return !closed_ && !reading_stopped_ && session_.wants_input() && context_.core->wants_messages();
+  return !closed_ && !reading_stopped_ && sending_.size() < kUnsentMax && session_.wants_input() &&
+         context_.core->wants_messages();
 }
 
 // False when the connection is to end.

@@ -12,6 +12,8 @@ using tcp = asio::ip::tcp;
 
 // So that one busy connection does not keep the others waiting.
 constexpr int kReadsPerTurn = 4;
+// TLS answers by itself, also whom the socket takes nothing for: who does not read is not read from.
+constexpr std::size_t kUnsentMax = std::size_t{1024} * 1024;
 
 }  // namespace
 
@@ -65,7 +67,8 @@ void BrokerConnection::wait_for_input() {
 }
 
 bool BrokerConnection::may_read() const {
-  return is_open_ && !closed_ && !reading_stopped_ && session_->wants_input() && context_.inbox->wants_messages();
+  return is_open_ && !closed_ && !reading_stopped_ && sending_.size() < kUnsentMax && session_->wants_input() &&
+         context_.inbox->wants_messages();
 }
 
 void BrokerConnection::read() {
