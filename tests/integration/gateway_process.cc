@@ -96,9 +96,10 @@ std::vector<std::string> GatewayProcess::tail(const std::string& stream, const s
   return lines_with(command({"tail", "--stream", stream, "--from", "0", "--config", config_file()}).output, part);
 }
 
-std::string relay_config(std::uint16_t source_port, std::uint16_t target_port) {
-  return "[[driver.mqtt]]\nname = \"local\"\nbroker = \"mqtt://127.0.0.1:" + std::to_string(source_port) +
-         "\"\n  [[driver.mqtt.subscribe]]\n  topic = \"plant/{device}/{tag}\"\n  value = \"/value\"\n  time = \"/ts\"\n"
+std::string relay_config(std::uint16_t source_port, std::uint16_t target_port, const std::string& driver) {
+  return "[[driver.mqtt]]\nname = \"local\"\nbroker = \"mqtt://127.0.0.1:" + std::to_string(source_port) + "\"\n" +
+         driver +
+         "  [[driver.mqtt.subscribe]]\n  topic = \"plant/{device}/{tag}\"\n  value = \"/value\"\n  time = \"/ts\"\n"
          "[[uplink.mqtt]]\nname = \"cloud\"\nbroker = \"mqtt://127.0.0.1:" +
          std::to_string(target_port) + "\"\n";
 }

@@ -62,8 +62,9 @@ class GatewayProcess {
   std::unique_ptr<ProcessUnderTest> process_;
 };
 
-/// A subscription and an uplink of numbered readings, as most tests want them.
-std::string relay_config(std::uint16_t source_port, std::uint16_t target_port);
+/// A subscription and an uplink of numbered readings, as most tests want them; `driver`: more lines of the driver, each
+/// ended.
+std::string relay_config(std::uint16_t source_port, std::uint16_t target_port, const std::string& driver = "");
 
 /// Lines of a text that hold `part`.
 std::vector<std::string> lines_with(const std::string& text, const std::string& part);

@@ -1,9 +1,7 @@
 #include <gtest/gtest.h>
 
-#include <charconv>
-#include <cstdlib>
+#include <algorithm>
 #include <random>
-#include <string_view>
 
 #include "tests/integration/relay_rig.h"
 #include "tests/support/seed.h"
@@ -14,14 +12,20 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
+/// Lines of the configuration, each ended.
+struct Kind {
+  std::string buffer;
+  std::string driver;
+};
+
 /// A relay over a ring so small that segments are filled, evicted and used again all the time, killed at random
 /// moments: after a random number of acknowledged readings, a random number of microseconds, or while it starts.
 class KillSoak {
  public:
-  KillSoak(std::uint64_t kills, std::uint64_t seed)
+  KillSoak(std::uint64_t kills, std::uint64_t seed, const Kind& kind)
       : kills_(kills), random_(seed), rig_({kills * kReadingsAKill, kRate}) {
-    rig_.gateway().configure("[buffer]\nsize = \"1MiB\"\nevents_size = \"1MiB\"\n" +
-                             relay_config(rig_.source().port(), rig_.target().port()));
+    rig_.gateway().configure("[buffer]\nevents_size = \"1MiB\"\n" + kind.buffer +
+                             relay_config(rig_.source().port(), rig_.target().port(), kind.driver));
   }
 
   void run() {
@@ -51,11 +55,16 @@ class KillSoak {
   std::uint64_t up_to(std::uint64_t most) { return std::uniform_int_distribution<std::uint64_t>(0, most)(random_); }
 
   void wait_for_the_moment() {
-    next_ += kReadingsAKill / 2 + up_to(kReadingsAKill / 2);
-    ASSERT_TRUE(rig_.publisher().wait_for_acknowledged(next_, seconds(60)));
-    // On a busy machine a source broker with a backlog (mosquitto 2.0.11) was seen to send the same thousands of
-    // messages again in each life, more and more of them, and faster than a small ring can be emptied.
-    const auto keeps_up = [&](const DeliveryReport& report) { return report.distinct + kBehindMax >= next_; };
+    // From where the publisher is: a kill takes seconds when the disk is in the middle of a slow sync, and by then the
+    // publisher is far beyond the last moment.
+    const auto next = rig_.publisher().acknowledged() + kReadingsAKill / 2 + up_to(kReadingsAKill / 2);
+    ASSERT_TRUE(rig_.publisher().wait_for_acknowledged(std::min(next, kills_ * kReadingsAKill), seconds(60)));
+    // What waits for the daemon is small. mosquitto 2.0.11 puts all that it has queued in flight, not 20, at the first
+    // PUBACK after a reconnect (db__message_delete_outgoing counts from where that message stood), so each kill of a
+    // daemon with a backlog has the whole of it sent once more.
+    const auto keeps_up = [this](const DeliveryReport& report) {
+      return report.distinct + kBehindMax >= rig_.publisher().acknowledged();
+    };
     ASSERT_TRUE(rig_.checker().wait_for(keeps_up, seconds(60)));
     // Anywhere between two turns, frames, syncs and checkpoints.
     const auto moment = std::chrono::steady_clock::now() + std::chrono::microseconds(up_to(30'000));
@@ -85,24 +94,29 @@ class KillSoak {
   const std::uint64_t kills_;
   std::mt19937_64 random_;
   RelayRig rig_;
-  std::uint64_t next_ = 0;
   std::uint64_t kills_while_starting_ = 0;
 };
 
-void soak(std::uint64_t kills, std::uint64_t seed) {
+void soak(std::uint64_t kills, std::uint64_t seed, const Kind& kind) {
   SCOPED_TRACE("the same moments again, as far as a machine repeats itself: TIDEGATE_SEED=" + std::to_string(seed));
-  KillSoak(kills, seed).run();
+  KillSoak(kills, seed, kind).run();
 }
 
-TEST(Kill, LosesNothingOverFiftyKillsAtRandomMoments) { soak(50, from_environment("TIDEGATE_SEED", 1)); }
+TEST(Kill, LosesNothingOverFiftyKillsAtRandomMoments) {
+  soak(50, from_environment("TIDEGATE_SEED", 1), {"size = \"1MiB\"\n", ""});
+}
 
-// scripts/test --target kill-soak; TIDEGATE_KILLS says how many.
+// scripts/test --target kill-soak; TIDEGATE_KILLS says how many. Over hours a disk that stands still for seconds is
+// sure to happen, and what comes in afterwards at once may be more than 1 MiB: the larger ring has room for it, the
+// smaller one holds the source back.
 TEST(KillSoak, LosesNothingOverThousandsOfKills) {
   constexpr std::uint64_t kAtATime = 500;  // what a receiver remembers of readings is bounded by rounds
+  const Kind kinds[] = {{"size = \"4MiB\"\n", "ack = \"written\"\n"},
+                        {"size = \"1MiB\"\nwhen_full = \"block\"\n", "ack = \"durable\"\ninflight_max = 500\n"}};
   const std::uint64_t kills = from_environment("TIDEGATE_KILLS", 10'000);
   const std::uint64_t seed = from_environment("TIDEGATE_SEED", std::random_device{}());
   for (std::uint64_t done = 0; done < kills && !HasFailure(); done += kAtATime) {
-    soak(std::min(kAtATime, kills - done), seed + done);
+    soak(std::min(kAtATime, kills - done), seed + done, kinds[done / kAtATime % std::size(kinds)]);
   }
 }
 
