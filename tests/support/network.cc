@@ -8,6 +8,8 @@
 
 #include <array>
 #include <charconv>
+#include <cstdio>
+#include <fstream>
 #include <random>
 #include <stdexcept>
 
@@ -76,6 +78,22 @@ std::uint16_t free_port() {
     if (::bind(socket.fd(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0) return port;
   }
   throw std::runtime_error("no free port");
+}
+
+// Lines of proc(5): number, local and remote address as hex ADDRESS:PORT, state, hex tx_queue:rx_queue.
+std::uint64_t unread_bytes(std::uint16_t port) {
+  std::ifstream connections("/proc/net/tcp");
+  std::uint64_t unread = 0;
+  for (std::string line; std::getline(connections, line);) {
+    unsigned local_port = 0;
+    unsigned state = 0;
+    unsigned long received = 0;
+    constexpr unsigned kEstablished = 1;
+    const int found =
+        std::sscanf(line.c_str(), " %*d: %*8x:%4x %*8x:%*4x %2x %*8x:%8lx", &local_port, &state, &received);
+    if (found == 3 && local_port == port && state == kEstablished) unread += received;
+  }
+  return unread;
 }
 
 HttpReply http_get(std::uint16_t port, const std::string& path, std::chrono::milliseconds patience) {
