@@ -8,6 +8,8 @@
 #include <string_view>
 #include <utility>
 
+#include "mqtt/tls_floor.h"
+
 namespace tidegate::mqtt {
 namespace {
 
@@ -62,6 +64,7 @@ PahoLibrary& PahoLibrary::instance() {
 }
 
 PahoLibrary::PahoLibrary() {
+  raise_tls_floor();
   try {
     anchor_ = std::make_shared<::mqtt::async_client>("tcp://127.0.0.1:1", "anchor");
   } catch (const std::exception&) {  // clients then cost a second more to make

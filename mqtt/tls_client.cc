@@ -5,6 +5,7 @@
 #include <openssl/x509v3.h>
 
 #include "core/host_lookup.h"
+#include "mqtt/tls_floor.h"
 
 namespace tidegate::mqtt {
 namespace {
@@ -48,6 +49,7 @@ bool set_host(SSL* ssl, const std::string& host, bool verify) {
 }  // namespace
 
 Result<std::unique_ptr<TlsClient>> TlsClient::make(const TlsOptions& options) {
+  raise_tls_floor();
   ERR_clear_error();
   std::unique_ptr<TlsClient> client(new TlsClient(SSL_CTX_new(TLS_client_method()), options.verify));
   if (client->context_ == nullptr) return fail(ErrorCode::retry, "TLS cannot be set up: " + tls_complaint());

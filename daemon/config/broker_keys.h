@@ -62,7 +62,9 @@ Section tls_keys() {
       file<TlsOptions>("ca", &TlsOptions::ca_file)
           .by_default_is("the system's")
           .example("\"ca.pem\"")
-          .says("Certificates that the broker's has to come from."),
+          .says(
+              "Certificates that the broker's has to come from. Lists of revoked certificates in the same file count: "
+              "the issuer of each certificate of the chain then needs one that is still valid."),
       file<TlsOptions>("cert", &TlsOptions::cert_file)
           .example("\"client.pem\"")
           .says("Our own certificate, with the chain; together with `key`."),

@@ -137,7 +137,7 @@ Section listener_tls_keys() {
       file<ListenerTls>("ca", &ListenerTls::client_ca)
           .by_default_is("clients need no certificate")
           .example("\"ca.pem\"")
-          .says("Clients need a certificate of this authority."),
+          .says("Clients need a certificate of this authority. Lists of revoked certificates in the same file count."),
   };
   return section;
 }

@@ -3,6 +3,8 @@
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 
+#include "mqtt/tls_floor.h"
+
 namespace tidegate::drivers {
 namespace {
 
@@ -37,6 +39,7 @@ Result<void> set_up(SSL_CTX* context, const ListenerTls& options) {
 }  // namespace
 
 Result<std::unique_ptr<TlsServer>> TlsServer::make(const ListenerTls& options) {
+  mqtt::raise_tls_floor();
   ERR_clear_error();
   std::unique_ptr<TlsServer> server(new TlsServer(SSL_CTX_new(TLS_server_method())));
   if (server->context_ == nullptr) return fail(ErrorCode::retry, "TLS cannot be set up: " + tls_complaint());
