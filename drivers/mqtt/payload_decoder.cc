@@ -8,6 +8,7 @@
 #include <cstring>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "core/text.h"
 #include "drivers/mqtt/csv_line.h"
@@ -22,20 +23,31 @@ using simdjson::dom::element_type;
 
 constexpr std::size_t kBufferKeptBytes = 64 * 1024;  // what a single large payload took is given back
 
-bool resolve(const JsonPointer& pointer, element from, element& found) {
+// What keeps a pointer from finding its value; none when it does.
+Refusal find_member(simdjson::dom::object object, std::string_view name, element& found) {
+  bool is_found = false;
+  for (const auto& [key, value] : object) {
+    if (key != name) continue;
+    if (is_found) return Refusal::key_twice;
+    is_found = true;
+    found = value;
+  }
+  return is_found ? Refusal::none : Refusal::value_missing;
+}
+
+Refusal resolve(const JsonPointer& pointer, element from, element& found) {
   for (const JsonPointer::Step& step : pointer.steps()) {
     simdjson::dom::object object;
     simdjson::dom::array array;
     if (from.get(object) == simdjson::SUCCESS) {
-      if (object.at_key(step.member).get(from) != simdjson::SUCCESS) return false;
-    } else if (step.index && from.get(array) == simdjson::SUCCESS) {
-      if (array.at(*step.index).get(from) != simdjson::SUCCESS) return false;
-    } else {
-      return false;
+      if (const Refusal why = find_member(object, step.member, from); why != Refusal::none) return why;
+    } else if (!step.index || from.get(array) != simdjson::SUCCESS ||
+               array.at(*step.index).get(from) != simdjson::SUCCESS) {
+      return Refusal::value_missing;
     }
   }
   found = from;
-  return true;
+  return Refusal::none;
 }
 
 // False for what is no scalar.
@@ -183,8 +195,8 @@ class ItemDecoder {
     if (rule_.all_members) return decode_members(item, sample);
     for (std::size_t i = 0; i < rule_.values.size(); ++i) {
       element found;
-      if (!resolve(rule_.values[i], item, found)) {
-        sink_.refuse(Refusal::value_missing, rule_.values[i].text());
+      if (const Refusal why = resolve(rule_.values[i], item, found); why != Refusal::none) {
+        sink_.refuse(why, rule_.values[i].text());
         continue;
       }
       sample.index = i;
@@ -196,7 +208,8 @@ class ItemDecoder {
   bool take_name(const std::optional<JsonPointer>& pointer, element item, std::string& digits, std::string_view& name) {
     if (!pointer) return true;
     element found;
-    if (resolve(*pointer, item, found)) {
+    const Refusal why = resolve(*pointer, item, found);
+    if (why == Refusal::none) {
       if (found.is_string()) {
         name = found.get_string().value_unsafe();
         if (!name.empty()) return true;
@@ -207,7 +220,7 @@ class ItemDecoder {
         return true;
       }
     }
-    sink_.refuse(Refusal::name_missing, pointer->text());
+    sink_.refuse(why == Refusal::key_twice ? why : Refusal::name_missing, pointer->text());
     return false;
   }
 
@@ -216,7 +229,7 @@ class ItemDecoder {
     if (!rule_.time) return;
     element found;
     std::optional<WallTime> time;
-    if (resolve(*rule_.time, item, found)) time = take_time(found, rule_.time_unit);
+    if (resolve(*rule_.time, item, found) == Refusal::none) time = take_time(found, rule_.time_unit);
     if (time && *time <= latest_) {
       sample.time = *time;
       sample.origin = TimeOrigin::source;
@@ -241,13 +254,30 @@ class ItemDecoder {
     const JsonPointer& base = rule_.values.front();
     element found;
     simdjson::dom::object object;
-    if (!resolve(base, item, found) || found.get(object) != simdjson::SUCCESS) {
-      return sink_.refuse(Refusal::not_an_object, base.text());
+    if (const Refusal why = resolve(base, item, found);
+        why != Refusal::none || found.get(object) != simdjson::SUCCESS) {
+      return sink_.refuse(why == Refusal::key_twice ? why : Refusal::not_an_object, base.text());
     }
+    find_keys_twice(object);
     for (const auto& [key, value] : object) {
       if (value.is_object() || value.is_array() || is_the_time(key)) continue;
+      if (std::binary_search(keys_twice_.begin(), keys_twice_.end(), key)) {
+        sink_.refuse(Refusal::key_twice, key);
+        continue;
+      }
       sample.member = key;
       give(value, sample, {});
+    }
+  }
+
+  // Leaves them sorted in keys_twice_.
+  void find_keys_twice(simdjson::dom::object object) {
+    keys_.clear();
+    keys_twice_.clear();
+    for (const auto& [key, value] : object) keys_.push_back(key);
+    std::sort(keys_.begin(), keys_.end());
+    for (std::size_t i = 1; i < keys_.size(); ++i) {
+      if (keys_[i] == keys_[i - 1]) keys_twice_.push_back(keys_[i]);
     }
   }
 
@@ -266,6 +296,8 @@ class ItemDecoder {
   SampleSink& sink_;
   std::string device_digits_;
   std::string tag_digits_;
+  std::vector<std::string_view> keys_;
+  std::vector<std::string_view> keys_twice_;
 };
 
 }  // namespace
@@ -290,8 +322,9 @@ void PayloadDecoder::decode(const PayloadRule& rule, SampleSink& sink) {
   if (!rule.each) return items.decode(root);
   element found;
   simdjson::dom::array array;
-  if (!resolve(*rule.each, root, found) || found.get(array) != simdjson::SUCCESS) {
-    return sink.refuse(Refusal::not_an_array, rule.each->text());
+  why = resolve(*rule.each, root, found);
+  if (why != Refusal::none || found.get(array) != simdjson::SUCCESS) {
+    return sink.refuse(why == Refusal::key_twice ? why : Refusal::not_an_array, rule.each->text());
   }
   for (const element item : array) items.decode(item);
 }

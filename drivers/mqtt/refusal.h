@@ -15,6 +15,7 @@ enum class Refusal : std::uint8_t {
   bad_number,           // beyond a double, or not written as JSON wants
   not_utf8,             // payload = "text" or "csv"
   value_missing,        // nothing at the pointer
+  key_twice,            // an object has the name twice: which of the two counts is not said anywhere
   value_not_scalar,     // an object or an array at it
   not_an_object,        // values = "*"
   not_an_array,         // each
@@ -58,6 +59,7 @@ inline const char* name(Refusal refusal) {
                                                                                       "bad_number",
                                                                                       "not_utf8",
                                                                                       "value_missing",
+                                                                                      "key_twice",
                                                                                       "value_not_scalar",
                                                                                       "not_an_object",
                                                                                       "not_an_array",

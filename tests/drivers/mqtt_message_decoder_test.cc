@@ -349,6 +349,26 @@ TEST_F(MessageDecoderTest, AllScalarMembersBecomeTagsButTheTime) {
   EXPECT_EQ(refused()["not_an_object"], 1U);
 }
 
+// JSON does not say which of two members of one name counts, and readers of it differ.
+TEST_F(MessageDecoderTest, DoesNotGuessWhichOfTwoNamesCounts) {
+  MqttSubscribeOptions& rule = subscribe("d/t");
+  rule.value = "/v";
+  rule.time = "/at/ms";
+  EXPECT_THAT(decode_value(R"({"v":1,"v":2,"at":{"ms":1760000000000}})"), IsEmpty());
+  EXPECT_EQ(refused()["key_twice"], 1U);
+  EXPECT_THAT(decode_value(R"({"v":1,"at":{"ms":5},"at":{"ms":1760000000000}})"), ElementsAre("d/t=1 uncertain"));
+  EXPECT_EQ(remarked()["bad_time"], 1U);
+  EXPECT_THAT(decode_value(R"({"v":1,"x":0,"x":0,"at":{"ms":1760000000000}})"),
+              ElementsAre("d/t=1 at 1760000000000000000"))
+      << "names that nobody asks for";
+}
+
+TEST_F(MessageDecoderTest, LeavesOutOfAllMembersWhatIsThereTwice) {
+  subscribe("{device}").values_all = true;
+  EXPECT_THAT(decode("d", R"({"a":1,"b":2,"c":3,"b":4,"b":5})"), UnorderedElementsAre("d/a=1", "d/c=3"));
+  EXPECT_EQ(refused()["key_twice"], 3U);
+}
+
 TEST_F(MessageDecoderTest, AMemberWithoutANameMakesNoTag) {
   subscribe("s/{device}").values_all = true;
   EXPECT_THAT(decode("s/x", R"({"":1,"a+b":2,"ok":3})"), ElementsAre("x/ok=3"));
