@@ -2,6 +2,7 @@
 #include <exception>
 #include <functional>
 #include <iostream>
+#include <map>
 #include <string>
 
 #include "daemon/commands/commands.h"
@@ -117,6 +118,26 @@ void add_simulate(CLI::App& app, Chosen& chosen) {
       ->check(CLI::Range(0.01, 1e6))
       ->capture_default_str();
   on_mqtt->add_option("--count", mqtt.count, "end after so many messages; 0 never")->capture_default_str();
+  const std::map<std::string, PayloadShape> shapes{{"json", PayloadShape::json},
+                                                   {"number", PayloadShape::number},
+                                                   {"csv", PayloadShape::csv},
+                                                   {"flat", PayloadShape::flat},
+                                                   {"array", PayloadShape::array}};
+  on_mqtt
+      ->add_option(
+          "--payload", mqtt.payload,
+          "json: {\"ts\",\"value\"}; number; csv: ts,value; flat: all tags of a device in one object; array: ten "
+          "of json in \"readings\"")
+      ->transform(CLI::CheckedTransformer(shapes).description("json|number|csv|flat|array"))
+      ->type_name("SHAPE")
+      ->default_str("json");
+  on_mqtt
+      ->add_option(
+          "--faults", mqtt.faults,
+          "share of the messages that are cut, empty, no number, too large a number, of the year 3000, or have a "
+          "key twice")
+      ->check(CLI::Range(0.0, 1.0))
+      ->capture_default_str();
   on_mqtt->callback([&chosen] { chosen = [] { return simulate_mqtt(mqtt); }; });
 }
 

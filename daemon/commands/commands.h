@@ -38,6 +38,9 @@ struct SimulateModbusOptions {
   std::uint32_t registers = 1000;
 };
 
+/// {"ts","value"}; the value alone; "ts,value"; all tags of a device in one object; ten of the first in an array.
+enum class PayloadShape : std::uint8_t { json, number, csv, flat, array };
+
 struct SimulateMqttOptions {
   std::string broker = "mqtt://127.0.0.1:1883";
   std::string topic = "plant/{device}/{tag}";
@@ -45,6 +48,8 @@ struct SimulateMqttOptions {
   std::uint32_t tags = 2;
   double rate = 10;         // messages a second over all
   std::uint64_t count = 0;  // 0: until stopped
+  PayloadShape payload = PayloadShape::json;
+  double faults = 0;  // share of the messages that something is wrong with
 };
 
 int run_gateway(const std::string& config_file, const std::string& log_level);

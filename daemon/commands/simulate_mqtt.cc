@@ -1,16 +1,16 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cmath>
 #include <csignal>
 #include <iostream>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "core/clock.h"
 #include "core/log.h"
-#include "core/text.h"
 #include "daemon/commands/commands.h"
+#include "daemon/commands/simulated_messages.h"
 #include "daemon/event_loop.h"
 #include "mqtt/client.h"
 
@@ -21,17 +21,11 @@ constexpr Duration kStep = std::chrono::milliseconds(10);
 constexpr std::uint64_t kUnacknowledgedMax = 10'000;
 constexpr Duration kStopGrace = std::chrono::seconds(5);
 
-std::string fill_in(std::string text, std::string_view placeholder, const std::string& by) {
-  const std::size_t at = text.find(placeholder);
-  if (at != std::string::npos) text.replace(at, placeholder.size(), by);
-  return text;
-}
-
-// Sensors in one process: message n is of tag n % tags of device (n / tags) % devices; values are slow sines.
+// Sensors in one process.
 class SimulatedSensors {
  public:
   SimulatedSensors(SimulateMqttOptions options, EventLoop& loop, const Clock& clock)
-      : options_(std::move(options)), loop_(loop), clock_(clock), timer_(loop.make_timer()) {
+      : options_(std::move(options)), messages_(options_), loop_(loop), clock_(clock), timer_(loop.make_timer()) {
     mqtt::BrokerOptions broker;
     broker.uri = options_.broker;
     broker.client_id = "tidegate-simulate-" + std::to_string(::getpid());
@@ -45,7 +39,6 @@ class SimulatedSensors {
 
   void start() {
     client_->start();
-    begun_ = clock_.boot_now();
     step();
   }
   void stop() {
@@ -53,17 +46,18 @@ class SimulatedSensors {
     client_->stop(kStopGrace);
     loop_.post([this] {
       std::cout << "published " << published_ << " acknowledged " << acknowledged_ << " failed " << failed_
-                << std::endl;
+                << " faulty " << faulty_ << std::endl;
       loop_.stop();
     });
   }
 
  private:
   void step() {
-    const double elapsed = std::chrono::duration<double>(clock_.boot_now() - begun_).count();
+    if (!begun_ && up_) begun_ = clock_.boot_now();
+    const double elapsed = begun_ ? std::chrono::duration<double>(clock_.boot_now() - *begun_).count() : 0;
     auto due = static_cast<std::uint64_t>(elapsed * options_.rate);
     if (options_.count > 0) due = std::min(due, options_.count);
-    // Without a link nothing is published: a sensor has no memory.
+    // Without a link, once there was one, nothing is published: a sensor has no memory.
     if (!up_) published_from_ = due - published_;
     while (up_ && published_ + published_from_ < due && published_ - acknowledged_ - failed_ < kUnacknowledgedMax)
       publish();
@@ -73,17 +67,9 @@ class SimulatedSensors {
 
   void publish() {
     const std::uint64_t n = published_++;
-    const auto tag = n % options_.tags;
-    const auto device = n / options_.tags % options_.devices;
-    std::string topic = fill_in(options_.topic, "{device}", "sensor-" + std::to_string(device + 1));
-    topic = fill_in(std::move(topic), "{tag}", "value-" + std::to_string(tag + 1));
-    const double phase = static_cast<double>(n) / options_.rate / 20.0 + static_cast<double>(device);
-    std::string payload = "{\"ts\":";
-    append_number(payload, std::chrono::floor<std::chrono::milliseconds>(clock_.wall_now().time_since_epoch()).count());
-    payload += ",\"value\":";
-    append_number(payload, std::round((60.0 + 40.0 * std::sin(phase)) * 100.0) / 100.0);
-    payload += '}';
-    client_->publish(n, std::move(topic), std::move(payload));
+    auto message = messages_.message(n, clock_.wall_now());
+    if (message.is_faulty) ++faulty_;
+    client_->publish(n, std::move(message.topic), std::move(message.payload));
   }
 
   void on_published(std::uint64_t, bool ok) { ++(ok ? acknowledged_ : failed_); }
@@ -92,17 +78,19 @@ class SimulatedSensors {
     if (!state.up) log_warning("simulate", "{}: {}", options_.broker, state.detail);
   }
 
-  SimulateMqttOptions options_;
+  const SimulateMqttOptions options_;
+  const SimulatedMessages messages_;
   EventLoop& loop_;
   const Clock& clock_;
   std::unique_ptr<Timer> timer_;
   std::unique_ptr<mqtt::Client> client_;
-  BootTime begun_{};
+  std::optional<BootTime> begun_;  // with the first link
   bool up_ = false;
   std::uint64_t published_ = 0;
   std::uint64_t published_from_ = 0;  // due while there was no link, and left out
   std::uint64_t acknowledged_ = 0;
   std::uint64_t failed_ = 0;
+  std::uint64_t faulty_ = 0;  // of the published
 };
 
 }  // namespace

@@ -222,6 +222,44 @@ TEST_F(CommandShort, NamesWhatIsWrongByWhatItIsCalledHere) {
   EXPECT_EQ(http_get(gateway.admin_port(), "/api/v1/records?limit=1000").status, 200);
 }
 
+// Each shape of a simulated payload, with and without faults, is what a subscription can take; what is spoiled is
+// counted, and what is not is all there.
+TEST_F(CommandShort, SimulatesSensorsWithFaults) {
+  const std::uint16_t port = free_port();
+  const auto subscription = [](const std::string& topic, const std::string& keys) {
+    return "  [[driver.mqtt_listener.subscribe]]\n  topic = \"" + topic + "\"\n" + keys;
+  };
+  gateway.configure(
+      "[[driver.mqtt_listener]]\nname = \"direct\"\nlisten = \"127.0.0.1:" + std::to_string(port) + "\"\n" +
+      subscription("json/{device}/{tag}", "  value = \"/value\"\n  time = \"/ts\"\n") +
+      subscription("number/{device}/{tag}", "  payload = \"number\"\n") +
+      subscription("csv/{device}/{tag}", "  payload = \"csv\"\n  time = \"/0\"\n  value = \"/1\"\n") +
+      subscription("flat/{device}", "  values = \"*\"\n  time = \"/ts\"\n") +
+      subscription("array/{device}/{tag}", "  each = \"/readings\"\n  value = \"/value\"\n  time = \"/ts\"\n"));
+  gateway.start();
+  const std::string accepted = "tidegate_readings_accepted_total{driver=\"direct\"}";
+  double before = 0;
+  for (const auto& [shape, readings_a_message] :
+       {std::pair{"json", 1}, {"number", 1}, {"csv", 1}, {"flat", 2}, {"array", 10}}) {
+    const std::string topic = std::string(shape) + (shape == std::string("flat") ? "/{device}" : "/{device}/{tag}");
+    const auto simulated =
+        gateway.command({"simulate", "mqtt", "--broker", "mqtt://127.0.0.1:" + std::to_string(port), "--topic", topic,
+                         "--payload", shape, "--count", "60", "--rate", "1000", "--faults", "0.2"});
+    EXPECT_EQ(simulated.end.exit_code, 0) << simulated.errors;
+    EXPECT_THAT(simulated.output, HasSubstr("published 60")) << shape;
+    EXPECT_THAT(simulated.output, HasSubstr("faulty 12")) << shape;
+    const double good = 48.0 * readings_a_message;
+    EXPECT_TRUE(gateway.wait_for_metric(accepted, before + good, seconds(30)))
+        << shape << ": " << gateway.metric(accepted) - before << " of " << good;
+    before = gateway.metric(accepted);
+  }
+  const auto status = gateway.command({"status", "--json", "--config", gateway.config_file()}).output;
+  for (const char* reason : {"not_json", "bad_number", "key_twice", "bad_time"}) EXPECT_THAT(status, HasSubstr(reason));
+  const auto unknown = gateway.command({"simulate", "mqtt", "--payload", "xml"});
+  EXPECT_EQ(unknown.end.exit_code, 64);
+  EXPECT_THAT(unknown.errors + unknown.output, HasSubstr("json"));
+}
+
 TEST_F(CommandShort, LooksAtSoManyRecordsInOneAnswerAndGoesOn) {
   gateway.configure("[[driver.simulator]]\nname = \"sim\"\ndevices = 50\ntags = 100\ninterval = \"100ms\"\n");
   gateway.start();
