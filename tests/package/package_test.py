@@ -1,0 +1,214 @@
+#!/usr/bin/env python3
+"""Installs the Debian package into a fresh Debian 12 root, and upgrades, downgrades, removes and purges it there.
+
+    python3 -B tests/package/package_test.py build/packages/tidegate_0.1.0-1_amd64.deb
+
+Root, mmdebstrap, and a mirror of Debian within reach. The program runs in the root as the user that the package makes; it
+is killed before the other version comes, so that this one finds a log that was not closed. The other version is the same
+program under the next number. For a package of another architecture the machine has to run its programs (qemu-user-static
+with binfmt_misc).
+"""
+
+import argparse
+import json
+import os
+import pathlib
+import shutil
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+
+CONFIGURATION = """[gateway]
+data_dir = "/var/lib/tidegate"
+runtime_dir = "/run/tidegate"
+admin = "127.0.0.1:{port}"
+[[driver.simulator]]
+name = "sim"
+devices = 2
+tags = 4
+interval = "20ms"
+[[uplink.file]]
+name = "export"
+path = "/srv/export/{{stream}}.ndjson"
+"""
+
+MODES = {  # path: (mode, owner)
+    "usr/bin/tidegate": (0o755, 0),
+    "usr/lib/systemd/system/tidegate.service": (0o644, 0),
+    "usr/lib/sysusers.d/tidegate.conf": (0o644, 0),
+    "etc/tidegate/tidegate.toml": (0o644, 0),
+    "usr/share/bash-completion/completions/tidegate": (0o644, 0),
+    "usr/share/man/man1/tidegate.1.gz": (0o644, 0),
+    "usr/share/man/man5/tidegate.toml.5.gz": (0o644, 0),
+    "usr/share/doc/tidegate/copyright": (0o644, 0),
+    "usr/share/doc/tidegate/changelog.gz": (0o644, 0),
+}
+
+
+class Root:
+    """A directory with a Debian in it."""
+
+    def __init__(self, path, architecture):
+        self.path = path
+        subprocess.run(
+            ["mmdebstrap", "--quiet", "--variant=apt", f"--architectures={architecture}",
+             "--include=init-system-helpers,systemd-standalone-sysusers,passwd,procps", "bookworm", str(path)], check=True)
+        shutil.copy("/etc/resolv.conf", path / "etc/resolv.conf")
+        self.run("apt-get", "update", "-q")
+        # As in any root that is only set up: nothing is started by an installation.
+        (path / "usr/sbin/policy-rc.d").write_text("#!/bin/sh\nexit 101\n")
+        (path / "usr/sbin/policy-rc.d").chmod(0o755)
+
+    def run(self, *command, check=True):
+        environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C.UTF-8"}
+        done = subprocess.run(["chroot", str(self.path), *command], env=environment, text=True, capture_output=True)
+        if check and done.returncode != 0:
+            raise SystemExit(f"package_test: {' '.join(command)} failed with {done.returncode}:\n{done.stdout}{done.stderr}")
+        return done
+
+    def install(self, package):
+        shutil.copy(package, self.path / "tmp" / package.name)
+        self.run("apt-get", "install", "-q", "-y", "--no-install-recommends", "--allow-downgrades", f"/tmp/{package.name}")
+        (self.path / "tmp" / package.name).unlink()
+
+    def named(self):
+        """What bears the name of the package, but for what dpkg and apt write down about everything."""
+        found = self.run("find", "/", "-xdev", "(", "-path", "/proc", "-o", "-path", "/var/log", "-o", "-path", "/var/cache", ")",
+                         "-prune", "-o", "-name", "*tidegate*", "-print")
+        return sorted(line for line in found.stdout.splitlines())
+
+
+class Daemon:
+    """The program in the root, as its user, until it is killed."""
+
+    def __init__(self, root, port):
+        self.port = port
+        self.process = subprocess.Popen(
+            ["chroot", "--userspec=tidegate:tidegate", str(root.path), "/usr/bin/tidegate", "run", "--config",
+             "/etc/tidegate/tidegate.toml"], stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+
+    def metric(self, name):
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/metrics", timeout=5) as reply:
+                lines = reply.read().decode().splitlines()
+        except OSError:
+            return 0.0
+        return sum(float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith(name + "{"))
+
+    def wait_for(self, name, least):
+        deadline = time.monotonic() + 120
+        while self.metric(name) < least:
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                self.process.kill()
+                raise SystemExit(f"package_test: the daemon does not get {name} to {least}:\n{self.process.stderr.read()}")
+            time.sleep(0.05)
+
+    def kill(self):
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait()
+
+
+def expect(condition, message):
+    if not condition:
+        raise SystemExit(f"package_test: {message}")
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def under_next_number(package, directory):
+    """The same content with another version."""
+    content = directory / "content"
+    subprocess.run(["dpkg-deb", "-R", str(package), str(content)], check=True)
+    control = content / "DEBIAN/control"
+    text = control.read_text()
+    version = next(line.split(" ", 1)[1] for line in text.splitlines() if line.startswith("Version: "))
+    control.write_text(text.replace(f"Version: {version}", f"Version: {version}+next1"))
+    other = directory / f"tidegate_{version}+next1.deb"
+    subprocess.run(["dpkg-deb", "--root-owner-group", "-b", str(content), str(other)], check=True, stdout=subprocess.DEVNULL)
+    return other
+
+
+def check_installed(root):
+    for path, (mode, owner) in MODES.items():
+        found = (root.path / path).stat()
+        expect(stat.S_IMODE(found.st_mode) == mode and found.st_uid == owner,
+               f"/{path} has mode {stat.S_IMODE(found.st_mode):o} and owner {found.st_uid}, wanted {mode:o} and {owner}")
+    expect("tidegate:x:" in (root.path / "etc/passwd").read_text(), "there is no user tidegate")
+    enabled = root.path / "etc/systemd/system/multi-user.target.wants/tidegate.service"
+    expect(enabled.is_symlink(), "the service is not enabled")
+    expect("not found" not in root.run("ldd", "/usr/bin/tidegate").stdout, "a library is missing that the package should depend on")
+    expect(root.run("tidegate", "--version").stdout.strip() != "", "--version says nothing")
+    root.run("tidegate", "check")
+
+
+def run_and_kill(root, port, records):
+    daemon = Daemon(root, port)
+    daemon.wait_for("tidegate_readings_delivered_total", records)
+    daemon.kill()
+    expect(root.run("tidegate", "log", "verify", "--data-dir", "/var/lib/tidegate").returncode == 0, "the log is damaged")
+
+
+def sequences(root):
+    lines = (root.path / "srv/export/readings.ndjson").read_text().splitlines()
+    entries = [json.loads(line) for line in lines if line.endswith("}")]
+    return [(entry["epoch"], entry["seq"]) for entry in entries]
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("package", type=pathlib.Path)
+    arguments = parser.parse_args()
+    if os.geteuid() != 0 or shutil.which("mmdebstrap") is None:
+        raise SystemExit("package_test: needs root and mmdebstrap (apt-get install mmdebstrap)")
+    architecture = subprocess.run(["dpkg-deb", "-f", str(arguments.package), "Architecture"], check=True, text=True,
+                                  capture_output=True).stdout.strip()
+    directory = pathlib.Path(tempfile.mkdtemp(prefix="tidegate-package-"))
+    os.chmod(directory, 0o755)
+    try:
+        root = Root(directory / "root", architecture)
+        port = free_port()
+        other = under_next_number(arguments.package, directory)
+
+        root.install(arguments.package)
+        check_installed(root)
+        # What systemd makes of StateDirectory= and RuntimeDirectory=.
+        for path in ("var/lib/tidegate", "run/tidegate", "srv/export"):
+            (root.path / path).mkdir(parents=True, exist_ok=True)
+        root.run("chown", "-R", "tidegate:tidegate", "/var/lib/tidegate", "/run/tidegate", "/srv/export")
+        (root.path / "etc/tidegate/tidegate.toml").write_text(CONFIGURATION.format(port=port))
+        run_and_kill(root, port, 2000)
+        print(f"installed: {len(sequences(root))} readings exported, killed")
+
+        for step, package in (("upgraded", other), ("downgraded", arguments.package)):
+            before = len(sequences(root))
+            root.install(package)
+            expect("interval = \"20ms\"" in (root.path / "etc/tidegate/tidegate.toml").read_text(), "the configuration was replaced")
+            check_installed(root)
+            run_and_kill(root, port, before + 1000)
+            print(f"{step}: {len(sequences(root))} readings exported, killed")
+        numbers = sorted(set(seq for _, seq in sequences(root)))
+        expect(numbers == list(range(numbers[0], numbers[-1] + 1)), "the export has holes")
+
+        root.run("apt-get", "remove", "-q", "-y", "tidegate")
+        expect((root.path / "var/lib/tidegate/log").is_dir(), "a removal took the data")
+        expect((root.path / "etc/tidegate/tidegate.toml").is_file(), "a removal took the configuration")
+        root.run("apt-get", "purge", "-q", "-y", "tidegate")
+        expect(root.named() == [], f"a purge leaves {root.named()}")
+        expect("tidegate" not in (root.path / "etc/passwd").read_text(), "a purge leaves the user")
+        print("removed: data kept; purged: nothing left")
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
