@@ -74,7 +74,7 @@ class PahoConnection::SubscribeListener final : public ::mqtt::iaction_listener 
   }
   void on_failure(const ::mqtt::token& token) override {
     // Anything else comes with the loss of the connection, which is told by itself.
-    if (token.get_return_code() == kRefusedSubscription) owner_.events_.on_subscribed({owner_.filters_, {}});
+    if (token.get_return_code() == kRefusedSubscription) owner_.events_.on_subscribed({owner_.filters_, {}, {}});
   }
 
  private:

@@ -1,8 +1,11 @@
 #include "mqtt/subscribe_answer.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "core/log.h"
+#include "mqtt/reason_code.h"
+#include "mqtt/topic_filter.h"
 
 namespace tidegate::mqtt {
 namespace {
@@ -15,10 +18,27 @@ std::string join(const std::vector<std::string>& filters) {
   return all;
 }
 
+std::string refusal_words(const SubscribeAnswer& answer) {
+  std::string words;
+  if (!answer.refused.empty()) {
+    words = "the broker refuses the subscription to " + join(answer.refused) + ": check its access rules";
+    const bool shares = std::any_of(answer.refused.begin(), answer.refused.end(),
+                                    [](const std::string& filter) { return is_shared(filter); });
+    if (shares) words += ", and whether it has shared subscriptions";
+  }
+  if (!answer.unshared.empty()) {
+    words += (words.empty() ? "" : "; ") + ("the broker has no shared subscriptions, so nothing comes of " +
+                                            join(answer.unshared) + ": leave $share/GROUP/ out");
+  }
+  return words;
+}
+
 }  // namespace
 
 void SubscribeAnswer::note(const std::string& filter, int asked, int code) {
-  if (code >= kRefusedLeast) {
+  if (code == static_cast<int>(ReasonCode::shared_subscriptions_not_supported)) {
+    unshared.push_back(filter);
+  } else if (code >= kRefusedLeast) {
     refused.push_back(filter);
   } else if (code < asked) {
     lowered.push_back(filter);
@@ -26,18 +46,16 @@ void SubscribeAnswer::note(const std::string& filter, int asked, int code) {
 }
 
 LinkState explain(const SubscribeAnswer& answer, const std::string& broker_uri) {
-  std::string detail;
-  if (!answer.refused.empty()) {
-    detail = "the broker refuses the subscription to " + join(answer.refused) + ": check its access rules";
-    log_error("mqtt", "{}: {}", broker_uri, detail);
-  }
+  std::string detail = refusal_words(answer);
+  const bool is_refused = !detail.empty();
+  if (is_refused) log_error("mqtt", "{}: {}", broker_uri, detail);
   if (!answer.lowered.empty()) {
     const std::string lowered = "the broker gives a lower QoS than was asked for to " + join(answer.lowered) +
                                 ", so what comes while this gateway is away is lost: check the broker's max_qos";
     log_warning("mqtt", "{}: {}", broker_uri, lowered);
     detail += (detail.empty() ? "" : "; ") + lowered;
   }
-  return {true, answer.refused.empty() ? LinkProblem::none : LinkProblem::refused_filter, std::move(detail)};
+  return {true, is_refused ? LinkProblem::refused_filter : LinkProblem::none, std::move(detail)};
 }
 
 }  // namespace tidegate::mqtt

@@ -10,8 +10,9 @@ namespace tidegate::mqtt {
 
 /// What a broker said to our subscriptions that is not as we asked; mostly nothing.
 struct SubscribeAnswer {
-  std::vector<std::string> refused;  // filters
-  std::vector<std::string> lowered;  // that got less than the QoS asked for
+  std::vector<std::string> refused;   // filters
+  std::vector<std::string> unshared;  // that are shared, at a broker that shares none
+  std::vector<std::string> lowered;   // that got less than the QoS asked for
 
   /// The code of a SUBACK for one of them: a QoS, or from 0x80 on a refusal.
   void note(const std::string& filter, int asked, int code);

@@ -26,8 +26,15 @@ bool is_topic_name(std::string_view topic) {
   return !topic.empty() && topic.find_first_of("+#") == std::string_view::npos;
 }
 
+bool is_shared(std::string_view filter) { return filter.starts_with(kShare); }
+
+std::string_view without_share(std::string_view filter) {
+  const auto group_end = is_shared(filter) ? filter.find('/', kShare.size()) : std::string_view::npos;
+  return group_end == std::string_view::npos ? filter : filter.substr(group_end + 1);
+}
+
 bool is_topic_filter(std::string_view filter) {
-  if (filter.starts_with(kShare)) {
+  if (is_shared(filter)) {
     filter.remove_prefix(kShare.size());
     bool had_more = false;
     if (!is_share_group(take_level(filter, had_more)) || !had_more) return false;

@@ -8,6 +8,10 @@ namespace tidegate::mqtt {
 bool is_topic_name(std::string_view topic);
 /// A filter to subscribe to: `+` fills a level, `#` is the last one; "$share/GROUP/FILTER" too.
 bool is_topic_filter(std::string_view filter);
+/// Of a filter: that it is a shared subscription (MQTT 5, section 4.8.2).
+bool is_shared(std::string_view filter);
+/// What stands behind "$share/GROUP/"; all of a filter that is not shared.
+std::string_view without_share(std::string_view filter);
 /// Section 4.7: a filter that begins with a wildcard does not match topics that begin with `$`.
 bool filter_matches(std::string_view filter, std::string_view topic);
 /// Whether `wide` matches every topic that `narrow` matches.

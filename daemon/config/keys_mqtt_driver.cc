@@ -1,6 +1,12 @@
+#include <string>
+#include <vector>
+
+#include "core/text.h"
 #include "daemon/config/broker_keys.h"
 #include "daemon/config/keys.h"
 #include "daemon/config/subscribe_keys.h"
+#include "drivers/mqtt/subscription.h"
+#include "mqtt/topic_filter.h"
 
 namespace tidegate::daemon {
 namespace {
@@ -23,9 +29,35 @@ void finish_ack(MqttDriverOptions& driver, const Scope& scope) {
   }
 }
 
+// The filter of a topic that is right, else nothing.
+std::string filter_of(const drivers::MqttSubscribeOptions& subscribe, const Scope& scope) {
+  const bool is_right = scope.has("topic") && scope.is_sound("topic") && drivers::check_topic(subscribe);
+  return is_right ? drivers::filter_of(subscribe) : std::string();
+}
+
+// One filter written twice is one to the broker; of two that only meet, each brings the message if one is shared.
+void check_shared(const MqttDriverOptions& driver, const Scope& scope) {
+  std::vector<std::string> filters;
+  for (std::size_t i = 0; i < driver.subscribe.size(); ++i) {
+    const Scope item = scope.item("subscribe", i);
+    const std::string& filter = filters.emplace_back(filter_of(driver.subscribe[i], item));
+    for (std::size_t before = 0; before < i; ++before) {
+      const std::string& other = filters[before];
+      if (filter.empty() || other.empty() || filter == other) continue;
+      if (!mqtt::is_shared(filter) && !mqtt::is_shared(other)) continue;
+      if (!mqtt::filters_meet(mqtt::without_share(filter), mqtt::without_share(other))) continue;
+      item.odd("topic", "has topics in common with \"" + clip(driver.subscribe[before].topic) +
+                            "\", and one of the two is shared: the broker sends such a message for each of them, and "
+                            "its readings are taken more than once; let the topics differ");
+      break;
+    }
+  }
+}
+
 void finish_driver(MqttDriverOptions& driver, const Scope& scope) {
   finish_ack(driver, scope);
   finish_broker(driver.broker, "tidegate-" + scope.state().config.gateway.id + "-in-" + driver.name, scope);
+  check_shared(driver, scope);
   if (!scope.has("name") || !scope.is_sound("name")) return;
   for (std::size_t i = 0; i < driver.subscribe.size(); ++i) {
     note_subscribed_tags(driver.name, driver.subscribe[i], scope.item("subscribe", i));

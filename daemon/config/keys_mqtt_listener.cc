@@ -40,7 +40,7 @@ std::string with_any_name(std::string filter) {
 Result<void> store_filters(PublishRight& right, Setting& setting) {
   auto& filters = std::get<std::vector<std::string>>(setting);
   for (const std::string& filter : filters) {
-    if (mqtt::is_topic_filter(filter) && !filter.starts_with("$share/")) continue;
+    if (mqtt::is_topic_filter(filter) && !mqtt::is_shared(filter)) continue;
     return fail(
         ErrorCode::invalid,
         "must be topic filters, with + for a level and a trailing # for the rest, found \"" + clip(filter) + "\"");
@@ -107,11 +107,24 @@ void check_subscribed_topics(const MqttListenerOptions& listener, const Scope& s
   }
 }
 
+// Who publishes here is served here: there is nobody to share with.
+void check_shared_topics(const MqttListenerOptions& listener, const Scope& scope) {
+  for (std::size_t i = 0; i < listener.subscribe.size(); ++i) {
+    const Scope subscribe = scope.item("subscribe", i);
+    if (!mqtt::is_shared(listener.subscribe[i].topic) || !subscribe.is_sound("topic")) continue;
+    subscribe.wrong("topic",
+                    "cannot be shared at a listener, which takes all that its clients publish and shares it with no "
+                    "other gateway: leave $share/GROUP/ out, found \"" +
+                        clip(listener.subscribe[i].topic) + "\"");
+  }
+}
+
 void finish_listener(MqttListenerOptions& listener, const Scope& scope) {
   check_exposure(listener, scope);
   check_rights(listener.rights, "allow", "publish", scope);
   check_rights(listener.watch, "watch", "topics", scope);
   check_subscribed_topics(listener, scope);
+  check_shared_topics(listener, scope);
   if (scope.has("tls")) check_tls(listener.tls, scope.table("tls"));
   if (!scope.has("ack") && scope.state().config.buffer.ack == AckPolicy::written) listener.ack = MessageAck::written;
   if (listener.ack == MessageAck::durable) check_sync_beside_durable(scope);

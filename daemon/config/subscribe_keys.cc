@@ -124,7 +124,13 @@ std::vector<Key> source_rows() {
           .example("\"plant/{device}/{tag}\"")
           .says(
               "What to subscribe to. `{device}` and `{tag}` name the tag; a `{name}` is a `+`, a trailing `{name...}` "
-              "a `#`. With payload `\"sparkplug\"` it is a filter such as `\"spBv1.0/GROUP/#\"`."),
+              "a `#`. With payload `\"sparkplug\"` it is a filter such as `\"spBv1.0/GROUP/#\"`. "
+              "`\"$share/GROUP/plant/{device}/{tag}\"` takes turns with the other clients of that group, each message "
+              "going to one of them; not at a listener. It is of MQTT 5; brokers such as mosquitto have it with 3.1.1 "
+              "too, "
+              "another one may say yes and send nothing. No retained messages come, and the broker may go on dealing "
+              "to a "
+              "gateway that is away, whose session keeps its part ([ADR 21](adr/0021-shared-subscriptions.md))."),
       integer<Owner>("qos", &Owner::qos, 0, 1)
           .by_default(1)
           .says("Quality of service. With 0 the broker sends a message once and forgets it. It means nothing to a "

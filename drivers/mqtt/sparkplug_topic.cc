@@ -52,6 +52,11 @@ Result<void> check_sparkplug_filter(const std::string& filter) {
   if (filter.size() > kTopicBytesMax || !is_valid_utf8(filter) || filter.find('\0') != std::string::npos) {
     return refuse("a topic is valid UTF-8 of at most 65535 bytes");
   }
+  if (mqtt::is_shared(filter)) {
+    return refuse(
+        "with payload \"sparkplug\" it cannot be shared: a gateway has to see the birth of a node and all of its "
+        "messages; leave $share/ and the group out");
+  }
   const auto levels = split(filter, '/');
   if (!mqtt::is_topic_filter(filter) || filter.find_first_of("{}") != std::string::npos) return refuse(kForms);
   if (levels.size() < 2 || levels.size() > 5 || levels.front() != kNamespace || levels.back() != "#") {

@@ -96,6 +96,10 @@ Result<void> check_topic(const MqttSubscribeOptions& options) {
   return {};
 }
 
+std::string filter_of(const MqttSubscribeOptions& options) {
+  return options.payload == PayloadFormat::sparkplug ? options.topic : TopicTemplate::parse(options.topic)->filter();
+}
+
 bool subscribes_to(const MqttSubscribeOptions& options, const std::string& topic) {
   if (options.payload == PayloadFormat::sparkplug) return mqtt::filter_matches(options.topic, topic);
   const auto wanted = TopicTemplate::parse(options.topic);

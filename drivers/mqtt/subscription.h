@@ -36,6 +36,8 @@ Result<Subscription> make_subscription(const MqttSubscribeOptions& options, cons
 
 /// What is wrong with the topic, which is a template or, with Sparkplug, a filter.
 Result<void> check_topic(const MqttSubscribeOptions& options);
+/// What the broker is asked for; the topic is right.
+std::string filter_of(const MqttSubscribeOptions& options);
 /// Whether what is published to `topic` is for this subscription; its own topic is right.
 bool subscribes_to(const MqttSubscribeOptions& options, const std::string& topic);
 

@@ -7,6 +7,7 @@ namespace {
 
 constexpr std::size_t kTopicBytesMax = 65'535;
 constexpr std::string_view kRestDots = "...";
+constexpr std::string_view kShare = "$share/";
 
 tl::unexpected<Error> refuse(const std::string& text, const std::string& why) {
   return fail(ErrorCode::invalid, "topic \"" + clip(text) + "\": " + why);
@@ -20,6 +21,23 @@ bool is_name(std::string_view text) {
     if (!fits) return false;
   }
   return true;
+}
+
+// "$share/GROUP/" of a text that begins with "$share/"; the group as in MQTT 5, section 4.8.2, and without braces,
+// which would fill nothing.
+Result<std::string> take_share(const std::string& text, std::string_view& rest) {
+  const auto slash = rest.find('/', kShare.size());
+  const std::string_view group = rest.substr(kShare.size(), slash - kShare.size());
+  if (slash == std::string_view::npos || slash + 1 == rest.size()) {
+    return refuse(text, "a shared subscription is $share/GROUP/TOPIC");
+  }
+  if (group.empty()) return refuse(text, "the group between $share/ and the topic has one character at the least");
+  if (group.find_first_of("+#{}") != std::string_view::npos) {
+    return refuse(text, "the group \"" + std::string(group) + "\" behind $share/ is a plain name: no +, #, { or }");
+  }
+  std::string share(rest.substr(0, slash + 1));
+  rest.remove_prefix(share.size());
+  return share;
 }
 
 }  // namespace
@@ -49,7 +67,13 @@ Result<TopicTemplate> TopicTemplate::parse(const std::string& text) {
   if (!is_valid_utf8(text)) return refuse(text, "a topic is valid UTF-8");
   if (text.find('\0') != std::string::npos) return refuse(text, "a topic has no zero byte");
   TopicTemplate made;
-  const auto parts = split(text, '/');
+  std::string_view topics = text;
+  if (topics.starts_with(kShare)) {
+    auto share = take_share(text, topics);
+    if (!share) return tl::unexpected(share.error());
+    made.share_ = std::move(*share);
+  }
+  const auto parts = split(topics, '/');
   for (std::size_t i = 0; i < parts.size(); ++i) {
     auto level = parse_level(text, parts[i], i + 1 == parts.size());
     if (!level) return tl::unexpected(level.error());
@@ -68,7 +92,7 @@ Result<TopicTemplate> TopicTemplate::parse(const std::string& text) {
 }
 
 std::string TopicTemplate::filter() const {
-  std::string filter;
+  std::string filter = share_;
   for (const Level& level : levels_) {
     if (&level != &levels_.front()) filter += '/';
     filter += level.kind == Level::Kind::literal ? level.text : level.kind == Level::Kind::one ? "+" : "#";

@@ -11,7 +11,8 @@ namespace tidegate::drivers {
 
 /// "plant/{device}/{tag}": which topics a subscription is for, and where device and tag stand in them. A {name} is one
 /// level that is not empty; a trailing {name...} is all that is left, one level at least. Names other than device and
-/// tag match and say nothing.
+/// tag match and say nothing. In front may stand "$share/GROUP/", which makes it a shared subscription (MQTT 5, section
+/// 4.8.2): for the broker only, since topics of messages do not have it.
 class TopicTemplate {
  public:
   struct Names {
@@ -21,8 +22,9 @@ class TopicTemplate {
 
   static Result<TopicTemplate> parse(const std::string& text);
 
-  /// The filter to subscribe to: {name} as +, {name...} as #.
+  /// The filter to subscribe to, with $share/GROUP/: {name} as +, {name...} as #.
   std::string filter() const;
+  bool is_shared() const { return !share_.empty(); }
   bool has_device() const { return has_device_; }
   bool has_tag() const { return has_tag_; }
   /// Device and tag, pointing into `topic`, when it is one of ours.
@@ -35,6 +37,7 @@ class TopicTemplate {
   };
   static Result<Level> parse_level(const std::string& text, std::string_view level, bool is_last);
 
+  std::string share_;  // "$share/GROUP/", or empty
   std::vector<Level> levels_;
   bool has_device_ = false;
   bool has_tag_ = false;

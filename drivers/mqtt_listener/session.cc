@@ -322,7 +322,7 @@ void ListenerSession::handle_subscribe(const mqtt::RawPacket& packet) {
 }
 
 ReasonCode ListenerSession::subscribe(const mqtt::SubscribeEntry& entry) {
-  if (entry.filter.starts_with("$share/")) return ReasonCode::shared_subscriptions_not_supported;
+  if (mqtt::is_shared(entry.filter)) return ReasonCode::shared_subscriptions_not_supported;
   if (mqtt::is_topic_filter(entry.filter)) return host_.subscribe(*this, entry);
   fail({ReasonCode::malformed_packet, "a topic filter is empty or has a wildcard where none may be"});
   return ReasonCode::malformed_packet;

@@ -6,7 +6,7 @@
 
 #include "mqtt/connect_failure.h"
 #include "mqtt/packet_encoder.h"
-#include "mqtt/subscribe_answer.h"
+#include "mqtt/topic_filter.h"
 
 namespace tidegate::drivers {
 namespace {
@@ -61,14 +61,21 @@ void SubscriberSession::send_connect() {
   mqtt::encode(connect, out_);
 }
 
-void SubscriberSession::send_subscribe() {
+// A broker that shares nothing would end the connection for a shared one (section 3.2.2.3.13).
+void SubscriberSession::send_subscribe(bool may_share) {
   mqtt::SubscribePacket subscribe;
   subscribe.packet_id = kSubscribeId;
   for (const mqtt::Subscription& subscription : subscriptions_) {
+    if (!may_share && mqtt::is_shared(subscription.filter)) {
+      answer_.unshared.push_back(subscription.filter);
+      continue;
+    }
+    asked_.push_back(&subscription);
     mqtt::SubscribeEntry& entry = subscribe.entries.emplace_back();
     entry.filter = subscription.filter;
     entry.qos = static_cast<std::uint8_t>(subscription.qos);
   }
+  if (asked_.empty()) return note_subscribed();
   mqtt::encode(subscribe, options_.protocol, out_);
 }
 
@@ -167,21 +174,24 @@ void SubscriberSession::handle_connack(const mqtt::RawPacket& packet, BootTime n
   const std::uint32_t seconds = connack->properties.number(PropertyId::server_keep_alive, 0);
   if (seconds > 0) ping_every_ = std::min(keep_alive_, Duration(std::chrono::seconds(seconds)));
   broker_packet_bytes_max_ = connack->properties.number(PropertyId::maximum_packet_size, broker_packet_bytes_max_);
-  send_subscribe();
+  send_subscribe(connack->properties.number(PropertyId::shared_subscription_available, 1) != 0);
 }
 
 void SubscriberSession::handle_suback(const mqtt::RawPacket& packet) {
   const auto suback = mqtt::decode_suback(packet, options_.protocol);
   if (!suback) return fail(suback.error());
-  if (subscribed_ || suback->packet_id != kSubscribeId || suback->reasons.size() != subscriptions_.size()) {
+  if (subscribed_ || suback->packet_id != kSubscribeId || suback->reasons.size() != asked_.size()) {
     return fail({ReasonCode::protocol_error, "a SUBACK that answers no SUBSCRIBE"});
   }
-  mqtt::SubscribeAnswer answer;
-  for (std::size_t i = 0; i < subscriptions_.size(); ++i) {
-    answer.note(subscriptions_[i].filter, subscriptions_[i].qos, static_cast<int>(suback->reasons[i]));
+  for (std::size_t i = 0; i < asked_.size(); ++i) {
+    answer_.note(asked_[i]->filter, asked_[i]->qos, static_cast<int>(suback->reasons[i]));
   }
+  note_subscribed();
+}
+
+void SubscriberSession::note_subscribed() {
   subscribed_ = true;
-  link_ = mqtt::explain(answer, options_.broker.uri);
+  link_ = mqtt::explain(answer_, options_.broker.uri);
 }
 
 void SubscriberSession::handle_publish(const mqtt::RawPacket& packet) {
@@ -235,6 +245,12 @@ void SubscriberSession::handle_disconnect(const mqtt::RawPacket& packet) {
   std::string detail = std::string("the broker ended the connection: ") + mqtt::to_string(disconnect->reason);
   if (disconnect->reason == ReasonCode::session_taken_over) {
     detail += ": check whether another client uses client id \"" + options_.broker.client_id + "\"";
+  }
+  if (disconnect->reason == ReasonCode::shared_subscriptions_not_supported) {
+    detail += ": leave $share/GROUP/ out of";
+    for (const mqtt::Subscription* asked : asked_) {
+      if (mqtt::is_shared(asked->filter)) detail += " " + asked->filter;
+    }
   }
   link_ = mqtt::LinkState{false, LinkProblem::lost, std::move(detail)};
 }

@@ -13,6 +13,7 @@
 #include "drivers/mqtt/options.h"
 #include "mqtt/client.h"
 #include "mqtt/packet_decoder.h"
+#include "mqtt/subscribe_answer.h"
 
 namespace tidegate::drivers {
 
@@ -80,7 +81,8 @@ class SubscriberSession {
 
   bool is_v5() const { return options_.protocol == mqtt::ProtocolVersion::v5; }
   void send_connect();
-  void send_subscribe();
+  void send_subscribe(bool may_share);
+  void note_subscribed();
   BootTime subscribe_deadline() const;
   bool gives_up_subscribing(BootTime now, bool reading);
   void handle(const mqtt::RawPacket& packet, BootTime now);
@@ -104,6 +106,8 @@ class SubscriberSession {
   std::optional<BootTime> connected_at_;
 
   bool subscribed_ = false;
+  std::vector<const mqtt::Subscription*> asked_;  // in the order of the SUBSCRIBE
+  mqtt::SubscribeAnswer answer_;                  // what is known of it before the broker says something
 
   const BootTime began_;
   BootTime subscribe_sent_;  // this and heard_ moved on while nothing is read

@@ -369,6 +369,30 @@ TEST_F(ConfigChecksTest, the_same_client_id_at_two_brokers_is_good) {
             "[[uplink.mqtt]]\nname = \"two\"\nbroker = \"mqtt://a:1884\"\nclient_id = \"c\"\n");
 }
 
+TEST_F(ConfigChecksTest, a_subscription_may_be_shared_with_either_ack) {
+  for (const char* ack : {"", "ack = \"durable\"\n", "ack = \"durable\"\nprotocol = \"3.1.1\"\n"}) {
+    const Config config = load_good(mqtt_driver("topic = \"$share/hall/plant/{device}/{tag}\"\n", ack));
+    EXPECT_EQ(all(config.warnings), "") << ack;
+    EXPECT_EQ(config.mqtt_drivers.at(0).subscribe.at(0).topic, "$share/hall/plant/{device}/{tag}");
+  }
+  EXPECT_THAT(only_problem(mqtt_driver("topic = \"$share//plant/{tag}\"\n")), HasSubstr("one character at the least"));
+  EXPECT_THAT(only_problem(mqtt_driver("topic = \"$share/hall/spBv1.0/#\"\npayload = \"sparkplug\"\n")),
+              HasSubstr("it cannot be shared: a gateway has to see the birth"));
+}
+
+TEST_F(ConfigChecksTest, topics_of_a_shared_subscription_that_come_twice_are_odd) {
+  const std::string more = "[[driver.mqtt.subscribe]]\ntopic = ";
+  const std::string shared = "topic = \"$share/hall/plant/{device}/{tag}\"\n" + more;
+  for (const char* other : {"\"plant/{tag...}\"\n", "\"$share/hall/plant/{device}/x\"\ntag = \"x\"\n",
+                            "\"$share/other/plant/{device}/{tag}\"\n"}) {
+    EXPECT_THAT(only_warning(mqtt_driver(shared + other)), HasSubstr("has topics in common with \"$share/hall/plant/"))
+        << other;
+  }
+  for (const char* other : {"\"$share/hall/plant/{device}/{tag}\"\nvalue = \"/b\"\n", "\"hall/{tag...}\"\n"}) {
+    EXPECT_EQ(all(load_good(mqtt_driver(shared + other)).warnings), "") << other;
+  }
+}
+
 TEST_F(ConfigChecksTest, an_uplink_that_would_feed_a_driver_is_odd) {
   EXPECT_THAT(only_warning(mqtt_driver("topic = \"tidegate/{device}/{tag}\"\n") + uplink("")),
               HasSubstr("uplink.mqtt[0].topic: is subscribed to by the driver \"m\" on the same broker"));

@@ -44,6 +44,13 @@ TEST_F(ConfigListenerTest, an_address_is_one_of_this_machine_with_a_port) {
   }
 }
 
+TEST_F(ConfigListenerTest, a_topic_cannot_be_shared) {
+  const std::string text =
+      "[[driver.mqtt_listener]]\nname = \"l\"\nlisten = \"127.0.0.1:1883\"\n"
+      "[[driver.mqtt_listener.subscribe]]\ntopic = \"$share/hall/plant/{device}/{tag}\"\n";
+  EXPECT_THAT(only_problem(text), HasSubstr("topic: cannot be shared at a listener, which takes all"));
+}
+
 TEST_F(ConfigListenerTest, warns_of_an_address_that_others_reach_without_login_or_tls) {
   EXPECT_THAT(only_warning(listener("0.0.0.0:1883")), HasSubstr("everybody who reaches this address can publish"));
   EXPECT_TRUE(load_good(listener("127.0.0.1:1883")).warnings.empty());

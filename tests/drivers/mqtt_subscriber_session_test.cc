@@ -50,6 +50,21 @@ class SubscriberSessionTest : public ::testing::Test, public SubscriberHost {
   }
   std::size_t hear(const std::string& bytes) { return session_->receive(bytes, now_); }
   std::string said() { return std::exchange(session_->out(), {}); }
+  static mqtt::Properties shares_nothing() {
+    mqtt::Properties properties;
+    properties.set(PropertyId::shared_subscription_available, 0);
+    return properties;
+  }
+  /// Of a SUBSCRIBE.
+  std::vector<std::string> filters_of(const std::string& bytes) const {
+    const auto packet = mqtt::cut_packet(bytes, 1024);
+    if (!packet || !*packet) return {"no packet"};
+    const auto subscribe = mqtt::decode_subscribe(**packet, options_.protocol);
+    if (!subscribe) return {"no SUBSCRIBE"};
+    std::vector<std::string> filters;
+    for (const auto& entry : subscribe->entries) filters.emplace_back(entry.filter);
+    return filters;
+  }
   std::string acks(std::initializer_list<std::uint16_t> ids) const {
     std::string all;
     for (const std::uint16_t id : ids) all += broker_.ack(id);
@@ -118,6 +133,63 @@ TEST_P(SubscriberSessionVersions, SaysWhichSubscriptionsAreRefused) {
   EXPECT_EQ(session_->link()->problem, LinkProblem::refused_filter);
   EXPECT_THAT(session_->link()->detail, HasSubstr("plant/+/+"));
   EXPECT_FALSE(session_->is_over());
+}
+
+TEST_P(SubscriberSessionVersions, AsksForASharedSubscriptionAsItStands) {
+  subscriptions_ = {{"$share/hall/plant/+/+", 1}};
+  begin(GetParam());
+  (void)said();
+  hear(broker_.connack());
+  EXPECT_THAT(filters_of(said()), ElementsAre("$share/hall/plant/+/+"));
+  hear(broker_.suback());
+  EXPECT_EQ(session_->link()->problem, LinkProblem::none);
+  hear(broker_.publish(1, "a"));
+  EXPECT_THAT(taken_, ElementsAre("a"));
+}
+
+// It would be a protocol error to ask for one, and the end of the connection.
+TEST_F(SubscriberSessionTest, AsksABrokerThatSharesNothingOnlyForTheOthersAndTellsWhichAreMissing) {
+  subscriptions_ = {{"$share/hall/a/+", 1}, {"b/+", 1}};
+  begin(ProtocolVersion::v5);
+  (void)said();
+  hear(broker_.connack(ReasonCode::success, shares_nothing()));
+  EXPECT_THAT(filters_of(said()), ElementsAre("b/+"));
+  hear(broker_.suback());
+  ASSERT_TRUE(session_->link());
+  EXPECT_TRUE(session_->link()->up);
+  EXPECT_EQ(session_->link()->problem, LinkProblem::refused_filter);
+  EXPECT_THAT(session_->link()->detail, HasSubstr("nothing comes of $share/hall/a/+"));
+  hear(broker_.publish(1, "a"));
+  EXPECT_THAT(taken_, ElementsAre("a"));
+}
+
+TEST_F(SubscriberSessionTest, SubscribesToNothingAtABrokerThatSharesNothingWhereAllIsShared) {
+  subscriptions_ = {{"$share/hall/a/+", 1}};
+  begin(ProtocolVersion::v5);
+  (void)said();
+  hear(broker_.connack(ReasonCode::success, shares_nothing()));
+  EXPECT_THAT(said(), IsEmpty());
+  ASSERT_TRUE(session_->link());
+  EXPECT_EQ(session_->link()->problem, LinkProblem::refused_filter);
+  EXPECT_TRUE(session_->is_subscribed());
+  now_ += seconds(15);
+  session_->tick(now_, true);
+  EXPECT_FALSE(session_->is_over()) << "it waits for no answer";
+}
+
+TEST_F(SubscriberSessionTest, SaysWhichSharedSubscriptionABrokerRefusesAndHow) {
+  subscriptions_ = {{"b/+", 1}, {"$share/hall/a/+", 1}};
+  for (const ReasonCode code : {ReasonCode::shared_subscriptions_not_supported, ReasonCode::unspecified_error}) {
+    begin(ProtocolVersion::v5);
+    hear(broker_.connack() + broker_.suback({ReasonCode::granted_qos_1, code}));
+    EXPECT_EQ(session_->link()->problem, LinkProblem::refused_filter);
+    EXPECT_THAT(session_->link()->detail, HasSubstr("$share/hall/a/+"));
+    EXPECT_THAT(session_->link()->detail, HasSubstr("shared subscriptions"));
+  }
+  begin(ProtocolVersion::v5);
+  hear(broker_.connack() + broker_.disconnect(ReasonCode::shared_subscriptions_not_supported));
+  EXPECT_TRUE(session_->is_over());
+  EXPECT_THAT(session_->link()->detail, HasSubstr("leave $share/GROUP/ out of $share/hall/a/+"));
 }
 
 TEST_P(SubscriberSessionVersions, AcknowledgesInOrderWhatIsSafeAndNothingElse) {

@@ -19,6 +19,9 @@ TEST(TopicTemplate, MakesAFilterOfWildcards) {
   EXPECT_EQ(parsed("{tag...}").filter(), "#");
   EXPECT_EQ(parsed("a/b").filter(), "a/b");
   EXPECT_EQ(parsed("/{tag}").filter(), "/+");
+  EXPECT_EQ(parsed("$share/hall 1/plant/{device}/{tag...}").filter(), "$share/hall 1/plant/+/#");
+  EXPECT_EQ(parsed("$share/g//{tag}").filter(), "$share/g//+");
+  EXPECT_EQ(parsed("$shared/{tag}").filter(), "$shared/+");
 }
 
 TEST(TopicTemplate, FindsDeviceAndTagInATopic) {
@@ -51,6 +54,10 @@ TEST(TopicTemplate, FindsDeviceAndTagInATopic) {
       {"$SYS/{tag...}", "$SYS/uptime", true, "", "uptime"},
       {"/{tag}", "/a", true, "", "a"},
       {"/{tag}", "a", false, "", ""},
+      {"$share/g/plant/{device}/{tag}", "plant/boiler/temp", true, "boiler", "temp"},
+      {"$share/g/plant/{device}/{tag}", "$share/g/plant/boiler/temp", false, "", ""},
+      {"$share/g/{tag...}", "a/b", true, "", "a/b"},
+      {"$share/g/{tag...}", "$SYS/uptime", false, "", ""},
   };
   for (const Row& row : rows) {
     const TopicTemplate topic = parsed(row.text);
@@ -67,6 +74,9 @@ TEST(TopicTemplate, SaysWhatItHas) {
   EXPECT_FALSE(parsed("{device}/x").has_tag());
   EXPECT_TRUE(parsed("a/{tag...}").has_tag());
   EXPECT_FALSE(parsed("device/tag").has_device());
+  EXPECT_TRUE(parsed("$share/g/{device}/x").has_device());
+  EXPECT_TRUE(parsed("$share/g/{device}/x").is_shared());
+  EXPECT_FALSE(parsed("{device}/x").is_shared());
 }
 
 TEST(TopicTemplate, RefusesWhatIsNoneAndSaysWhatWouldBe) {
@@ -84,6 +94,14 @@ TEST(TopicTemplate, RefusesWhatIsNoneAndSaysWhatWouldBe) {
                       {"plant/{a b}", "a name has letters"},
                       {"plant/{rest...}/x", "only stand at the end"},
                       {"{tag}/{tag}", "twice"},
+                      {"$share/", "$share/GROUP/TOPIC"},
+                      {"$share/g", "$share/GROUP/TOPIC"},
+                      {"$share/g/", "$share/GROUP/TOPIC"},
+                      {"$share//plant/{tag}", "one character at the least"},
+                      {"$share/g+/{tag}", "the group \"g+\""},
+                      {"$share/#/{tag}", "the group \"#\""},
+                      {"$share/{device}/{tag}", "the group \"{device}\""},
+                      {"$share/g/plant/+", "write {name}"},
                       {"\xff/x", "UTF-8"}};
   for (const Row& row : rows) {
     const auto topic = TopicTemplate::parse(row.text);

@@ -2,10 +2,8 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
-#include <cstdlib>
 #include <memory>
 #include <set>
-#include <string_view>
 #include <utility>
 
 #include "tests/integration/relay_rig.h"
@@ -69,15 +67,6 @@ void keep_all_through_kills(const std::string& protocol) {
 
 TEST(KillShort, TheDurableRelayKeepsWhatItAcknowledged) { keep_all_through_kills("3.1.1"); }
 TEST(KillShort, TheDurableRelayKeepsWhatItAcknowledgedInVersion5) { keep_all_through_kills("5"); }
-
-std::set<std::uint64_t> values_in(const std::string& text) {
-  constexpr std::string_view kBefore = "\"value\":";
-  std::set<std::uint64_t> values;
-  for (auto at = text.find(kBefore); at != std::string::npos; at = text.find(kBefore, at + 1)) {
-    values.insert(std::strtoull(text.c_str() + at + kBefore.size(), nullptr, 10));
-  }
-  return values;
-}
 
 /// A subscriber that is not ours, with a session as ours: what it gets is what the broker had.
 std::unique_ptr<ProcessUnderTest> listen_beside(const MosquittoBroker& broker) {

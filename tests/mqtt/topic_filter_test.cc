@@ -23,6 +23,14 @@ TEST(Topic, FiltersHaveWildcardsOnlyAsWholeLevels) {
   }
 }
 
+TEST(Topic, AreSharedByAPrefixThatNoTopicHas) {
+  EXPECT_TRUE(is_shared("$share/g/a/#"));
+  EXPECT_FALSE(is_shared("$shared/g/a/#"));
+  EXPECT_EQ(without_share("$share/g/a/#"), "a/#");
+  EXPECT_EQ(without_share("$share/g//a"), "/a");
+  EXPECT_EQ(without_share("a/b"), "a/b");
+}
+
 // The examples of section 4.7 among them.
 TEST(Topic, FiltersMatchAsTheSpecificationSays) {
   struct Case {
