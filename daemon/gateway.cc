@@ -19,6 +19,7 @@ constexpr std::uint64_t kBusyTurn = 8;
 constexpr Duration kStallPause = std::chrono::seconds(1);
 constexpr int kRoundsPerTurn = 4;
 constexpr Duration kStopGrace = std::chrono::seconds(2);
+constexpr Duration kLeaveLookEvery = std::chrono::milliseconds(5);
 constexpr Duration kStorageLookEvery = std::chrono::seconds(1);
 // No disk that works takes this long. Where the kernel says that a thread waits for its disk, a restart would only wait
 // again; else the watchdog lets systemd restart us.
@@ -246,9 +247,18 @@ void Gateway::finish_stop() {
     if (synced && !checkpointer_->is_all_durable()) return finish_stop();
     checkpointer_->save_last([this](bool ok) {
       if (!ok) log_error("gateway", "stopped without saving the cursors: some records will be sent again");
-      loop_.stop();
+      end_when_left();
     });
   });
+}
+
+// The last acknowledgements may be on their way still.
+void Gateway::end_when_left() {
+  const auto& sources = pipeline_->sources();
+  const bool is_left = std::none_of(sources.begin(), sources.end(),
+                                    [](const Pipeline::Source& source) { return source.driver->is_leaving(); });
+  if (is_left) return loop_.stop();
+  turn_timer_->arm(kLeaveLookEvery, [this] { end_when_left(); });
 }
 
 }  // namespace tidegate::daemon

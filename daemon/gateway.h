@@ -92,6 +92,7 @@ class Gateway {
   void look_at_clock();
   void stop_drivers();
   void finish_stop();
+  void end_when_left();
 
   Config config_;
   const TestHooks hooks_ = TestHooks::from_environment();

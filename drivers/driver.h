@@ -80,6 +80,10 @@ class Driver {
   /// Ends the driver's threads; what was accepted before can still be collected. Blocks for at most some seconds.
   virtual void stop() = 0;
 
+  /// After stop(): it still says goodbye to a peer, which needs the core's loop to be turned. Ends by itself, some
+  /// seconds later at the most.
+  virtual bool is_leaving() const { return false; }
+
   /// Appends what has arrived to `into`, some thousand readings at the most, without waiting.
   /// True when there is more.
   virtual bool collect(Intake& into) = 0;

@@ -3,7 +3,10 @@
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/ssl.h>
+#include <openssl/x509.h>
 
+#include <array>
+#include <fstream>
 #include <memory>
 
 #include "core/text.h"
@@ -45,6 +48,17 @@ tl::unexpected<Error> unusable(const std::string& path, const std::string& wante
 }
 
 }  // namespace
+
+void warm_files(const TlsOptions& options) {
+  const std::string& authorities = options.ca_file;
+  std::array<char, 16 * 1024> piece;
+  for (const std::string& path : {authorities.empty() ? std::string(X509_get_default_cert_file()) : authorities,
+                                  options.cert_file, options.key_file}) {
+    std::ifstream file(path, std::ios::binary);
+    while (file.read(piece.data(), piece.size()) || file.gcount() > 0) {
+    }
+  }
+}
 
 Result<void> check_authorities(const std::string& path) {
   const Context context = make_context();

@@ -3,8 +3,14 @@
 #include <string>
 
 #include "core/error.h"
+#include "mqtt/broker_options.h"
 
 namespace tidegate::mqtt {
+
+/// Reads what a TLS client will read, and keeps nothing of it: the files are then in the memory of the kernel, and
+/// whoever must not wait for a disk does not. Without OpenSSL, so that it may still run when the process ends. Any
+/// thread.
+void warm_files(const TlsOptions& options);
 
 /// Whether OpenSSL can use the files of a TLS configuration, found out before there is a connection. They are taken as
 /// a connection would take them, weak keys refused; whether a certificate is still valid is not looked at, because at a

@@ -44,7 +44,7 @@ SessionHost::Admission ListenerCore::admit(ListenerSession& session, const mqtt:
   if (const auto found = sessions_.find(client_id); found != sessions_.end()) {
     ListenerSession& old = *found->second.session;
     state = std::move(found->second.state);
-    sessions_.erase(found);
+    remove(found);
     if (state->subscriber) state->subscriber->leave();
     old.end(ReasonCode::session_taken_over, "another connection uses its client id");
     if (taken_over_) taken_over_(old);
@@ -54,7 +54,7 @@ SessionHost::Admission ListenerCore::admit(ListenerSession& session, const mqtt:
   }
   // Then it is told that it has no session any more.
   const bool may_resume =
-      !state || !state->subscriber || (state->watcher == connect.user_name.value_or("") && has_room_for_subscriber());
+      !state || !state->subscriber || (state->watcher == connect.user_name.value_or("") && watching_ < kSubscribersMax);
   if (!may_resume) state.reset();
   // Its own will of before is not due any more: it is back in time (section 3.1.3.2.2).
   std::erase_if(wills_, [&](const DueWill& will) { return will.client_id == client_id; });
@@ -65,7 +65,9 @@ SessionHost::Admission ListenerCore::admit(ListenerSession& session, const mqtt:
   }
   keep(client_id, asked_session_expiry(connect), *state);
   if (journal_ != nullptr) journal_->flush();
-  sessions_[client_id] = {&session, state, connect.clean_start};
+  Present& present = sessions_[client_id];
+  present = {&session, state, connect.clean_start};
+  note_watching(present);
   return {ReasonCode::success, state, resumed};
 }
 
@@ -149,7 +151,7 @@ mqtt::ReasonCode ListenerCore::subscribe(ListenerSession& session, const mqtt::S
     return ReasonCode::not_authorized;
   }
   if (session.subscriber() == nullptr) {
-    if (!has_room_for_subscriber()) {
+    if (watching_ >= kSubscribersMax) {
       refuse("subscription",
              asks() + fmt::format(", but {} clients have subscriptions, as many as may", kSubscribersMax));
       return ReasonCode::quota_exceeded;
@@ -158,23 +160,31 @@ mqtt::ReasonCode ListenerCore::subscribe(ListenerSession& session, const mqtt::S
     forget(session.client_id());
     if (journal_ != nullptr) journal_->flush();
   }
+  Subscriber& subscriber = session.watch(*latest_);
   if (const auto found = sessions_.find(session.client_id()); found != sessions_.end()) {
     found->second.state->watcher = session.user_name();
+    note_watching(found->second);
   }
-  const ReasonCode reason = session.watch(*latest_).subscribe(entry);
+  const ReasonCode reason = subscriber.subscribe(entry);
   if (mqtt::is_failure(reason)) refuse("subscription", asks() + ", but has as many subscriptions as it may");
   return reason;
 }
 
 void ListenerCore::note_unread_filters(const ListenerSession& session, std::size_t count) {
-  refuse("subscription", fmt::format("client \"{}\", user \"{}\" sent a SUBSCRIBE with {} filters more than are read",
+  refuse("subscription", fmt::format("client \"{}\", user \"{}\" sent a SUBSCRIBE or an UNSUBSCRIBE with {} filters more than are read",
                                      clip(session.client_id()), clip(session.user_name()), count));
 }
 
-bool ListenerCore::has_room_for_subscriber() const {
-  const auto count = std::count_if(sessions_.begin(), sessions_.end(),
-                                   [](const auto& present) { return present.second.state->subscriber != nullptr; });
-  return static_cast<std::size_t>(count) < kSubscribersMax;
+// Clients that ask and ask again are many; the sessions are not gone through for each.
+void ListenerCore::note_watching(Present& present) {
+  if (present.watches || !present.state->subscriber) return;
+  present.watches = true;
+  ++watching_;
+}
+
+void ListenerCore::remove(std::map<std::string, Present>::iterator present) {
+  if (present->second.watches) --watching_;
+  sessions_.erase(present);
 }
 
 void ListenerCore::gone(ListenerSession& session) {
@@ -182,7 +192,7 @@ void ListenerCore::gone(ListenerSession& session) {
   const auto found = sessions_.find(session.client_id());
   if (found == sessions_.end() || found->second.session != &session) return;  // another connection has taken over
   auto state = std::move(found->second.state);
-  sessions_.erase(found);
+  remove(found);
   leave_behind(session, std::move(state));
 }
 

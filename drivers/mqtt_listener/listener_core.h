@@ -69,6 +69,7 @@ class ListenerCore final : public SessionHost {
     ListenerSession* session = nullptr;
     std::shared_ptr<ClientState> state;
     bool began_clean = false;
+    bool watches = false;  // counted as one that has subscriptions
   };
   struct LeftBehind {
     std::shared_ptr<ClientState> state;
@@ -91,7 +92,8 @@ class ListenerCore final : public SessionHost {
   void forget(const std::string& client_id);
   std::size_t ids_left_behind() const;
   std::size_t subscriber_bytes_left_behind() const;
-  bool has_room_for_subscriber() const;
+  void note_watching(Present& present);
+  void remove(std::map<std::string, Present>::iterator present);
   void forget_first_gone(bool (*is_meant)(const LeftBehind&));
   void refuse(const std::string& why, const std::string& detail);
 
@@ -102,6 +104,7 @@ class ListenerCore final : public SessionHost {
   std::function<void(ListenerSession&)> taken_over_;
 
   std::map<std::string, Present> sessions_;        // by client id
+  std::size_t watching_ = 0;                       // of them
   std::map<std::string, LeftBehind> left_behind_;  // by client id
   std::uint64_t departures_ = 0;
   std::vector<DueWill> wills_;

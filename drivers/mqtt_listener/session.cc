@@ -331,10 +331,18 @@ ReasonCode ListenerSession::subscribe(const mqtt::SubscribeEntry& entry) {
 void ListenerSession::handle_unsubscribe(const mqtt::RawPacket& packet) {
   const auto unsubscribe = mqtt::decode_unsubscribe(packet, version_);
   if (!unsubscribe) return fail(unsubscribe.error());
+  const std::size_t all = unsubscribe->filters.size();
+  const std::size_t count = std::min(all, kFiltersReadMax);
+  if (all > count) host_.note_unread_filters(*this, all - count);
+  if (all > count && !is_v5()) {
+    // Its answer cannot tell what was not done.
+    return fail({ReasonCode::implementation_specific_error, "an UNSUBSCRIBE with more filters than are read"});
+  }
   mqtt::SubackPacket answer{unsubscribe->packet_id, {}, {}};
-  for (const std::string_view filter : unsubscribe->filters) {
-    const bool existed = state_->subscriber && state_->subscriber->unsubscribe(filter);
-    answer.reasons.push_back(existed ? ReasonCode::success : ReasonCode::no_subscription_existed);
+  answer.reasons.assign(all, ReasonCode::implementation_specific_error);
+  for (std::size_t i = 0; i < count; ++i) {
+    const bool existed = state_->subscriber && state_->subscriber->unsubscribe(unsubscribe->filters[i]);
+    answer.reasons[i] = existed ? ReasonCode::success : ReasonCode::no_subscription_existed;
   }
   mqtt::encode(PacketType::unsuback, answer, version_, out_);
 }

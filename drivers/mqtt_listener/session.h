@@ -62,7 +62,7 @@ class SessionHost {
   virtual void note_released(const ListenerSession& /*session*/, std::uint16_t /*packet_id*/) {}
   /// The filter is well formed. Makes the session watch when the client may, and subscribes.
   virtual mqtt::ReasonCode subscribe(ListenerSession& session, const mqtt::SubscribeEntry& entry) = 0;
-  /// So many filters of a SUBSCRIBE were refused without a look, for there being too many.
+  /// So many filters of a SUBSCRIBE or an UNSUBSCRIBE were refused without a look, for there being too many.
   virtual void note_unread_filters(const ListenerSession& /*session*/, std::size_t /*count*/) {}
 };
 
@@ -72,7 +72,7 @@ class SessionHost {
 /// Passive: no socket, no timer, no thread; the core thread. What a client can make it hold is bounded by the limits.
 class ListenerSession {
  public:
-  /// More filters in a SUBSCRIBE are not looked at, or one packet would keep all other clients waiting: each costs a
+  /// More filters in a SUBSCRIBE or an UNSUBSCRIBE are not looked at, or one packet would keep all other clients waiting: each costs a
   /// look at all rights and clients, and a refusal a line that seldom gets into the log. A client can have fewer
   /// anyhow.
   static constexpr std::size_t kFiltersReadMax = 4 * Subscriber::kFiltersMax;

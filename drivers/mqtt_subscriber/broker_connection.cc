@@ -14,6 +14,8 @@ using tcp = asio::ip::tcp;
 constexpr int kReadsPerTurn = 4;
 // TLS answers by itself, also whom the socket takes nothing for: who does not read is not read from.
 constexpr std::size_t kUnsentMax = std::size_t{1024} * 1024;
+// Between our goodbye and the broker's.
+constexpr Duration kLeavePatience = std::chrono::seconds(2);
 
 }  // namespace
 
@@ -72,6 +74,7 @@ bool BrokerConnection::may_read() const {
 }
 
 void BrokerConnection::read() {
+  if (leave_at_most_until_) return drop_input();
   std::string& buffer = *context_.read_buffer;
   for (int i = 0; i < kReadsPerTurn && may_read(); ++i) {
     error_code problem;
@@ -87,6 +90,18 @@ void BrokerConnection::read() {
   flush();
   if (may_read()) wait_for_input();
   if (!closed_) context_.changed();
+}
+
+// It is not acknowledged, so the broker has it still.
+void BrokerConnection::drop_input() {
+  std::string& buffer = *context_.read_buffer;
+  for (int i = 0; i < kReadsPerTurn; ++i) {
+    error_code problem;
+    socket_.read_some(asio::buffer(buffer), problem);
+    if (problem == asio::error::would_block || problem == asio::error::try_again) break;
+    if (problem) return lose();  // the end, at best
+  }
+  wait_for_input();
 }
 
 // False when the connection is to end.
@@ -132,7 +147,7 @@ std::size_t BrokerConnection::receive(std::string_view plain) {
 
 void BrokerConnection::resume() {
   const auto self = shared_from_this();
-  if (closed_ || !is_open_) return;
+  if (closed_ || !is_open_ || leave_at_most_until_) return;
   session_->release(context_.inbox->safe());
   flush();
   if (!held_.empty() && may_read()) work_through({});
@@ -143,23 +158,35 @@ void BrokerConnection::resume() {
 void BrokerConnection::tick(BootTime now) {
   const auto self = shared_from_this();
   if (closed_) return;
+  if (leave_at_most_until_) {
+    if (now >= *leave_at_most_until_) lose();
+    return;
+  }
   session_->tick(now, may_read());
   flush();
   if (session_->is_over()) lose();  // whoever takes nothing is not waited for with a goodbye
 }
 
+// Closing at once with something unread would reset the connection, and what is on its way to the broker with it. What
+// it sends is taken out of the way from here on, so that it can come to reading our goodbye.
 void BrokerConnection::say_goodbye() {
   const auto self = shared_from_this();
-  if (closed_) return;
+  if (closed_ || leave_at_most_until_) return;
   session_->release(context_.inbox->safe());
+  if (session_->is_over() || !session_->connected_at()) return close();
   session_->say_goodbye();
-  if (is_open_) flush();
-  close();
+  leave_at_most_until_ = context_.clock->boot_now() + kLeavePatience;
+  flush();
+  wait_for_input();
+}
+
+BootTime BrokerConnection::deadline() const {
+  return leave_at_most_until_ ? *leave_at_most_until_ : session_->deadline();
 }
 
 // While the socket takes nothing, answers stay with the session, which then takes no more from the broker.
 void BrokerConnection::flush() {
-  if (closed_ || !is_open_ || waits_for_output_) return;
+  if (closed_ || !is_open_ || waits_for_output_ || has_left_) return;
   std::string& out = session_->out();
   if (!out.empty() && !tls_) {
     sending_.append(out);
@@ -200,13 +227,18 @@ void BrokerConnection::write_more() {
 }
 
 void BrokerConnection::end_when_sent() {
-  if (closed_ || !session_->is_over()) return;
+  if (closed_ || !session_->is_over() || has_left_) return;
+  const bool can_say = !tls_ || tls_->is_ready();
+  if (!session_->out().empty() && can_say) return flush();
+  error_code ignored;
   if (tls_) {
     tls_->close(sending_);
-    error_code ignored;
     socket_.write_some(asio::buffer(sending_), ignored);  // a goodbye that does not fit is none
+    sending_.clear();
   }
-  lose();
+  if (!leave_at_most_until_) return lose();
+  has_left_ = true;
+  socket_.shutdown(tcp::socket::shutdown_send, ignored);
 }
 
 void BrokerConnection::lose() {

@@ -41,9 +41,14 @@ class BrokerConnection : public std::enable_shared_from_this<BrokerConnection> {
   /// Reads nothing more; what is acknowledged later still goes out.
   void stop_reading() { reading_stopped_ = true; }
   void tick(BootTime now);
+  /// Sends what can go and a goodbye, takes nothing more in, and is over when the broker has ended the connection too,
+  /// or when it does not in time.
   void say_goodbye();
   void close();
 
+  /// When to call tick(), at the latest.
+  BootTime deadline() const;
+  bool is_leaving() const { return leave_at_most_until_ && !closed_; }
   bool is_over() const { return closed_; }
   /// How it ended, or how it stands; nothing while that is open.
   std::optional<mqtt::LinkState> link() const { return session_->link(); }
@@ -58,6 +63,7 @@ class BrokerConnection : public std::enable_shared_from_this<BrokerConnection> {
   void begin();
   void wait_for_input();
   void read();
+  void drop_input();
   bool may_read() const;
   bool take(std::string_view input);
   void work_through(std::string_view plain);
@@ -81,6 +87,8 @@ class BrokerConnection : public std::enable_shared_from_this<BrokerConnection> {
   bool waits_for_input_ = false;
   bool waits_for_output_ = false;
   bool reading_stopped_ = false;
+  std::optional<BootTime> leave_at_most_until_;  // since our goodbye
+  bool has_left_ = false;                        // all is sent, that too
   bool closed_ = false;
 };
 

@@ -21,6 +21,7 @@
 #include "mqtt/connect_failure.h"
 #include "mqtt/link_report.h"
 #include "mqtt/tls_client.h"
+#include "mqtt/tls_files.h"
 
 namespace tidegate::drivers {
 namespace {
@@ -91,7 +92,10 @@ class MqttSubscriber final : public Driver, public SubscriberHost {
       const std::lock_guard lock(gate_->mutex);
       gate_->loop = nullptr;
     }
-    if (const auto connection = connection_) connection->say_goodbye();
+    if (const auto connection = connection_) {
+      connection->say_goodbye();
+      connection->close();  // nobody turns the loop for it any more
+    }
   }
 
   const std::string& name() const override { return options_.name; }
@@ -100,6 +104,7 @@ class MqttSubscriber final : public Driver, public SubscriberHost {
   bool collect(Intake& into) override;
   void settled() override;
   bool waits_for_durable() const override { return true; }
+  bool is_leaving() const override { return connection_ && connection_->is_leaving(); }
   void durable(std::uint64_t count) override;
   DriverStatus status() const override;
 
@@ -109,7 +114,6 @@ class MqttSubscriber final : public Driver, public SubscriberHost {
 
  private:
   void connect();
-  void look_up_broker();
   void connect_to(const Result<HostAddresses>& found);
   Result<std::optional<mqtt::TlsChannel>> make_channel();
   void connection_changed();
@@ -120,6 +124,7 @@ class MqttSubscriber final : public Driver, public SubscriberHost {
   void arm(BootTime deadline);
   void tick();
   void resume();
+  void leave_when_acknowledged();
 
   const MqttDriverOptions options_;
   const DriverContext context_;
@@ -159,17 +164,14 @@ Result<void> MqttSubscriber::start() {
   return {};
 }
 
-// Files are read anew, so that a certificate that was renewed is shown at the next connection.
+// Asio's own resolver keeps a thread that its loop waits for at the end, for as long as a name server does not answer.
+// What the lookup's thread has read of the disk, which may stall, the core's finds in memory.
 void MqttSubscriber::connect() {
   if (stopped_) return;
-  const std::string unusable = mqtt::unusable_files(options_.broker);
-  if (!unusable.empty()) return fail({false, LinkProblem::unusable_file, unusable});
-  look_up_broker();
-}
-
-// Asio's own resolver keeps a thread that its loop waits for at the end, for as long as a name server does not answer.
-void MqttSubscriber::look_up_broker() {
-  look_up_(mqtt::host_of(options_.broker.uri), [this, gate = gate_, alive = alive_](Result<HostAddresses> found) {
+  std::optional<mqtt::TlsOptions> tls;
+  if (mqtt::wants_tls(options_.broker.uri)) tls = options_.broker.tls;
+  look_up_(mqtt::host_of(options_.broker.uri), [this, gate = gate_, alive = alive_, tls](Result<HostAddresses> found) {
+    if (tls) mqtt::warm_files(*tls);
     const std::lock_guard lock(gate->mutex);
     if (gate->loop == nullptr) return;
     asio::post(*gate->loop, [this, alive, found = std::move(found)] {
@@ -178,8 +180,11 @@ void MqttSubscriber::look_up_broker() {
   });
 }
 
+// Files are read anew, so that a certificate that was renewed is shown at the next connection.
 void MqttSubscriber::connect_to(const Result<HostAddresses>& found) {
   if (stopped_ || connection_) return;
+  const std::string unusable = mqtt::unusable_files(options_.broker);
+  if (!unusable.empty()) return fail({false, LinkProblem::unusable_file, unusable});
   if (!found) {
     return fail({false, LinkProblem::unreachable,
                  "the name \"" + clip(mqtt::host_of(options_.broker.uri)) + "\" has no address (" +
@@ -214,7 +219,7 @@ void MqttSubscriber::connection_changed() {
     if (connection_->link()) report(*connection_->link());
     held_back_ = held_back_ || !inbox_.wants_messages();
     // It was the CONNACK's, which may have much more time than a sign of life.
-    if (const BootTime deadline = connection_->session().deadline(); deadline < armed_for_) arm(deadline);
+    if (const BootTime deadline = connection_->deadline(); deadline < armed_for_) arm(deadline);
     if (ask_rebirths()) resume();
     return;
   }
@@ -261,17 +266,24 @@ void MqttSubscriber::tick() {
   const auto connection = connection_;
   if (!connection) return connect();
   connection->tick(context_.clock->boot_now());
-  if (connection == connection_ && !connection->is_over()) arm(connection->session().deadline());
+  if (connection == connection_ && !connection->is_over()) arm(connection->deadline());
 }
 
 // The connection stays, so that what becomes durable on the way out is still acknowledged.
 void MqttSubscriber::stop() {
   if (std::exchange(stopped_, true)) return;
   timer_.cancel();
+  if (!connection_) return;
+  connection_->stop_reading();
+  leave_when_acknowledged();
+}
+
+void MqttSubscriber::leave_when_acknowledged() {
   const auto connection = connection_;
-  if (!connection) return;
-  connection->stop_reading();
-  if (connection->session().unacknowledged() == 0) connection->say_goodbye();
+  if (!connection || connection->session().unacknowledged() > 0) return;
+  connection->say_goodbye();
+  if (!connection->is_over()) return arm(connection->deadline());
+  connection_ = nullptr;
 }
 
 bool MqttSubscriber::collect(Intake& into) {
@@ -302,7 +314,7 @@ void MqttSubscriber::resume() {
   const auto connection = connection_;
   if (!connection) return;
   connection->resume();
-  if (stopped_ && connection->session().unacknowledged() == 0) connection->say_goodbye();
+  if (stopped_) leave_when_acknowledged();
 }
 
 Ticket MqttSubscriber::take(const mqtt::PublishPacket& publish) {

@@ -18,8 +18,6 @@ using mqtt::ProtocolVersion;
 using mqtt::ReasonCode;
 
 constexpr std::uint16_t kSubscribeId = 1;
-// Times connect_timeout.
-constexpr int kSubscribePatienceMost = 10;
 // As a session of 3.1.1 that is no clean one: the broker keeps it until somebody ends it.
 constexpr std::uint32_t kSessionNeverExpires = 0xffff'ffff;
 // What is said of ourselves, to a broker that does not read it.
@@ -32,6 +30,14 @@ std::uint16_t whole_seconds(Duration duration) {
   return static_cast<std::uint16_t>(std::clamp<std::int64_t>(seconds, 1, 65'535));
 }
 
+// Signs of life, which come however little gets on.
+bool is_only_pingresp(std::string_view input) {
+  for (std::size_t i = 0; i < input.size(); ++i) {
+    if (input[i] != (i % 2 == 0 ? '\xd0' : '\0')) return false;
+  }
+  return true;
+}
+
 }  // namespace
 
 SubscriberSession::SubscriberSession(SubscriberHost& host, const MqttDriverOptions& options,
@@ -40,7 +46,6 @@ SubscriberSession::SubscriberSession(SubscriberHost& host, const MqttDriverOptio
       options_(options),
       subscriptions_(subscriptions),
       began_(now),
-      subscribe_sent_(now),
       heard_(now),
       keep_alive_(std::chrono::seconds(whole_seconds(options.broker.keep_alive))),
       ping_every_(keep_alive_),
@@ -82,8 +87,9 @@ void SubscriberSession::send_subscribe(bool may_share) {
 std::size_t SubscriberSession::receive(std::string_view input, BootTime now) {
   const std::size_t bytes_max = std::max<std::size_t>(options_.queue_bytes / 4, kPacketBytesLeast);
   std::size_t used = 0;
-  if (!input.empty()) heard_ = now;
-  if (ping_sent_ && !input.empty()) ping_sent_ = now;  // its answer may stand behind many messages
+  const bool is_news = input.size() > unread_;
+  if (is_news && (skip_left_ > 0 || !is_only_pingresp(input))) heard_ = now;
+  if (ping_sent_ && is_news) ping_sent_ = now;  // its answer may stand behind many messages
   while (wants_input()) {
     used += skip(input.size() - used);
     if (skip_left_ > 0) break;
@@ -98,6 +104,7 @@ std::size_t SubscriberSession::receive(std::string_view input, BootTime now) {
     used += (*packet)->bytes;
     handle(**packet, now);
   }
+  unread_ = input.size() - used;
   return used;
 }
 
@@ -170,7 +177,7 @@ void SubscriberSession::handle_connack(const mqtt::RawPacket& packet, BootTime n
   }
   if (is_v5() && is_short) return fail({ReasonCode::malformed_packet, "a CONNACK of another version"});
   connected_at_ = now;
-  subscribe_sent_ = now;
+  heard_ = now;
   const std::uint32_t seconds = connack->properties.number(PropertyId::server_keep_alive, 0);
   if (seconds > 0) ping_every_ = std::min(keep_alive_, Duration(std::chrono::seconds(seconds)));
   broker_packet_bytes_max_ = connack->properties.number(PropertyId::maximum_packet_size, broker_packet_bytes_max_);
@@ -262,15 +269,13 @@ BootTime SubscriberSession::deadline() const {
   return subscribed_ ? next : std::min(next, subscribe_deadline());
 }
 
-// The answer may stand behind all that the session still had, on a slow line; but not for ever.
-BootTime SubscriberSession::subscribe_deadline() const {
-  const Duration patience = options_.broker.connect_timeout;
-  return std::min(heard_ + patience, subscribe_sent_ + kSubscribePatienceMost * patience);
-}
+// The answer may stand behind all that the session still had, on a slow line: as long as any of it comes, it is waited
+// for. To connect again would begin with the same messages.
+BootTime SubscriberSession::subscribe_deadline() const { return heard_ + options_.broker.connect_timeout; }
 
 bool SubscriberSession::gives_up_subscribing(BootTime now, bool reading) {
   if (subscribed_) return false;
-  if (!reading) subscribe_sent_ = heard_ = now;
+  if (!reading) heard_ = now;
   if (now < subscribe_deadline()) return false;
   end(ReasonCode::unspecified_error,
       {false, LinkProblem::lost,

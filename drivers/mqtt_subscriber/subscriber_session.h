@@ -42,7 +42,7 @@ class SubscriberSession {
   SubscriberSession& operator=(const SubscriberSession&) = delete;
 
   /// Works through the packets that `input` begins with; returns how many bytes that took. What is left is not all
-  /// there yet, or wants_input() is false.
+  /// there yet, or wants_input() is false; it is given again with what comes next.
   std::size_t receive(std::string_view input, BootTime now);
   /// False while the broker has to wait.
   bool wants_input() const;
@@ -110,8 +110,8 @@ class SubscriberSession {
   mqtt::SubscribeAnswer answer_;                  // what is known of it before the broker says something
 
   const BootTime began_;
-  BootTime subscribe_sent_;  // this and heard_ moved on while nothing is read
-  BootTime heard_;           // the last of the broker
+  BootTime heard_;           // the last of the broker but signs of life; moved on while nothing is read
+  std::size_t unread_ = 0;   // of what was given last, given again with the next
   Duration keep_alive_;      // as configured: half of it is how long an answer may take
   Duration ping_every_;      // no less often than the broker wants
   std::uint32_t broker_packet_bytes_max_ = 0xffff'ffff;

@@ -5,6 +5,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "core/value.h"
@@ -232,8 +233,12 @@ TEST_F(ListenerCoreTest, SoManyClientsHaveSubscriptionsAtATime) {
   const auto back = connect({.id = "p0"});
   EXPECT_EQ(back->out().at(2), 0) << "no room: it has to know that its subscriptions are gone";
   EXPECT_EQ(back->subscriber(), nullptr);
-  const auto takes_over = connect({.id = "p1"});
+  auto takes_over = connect({.id = "p1"});
   EXPECT_NE(takes_over->subscriber(), nullptr);
+  for (int i = 0; i < 3; ++i) lose(std::exchange(takes_over, connect({.id = "p1"})));
+  EXPECT_EQ(subscribe(*back, "tidegate/values/#"), ReasonCode::quota_exceeded) << "whoever takes over is no one less";
+  lose(std::move(panels.back()));
+  EXPECT_EQ(subscribe(*back, "tidegate/values/#"), ReasonCode::granted_qos_1) << "nor one more";
 }
 
 TEST_F(ListenerCoreTest, FiltersThatAreNotReadAreOneRefusal) {

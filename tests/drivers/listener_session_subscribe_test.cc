@@ -73,6 +73,41 @@ TEST_P(ListenerSubscribeTest, IsReadTheFirstFiltersOfAPacketThatHasVeryMany) {
   EXPECT_EQ(host_.filters_unread, kSent - kRead);
 }
 
+TEST_P(ListenerSubscribeTest, UnsubscribesTheFirstFiltersOfAPacketThatHasVeryMany) {
+  constexpr std::size_t kSent = 260'000;
+  constexpr std::size_t kRead = ListenerSession::kFiltersReadMax;
+  limits_.packet_bytes_max = 4 * 1024 * 1024;
+  connected();
+  send_subscribe({to("a/#"), to("b/#")});
+  (void)next_reasons();
+  std::vector<std::string_view> filters(kSent, "x");
+  filters[kRead - 1] = "a/#";
+  filters[kRead] = "b/#";
+  const auto send_filters = [&] {
+    std::string bytes;
+    mqtt::encode(mqtt::UnsubscribePacket{4, filters, {}}, GetParam(), bytes);
+    send(bytes);
+  };
+  send_filters();
+  EXPECT_EQ(host_.filters_unread, kSent - kRead);
+  if (!v5()) {
+    EXPECT_TRUE(session_->is_over()) << "the answer of 3.1.1 could not say what was not done";
+    EXPECT_FALSE(next());
+    return;
+  }
+  const auto reasons = next_reasons();
+  ASSERT_EQ(reasons.size(), kSent) << "one for each filter (section 3.11.3)";
+  EXPECT_EQ(reasons[0], ReasonCode::no_subscription_existed);
+  EXPECT_EQ(reasons[kRead - 1], ReasonCode::success);
+  EXPECT_EQ(std::count(reasons.begin() + kRead, reasons.end(), ReasonCode::implementation_specific_error),
+            kSent - kRead);
+  EXPECT_EQ(session_->subscriber()->subscriptions(), 1U) << "b/# was not looked at";
+  filters.resize(kRead);
+  send_filters();
+  EXPECT_EQ(next_reasons(), std::vector<ReasonCode>(kRead, ReasonCode::no_subscription_existed));
+  EXPECT_EQ(host_.filters_unread, kSent - kRead);
+}
+
 TEST_P(ListenerSubscribeTest, IsSentMessagesAndAcknowledgesThem) {
   latest_.set_and_report("a/x", "1");
   connected();

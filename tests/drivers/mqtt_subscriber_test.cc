@@ -167,6 +167,59 @@ TEST_F(MqttSubscriberTest, SaysGoodbyeAtOnceWhenNothingIsOpen) {
   EXPECT_THAT(broker->received(), EndsWith(packets_.disconnect(mqtt::ReasonCode::success)));
 }
 
+// Closing with something unread would reset the connection, and the broker might read none of the acknowledgements.
+TEST_F(MqttSubscriberTest, LeavesABrokerThatGoesOnSendingWithoutAReset) {
+  constexpr std::uint16_t kTaken = 100;
+  is_durable_ = false;
+  start();
+  auto broker = next_up();
+  ASSERT_TRUE(broker);
+  std::string last;
+  for (std::uint16_t id = 1; id <= kTaken; ++id) {
+    broker->send(packets_.publish(id, packets_.number(id)));
+    last += packets_.ack(id);
+  }
+  ASSERT_TRUE(turn_until([&] { return intake_.readings.size() == kTaken; }));
+  driver_->stop();
+  std::string rest(20'000'000, 'x');  // which nobody looks at any more
+  const auto send_more = [&] { rest.erase(0, broker->send(rest)); };
+  for (std::size_t left = 0; left != rest.size();) {
+    left = rest.size();
+    send_more();
+  }
+  make_durable();
+  EXPECT_TRUE(driver_->is_leaving());
+  ASSERT_TRUE(turn_until([&] {
+    send_more();
+    return broker->is_ended();
+  }));
+  EXPECT_FALSE(broker->is_reset());
+  EXPECT_THAT(broker->received(), EndsWith(last + packets_.disconnect(mqtt::ReasonCode::success)));
+  broker.reset();
+  EXPECT_TRUE(turn_until([&] { return !driver_->is_leaving(); }));
+  turn_out();
+  EXPECT_EQ(intake_.readings.size(), kTaken);
+}
+
+TEST_F(MqttSubscriberTest, WaitsForNoBrokerThatDoesNotEndTheConnection) {
+  start();
+  const auto broker = next_up();
+  ASSERT_TRUE(broker);
+  driver_->stop();
+  EXPECT_TRUE(driver_->is_leaving());
+  EXPECT_TRUE(turn_until([&] { return !driver_->is_leaving(); }));
+  EXPECT_TRUE(broker->is_ended());
+}
+
+TEST_F(MqttSubscriberTest, LeavesNobodyWhoHasNotTakenItIn) {
+  start();
+  const auto broker = next_connection();
+  ASSERT_TRUE(broker);
+  driver_->stop();
+  EXPECT_FALSE(driver_->is_leaving());
+  EXPECT_TRUE(turn_until([&] { return broker->is_ended(); }));
+}
+
 TEST_F(MqttSubscriberTest, KeepsTryingWhileNobodyIsThere) {
   {
     const RawListener gone;

@@ -1,3 +1,9 @@
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <filesystem>
+
 #include "tests/drivers/mqtt_subscriber_fixture.h"
 #include "tests/support/mosquitto_broker.h"
 #include "tests/support/network.h"
@@ -52,6 +58,15 @@ TEST_F(MqttSubscriberTlsTest, TakesMessagesOverTls) {
   EXPECT_THAT(values(), ElementsAre("d/t=1"));
 }
 
+TEST_F(MqttSubscriberTlsTest, SaysGoodbyeOverTls) {
+  start_broker("server", "log_type all\n");
+  start();
+  ASSERT_TRUE(wait_until_up()) << driver_->status().detail;
+  driver_->stop();
+  EXPECT_TRUE(turn_until([&] { return !driver_->is_leaving(); }));
+  EXPECT_TRUE(mosquitto_.wait_for_log("Received DISCONNECT from tidegate-driver"));
+}
+
 TEST_F(MqttSubscriberTlsTest, RefusesACertificateForAnotherHost) {
   start_broker("elsewhere");
   start();
@@ -82,6 +97,44 @@ TEST_F(MqttSubscriberTlsTest, SaysThatItsOwnCertificateIsRefused) {
   start();
   ASSERT_TRUE(is_refused());
   EXPECT_THAT(driver_->status().detail, HasSubstr("the broker does not accept our certificate"));
+}
+
+// As a disk that stalls: whoever opens the pipe to read waits for a writer. What stands under the name when it is over
+// is what counts.
+TEST_F(MqttSubscriberTlsTest, KeepsNobodyWaitingWhileItsFilesAreRead) {
+  start_broker("server");
+  const std::string pipe = mosquitto_.directory() + "/pipe";
+  const std::string name = mosquitto_.directory() + "/authority";
+  ASSERT_EQ(::mkfifo(pipe.c_str(), 0600), 0);
+  ASSERT_EQ(::link(pipe.c_str(), name.c_str()), 0);
+  options_.broker.tls.ca_file = name;
+  start();
+  int writer = -1;  // opens only where somebody reads
+  ASSERT_TRUE(turn_until([&] { return (writer = ::open(pipe.c_str(), O_WRONLY | O_NONBLOCK | O_CLOEXEC)) >= 0; }));
+  turn_out();
+  EXPECT_FALSE(driver_->status().up);
+  std::filesystem::copy_file(authority_.certificate("ca"), name + ".new");
+  std::filesystem::rename(name + ".new", name);
+  ::close(writer);
+  EXPECT_TRUE(wait_until_up()) << driver_->status().detail;
+}
+
+TEST_F(MqttSubscriberTlsTest, ShowsARenewedCertificateAtTheNextConnection) {
+  start_broker("server");
+  const std::string certificate = mosquitto_.directory() + "/own.crt";
+  const std::string key = mosquitto_.directory() + "/own.key";
+  const auto put = [&](const std::string& whose) {
+    const auto over = std::filesystem::copy_options::overwrite_existing;
+    std::filesystem::copy_file(authority_.certificate(whose), certificate, over);
+    std::filesystem::copy_file(authority_.key(whose), key, over);
+  };
+  put("stranger");
+  options_.broker.tls.cert_file = certificate;
+  options_.broker.tls.key_file = key;
+  start();
+  ASSERT_TRUE(is_refused());
+  put("client");
+  EXPECT_TRUE(wait_until_up()) << driver_->status().detail;
 }
 
 /// A server that speaks one version of TLS only, and no MQTT; the second test shows that the version is what counts.

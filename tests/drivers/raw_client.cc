@@ -67,6 +67,7 @@ const std::string& RawClient::received() {
   std::array<char, 4096> buffer;
   for (;;) {
     const ssize_t count = ::recv(fd_, buffer.data(), buffer.size(), 0);
+    if (count < 0 && errno == ECONNRESET) reset_ = true;
     if (count == 0 || (count < 0 && errno != EAGAIN && errno != EINTR)) ended_ = true;
     if (count <= 0) return received_;
     received_.append(buffer.data(), static_cast<std::size_t>(count));

@@ -25,7 +25,9 @@ class RawClient {
   const std::string& received();
   /// The other side has ended the connection.
   bool is_ended();
-  /// The same, without reading what it has sent.
+  /// By a reset, not by an orderly end.
+  bool is_reset() const { return reset_; }
+  /// The other side has ended the connection, without reading what it has sent.
   bool is_broken() const;
 
  private:
@@ -37,6 +39,7 @@ class RawClient {
   int fd_;
   std::string received_;
   bool ended_ = false;
+  bool reset_ = false;
 };
 
 /// Takes TCP connections on a port of 127.0.0.1, and waits for none.
