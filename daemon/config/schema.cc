@@ -125,8 +125,7 @@ Result<Setting> convert_texts(const Key& key, const Node& node) {
   return Setting(std::move(texts));
 }
 
-Result<Setting> convert_pointers(const Key& key, const Node& node) {
-  if (node.kind == Node::Kind::text && node.text == "*") return Setting(node.text);
+Result<Setting> convert_named_texts(const Key& key, const Node& node) {
   if (node.kind != Node::Kind::table || node.members.empty()) return mismatch(key, node);
   Pairs pairs;
   for (const Member& member : node.members) {
@@ -136,6 +135,11 @@ Result<Setting> convert_pointers(const Key& key, const Node& node) {
     pairs.emplace_back(member.name, member.node.text);
   }
   return Setting(std::move(pairs));
+}
+
+Result<Setting> convert_pointers(const Key& key, const Node& node) {
+  if (node.kind == Node::Kind::text && node.text == "*") return Setting(node.text);
+  return convert_named_texts(key, node);
 }
 
 Result<Setting> convert_boolean(const Key& key, const Node& node) {
@@ -190,6 +194,8 @@ Result<Setting> convert_by_type(const Key& key, const Node& node) {
       return resolve_secret_file(node).map(as_setting);
     case KeyType::pointers:
       return convert_pointers(key, node);
+    case KeyType::named_texts:
+      return convert_named_texts(key, node);
   }
   return mismatch(key, node);
 }
@@ -300,6 +306,8 @@ std::string allowed(const Key& key) {
       return "a path, { file = \"...\" } or { credential = \"...\" }";
     case KeyType::pointers:
       return "\"*\" or a table of tag names and JSON pointers, such as { temp = \"/t\", hum = \"/h\" }";
+    case KeyType::named_texts:
+      return "a table of " + (key.form.empty() ? std::string("texts") : key.form);
   }
   return "";
 }

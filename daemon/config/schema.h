@@ -31,6 +31,7 @@ enum class KeyType : std::uint8_t {
   secret,       // { file | credential | env }, becomes the text
   secret_file,  // path or { file | credential }, becomes the path
   pointers,     // "*" or a table of text
+  named_texts,  // a table of text
 };
 
 /// What a value of a configuration file becomes: sizes are int64 bytes, words their index, secrets text.

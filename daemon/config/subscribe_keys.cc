@@ -2,6 +2,7 @@
 
 #include <spdlog/fmt/fmt.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <string_view>
 
@@ -41,6 +42,11 @@ Result<void> store_values(MqttSubscribeOptions& subscribe, Setting& setting) {
   return {};
 }
 
+Result<void> store_units(MqttSubscribeOptions& subscribe, Setting& setting) {
+  subscribe.units = std::move(std::get<Pairs>(setting));
+  return {};
+}
+
 bool is_pointer(const std::string& part, const MqttSubscribeOptions& subscribe) {
   return !subscribe.each.empty() && part.starts_with('/');
 }
@@ -66,9 +72,27 @@ void check_sources_of_tag(const MqttSubscribeOptions& subscribe, const Scope& sc
                            clip(subscribe.topic) + "\"");
 }
 
+// A name that nothing can have is a slip of the pen.
+void check_units(const MqttSubscribeOptions& subscribe, const Scope& scope) {
+  if (!scope.has("units") || !scope.is_sound("units") || !scope.is_sound("values")) return;
+  const auto& values = subscribe.values;
+  if (values.empty()) {
+    if (subscribe.values_all || has_placeholder(subscribe.topic, "tag") || is_pointer(subscribe.tag, subscribe)) return;
+    return scope.wrong("units",
+                       "names values or tags, and there is one here, which has its name already: use \"unit\"");
+  }
+  for (const auto& [name, unit] : subscribe.units) {
+    const bool is_there =
+        std::any_of(values.begin(), values.end(), [&name = name](const auto& value) { return value.first == name; });
+    if (!is_there) {
+      scope.wrong("units", "has a unit for \"" + clip(name) + "\", which is none of the names in \"values\"");
+    }
+  }
+}
+
 // Births name devices and metrics, and say what their values are.
 void check_sparkplug(const Scope& scope) {
-  for (const char* key : {"device", "tag", "unit", "value", "values", "each", "time", "time_unit"}) {
+  for (const char* key : {"device", "tag", "unit", "units", "value", "values", "each", "time", "time_unit"}) {
     if (scope.has(key))
       scope.wrong(key, "cannot stand beside payload \"sparkplug\", whose messages say it: leave it out");
   }
@@ -110,12 +134,15 @@ void finish_subscribe(MqttSubscribeOptions& subscribe, const Scope& scope) {
   check_part(subscribe.tag, "tag", subscribe, scope);
   check_part(subscribe.device, "device", subscribe, scope);
   check_sources_of_tag(subscribe, scope);
+  check_units(subscribe, scope);
   check_payload(subscribe, scope);
 }
 
 std::vector<Key> source_rows() {
   using namespace rows;
   using Owner = MqttSubscribeOptions;
+  Key units = row("units", KeyType::named_texts, 0, kTextBytesMax);
+  units.store = [](void* owner, Setting& setting) { return store_units(*static_cast<Owner*>(owner), setting); };
   return {
       checked<Owner>("topic", &Owner::topic, [](const std::string&) { return Result<void>(); })  // with the payload
           .required()
@@ -161,6 +188,16 @@ std::vector<Key> source_rows() {
           .example("\"temp\"")
           .says("The tag, where the topic has no `{tag}`. With `each`, what begins with `/` is a JSON pointer."),
       text<Owner>("unit", &Owner::unit).example("\"°C\"").says("The unit of the values."),
+      std::move(units)
+          .must_be("names and units, such as { temp = \"°C\", hum = \"%\" }")
+          .example("{ temp = \"°C\", hum = \"%\" }")
+          .says(
+              "Units by name, before `unit`: by the names in `values`, or of the members with `\"*\"`; else by the "
+              "tag, "
+              "where topic or payload give it. A tag keeps the unit that it was first seen with until the next start. "
+              "Sparkplug payloads give no unit. The type of a tag is that of each value: it may change from one "
+              "message "
+              "to the next, and every reading is stored as what came."),
   };
 }
 

@@ -53,7 +53,7 @@ Result<void> MessageDecoder::claim_fixed_tags(const Subscription& subscription, 
     Tag tag;
     tag.path = tag_path(subscription.device, subscription.tag, name);
     tag.driver = driver_;
-    tag.unit = subscription.unit;
+    tag.unit = subscription.unit_of(name, subscription.tag);
     if (auto claimed = tags_.claim(tag); !claimed) {
       Error error = claimed.error();
       if (!where.empty()) error.message = where + ": " + error.message;
@@ -152,8 +152,8 @@ const MessageDecoder::Slot& MessageDecoder::slot_of(const Sample& sample) {
   Slot& slot = route_->slots[sample.index];
   if (!slot.is_known) {
     const auto& names = route_->subscription->value_names;
-    slot = find_slot(tag_path(route_->device, route_->tag, names.empty() ? "" : names[sample.index]),
-                     route_->subscription->unit);
+    const std::string name = names.empty() ? std::string() : names[sample.index];
+    slot = find_slot(tag_path(route_->device, route_->tag, name), route_->subscription->unit_of(name, route_->tag));
   }
   return slot;
 }
@@ -171,10 +171,10 @@ const MessageDecoder::Slot& MessageDecoder::named_slot_of(const Sample& sample) 
   }
   if (const auto found = route_->named.find(name_in_payload_); found != route_->named.end()) return found->second;
   const bool is_nameless = rule.all_members && name.empty();
-  const std::string path = is_nameless ? ""
-                                       : tag_path(rule.device ? sample.device : std::string_view(route_->device),
-                                                  rule.tag ? sample.tag : std::string_view(route_->tag), name);
-  refused_slot_ = find_slot(path, subscription.unit);
+  const std::string_view tag = rule.tag ? sample.tag : std::string_view(route_->tag);
+  const std::string path =
+      is_nameless ? "" : tag_path(rule.device ? sample.device : std::string_view(route_->device), tag, name);
+  refused_slot_ = find_slot(path, subscription.unit_of(name, tag));
   // Only tags have a limit; names that become none are without end.
   return refused_slot_.problem == Refusal::none ? remember(name_in_payload_, refused_slot_) : refused_slot_;
 }

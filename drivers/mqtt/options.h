@@ -33,8 +33,9 @@ struct MqttSubscribeOptions {
   std::string each;  // JSON pointer of an array; the others point into an element
   std::string time;  // JSON pointer; empty: the time of arrival
   TimeUnit time_unit = TimeUnit::milliseconds;
-  std::string unit;
-  std::string where;  // "FILE:LINE", for messages
+  std::string unit;                                        // of what `units` does not name
+  std::vector<std::pair<std::string, std::string>> units;  // name of a value, else of a tag, to unit
+  std::string where;                                       // "FILE:LINE", for messages
   bool operator==(const MqttSubscribeOptions&) const = default;
 };
 

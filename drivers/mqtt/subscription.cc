@@ -82,6 +82,7 @@ Result<Subscription> make_subscription(const MqttSubscribeOptions& options, cons
   }
   made.topic = std::move(*TopicTemplate::parse(options.topic));
   made.unit = options.unit;
+  made.units = {options.units.begin(), options.units.end()};
   made.rule.format = options.payload;
   made.rule.time_unit = options.time_unit;
   if (auto put = put_pointers(options, made); !put) return tl::unexpected(at(options.where, put.error()));

@@ -1,6 +1,9 @@
 #pragma once
 
+#include <functional>
+#include <map>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "core/error.h"
@@ -21,7 +24,13 @@ struct Subscription {
   std::string tag;                       // likewise; may be empty where values have names
   std::vector<std::string> value_names;  // of rule.values; empty when there is one value without a name
   std::string unit;
+  std::map<std::string, std::string, std::less<>> units;  // by the name of the value, or of the tag where it has none
 
+  /// Of a value with this name, empty where it has none, and of a tag called so.
+  const std::string& unit_of(std::string_view name, std::string_view tag_name) const {
+    const auto found = units.find(name.empty() ? tag_name : name);
+    return found == units.end() ? unit : found->second;
+  }
   bool is_sparkplug() const { return !sparkplug_filter.empty(); }
   /// What to subscribe to.
   std::string filter() const { return is_sparkplug() ? sparkplug_filter : topic.filter(); }

@@ -171,8 +171,9 @@ mqtt::ReasonCode ListenerCore::subscribe(ListenerSession& session, const mqtt::S
 }
 
 void ListenerCore::note_unread_filters(const ListenerSession& session, std::size_t count) {
-  refuse("subscription", fmt::format("client \"{}\", user \"{}\" sent a SUBSCRIBE or an UNSUBSCRIBE with {} filters more than are read",
-                                     clip(session.client_id()), clip(session.user_name()), count));
+  refuse("subscription",
+         fmt::format("client \"{}\", user \"{}\" sent a SUBSCRIBE or an UNSUBSCRIBE with {} filters more than are read",
+                     clip(session.client_id()), clip(session.user_name()), count));
 }
 
 // Clients that ask and ask again are many; the sessions are not gone through for each.

@@ -72,9 +72,9 @@ class SessionHost {
 /// Passive: no socket, no timer, no thread; the core thread. What a client can make it hold is bounded by the limits.
 class ListenerSession {
  public:
-  /// More filters in a SUBSCRIBE or an UNSUBSCRIBE are not looked at, or one packet would keep all other clients waiting: each costs a
-  /// look at all rights and clients, and a refusal a line that seldom gets into the log. A client can have fewer
-  /// anyhow.
+  /// More filters in a SUBSCRIBE or an UNSUBSCRIBE are not looked at, or one packet would keep all other clients
+  /// waiting: each costs a look at all rights and clients, and a refusal a line that seldom gets into the log. A client
+  /// can have fewer anyhow.
   static constexpr std::size_t kFiltersReadMax = 4 * Subscriber::kFiltersMax;
 
   ListenerSession(SessionHost& host, const ListenerLimits& limits, BootTime now);

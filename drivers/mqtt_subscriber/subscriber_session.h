@@ -110,10 +110,10 @@ class SubscriberSession {
   mqtt::SubscribeAnswer answer_;                  // what is known of it before the broker says something
 
   const BootTime began_;
-  BootTime heard_;           // the last of the broker but signs of life; moved on while nothing is read
-  std::size_t unread_ = 0;   // of what was given last, given again with the next
-  Duration keep_alive_;      // as configured: half of it is how long an answer may take
-  Duration ping_every_;      // no less often than the broker wants
+  BootTime heard_;          // the last of the broker but signs of life; moved on while nothing is read
+  std::size_t unread_ = 0;  // of what was given last, given again with the next
+  Duration keep_alive_;     // as configured: half of it is how long an answer may take
+  Duration ping_every_;     // no less often than the broker wants
   std::uint32_t broker_packet_bytes_max_ = 0xffff'ffff;
   BootTime last_ping_;
   std::optional<BootTime> ping_sent_;  // and not answered; moved on with every sign of life

@@ -369,6 +369,30 @@ TEST_F(ConfigChecksTest, the_same_client_id_at_two_brokers_is_good) {
             "[[uplink.mqtt]]\nname = \"two\"\nbroker = \"mqtt://a:1884\"\nclient_id = \"c\"\n");
 }
 
+TEST_F(ConfigChecksTest, values_have_units_by_their_names) {
+  const std::string values = "topic = \"p/{device}\"\nvalues = { temp = \"/t\", hum = \"/h\" }\n";
+  const Config config = load_good(mqtt_driver(values + "unit = \"V\"\nunits = { temp = \"°C\", hum = \"%\" }\n"));
+  const std::vector<std::pair<std::string, std::string>> units{{"temp", "°C"}, {"hum", "%"}};
+  EXPECT_EQ(config.mqtt_drivers.at(0).subscribe.at(0).units, units);
+  EXPECT_THAT(only_problem(mqtt_driver(values + "units = { tmp = \"°C\" }\n")),
+              HasSubstr("units: has a unit for \"tmp\", which is none of the names in \"values\""));
+  EXPECT_THAT(only_problem(mqtt_driver(values + "units = { temp = 1 }\n")), HasSubstr("a table of names and units"));
+  EXPECT_THAT(only_problem(mqtt_driver(values + "units = \"°C\"\n")), HasSubstr("a table of names and units"));
+  const std::string csv = "payload = \"csv\"\ntopic = \"p/{device}\"\nvalues = { temp = \"/0\" }\n";
+  load_good(mqtt_driver(csv + "units = { temp = \"°C\" }\n"));
+  EXPECT_THAT(only_problem(mqtt_driver(csv + "units = { hum = \"%\" }\n")), HasSubstr("a unit for \"hum\""));
+}
+
+TEST_F(ConfigChecksTest, tags_have_units_by_their_names_where_messages_name_them) {
+  const std::string units = "units = { temp = \"°C\" }\n";
+  load_good(mqtt_driver("topic = \"p/{device}/{tag}\"\npayload = \"number\"\n" + units));
+  load_good(mqtt_driver("topic = \"p/{device}\"\nvalues = \"*\"\n" + units));
+  load_good(mqtt_driver("topic = \"p\"\neach = \"/r\"\ntag = \"/n\"\nvalue = \"/v\"\n" + units));
+  EXPECT_THAT(only_problem(mqtt_driver("topic = \"p\"\ntag = \"temp\"\n" + units)), HasSubstr("use \"unit\""));
+  EXPECT_THAT(only_problem(mqtt_driver("topic = \"spBv1.0/#\"\npayload = \"sparkplug\"\n" + units)),
+              HasSubstr("whose messages say it"));
+}
+
 TEST_F(ConfigChecksTest, a_subscription_may_be_shared_with_either_ack) {
   for (const char* ack : {"", "ack = \"durable\"\n", "ack = \"durable\"\nprotocol = \"3.1.1\"\n"}) {
     const Config config = load_good(mqtt_driver("topic = \"$share/hall/plant/{device}/{tag}\"\n", ack));

@@ -536,6 +536,19 @@ TEST_F(MessageDecoderTest, RemembersNoNameThatMakesNoTag) {
   EXPECT_EQ(decoder_->names_remembered(), 1U);
 }
 
+// A sensor that is replaced, or that says in words what is wrong with it.
+TEST_F(MessageDecoderTest, ATagTakesValuesOfAnyTypeOneAfterTheOther) {
+  subscribe("{device}/{tag}").value = "/v";
+  EXPECT_THAT(decode_value(R"({"v":1})"), ElementsAre("d/t=1"));
+  EXPECT_THAT(decode_value(R"({"v":1.5})"), ElementsAre("d/t=1.5"));
+  EXPECT_THAT(decode_value(R"({"v":"defect"})"), ElementsAre("d/t=\"defect\""));
+  EXPECT_THAT(decode_value(R"({"v":true})"), ElementsAre("d/t=true"));
+  EXPECT_THAT(decode_value(R"({"v":null})"), ElementsAre("d/t=null bad"));
+  EXPECT_THAT(decode_value(R"({"v":2})"), ElementsAre("d/t=2"));
+  EXPECT_EQ(tags_.size(), 1U);
+  EXPECT_THAT(refused(), IsEmpty());
+}
+
 TEST_F(MessageDecoderTest, FixedTagsAreClaimedAtOnceAndDoNotCountAsAutomatic) {
   options_.automatic_tags_max = 0;
   auto& options = subscribe("any/topic");

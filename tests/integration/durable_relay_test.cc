@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "tests/integration/relay_rig.h"
+#include "tests/integration/values_in.h"
 #include "tests/support/test_authority.h"
 
 namespace tidegate::testing {

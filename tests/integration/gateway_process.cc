@@ -5,7 +5,6 @@
 #include <cstdlib>
 #include <sstream>
 #include <stdexcept>
-#include <string_view>
 
 #include "tests/support/network.h"
 #include "tests/support/wait_until.h"
@@ -112,15 +111,6 @@ std::vector<std::string> lines_with(const std::string& text, const std::string& 
     if (line.find(part) != std::string::npos) found.push_back(line);
   }
   return found;
-}
-
-std::set<std::uint64_t> values_in(const std::string& text) {
-  constexpr std::string_view kBefore = "\"value\":";
-  std::set<std::uint64_t> values;
-  for (auto at = text.find(kBefore); at != std::string::npos; at = text.find(kBefore, at + 1)) {
-    values.insert(std::strtoull(text.c_str() + at + kBefore.size(), nullptr, 10));
-  }
-  return values;
 }
 
 }  // namespace tidegate::testing

@@ -4,7 +4,6 @@
 #include <cstdint>
 #include <map>
 #include <memory>
-#include <set>
 #include <string>
 #include <vector>
 
@@ -69,8 +68,5 @@ std::string relay_config(std::uint16_t source_port, std::uint16_t target_port, c
 
 /// Lines of a text that hold `part`.
 std::vector<std::string> lines_with(const std::string& text, const std::string& part);
-
-/// The different whole numbers that stand behind "value": in a text.
-std::set<std::uint64_t> values_in(const std::string& text);
 
 }  // namespace tidegate::testing

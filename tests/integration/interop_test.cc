@@ -19,7 +19,7 @@ using std::chrono::seconds;
 
 constexpr int kCount = 50;  // messages of each QoS
 
-enum class Client { mosquitto, paho_c, paho_python, mqtt_js };
+enum class Client { mosquitto, paho_c, paho_c_asynchronous, paho_python, mqtt_js };
 enum class Link { plain, tls };
 
 struct Publication {
@@ -57,6 +57,7 @@ std::vector<std::string> publisher(Client client, const Publication& what) {
   const std::string folder = TIDEGATE_SOURCE_DIR "/tests/integration/clients/";
   std::vector<std::string> command;
   if (client == Client::paho_c) command = {TIDEGATE_PAHO_C_PUBLISHER};
+  if (client == Client::paho_c_asynchronous) command = {TIDEGATE_PAHO_C_PUBLISHER, "--asynchronous"};
   // Debian's own, which has Debian's paho, whatever else is installed.
   if (client == Client::paho_python) command = {"/usr/bin/python3", "-B", folder + "paho_python_publisher.py"};
   if (client == Client::mqtt_js) command = {"/usr/bin/env", "node", folder + "mqtt_js_publisher.js"};
@@ -137,13 +138,14 @@ TEST_P(InteropTest, EveryMessageIsAcknowledgedAndInTheLogOnceAsItWasSent) {
 const auto kVersions = ::testing::Values("4", "5");
 const auto kLinks = ::testing::Values(Link::plain, Link::tls);
 std::string name_of(const ::testing::TestParamInfo<InteropTest::ParamType>& info) {
-  const char* const names[]{"Mosquitto", "PahoC", "PahoPython", "MqttJs"};
+  const char* const names[]{"Mosquitto", "PahoC", "PahoCAsynchronous", "PahoPython", "MqttJs"};
   return std::string(names[static_cast<int>(std::get<Client>(info.param))]) +
          (std::get<std::string>(info.param) == "5" ? "Version5" : "Version311") +
          (std::get<Link>(info.param) == Link::tls ? "OverTls" : "");
 }
 INSTANTIATE_TEST_SUITE_P(Debian, InteropTest,
-                         ::testing::Combine(::testing::Values(Client::mosquitto, Client::paho_c, Client::paho_python),
+                         ::testing::Combine(::testing::Values(Client::mosquitto, Client::paho_c,
+                                                              Client::paho_c_asynchronous, Client::paho_python),
                                             kVersions, kLinks),
                          name_of);
 // Only by scripts/test --target interop-npm, which fetches it.

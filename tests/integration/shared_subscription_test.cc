@@ -6,6 +6,7 @@
 #include <string>
 
 #include "tests/integration/gateway_process.h"
+#include "tests/integration/values_in.h"
 #include "tests/support/mosquitto_broker.h"
 #include "tests/support/mqtt_probe.h"
 #include "tests/support/wait_until.h"
@@ -89,7 +90,8 @@ void take_turns(const std::string& ack) {
 TEST(SharedSubscriptionShort, GatewaysOfAGroupTakeTurnsWhenDurable) { take_turns("durable"); }
 TEST(SharedSubscriptionShort, GatewaysOfAGroupTakeTurnsWhenWritten) { take_turns("written"); }
 
-// What the killed one had not acknowledged is the broker's, which gives it to the other one or keeps it until it is back.
+// What the killed one had not acknowledged is the broker's, which gives it to the other one or keeps it until it is
+// back.
 void lose_nothing_by_a_kill(const std::string& ack) {
   constexpr std::uint64_t kCount = 6'000;
   SharedGroup group(ack, kCount, 3'000);
