@@ -61,24 +61,36 @@ class PahoConnection::ConnectListener final : public ::mqtt::iaction_listener {
   PahoConnection& owner_;
 };
 
+// One object for all subscriptions, each a packet of its own; told is the answer to all.
 class PahoConnection::SubscribeListener final : public ::mqtt::iaction_listener {
  public:
   explicit SubscribeListener(PahoConnection& owner) : owner_(owner) {}
+
+  void expect(std::size_t count) {
+    answer_ = {};
+    missing_ = count;
+  }
   void on_success(const ::mqtt::token& token) override {
-    SubscribeAnswer answer;  // a single filter that is refused is a failure instead
     const auto codes = token.get_subscribe_response().get_reason_codes();
-    for (std::size_t i = 0; i < codes.size() && i < owner_.filters_.size(); ++i) {
-      answer.note(owner_.filters_[i], owner_.qos_[i], static_cast<int>(codes[i]));
-    }
-    owner_.events_.on_subscribed(answer);
+    note(token, codes.empty() ? kRefusedSubscription : static_cast<int>(codes.front()));
   }
   void on_failure(const ::mqtt::token& token) override {
     // Anything else comes with the loss of the connection, which is told by itself.
-    if (token.get_return_code() == kRefusedSubscription) owner_.events_.on_subscribed({owner_.filters_, {}, {}});
+    if (token.get_return_code() == kRefusedSubscription) note(token, kRefusedSubscription);
   }
 
  private:
+  void note(const ::mqtt::token& token, int code) {
+    const auto number = reinterpret_cast<std::uintptr_t>(token.get_user_context());
+    if (missing_ == 0 || number >= owner_.subscriptions_.size()) return;
+    const Subscription& subscription = owner_.subscriptions_[number];
+    answer_.note(subscription.filter, subscription.qos, code);
+    if (--missing_ == 0) owner_.events_.on_subscribed(answer_);
+  }
+
   PahoConnection& owner_;
+  SubscribeAnswer answer_;
+  std::size_t missing_ = 0;
 };
 
 // One object for all publishes: what tells them apart is the number that travels as user context.
@@ -156,18 +168,15 @@ void PahoConnection::install_handlers() {
   return options;
 }
 
+// Each by itself: to a list Paho's C++ layer takes as many codes as were asked for, and a broker that answers with
+// fewer would have it read, and end the process, where there are none. (It misreads the answer to a list of one, too.)
 Result<void> PahoConnection::subscribe(const std::vector<Subscription>& subscriptions) {
-  filters_.clear();
-  qos_.clear();
-  for (const Subscription& subscription : subscriptions) {
-    filters_.push_back(subscription.filter);
-    qos_.push_back(subscription.qos);
-  }
+  subscriptions_ = subscriptions;
+  subscribe_listener_->expect(subscriptions_.size());
   return guarded("subscribe", [&] {
-    if (filters_.size() == 1) {  // the C++ layer misreads the answer to a list of one
-      client_->subscribe(filters_.front(), qos_.front(), nullptr, *subscribe_listener_);
-    } else {
-      client_->subscribe(::mqtt::string_collection::create(filters_), qos_, nullptr, *subscribe_listener_);
+    for (std::size_t i = 0; i < subscriptions_.size(); ++i) {
+      client_->subscribe(subscriptions_[i].filter, subscriptions_[i].qos, reinterpret_cast<void*>(i),
+                         *subscribe_listener_);
     }
   });
 }

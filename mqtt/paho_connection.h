@@ -58,8 +58,7 @@ class PahoConnection {
 
   const BrokerOptions& broker_;
   ConnectionEvents& events_;
-  std::vector<std::string> filters_;
-  std::vector<int> qos_;  // asked for, by filter
+  std::vector<Subscription> subscriptions_;
   std::unique_ptr<ConnectListener> connect_listener_;
   std::unique_ptr<SubscribeListener> subscribe_listener_;
   std::unique_ptr<PublishListener> publish_listener_;
