@@ -6,6 +6,7 @@
 #include <charconv>
 #include <cmath>
 #include <cstring>
+#include <new>
 #include <string>
 #include <utility>
 #include <vector>
@@ -158,6 +159,8 @@ class PayloadDecoder::Json {
     }
     auto problem = parse_text(payload);
     if (problem == simdjson::NUMBER_ERROR) problem = parse_text(with_large_integers_as_doubles(payload));
+    // As where any other allocation fails: the process ends, and the message, not acknowledged, comes again.
+    if (problem == simdjson::MEMALLOC) throw std::bad_alloc();
     state_ = problem == simdjson::SUCCESS ? State::good : State::bad;
     why_ = problem == simdjson::SUCCESS        ? Refusal::none
            : problem == simdjson::NUMBER_ERROR ? Refusal::bad_number
