@@ -125,21 +125,30 @@ Result<Setting> convert_texts(const Key& key, const Node& node) {
   return Setting(std::move(texts));
 }
 
-Result<Setting> convert_named_texts(const Key& key, const Node& node) {
+/// `convert` makes the text of a member.
+template <class Convert>
+Result<Setting> convert_members(const Key& key, const Node& node, const Convert& convert) {
   if (node.kind != Node::Kind::table || node.members.empty()) return mismatch(key, node);
   Pairs pairs;
   for (const Member& member : node.members) {
     if (member.node.kind != Node::Kind::text) {
       return mismatch(key, describe(member.node) + " at \"" + clip(member.name) + "\"");
     }
-    pairs.emplace_back(member.name, member.node.text);
+    auto text = convert(member.node);
+    if (!text) return fail(text.error().code, "\"" + clip(member.name) + "\": " + text.error().message);
+    pairs.emplace_back(member.name, std::move(*text));
   }
   return Setting(std::move(pairs));
 }
 
+Result<Setting> convert_named_texts(const Key& key, const Node& node) {
+  return convert_members(key, node, [&key](const Node& member) { return convert_text(key, member); });
+}
+
+// What a pointer is made of is looked at where it is taken apart.
 Result<Setting> convert_pointers(const Key& key, const Node& node) {
   if (node.kind == Node::Kind::text && node.text == "*") return Setting(node.text);
-  return convert_named_texts(key, node);
+  return convert_members(key, node, [](const Node& member) { return Result<std::string>(member.text); });
 }
 
 Result<Setting> convert_boolean(const Key& key, const Node& node) {

@@ -372,7 +372,7 @@ TEST_F(ConfigChecksTest, the_same_client_id_at_two_brokers_is_good) {
 TEST_F(ConfigChecksTest, values_have_units_by_their_names) {
   const std::string values = "topic = \"p/{device}\"\nvalues = { temp = \"/t\", hum = \"/h\" }\n";
   const Config config = load_good(mqtt_driver(values + "unit = \"V\"\nunits = { temp = \"°C\", hum = \"%\" }\n"));
-  const std::vector<std::pair<std::string, std::string>> units{{"temp", "°C"}, {"hum", "%"}};
+  const std::vector<std::pair<std::string, std::string>> units{{"hum", "%"}, {"temp", "°C"}};
   EXPECT_EQ(config.mqtt_drivers.at(0).subscribe.at(0).units, units);
   EXPECT_THAT(only_problem(mqtt_driver(values + "units = { tmp = \"°C\" }\n")),
               HasSubstr("units: has a unit for \"tmp\", which is none of the names in \"values\""));

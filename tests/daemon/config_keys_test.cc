@@ -99,6 +99,9 @@ std::vector<std::string> wrong_values(KeyType type) {
     case KeyType::pointers:
       add({"5", "\"x\"", "{}", "{ temp = 5 }", "{ temp = \"no-slash\" }", "{ \"a+b\" = \"/t\" }"});
       break;
+    case KeyType::named_texts:
+      add({"5", "\"x\"", "{ temp = 5 }", "{ temp = [\"a\"] }", "{ temp = \"a\\nb\" }"});
+      break;
   }
   return values;
 }

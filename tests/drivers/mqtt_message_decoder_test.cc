@@ -89,8 +89,7 @@ TEST_F(MessageDecoderTest, JsonValuesKeepTheirKind) {
                       {R"({"v":"on\u00e4"})", "d/t=\"onä\""},
                       {R"({"v":""})", "d/t=\"\""},
                       {R"({"v":null})", "d/t=null bad"},
-                      {R"( { "x" : [1] , "v" : 5 } )", "d/t=5"},
-                      {R"({"v":1,"v":2})", "d/t=1"}};
+                      {R"( { "x" : [1] , "v" : 5 } )", "d/t=5"}};
   for (const Row& row : rows) {
     const auto lines = decode_value(row.payload);
     ASSERT_EQ(lines.size(), 1U) << row.payload;
@@ -351,7 +350,7 @@ TEST_F(MessageDecoderTest, AllScalarMembersBecomeTagsButTheTime) {
 
 // JSON does not say which of two members of one name counts, and readers of it differ.
 TEST_F(MessageDecoderTest, DoesNotGuessWhichOfTwoNamesCounts) {
-  MqttSubscribeOptions& rule = subscribe("d/t");
+  MqttSubscribeOptions& rule = subscribe("{device}/{tag}");
   rule.value = "/v";
   rule.time = "/at/ms";
   EXPECT_THAT(decode_value(R"({"v":1,"v":2,"at":{"ms":1760000000000}})"), IsEmpty());
