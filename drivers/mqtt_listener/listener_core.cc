@@ -52,21 +52,22 @@ SessionHost::Admission ListenerCore::admit(ListenerSession& session, const mqtt:
     state = std::move(left->second.state);
     left_behind_.erase(left);
   }
-  // Then it is told that it has no session any more.
-  const bool may_resume =
-      !state || !state->subscriber || (state->watcher == connect.user_name.value_or("") && watching_ < kSubscribersMax);
-  if (!may_resume) state.reset();
+  const UserDigest user = user_digest(connect.user_name.value_or(""));
+  const bool is_its_own = state != nullptr && state->owner == user;
   // Its own will of before is not due any more: it is back in time (section 3.1.3.2.2).
-  std::erase_if(wills_, [&](const DueWill& will) { return will.client_id == client_id; });
-  const bool resumed = state != nullptr && !connect.clean_start;
+  std::erase_if(wills_, [&](const DueWill& will) { return will.client_id == client_id && will.owner == user; });
+  // Otherwise it is told that it has no session any more.
+  const bool has_room = is_its_own && (!state->subscriber || watching_ < kSubscribersMax);
+  const bool resumed = has_room && !connect.clean_start;
   if (!resumed) {
     state = std::make_shared<ClientState>();
+    state->owner = user;
     forget(client_id);
   }
   keep(client_id, asked_session_expiry(connect), *state);
   if (journal_ != nullptr) journal_->flush();
   Present& present = sessions_[client_id];
-  present = {&session, state, connect.clean_start};
+  present = {&session, state, !resumed};
   note_watching(present);
   return {ReasonCode::success, state, resumed};
 }
@@ -75,6 +76,7 @@ void ListenerCore::use_journal(SessionJournal& journal) {
   journal_ = &journal;
   for (const auto& [client_id, session] : journal.sessions()) {
     auto state = std::make_shared<ClientState>();
+    state->owner = session.owner;
     // Their PUBRECs wait until all that the log had before is durable.
     for (const auto& [packet_id, message] : session.taken) state->qos2_taken[packet_id] = {1, message.digest};
     left_behind_[client_id] = {std::move(state), clock_.boot_now() + session.expiry, ++departures_};
@@ -90,7 +92,7 @@ void ListenerCore::keep(const std::string& client_id, Duration expiry, const Cli
   if (expiry == Duration::zero() || state.subscriber) {
     journal_->forget(client_id);
   } else {
-    journal_->keep(client_id, expiry);
+    journal_->keep(client_id, expiry, state.owner);
   }
 }
 
@@ -162,7 +164,6 @@ mqtt::ReasonCode ListenerCore::subscribe(ListenerSession& session, const mqtt::S
   }
   Subscriber& subscriber = session.watch(*latest_);
   if (const auto found = sessions_.find(session.client_id()); found != sessions_.end()) {
-    found->second.state->watcher = session.user_name();
     note_watching(found->second);
   }
   const ReasonCode reason = subscriber.subscribe(entry);
@@ -241,18 +242,19 @@ void ListenerCore::leave_behind(ListenerSession& session, std::shared_ptr<Client
 }
 
 // A client that is back already in the same session has no will with a delay due any more (section 3.1.3.2.2); a clean
-// start has ended the session, and with it the delay.
+// start, or another user, has ended the session, and with it the delay.
 void ListenerCore::take_will(ListenerSession& session) {
   auto will = session.take_will();
   if (!will) return;
   const auto found = sessions_.find(session.client_id());
   const bool is_taken_over = found == sessions_.end() || found->second.session != &session;
   if (is_taken_over && will->delay > Duration::zero()) {
-    if (found == sessions_.end() || !found->second.began_clean) return;
+    if (found == sessions_.end() || !found->second.is_new) return;
     will->delay = Duration::zero();
   }
   if (!may_publish(session, will->topic)) return;
-  DueWill due{clock_.boot_now() + will->delay, session.client_id(), std::move(will->topic), std::move(will->payload)};
+  DueWill due{clock_.boot_now() + will->delay, session.client_id(), user_digest(session.user_name()),
+              std::move(will->topic), std::move(will->payload)};
   const bool has_room = wills_.size() < kWillsMax && will_bytes() + due.bytes() <= kWillBytesMax;
   if (will->delay == Duration::zero() || !has_room) {
     decode(due.topic, due.payload);

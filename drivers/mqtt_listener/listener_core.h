@@ -68,7 +68,7 @@ class ListenerCore final : public SessionHost {
   struct Present {
     ListenerSession* session = nullptr;
     std::shared_ptr<ClientState> state;
-    bool began_clean = false;
+    bool is_new = false;   // that of before, if there was one, has ended
     bool watches = false;  // counted as one that has subscriptions
   };
   struct LeftBehind {
@@ -79,6 +79,7 @@ class ListenerCore final : public SessionHost {
   struct DueWill {
     BootTime due{};
     std::string client_id;
+    UserDigest owner{};
     std::string topic;
     std::string payload;
     std::size_t bytes() const { return client_id.size() + topic.size() + payload.size(); }

@@ -226,15 +226,24 @@ bool ListenerSession::resolve_alias(mqtt::PublishPacket& publish) {
   return false;
 }
 
-// What was taken by an earlier process has no connection that says which message is which: what comes without DUP, or
-// is another message, is a new one of a client that has lost its own state. Losing that would be worse than a repeat.
+// What comes without DUP, or is another message, is a new one: of a client that has lost its own state, or that takes
+// an id too early. The specification calls the id in use then. To acknowledge it as a repeat would lose it, and to end
+// the connection would, with a client that begins anew each time; taken as new it costs one repeat at the most.
 bool ListenerSession::is_repeat(const mqtt::PublishPacket& publish) {
   const auto known = state_->qos2_taken.find(publish.packet_id);
   if (known == state_->qos2_taken.end()) return false;
-  const auto& digest = known->second.digest;
-  if (!digest || (publish.duplicate && *digest == message_digest(publish.topic, publish.payload))) return true;
-  state_->qos2_taken.erase(known);
+  if (publish.duplicate && known->second.digest == message_digest(publish.topic, publish.payload)) return true;
+  release_id(known);
   return false;
+}
+
+// Noted before anything else comes of the packet id: what of the next message under it is lost by a kill is then no
+// repeat of this one.
+void ListenerSession::release_id(std::map<std::uint16_t, ClientState::Taken>::iterator taken) {
+  const std::uint16_t packet_id = taken->first;
+  state_->qos2_taken.erase(taken);
+  if (awaiting_pubrel_ > 0) --awaiting_pubrel_;
+  host_.note_released(*this, packet_id);
 }
 
 // What a client sends again because it has not seen our PUBREC is acknowledged again and taken once.
@@ -253,7 +262,7 @@ void ListenerSession::accept(const mqtt::PublishPacket& publish) {
   // it.
   const bool is_refused = mqtt::is_failure(taken.reason);
   if (publish.qos == 2 && !is_refused) {
-    state_->qos2_taken[publish.packet_id] = {taken.ticket};
+    state_->qos2_taken[publish.packet_id] = {taken.ticket, message_digest(publish.topic, publish.payload)};
     host_.note_taken(*this, publish, taken.ticket);
   }
   acknowledge(publish, taken.ticket, taken.reason);
@@ -284,9 +293,9 @@ void ListenerSession::handle_pubrel(const mqtt::RawPacket& packet) {
   if (state_->qos2_taken.contains(pubrel->packet_id) && std::any_of(pending_.begin(), pending_.end(), is_owed)) {
     return fail({ReasonCode::protocol_error, "a PUBREL before its PUBREC"});
   }
-  const bool was_taken = state_->qos2_taken.erase(pubrel->packet_id) > 0;
-  if (was_taken && awaiting_pubrel_ > 0) --awaiting_pubrel_;
-  if (was_taken) host_.note_released(*this, pubrel->packet_id);
+  const auto taken = state_->qos2_taken.find(pubrel->packet_id);
+  const bool was_taken = taken != state_->qos2_taken.end();
+  if (was_taken) release_id(taken);
   const ReasonCode reason = was_taken ? ReasonCode::success : ReasonCode::packet_identifier_not_found;
   mqtt::encode(PacketType::pubcomp, mqtt::AckPacket{pubrel->packet_id, reason, {}}, version_, out_);
 }

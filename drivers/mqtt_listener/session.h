@@ -13,6 +13,7 @@
 #include "core/token_bucket.h"
 #include "drivers/mqtt/inbox.h"
 #include "drivers/mqtt_listener/options.h"
+#include "drivers/mqtt_listener/session_journal.h"
 #include "drivers/mqtt_listener/subscriber.h"
 #include "mqtt/packet_decoder.h"
 
@@ -24,11 +25,11 @@ class ListenerSession;
 struct ClientState {
   struct Taken {
     Ticket ticket = 0;
-    std::optional<std::uint64_t> digest{};  // of the message, where it was taken before this process began
+    std::uint64_t digest = 0;  // of the message
   };
   std::map<std::uint16_t, Taken> qos2_taken;  // by packet id: what is taken and not yet released by a PUBREL
   std::unique_ptr<Subscriber> subscriber;     // from the first subscription on that it may have
-  std::string watcher;                        // the user whose rights these subscriptions were given by
+  UserDigest owner{};                         // the user who began it; no other one goes on with it
 };
 
 /// How long what a client leaves is kept, as its CONNECT asks: a week at most.
@@ -151,6 +152,7 @@ class ListenerSession {
   bool resolve_alias(mqtt::PublishPacket& publish);
   void accept(const mqtt::PublishPacket& publish);
   bool is_repeat(const mqtt::PublishPacket& publish);
+  void release_id(std::map<std::uint16_t, ClientState::Taken>::iterator taken);
   void acknowledge(const mqtt::PublishPacket& publish, Ticket ticket, mqtt::ReasonCode reason);
   std::size_t open_publishes() const;
   void fail(const mqtt::ProtocolError& error);

@@ -1,5 +1,7 @@
 #include "drivers/mqtt_listener/session_journal.h"
 
+#include <openssl/evp.h>
+
 #include <algorithm>
 #include <optional>
 #include <random>
@@ -123,6 +125,7 @@ void SessionJournal::put_session(const std::string& client_id, const Session& se
   std::string content;
   append_le(content, session.slot, 4);
   append_le(content, seconds_of(session.expiry), 4);
+  for (const std::uint8_t byte : session.owner) append_le(content, byte, 1);
   put(NoteKind::session, content + client_id);
 }
 
@@ -153,12 +156,14 @@ void SessionJournal::put_message(std::uint32_t slot, std::uint16_t packet_id, co
   put(NoteKind::taken, content);
 }
 
-void SessionJournal::keep(std::string_view client_id, Duration expiry) {
+void SessionJournal::keep(std::string_view client_id, Duration expiry, const UserDigest& owner) {
   const auto known = sessions_.find(client_id);
-  if (known != sessions_.end() && seconds_of(known->second.expiry) == seconds_of(expiry)) return;
+  const bool is_known = known != sessions_.end() && known->second.owner == owner;
+  if (is_known && seconds_of(known->second.expiry) == seconds_of(expiry)) return;
   Session& session = known != sessions_.end() ? known->second : sessions_[std::string(client_id)];
   if (known == sessions_.end()) session.slot = ++slots_;
   session.expiry = expiry;
+  session.owner = owner;
   put_session(std::string(client_id), session);
 }
 
@@ -255,6 +260,14 @@ void SessionJournal::note_problem(const std::string& what) {
 std::string SessionJournal::problem() const {
   const std::lock_guard lock(mutex_);
   return problem_;
+}
+
+UserDigest user_digest(std::string_view name) {
+  std::array<unsigned char, EVP_MAX_MD_SIZE> whole{};
+  UserDigest digest{};
+  if (EVP_Digest(name.data(), name.size(), whole.data(), nullptr, EVP_sha256(), nullptr) != 1) return digest;
+  std::copy_n(whole.begin(), digest.size(), digest.begin());
+  return digest;
 }
 
 std::uint64_t message_digest(std::string_view topic, std::string_view payload) {

@@ -18,6 +18,10 @@ namespace tidegate::drivers {
 
 enum class NoteKind : std::uint8_t;
 
+/// Who made a session, however long the name is: the first bytes of its SHA-256. All zero is nobody's.
+using UserDigest = std::array<std::uint8_t, 16>;
+UserDigest user_digest(std::string_view name);
+
 /// What a listener has to know again after a restart, so that it takes no message of QoS 2 twice: which clients have a
 /// session, and which packet ids of each are taken and not yet released by a PUBREL.
 ///
@@ -40,6 +44,7 @@ class SessionJournal {
   struct Session {
     std::uint32_t slot = 0;  // stands for the client id in the file
     Duration expiry{};
+    UserDigest owner{};
     std::map<std::uint16_t, Message> taken;  // by packet id
   };
   using Sessions = std::map<std::string, Session, std::less<>>;  // by client id
@@ -54,7 +59,7 @@ class SessionJournal {
   std::uint64_t queue_id() const { return queue_id_; }
 
   /// A client has a session that outlives its connections; also when only its expiry is another one.
-  void keep(std::string_view client_id, Duration expiry);
+  void keep(std::string_view client_id, Duration expiry, const UserDigest& owner = {});
   void forget(std::string_view client_id);
   /// Nothing where the client has no session here.
   void take(std::string_view client_id, std::uint16_t packet_id, Message message);

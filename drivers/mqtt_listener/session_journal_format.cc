@@ -10,7 +10,7 @@ namespace tidegate::drivers {
 namespace {
 
 constexpr std::uint32_t kMagic = 0x32515154;
-constexpr std::uint32_t kVersion = 2;  // 1 had no notes of queues: all its messages are of the head's
+constexpr std::uint32_t kVersion = 3;  // 1 had no notes of queues: all its messages are of the head's; 2 no owners
 constexpr std::size_t kNoteHeadBytes = 8;
 constexpr std::size_t kCrcBytes = 4;
 
@@ -60,11 +60,11 @@ std::optional<JournalHead> read_head(const std::optional<Note>& note) {
   if (!note || note->kind != NoteKind::head) return std::nullopt;
   NoteReader reader(note->content);
   const auto magic = reader.number<std::uint32_t>();
-  const auto version = reader.number<std::uint32_t>();
   JournalHead head;
+  head.version = reader.number<std::uint32_t>();
   head.generation = reader.number<std::uint32_t>();
   head.queue_id = reader.number<std::uint64_t>();
-  if (!reader.ok() || magic != kMagic || version == 0 || version > kVersion) return std::nullopt;
+  if (!reader.ok() || magic != kMagic || head.version == 0 || head.version > kVersion) return std::nullopt;
   return head;
 }
 
@@ -104,6 +104,10 @@ class Replay {
   }
   void open(std::uint32_t slot, NoteReader& reader) {
     const auto expiry = reader.number<std::uint32_t>();
+    UserDigest owner{};
+    if (into_.head.version >= 3) {
+      for (std::uint8_t& byte : owner) byte = reader.number<std::uint8_t>();
+    }
     const std::string client(reader.rest());
     if (!reader.ok() || client.empty()) return;
     // A client has one slot; what a file that nobody wrote says otherwise makes no second one.
@@ -116,6 +120,7 @@ class Replay {
     }
     session.slot = slot;
     session.expiry = std::chrono::seconds(expiry);
+    session.owner = owner;
     clients_[slot] = client;
   }
   void take(std::map<std::uint16_t, SessionJournal::Message>& taken, std::uint16_t packet_id, NoteReader& reader) {

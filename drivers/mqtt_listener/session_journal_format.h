@@ -19,8 +19,8 @@ namespace tidegate::drivers {
 /// The first note is the head, and behind what the file began with stands a note `begun`: without it the file does not
 /// count. The first note whose checksum is wrong is the end; what an earlier turn has left behind it has another seed.
 enum class NoteKind : std::uint8_t {
-  head = 1,       // u32 0x32515154, u32 version 2, u32 generation (the seed of this one is 0), u64 queue id
-  session = 2,    // u32 slot, u32 expiry in seconds, client id
+  head = 1,       // u32 0x32515154, u32 version 3, u32 generation (the seed of this one is 0), u64 queue id
+  session = 2,    // u32 slot, u32 expiry in seconds, 16 bytes owner, client id
   forgotten = 3,  // u32 slot
   taken = 4,      // u32 slot, u16 packet id, u64 number, u64 digest
   released = 5,   // u32 slot, u16 packet id
@@ -31,6 +31,7 @@ enum class NoteKind : std::uint8_t {
 struct JournalHead {
   std::uint32_t generation = 0;
   std::uint64_t queue_id = 0;
+  std::uint32_t version = 0;  // as read
 };
 
 void append_note(std::string& out, std::uint32_t seed, NoteKind kind, std::string_view content);

@@ -77,12 +77,13 @@ class ListenerCoreTest : public ::testing::Test {
     return values;
   }
 
-  static std::string publish(std::uint16_t id) {
+  static std::string publish(std::uint16_t id, bool duplicate = false) {
     mqtt::PublishPacket packet;
     packet.topic = "a/x";
     packet.payload = "1";
     packet.qos = 2;
     packet.packet_id = id;
+    packet.duplicate = duplicate;
     std::string bytes;
     mqtt::encode(packet, ProtocolVersion::v5, bytes);
     return bytes;
@@ -90,7 +91,7 @@ class ListenerCoreTest : public ::testing::Test {
   // A message of QoS 2 whose id the client's state still has is not.
   bool is_taken_again(const std::string& id) {
     auto session = connect({.id = id});
-    session->receive(publish(1), clock_.boot_now());
+    session->receive(publish(1, true), clock_.boot_now());
     lose(std::move(session));
     return !collect().empty();
   }
@@ -194,6 +195,33 @@ TEST_F(ListenerCoreTest, ForgetsOfTooManyClientsTheOneThatLeftFirst) {
   };
   EXPECT_TRUE(is_known("a"));
   EXPECT_FALSE(is_known("b"));
+}
+
+bool is_session_present(ListenerSession& session) { return session.out().at(2) == 1; }
+
+TEST_F(ListenerCoreTest, ASessionIsThatOfTheUserWhoMadeIt) {
+  const auto taken_of_repeat = [&](ListenerSession& session) {
+    session.receive(publish(1, true), clock_.boot_now());
+    return collect().size();
+  };
+  auto evil = connect({.id = "s", .will = "gone", .will_delay = seconds(30), .user = "evil"});
+  EXPECT_EQ(taken_of_repeat(*evil), 1U);
+  lose(std::move(evil));
+  auto sensor = connect({.id = "s", .user = "sensor"});
+  EXPECT_FALSE(is_session_present(*sensor));
+  EXPECT_EQ(taken_of_repeat(*sensor), 1U) << "no repeat of what another user sent";
+  auto nobody = connect({.id = "s"});  // takes over
+  EXPECT_FALSE(is_session_present(*nobody));
+  EXPECT_EQ(taken_of_repeat(*nobody), 1U);
+  lose(std::move(sensor));
+  lose(std::move(nobody));
+  nobody = connect({.id = "s"});
+  EXPECT_TRUE(is_session_present(*nobody));
+  EXPECT_EQ(taken_of_repeat(*nobody), 0U);
+  clock_.advance(seconds(60));
+  core_->tick(clock_.boot_now());
+  EXPECT_THAT(collect(), ElementsAre("gone")) << "nobody else takes a will back";
+  lose(std::move(nobody));
 }
 
 TEST_F(ListenerCoreTest, NobodyMaySubscribeWithoutARightToAllOfIt) {

@@ -186,6 +186,21 @@ TEST_F(ListenerRestartTest, AClientThatForgotWhatItSentLosesNothing) {
   EXPECT_THAT(logged_, ElementsAre("one", "two", "one", "another"));
 }
 
+// The first of them was taken, and what the log did not get of the second is no repeat of it.
+TEST_F(ListenerRestartTest, OfTwoMessagesUnderOneIdTheSecondIsNotLost) {
+  connect();
+  publish({});
+  store();
+  publish({});  // no DUP
+  Intake lost;
+  core_->collect(lost);
+  restart();
+  EXPECT_TRUE(connect());
+  publish({.duplicate = true});
+  store();
+  EXPECT_THAT(logged_, ElementsAre("on", "on"));
+}
+
 TEST_F(ListenerRestartTest, ACleanStartForgetsWhatAnEarlierProcessTook) {
   connect();
   publish({});

@@ -86,8 +86,10 @@ class ListenerSessionTest : public ::testing::TestWithParam<ProtocolVersion> {
     ASSERT_EQ(next_connack().reason, ReasonCode::success);
   }
   static std::string publish(std::uint8_t qos, std::uint16_t id, const std::string& payload,
-                             const std::string& topic = "t", ProtocolVersion version = ProtocolVersion::v3_1_1) {
+                             const std::string& topic = "t", ProtocolVersion version = ProtocolVersion::v3_1_1,
+                             bool duplicate = false) {
     mqtt::PublishPacket packet;
+    packet.duplicate = duplicate;
     packet.topic = topic;
     packet.payload = payload;
     packet.qos = qos;
@@ -98,6 +100,9 @@ class ListenerSessionTest : public ::testing::TestWithParam<ProtocolVersion> {
   }
   void send_publish(std::uint8_t qos, std::uint16_t id, const std::string& payload, const std::string& topic = "t") {
     send(publish(qos, id, payload, topic, GetParam()));
+  }
+  void send_again(std::uint16_t id, const std::string& payload) {
+    send(publish(2, id, payload, "t", GetParam(), true));
   }
   void send_pubrel(std::uint16_t id) {
     std::string bytes;

@@ -63,7 +63,7 @@ class SessionJournalTest : public ::testing::Test {
 };
 
 TEST_F(SessionJournalTest, KnowsAfterAKillWhatIsTakenAndNotReleased) {
-  journal_->keep("pump", hours(2));
+  journal_->keep("pump", hours(2), user_digest("anna"));
   journal_->keep("fan", minutes(5));
   take("pump", 1);
   take("pump", 2);
@@ -74,6 +74,8 @@ TEST_F(SessionJournalTest, KnowsAfterAKillWhatIsTakenAndNotReleased) {
   begin();
   EXPECT_THAT(sessions(), ElementsAre("fan:1,", "pump:2,"));
   EXPECT_EQ(journal_->sessions().find("pump")->second.expiry, hours(2));
+  EXPECT_EQ(journal_->sessions().find("pump")->second.owner, user_digest("anna"));
+  EXPECT_NE(journal_->sessions().find("fan")->second.owner, user_digest(""));
   EXPECT_EQ(journal_->sessions().find("pump")->second.taken.at(2).digest, 7U);
   begin();
   EXPECT_THAT(sessions(), ElementsAre("fan:1,", "pump:2,")) << "and after the next";
