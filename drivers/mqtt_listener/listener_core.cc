@@ -1,6 +1,7 @@
 #include "drivers/mqtt_listener/listener_core.h"
 
 #include <algorithm>
+#include <random>
 
 #include "core/log.h"
 #include "core/text.h"
@@ -113,7 +114,15 @@ void ListenerCore::note_released(const ListenerSession& session, std::uint16_t p
   journal_->flush();
 }
 
-std::string ListenerCore::make_client_id() { return fmt::format("tidegate-client-{}", ++ids_made_); }
+// Of the system's randomness: one that was given out by an earlier process, or that somebody has guessed, would lead
+// into another client's session.
+std::string ListenerCore::make_client_id() {
+  std::random_device random;
+  std::string id;
+  do id = fmt::format("tidegate-{:08x}{:08x}{:08x}{:08x}", random(), random(), random(), random());
+  while (sessions_.contains(id) || left_behind_.contains(id));
+  return id;
+}
 
 bool ListenerCore::may_publish(const ListenerSession& session, std::string_view topic) {
   const bool is_ours = !options_.watch.empty() && is_watched_tree(topic);

@@ -109,7 +109,6 @@ class ListenerCore final : public SessionHost {
   std::map<std::string, LeftBehind> left_behind_;  // by client id
   std::uint64_t departures_ = 0;
   std::vector<DueWill> wills_;
-  std::uint64_t ids_made_ = 0;
 
   LatestValues* latest_ = nullptr;
   SessionJournal* journal_ = nullptr;

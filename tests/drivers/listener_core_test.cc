@@ -4,6 +4,7 @@
 
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -222,6 +223,16 @@ TEST_F(ListenerCoreTest, ASessionIsThatOfTheUserWhoMadeIt) {
   core_->tick(clock_.boot_now());
   EXPECT_THAT(collect(), ElementsAre("gone")) << "nobody else takes a will back";
   lose(std::move(nobody));
+}
+
+TEST_F(ListenerCoreTest, AnIdThatIsGivenOutIsNobodyElses) {
+  std::set<std::string> ids;
+  for (int i = 0; i < 1000; ++i) ids.insert(core_->make_client_id());
+  EXPECT_EQ(ids.size(), 1000U);
+  options_.name = "another process";
+  ListenerCore other(options_, std::move(MessageDecoder::make({}, tags_).value()), nullptr, clock_, [] {});
+  EXPECT_FALSE(ids.contains(other.make_client_id()));
+  EXPECT_GE(other.make_client_id().size(), std::size_t{16});
 }
 
 TEST_F(ListenerCoreTest, NobodyMaySubscribeWithoutARightToAllOfIt) {
