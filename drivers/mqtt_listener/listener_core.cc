@@ -20,8 +20,9 @@ constexpr std::size_t kLeftBehindIdsMax = 64 * 1024;  // of messages of QoS 2, o
 constexpr std::size_t kLeftBehindSubscriberBytesMax = std::size_t{4} * 1024 * 1024;
 // Panels beside a machine; each costs some bits and a byte a tag, and a share of each round.
 constexpr std::size_t kSubscribersMax = 64;
-constexpr std::size_t kWillsMax = 4096;
-constexpr std::size_t kWillBytesMax = std::size_t{4} * 1024 * 1024;
+// Of wills that clients have left with us, connected ones too; as much as unfinished packets may hold over all.
+constexpr std::size_t kWillBytesMax = std::size_t{16} * 1024 * 1024;
+constexpr std::size_t kWillOverhead = 1024;  // that each counts beside its texts, so that there are not too many
 
 }  // namespace
 
@@ -41,6 +42,11 @@ SessionHost::Admission ListenerCore::admit(ListenerSession& session, const mqtt:
       return {ReasonCode::bad_user_name_or_password, nullptr, false};
     }
   }
+  if (!hold_will(session, connect, client_id)) {
+    refuse("will_quota", fmt::format("client \"{}\" brings a will, and those of all clients have {} bytes already",
+                                     clip(client_id), will_bytes_));
+    return {ReasonCode::quota_exceeded, nullptr, false};
+  }
   std::shared_ptr<ClientState> state;
   if (const auto found = sessions_.find(client_id); found != sessions_.end()) {
     ListenerSession& old = *found->second.session;
@@ -56,7 +62,12 @@ SessionHost::Admission ListenerCore::admit(ListenerSession& session, const mqtt:
   const UserDigest user = user_digest(connect.user_name.value_or(""));
   const bool is_its_own = state != nullptr && state->owner == user;
   // Its own will of before is not due any more: it is back in time (section 3.1.3.2.2).
-  std::erase_if(wills_, [&](const DueWill& will) { return will.client_id == client_id && will.owner == user; });
+  std::erase_if(wills_, [&](const auto& waiting) {
+    const DueWill& will = waiting.second;
+    if (will.client_id != client_id || will.owner != user) return false;
+    will_bytes_ -= will.bytes();
+    return true;
+  });
   // Otherwise it is told that it has no session any more.
   const bool has_room = is_its_own && (!state->subscriber || watching_ < kSubscribersMax);
   const bool resumed = has_room && !connect.clean_start;
@@ -250,9 +261,23 @@ void ListenerCore::leave_behind(ListenerSession& session, std::shared_ptr<Client
   left_behind_[session.client_id()] = {std::move(state), clock_.boot_now() + expiry, ++departures_};
 }
 
+// Those that wait for their delay go out early before one is turned away.
+bool ListenerCore::hold_will(const ListenerSession& session, const mqtt::ConnectPacket& connect,
+                             const std::string& client_id) {
+  if (!connect.will) return true;
+  const std::size_t bytes =
+      kWillOverhead + client_id.size() + connect.will->topic.size() + connect.will->payload.size();
+  while (will_bytes_ + bytes > kWillBytesMax && !wills_.empty() && wants_messages()) publish_first_will();
+  if (will_bytes_ + bytes > kWillBytesMax) return false;
+  will_bytes_ += bytes;
+  held_wills_[&session] = bytes;
+  return true;
+}
+
 // A client that is back already in the same session has no will with a delay due any more (section 3.1.3.2.2); a clean
 // start, or another user, has ended the session, and with it the delay.
 void ListenerCore::take_will(ListenerSession& session) {
+  if (const auto held = held_wills_.extract(&session); !held.empty()) will_bytes_ -= held.mapped();
   auto will = session.take_will();
   if (!will) return;
   const auto found = sessions_.find(session.client_id());
@@ -262,32 +287,37 @@ void ListenerCore::take_will(ListenerSession& session) {
     will->delay = Duration::zero();
   }
   if (!may_publish(session, will->topic)) return;
-  DueWill due{clock_.boot_now() + will->delay, session.client_id(), user_digest(session.user_name()),
-              std::move(will->topic), std::move(will->payload)};
-  const bool has_room = wills_.size() < kWillsMax && will_bytes() + due.bytes() <= kWillBytesMax;
-  if (will->delay == Duration::zero() || !has_room) {
-    decode(due.topic, due.payload);
-    return;
-  }
-  wills_.push_back(std::move(due));
+  const BootTime now = clock_.boot_now();
+  const DueWill due{session.client_id(), user_digest(session.user_name()), std::move(will->topic),
+                    std::move(will->payload)};
+  will_bytes_ += due.bytes();
+  wills_.emplace(now + will->delay, due);
+  publish_wills(now);
 }
 
-std::size_t ListenerCore::will_bytes() const {
-  std::size_t bytes = 0;
-  for (const DueWill& will : wills_) bytes += will.bytes();
-  return bytes;
+std::size_t ListenerCore::DueWill::bytes() const {
+  return kWillOverhead + client_id.size() + topic.size() + payload.size();
+}
+
+void ListenerCore::publish_first_will() {
+  const DueWill will = std::move(wills_.begin()->second);
+  wills_.erase(wills_.begin());
+  will_bytes_ -= will.bytes();
+  decode(will.topic, will.payload);
+}
+
+// As messages wait in their sockets while the log takes nothing, wills wait here: a kilobyte becomes many readings.
+void ListenerCore::publish_wills(BootTime now) {
+  while (!wills_.empty() && wills_.begin()->first <= now && wants_messages()) publish_first_will();
+}
+
+void ListenerCore::settled() {
+  inbox_.settled();
+  publish_wills(clock_.boot_now());
 }
 
 void ListenerCore::tick(BootTime now) {
-  std::vector<DueWill> later;
-  for (DueWill& will : std::exchange(wills_, {})) {
-    if (will.due <= now) {
-      decode(will.topic, will.payload);
-    } else {
-      later.push_back(std::move(will));
-    }
-  }
-  wills_ = std::move(later);
+  publish_wills(now);
   std::erase_if(left_behind_, [&](const auto& left) {
     if (left.second.expires > now) return false;
     forget(left.first);

@@ -5,7 +5,6 @@
 #include <map>
 #include <memory>
 #include <string>
-#include <vector>
 
 #include "drivers/driver.h"
 #include "drivers/mqtt/inbox.h"
@@ -55,7 +54,7 @@ class ListenerCore final : public SessionHost {
 
   // Towards the log, as in Driver.
   bool collect(Intake& into);
-  void settled() { inbox_.settled(); }
+  void settled();
   void durable(std::uint64_t count) { inbox_.durable(count); }
 
   /// Messages up to this ticket are safe.
@@ -77,16 +76,17 @@ class ListenerCore final : public SessionHost {
     std::uint64_t departure = 0;  // the how manyth that left
   };
   struct DueWill {
-    BootTime due{};
     std::string client_id;
     UserDigest owner{};
     std::string topic;
     std::string payload;
-    std::size_t bytes() const { return client_id.size() + topic.size() + payload.size(); }
+    std::size_t bytes() const;
   };
 
+  bool hold_will(const ListenerSession& session, const mqtt::ConnectPacket& connect, const std::string& client_id);
   void take_will(ListenerSession& session);
-  std::size_t will_bytes() const;
+  void publish_first_will();
+  void publish_wills(BootTime now);
   Refusal decode(std::string_view topic, std::string_view payload);
   void leave_behind(ListenerSession& session, std::shared_ptr<ClientState> state);
   void keep(const std::string& client_id, Duration expiry, const ClientState& state);
@@ -108,7 +108,9 @@ class ListenerCore final : public SessionHost {
   std::size_t watching_ = 0;                       // of them
   std::map<std::string, LeftBehind> left_behind_;  // by client id
   std::uint64_t departures_ = 0;
-  std::vector<DueWill> wills_;
+  std::multimap<BootTime, DueWill> wills_;                    // by when they are due
+  std::map<const ListenerSession*, std::size_t> held_wills_;  // bytes of those of clients that are connected
+  std::size_t will_bytes_ = 0;                                // of both
 
   LatestValues* latest_ = nullptr;
   SessionJournal* journal_ = nullptr;
