@@ -3,6 +3,8 @@
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 
+#include <array>
+
 #include "mqtt/tls_floor.h"
 
 namespace tidegate::drivers {
@@ -10,14 +12,20 @@ namespace {
 
 using mqtt::tls_complaint;
 
+constexpr std::array<unsigned char, 8> kSessionContext{'t', 'i', 'd', 'e', 'g', 'a', 't', 'e'};
+
 Result<void> set_up(SSL_CTX* context, const ListenerTls& options) {
   SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION);
   SSL_CTX_set_security_level(context, 2);
   // A small processor without AES instructions says ChaCha20 first, and is heard.
   SSL_CTX_set_options(context, SSL_OP_NO_RENEGOTIATION | SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA |
-                                   SSL_OP_NO_COMPRESSION);
+                                   SSL_OP_NO_COMPRESSION | SSL_OP_NO_TICKET);
   SSL_CTX_set_mode(context, SSL_MODE_RELEASE_BUFFERS);  // an idle connection holds no buffers
+  // Every client shows its certificate anew: who goes on with a session is not looked up in the lists of revoked ones.
   SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
+  SSL_CTX_set_num_tickets(context, 0);
+  // Without it a client with a certificate that offers a session of whatever server is refused instead of asked anew.
+  SSL_CTX_set_session_id_context(context, kSessionContext.data(), kSessionContext.size());
   if (SSL_CTX_use_certificate_chain_file(context, options.certificate.c_str()) != 1) {
     return fail(ErrorCode::invalid, "certificate " + options.certificate + ": " + tls_complaint());
   }

@@ -60,6 +60,23 @@ TEST_F(MqttListenerTlsTest, AsksForAClientCertificateWhereThereIsAnAuthority) {
   EXPECT_THAT(values(), ElementsAre("d/t=1"));
 }
 
+// Who was let in once is looked at again: its certificate may have been revoked meanwhile.
+TEST_F(MqttListenerTlsTest, NobodyGoesOnWithATlsSession) {
+  options_.tls.client_ca = directory_ / "ca.crt";
+  options_.limits.connect_timeout = std::chrono::seconds(1);
+  start();
+  const std::string session = directory_ / "session";
+  for (const std::string version : {"-tls1_2", "-tls1_3"}) {
+    // What the server has to say comes until it ends the connection, because no CONNECT follows.
+    EXPECT_EQ(
+        run({"/usr/bin/openssl", "s_client", "-connect", "127.0.0.1:" + std::to_string(options_.port), version, "-cert",
+             directory_ / "client.crt", "-key", directory_ / "client.key", "-ign_eof", "-sess_out", session}),
+        0)
+        << version << errors_;
+    EXPECT_FALSE(std::filesystem::exists(session)) << version;
+  }
+}
+
 TEST_F(MqttListenerTlsTest, ReadsItsCertificateAnewForNewConnections) {
   const auto replace = [&](const char* suffix) {
     std::filesystem::copy_file(directory_ / (std::string("stranger") + suffix),
