@@ -5,6 +5,7 @@
 #include <openssl/x509v3.h>
 
 #include "core/host_lookup.h"
+#include "mqtt/tls_files.h"
 #include "mqtt/tls_floor.h"
 
 namespace tidegate::mqtt {
@@ -15,9 +16,8 @@ Result<void> set_up(SSL_CTX* context, const TlsOptions& options) {
   SSL_CTX_set_security_level(context, 2);
   SSL_CTX_set_options(context, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
   SSL_CTX_set_verify(context, options.verify ? SSL_VERIFY_PEER : SSL_VERIFY_NONE, nullptr);
-  const bool has_authorities = options.ca_file.empty()
-                                   ? SSL_CTX_set_default_verify_paths(context) == 1
-                                   : SSL_CTX_load_verify_locations(context, options.ca_file.c_str(), nullptr) == 1;
+  const bool has_authorities = options.ca_file.empty() ? SSL_CTX_set_default_verify_paths(context) == 1
+                                                       : load_authorities(context, options.ca_file);
   if (!has_authorities) {
     return fail(ErrorCode::invalid, "authorities " +
                                         (options.ca_file.empty() ? std::string("of the system") : options.ca_file) +

@@ -4,6 +4,7 @@
 #include <openssl/pem.h>
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
+#include <openssl/x509err.h>
 
 #include <array>
 #include <fstream>
@@ -60,9 +61,19 @@ void warm_files(const TlsOptions& options) {
   }
 }
 
+bool load_authorities(SSL_CTX* context, const std::string& path) {
+  if (SSL_CTX_load_verify_locations(context, path.c_str(), nullptr) != 1) return false;
+  const STACK_OF(X509_OBJECT)* const objects = X509_STORE_get0_objects(SSL_CTX_get_cert_store(context));
+  for (int i = 0; i < sk_X509_OBJECT_num(objects); ++i) {
+    if (X509_OBJECT_get_type(sk_X509_OBJECT_value(objects, i)) == X509_LU_X509) return true;
+  }
+  ERR_raise(ERR_LIB_X509, X509_R_NO_CERTIFICATE_FOUND);
+  return false;
+}
+
 Result<void> check_authorities(const std::string& path) {
   const Context context = make_context();
-  if (context && SSL_CTX_load_verify_locations(context.get(), path.c_str(), nullptr) == 1) return {};
+  if (context && load_authorities(context.get(), path)) return {};
   return unusable(path, "holds no certificates of authorities in PEM");
 }
 

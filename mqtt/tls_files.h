@@ -5,6 +5,8 @@
 #include "core/error.h"
 #include "mqtt/broker_options.h"
 
+struct ssl_ctx_st;
+
 namespace tidegate::mqtt {
 
 /// Reads what a TLS client will read, and keeps nothing of it: the files are then in the memory of the kernel, and
@@ -16,6 +18,9 @@ void warm_files(const TlsOptions& options);
 /// a connection would take them, weak keys refused; whether a certificate is still valid is not looked at, because at a
 /// start the clock may be wrong. Errors `invalid` name the file, what was found and what would be right. Any thread.
 Result<void> check_authorities(const std::string& path);
+/// Authorities, and lists of what they have revoked, for the connections of `context`. False when the file has none: a
+/// list alone lets nobody in. OpenSSL's list of errors says why.
+bool load_authorities(ssl_ctx_st* context, const std::string& path);
 Result<void> check_certificate(const std::string& path);
 /// A key without a passphrase.
 Result<void> check_private_key(const std::string& path);

@@ -5,6 +5,7 @@
 
 #include <array>
 
+#include "mqtt/tls_files.h"
 #include "mqtt/tls_floor.h"
 
 namespace tidegate::drivers {
@@ -36,7 +37,7 @@ Result<void> set_up(SSL_CTX* context, const ListenerTls& options) {
                                         "; check that the two belong together and that the key has no passphrase");
   }
   if (options.client_ca.empty()) return {};
-  if (SSL_CTX_load_verify_locations(context, options.client_ca.c_str(), nullptr) != 1) {
+  if (!mqtt::load_authorities(context, options.client_ca)) {
     return fail(ErrorCode::invalid, "client authority " + options.client_ca + ": " + tls_complaint());
   }
   SSL_CTX_set_verify(context, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, nullptr);

@@ -2,6 +2,8 @@
 #include <string>
 #include <vector>
 
+#include "mqtt/tls_client.h"
+#include "mqtt/tls_files.h"
 #include "tests/drivers/mqtt_listener_fixture.h"
 #include "tests/support/test_authority.h"
 
@@ -117,6 +119,31 @@ TEST_F(MqttListenerTlsTest, AKeyThatDoesNotFitIsAnErrorThatNamesBoth) {
   const auto made = make_mqtt_listener(options_, context);
   ASSERT_FALSE(made);
   EXPECT_THAT(made.error().message, HasSubstr("server.crt"));
+}
+
+// It would let nobody in, or everybody who asks nothing of it.
+TEST_F(MqttListenerTlsTest, AListOfRevokedCertificatesIsNoAuthority) {
+  const std::string list = directory_ / "list.pem";
+  testing::write_file(directory_ / "index", "");
+  testing::write_file(
+      directory_ / "ca.cnf",
+      "[ca]\ndefault_ca=own\n[own]\ndefault_md=sha256\ndefault_crl_days=1\ndatabase=" + (directory_ / "index") + "\n");
+  testing::TestAuthority::openssl({"ca", "-config", directory_ / "ca.cnf", "-gencrl", "-keyfile", directory_.key("ca"),
+                                   "-cert", directory_.certificate("ca"), "-out", list});
+  const auto checked = mqtt::check_authorities(list);
+  ASSERT_FALSE(checked);
+  EXPECT_THAT(checked.error().message, HasSubstr("list.pem"));
+  mqtt::TlsOptions client;
+  client.ca_file = list;
+  EXPECT_FALSE(mqtt::TlsClient::make(client));
+  options_.tls.client_ca = list;
+  DriverContext context;
+  context.tags = &tags_;
+  context.clock = &clock_;
+  context.loop = &loop_;
+  const auto made = make_mqtt_listener(options_, context);
+  ASSERT_FALSE(made);
+  EXPECT_THAT(made.error().message, HasSubstr("list.pem"));
 }
 
 TEST_F(MqttListenerTlsTest, AKeyWithAPassphraseIsAnErrorAndNoQuestion) {
