@@ -42,6 +42,12 @@ SessionHost::Admission ListenerCore::admit(ListenerSession& session, const mqtt:
       return {ReasonCode::bad_user_name_or_password, nullptr, false};
     }
   }
+  if (!keeps_notes()) {
+    refuse("journal", fmt::format("client \"{}\" is turned away: what is known of sessions can be neither kept nor "
+                                  "removed, and a later start would take messages of QoS 2 for repeats",
+                                  clip(client_id)));
+    return {ReasonCode::server_unavailable, nullptr, false};
+  }
   if (!hold_will(session, connect, client_id)) {
     refuse("will_quota", fmt::format("client \"{}\" brings a will, and those of all clients have {} bytes already",
                                      clip(client_id), will_bytes_));
@@ -78,6 +84,7 @@ SessionHost::Admission ListenerCore::admit(ListenerSession& session, const mqtt:
   }
   keep(client_id, asked_session_expiry(connect), *state);
   if (journal_ != nullptr) journal_->flush();
+  if (!keeps_notes()) return {ReasonCode::server_unavailable, nullptr, false};
   Present& present = sessions_[client_id];
   present = {&session, state, !resumed};
   note_watching(present);
@@ -86,6 +93,7 @@ SessionHost::Admission ListenerCore::admit(ListenerSession& session, const mqtt:
 
 void ListenerCore::use_journal(SessionJournal& journal) {
   journal_ = &journal;
+  if (journal.sessions().empty()) return note_all();
   for (const auto& [client_id, session] : journal.sessions()) {
     auto state = std::make_shared<ClientState>();
     state->owner = session.owner;
@@ -93,8 +101,26 @@ void ListenerCore::use_journal(SessionJournal& journal) {
     for (const auto& [packet_id, message] : session.taken) state->qos2_taken[packet_id] = {1, message.digest};
     left_behind_[client_id] = {std::move(state), clock_.boot_now() + session.expiry, ++departures_};
   }
-  if (left_behind_.empty()) return;
   noted_ = inbox_.draw_ticket();
+}
+
+void ListenerCore::note_all() {
+  const BootTime now = clock_.boot_now();
+  for (const auto& [client_id, present] : sessions_) {
+    note_state(client_id, present.session->session_expiry(), *present.state);
+  }
+  for (const auto& [client_id, left] : left_behind_) {
+    note_state(client_id, std::max(left.expires - now, Duration::zero()), *left.state);
+  }
+  journal_->flush();
+}
+
+// The log is told of what it has of these with the next message of QoS 2; until then a kill makes repeats of them.
+void ListenerCore::note_state(const std::string& client_id, Duration expiry, const ClientState& state) {
+  keep(client_id, expiry, state);
+  for (const auto& [packet_id, taken] : state.qos2_taken) {
+    journal_->take(client_id, packet_id, {taken.ticket, taken.digest});
+  }
 }
 
 // What ends with the connection need not be known again. Subscriptions do not outlive the process, and a client that is
@@ -119,10 +145,11 @@ void ListenerCore::note_taken(const ListenerSession& session, const mqtt::Publis
 }
 
 // Written before the PUBCOMP leaves: then the next message under this id is no repeat to the next process either.
-void ListenerCore::note_released(const ListenerSession& session, std::uint16_t packet_id) {
-  if (journal_ == nullptr) return;
+bool ListenerCore::note_released(const ListenerSession& session, std::uint16_t packet_id) {
+  if (journal_ == nullptr) return true;
   journal_->release(session.client_id(), packet_id);
   journal_->flush();
+  return journal_->is_sound();
 }
 
 // Of the system's randomness: one that was given out by an earlier process, or that somebody has guessed, would lead

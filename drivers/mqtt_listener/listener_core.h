@@ -31,8 +31,10 @@ class ListenerCore final : public SessionHost {
   /// Called for a session that was ended by another's coming; its connection is to be flushed and closed.
   void on_taken_over(std::function<void(ListenerSession&)> action) { taken_over_ = std::move(action); }
   /// Clients have the sessions again that it knows, and it is told of what changes. It outlives this. Before the first
-  /// client comes.
+  /// client comes; later when it knows of no session, then it is told of those that are there.
   void use_journal(SessionJournal& journal);
+  /// While there is a journal that can be neither read nor removed nobody comes in: a later process would believe it.
+  void close_for_journal(bool is_closed) { is_closed_ = is_closed; }
 
   /// What clients with a right to watch can subscribe to; it outlives this. Before the first client comes.
   void use_latest(LatestValues& latest) { latest_ = &latest; }
@@ -43,7 +45,7 @@ class ListenerCore final : public SessionHost {
   bool may_publish(const ListenerSession& session, std::string_view topic) override;
   Taken take(const ListenerSession& session, std::string_view topic, std::string_view payload) override;
   void note_taken(const ListenerSession& session, const mqtt::PublishPacket& publish, Ticket ticket) override;
-  void note_released(const ListenerSession& session, std::uint16_t packet_id) override;
+  bool note_released(const ListenerSession& session, std::uint16_t packet_id) override;
   mqtt::ReasonCode subscribe(ListenerSession& session, const mqtt::SubscribeEntry& entry) override;
   void note_unread_filters(const ListenerSession& session, std::size_t count) override;
 
@@ -91,6 +93,9 @@ class ListenerCore final : public SessionHost {
   void leave_behind(ListenerSession& session, std::shared_ptr<ClientState> state);
   void keep(const std::string& client_id, Duration expiry, const ClientState& state);
   void forget(const std::string& client_id);
+  void note_all();
+  void note_state(const std::string& client_id, Duration expiry, const ClientState& state);
+  bool keeps_notes() const { return !is_closed_ && (journal_ == nullptr || journal_->is_sound()); }
   std::size_t ids_left_behind() const;
   std::size_t subscriber_bytes_left_behind() const;
   void note_watching(Present& present);
@@ -114,6 +119,7 @@ class ListenerCore final : public SessionHost {
 
   LatestValues* latest_ = nullptr;
   SessionJournal* journal_ = nullptr;
+  bool is_closed_ = false;
   Ticket noted_ = 0;   // the last one that the journal knows
   Ticket marked_ = 0;  // and that the log was told of
   Counters counters_;

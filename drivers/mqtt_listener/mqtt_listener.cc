@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <limits>
 #include <set>
 #include <utility>
@@ -95,7 +96,7 @@ class MqttListener final : public Driver {
   void settled() override;
   Result<void> read_files_anew() override;
   void sync_own() override {
-    if (journal_) journal_->sync();
+    if (SessionJournal* const journal = synced_journal_) journal->sync();
   }
   bool waits_for_durable() const override { return options_.ack == MessageAck::durable; }
   void durable(std::uint64_t count) override;
@@ -121,6 +122,7 @@ class MqttListener final : public Driver {
   const DriverContext context_;
   std::unique_ptr<TlsServer> tls_;
   std::unique_ptr<SessionJournal> journal_;
+  std::atomic<SessionJournal*> synced_journal_{nullptr};  // the same, for the log sync thread
   ListenerCore core_;
   ConnectionContext shared_;
   tcp::acceptor acceptor_;
@@ -157,17 +159,24 @@ void MqttListener::show_latest() {
   });
 }
 
-// Without it the listener works all the same, and says what it cannot promise.
+// Without it the listener works all the same, says what it cannot promise, and tries again. What an earlier process has
+// left is removed then: a later one would believe what this one knows better.
 void MqttListener::open_journal() {
-  if (context_.files == nullptr) return;
+  if (context_.files == nullptr || journal_) return;
+  const std::string directory = context_.data_dir + "/sessions";
   std::string file_name = options_.name;
   std::replace(file_name.begin(), file_name.end(), '/', '_');
-  auto opened = SessionJournal::open(*context_.files, context_.data_dir + "/sessions", file_name, context_.marks);
-  if (!opened) {
-    return log_error(options_.name, "{}: messages of QoS 2 may be taken twice over a restart", opened.error().message);
+  auto opened = SessionJournal::open(*context_.files, directory, file_name, context_.marks);
+  if (opened) {
+    journal_ = std::move(*opened);
+    synced_journal_ = journal_.get();
+    core_.close_for_journal(false);
+    return core_.use_journal(*journal_);
   }
-  journal_ = std::move(*opened);
-  core_.use_journal(*journal_);
+  complain("journal", opened.error().message + ": messages of QoS 2 may be taken twice over a restart");
+  const auto discarded = SessionJournal::discard(*context_.files, directory, file_name);
+  if (!discarded) complain("discard", discarded.error().message + ": no client comes in until this works");
+  core_.close_for_journal(!discarded);
 }
 
 void MqttListener::plan_descriptors() {
@@ -304,6 +313,7 @@ void MqttListener::make_room() {
 
 void MqttListener::tick() {
   const BootTime now = context_.clock->boot_now();
+  open_journal();
   core_.tick(now);
   for (const auto& connection : std::vector(connections_.begin(), connections_.end())) connection->check_deadline(now);
   timer_.expires_after(kTick);

@@ -239,11 +239,13 @@ bool ListenerSession::is_repeat(const mqtt::PublishPacket& publish) {
 
 // Noted before anything else comes of the packet id: what of the next message under it is lost by a kill is then no
 // repeat of this one.
-void ListenerSession::release_id(std::map<std::uint16_t, ClientState::Taken>::iterator taken) {
+bool ListenerSession::release_id(std::map<std::uint16_t, ClientState::Taken>::iterator taken) {
   const std::uint16_t packet_id = taken->first;
   state_->qos2_taken.erase(taken);
   if (awaiting_pubrel_ > 0) --awaiting_pubrel_;
-  host_.note_released(*this, packet_id);
+  if (host_.note_released(*this, packet_id)) return true;
+  fail({ReasonCode::server_unavailable, "what is known of its packet ids cannot be kept at the moment"});
+  return false;
 }
 
 // What a client sends again because it has not seen our PUBREC is acknowledged again and taken once.
@@ -252,6 +254,7 @@ void ListenerSession::accept(const mqtt::PublishPacket& publish) {
     if (is_repeat(publish)) {
       return acknowledge(publish, state_->qos2_taken[publish.packet_id].ticket, ReasonCode::success);
     }
+    if (over_) return;
     if (state_->qos2_taken.size() >= kQos2Share * std::size_t{limits_.inflight_max}) {
       return fail({ReasonCode::quota_exceeded, "more messages of QoS 2 than are kept without a PUBREL"});
     }
@@ -295,7 +298,7 @@ void ListenerSession::handle_pubrel(const mqtt::RawPacket& packet) {
   }
   const auto taken = state_->qos2_taken.find(pubrel->packet_id);
   const bool was_taken = taken != state_->qos2_taken.end();
-  if (was_taken) release_id(taken);
+  if (was_taken && !release_id(taken)) return;
   const ReasonCode reason = was_taken ? ReasonCode::success : ReasonCode::packet_identifier_not_found;
   mqtt::encode(PacketType::pubcomp, mqtt::AckPacket{pubrel->packet_id, reason, {}}, version_, out_);
 }

@@ -60,7 +60,8 @@ class SessionHost {
   /// A message of QoS 2 was taken, which the client may send again until it releases its packet id.
   virtual void note_taken(const ListenerSession& /*session*/, const mqtt::PublishPacket& /*publish*/, Ticket) {}
   /// The packet id may stand for another message from here on: its PUBCOMP leaves.
-  virtual void note_released(const ListenerSession& /*session*/, std::uint16_t /*packet_id*/) {}
+  /// False when that cannot be kept: then the id must not be free, and the connection has to end.
+  virtual bool note_released(const ListenerSession& /*session*/, std::uint16_t /*packet_id*/) { return true; }
   /// The filter is well formed. Makes the session watch when the client may, and subscribes.
   virtual mqtt::ReasonCode subscribe(ListenerSession& session, const mqtt::SubscribeEntry& entry) = 0;
   /// So many filters of a SUBSCRIBE or an UNSUBSCRIBE were refused without a look, for there being too many.
@@ -152,7 +153,7 @@ class ListenerSession {
   bool resolve_alias(mqtt::PublishPacket& publish);
   void accept(const mqtt::PublishPacket& publish);
   bool is_repeat(const mqtt::PublishPacket& publish);
-  void release_id(std::map<std::uint16_t, ClientState::Taken>::iterator taken);
+  bool release_id(std::map<std::uint16_t, ClientState::Taken>::iterator taken);
   void acknowledge(const mqtt::PublishPacket& publish, Ticket ticket, mqtt::ReasonCode reason);
   std::size_t open_publishes() const;
   void fail(const mqtt::ProtocolError& error);

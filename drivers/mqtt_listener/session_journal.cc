@@ -29,16 +29,28 @@ std::uint64_t random_id() {
   return std::uint64_t{random()} << 32U | random() | 1U;
 }
 
-std::optional<JournalContent> load(FileSystem& files, const std::string& path, std::span<const QueueMark> marks) {
+// Nothing when there is no file, or no journal in it. What cannot be read may be the later one of the two.
+Result<std::optional<JournalContent>> load(FileSystem& files, const std::string& path,
+                                           std::span<const QueueMark> marks) {
   const auto file = files.open(path, OpenMode::read);
-  if (!file) return std::nullopt;
+  if (!file && file.error().code == ErrorCode::not_found) return std::nullopt;
+  if (!file) return tl::unexpected(file.error());
   const auto size = (*file)->size();
-  if (!size || *size > 2 * kFileBytesMax) return std::nullopt;
+  if (!size) return tl::unexpected(size.error());
+  if (*size > 2 * kFileBytesMax) return fail(ErrorCode::full, path + " has " + std::to_string(*size) + " bytes, too many");
   std::string content(static_cast<std::size_t>(*size), '\0');
   const auto count = (*file)->read_at(0, std::as_writable_bytes(std::span(content)));
-  if (!count) return std::nullopt;
+  if (!count) return tl::unexpected(count.error());
   content.resize(*count);
   return read_journal(content, marks);
+}
+
+Result<void> remove_files(FileSystem& files, const std::string& directory, const std::string& path) {
+  for (const char* suffix : {".a", ".b"}) {
+    const auto removed = files.remove(path + suffix);
+    if (!removed && removed.error().code != ErrorCode::not_found) return removed;
+  }
+  return files.sync_directory(directory);
 }
 
 std::uint32_t seconds_of(Duration duration) {
@@ -57,7 +69,9 @@ Result<std::unique_ptr<SessionJournal>> SessionJournal::open(FileSystem& files, 
   std::unique_ptr<SessionJournal> journal(new SessionJournal(files, directory, name));
   std::optional<JournalContent> found;
   for (const char* suffix : {".a", ".b"}) {
-    auto content = load(files, journal->path_ + suffix, marks);
+    auto loaded = load(files, journal->path_ + suffix, marks);
+    if (!loaded) return tl::unexpected(loaded.error());
+    auto& content = *loaded;
     if (content && (!found || content->head.generation > found->head.generation)) found = std::move(content);
   }
   if (found) {
@@ -68,9 +82,16 @@ Result<std::unique_ptr<SessionJournal>> SessionJournal::open(FileSystem& files, 
   // No mark of a later process may cover what does not count, nor may one that stands behind records that a power cut
   // took: each process has numbers of its own.
   journal->queue_id_ = random_id();
-  if (auto begun = journal->begin_file(); !begun) return tl::unexpected(begun.error());
+  // What was found is known all the same where no file can be begun now.
+  journal->write_failed_ = true;
+  journal->begin_or_discard();
   journal->sync();
   return journal;
+}
+
+Result<void> SessionJournal::discard(FileSystem& files, const std::string& directory, const std::string& name) {
+  if (auto made = files.make_directory(directory); !made) return made;
+  return remove_files(files, directory, directory + "/" + name);
 }
 
 Result<std::shared_ptr<File>> SessionJournal::file_of(std::uint32_t generation) {
@@ -109,7 +130,7 @@ Result<void> SessionJournal::begin_file() {
   }
   start_bytes_ = offset_ = unwritten_.size();
   unwritten_.clear();
-  unwritten_messages_ = write_failed_ = false;
+  unwritten_messages_ = write_failed_ = is_discarded_ = false;
   const std::lock_guard lock(mutex_);
   file_ = std::move(*file);
   generation_ = generation;
@@ -203,12 +224,28 @@ void SessionJournal::flush() {
     } else {
       write_failed_ = true;
       note_problem(written.error().message);
+      return begin_or_discard();
     }
   }
   unwritten_.clear();
   unwritten_messages_ = false;
   const std::lock_guard lock(mutex_);
   is_dirty_ = true;
+}
+
+// The other file may have the room that this one lacks.
+void SessionJournal::begin_or_discard() {
+  const auto begun = begin_file();
+  if (begun) return;
+  note_problem(begun.error().message);
+  unwritten_.clear();
+  unwritten_messages_ = false;
+  if (!write_failed_ || is_discarded_) return;
+  if (const auto removed = remove_files(files_, directory_, path_); removed) {
+    is_discarded_ = true;
+  } else {
+    note_problem(removed.error().message);
+  }
 }
 
 void SessionJournal::tidy_up() {
@@ -220,7 +257,7 @@ void SessionJournal::tidy_up() {
     is_due = is_due || sync_failed_ || (is_large && durable_generation_ == generation_) || offset_ >= kFileBytesMax;
   }
   if (!is_due) return;
-  if (const auto begun = begin_file(); !begun) note_problem(begun.error().message);
+  begin_or_discard();
 }
 
 void SessionJournal::sync() {
@@ -229,7 +266,7 @@ void SessionJournal::sync() {
   bool directory_changed = false;
   {
     const std::lock_guard lock(mutex_);
-    if (sync_failed_ || !std::exchange(is_dirty_, false)) return;
+    if (!file_ || sync_failed_ || !std::exchange(is_dirty_, false)) return;
     file = file_;
     generation = generation_;
     directory_changed = std::exchange(directory_changed_, false);

@@ -32,8 +32,9 @@ UserDigest user_digest(std::string_view name);
 /// message without its note.
 ///
 /// Two files take turns: one is gone on with, the other gets a fresh start when that has grown too large, and not
-/// before the first is durable. Failures cost the promise and nothing else: problem() says so. Core thread, but for
-/// sync().
+/// before the first is durable. What cannot be kept must not be believed later, or the next message under an id whose
+/// release is not known would pass for a repeat and be lost: when neither file can be written both are removed.
+/// problem() says so. Core thread, but for sync().
 class SessionJournal {
  public:
   struct Message {
@@ -50,11 +51,16 @@ class SessionJournal {
   using Sessions = std::map<std::string, Session, std::less<>>;  // by client id
 
   /// Reads what `directory`/`name`.a and .b hold (the directory is made when it is missing) and begins anew with what
-  /// counts of it. `marks` are the log's.
+  /// counts of it. `marks` are the log's. A file that is there and cannot be read is an error.
   static Result<std::unique_ptr<SessionJournal>> open(FileSystem& files, const std::string& directory,
                                                       const std::string& name, std::span<const QueueMark> marks);
 
+  /// Takes the files away, so that no later process believes what they hold.
+  static Result<void> discard(FileSystem& files, const std::string& directory, const std::string& name);
+
   const Sessions& sessions() const { return sessions_; }
+  /// False while files that are not up to date can be neither written nor removed: then no id may be released.
+  bool is_sound() const { return !write_failed_ || is_discarded_; }
   /// Under which the log marks how far it has the messages of this process.
   std::uint64_t queue_id() const { return queue_id_; }
 
@@ -85,6 +91,7 @@ class SessionJournal {
   void put_messages_of_before();
   Result<void> begin_file();
   Result<std::shared_ptr<File>> file_of(std::uint32_t generation);
+  void begin_or_discard();
   void note_problem(const std::string& what);
 
   FileSystem& files_;
@@ -98,7 +105,8 @@ class SessionJournal {
   std::uint64_t offset_ = 0;
   std::uint64_t start_bytes_ = 0;  // of the file in use, what it began with
   bool write_failed_ = false;
-  std::uint32_t seed_ = 0;  // generation_
+  bool is_discarded_ = false;  // after write_failed_: no file is there
+  std::uint32_t seed_ = 0;     // generation_
 
   mutable std::mutex mutex_;  // what follows
   std::shared_ptr<File> file_;

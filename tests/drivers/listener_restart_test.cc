@@ -48,7 +48,7 @@ class ListenerRestartTest : public ::testing::Test {
     core_.reset();
     journal_.reset();
   }
-  void begin() {
+  void begin(bool has_journal = true) {
     MqttDriverOptions messages;
     messages.name = options_.name;
     auto& subscribe = messages.subscribe.emplace_back();
@@ -57,9 +57,12 @@ class ListenerRestartTest : public ::testing::Test {
     tags_ = std::make_unique<TagRegistry>();
     core_ = std::make_unique<ListenerCore>(options_, std::move(MessageDecoder::make(messages, *tags_).value()), nullptr,
                                            clock_, [] {});
+    settles_ = 0;
+    if (has_journal) open_journal();
+  }
+  void open_journal() {
     journal_ = std::move(SessionJournal::open(disk_, "sessions", "direct", marks_).value());
     core_->use_journal(*journal_);
-    settles_ = 0;
   }
 
   /// Returns whether the session was there.
@@ -199,6 +202,59 @@ TEST_F(ListenerRestartTest, OfTwoMessagesUnderOneIdTheSecondIsNotLost) {
   publish({.duplicate = true});
   store();
   EXPECT_THAT(logged_, ElementsAre("on", "on"));
+}
+
+// What this process knows better a later one would believe.
+TEST_F(ListenerRestartTest, NoIdIsReleasedWhileThatCannotBeKept) {
+  connect();
+  publish({});
+  store();
+  make_durable();
+  EXPECT_THAT(sent(), ElementsAre(PacketType::pubrec));
+  disk_.fail(testing::InMemoryFileSystem::Operation::write, 0, 100, ErrorCode::full, "direct");
+  disk_.fail(testing::InMemoryFileSystem::Operation::remove, 0, 100, ErrorCode::retry, "direct");
+  release(1);
+  EXPECT_THAT(sent(), ElementsAre(PacketType::disconnect));
+  core_->gone(*session_);
+  connect();
+  EXPECT_FALSE(session_->is_connected());
+  disk_.fail_never();
+  core_->tick(clock_.boot_now());
+  EXPECT_TRUE(connect());
+  release(1);
+  EXPECT_THAT(sent(), ElementsAre(PacketType::pubcomp));
+  publish({});
+  restart();
+  connect();
+  publish({.duplicate = true});
+  store();
+  EXPECT_THAT(logged_, ElementsAre("on", "on"));
+}
+
+TEST_F(ListenerRestartTest, AJournalThatIsOpenedLateKnowsWhatIsThere) {
+  end();
+  begin(false);
+  connect();
+  publish({.id = 1});
+  store();
+  open_journal();
+  publish({.id = 2, .payload = "off"});
+  store();
+  restart();
+  EXPECT_TRUE(connect());
+  publish({.id = 1, .duplicate = true});
+  publish({.id = 2, .payload = "off", .duplicate = true});
+  store();
+  EXPECT_THAT(logged_, ElementsAre("on", "off"));
+}
+
+TEST_F(ListenerRestartTest, NobodyComesInBesideAJournalThatCannotBeRead) {
+  core_->close_for_journal(true);
+  connect();
+  EXPECT_FALSE(session_->is_connected());
+  core_->close_for_journal(false);
+  connect();
+  EXPECT_TRUE(session_->is_connected());
 }
 
 TEST_F(ListenerRestartTest, ACleanStartForgetsWhatAnEarlierProcessTook) {

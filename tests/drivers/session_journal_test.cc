@@ -209,7 +209,7 @@ TEST_F(SessionJournalTest, KeepsTheOtherFileUntilThisOneIsDurable) {
 
 TEST_F(SessionJournalTest, AfterAFailedWriteItBeginsAnewAndSaysSo) {
   journal_->keep("pump", hours(2));
-  disk_.fail(InMemoryFileSystem::Operation::write, 0, 2, ErrorCode::full, "direct");
+  disk_.fail(InMemoryFileSystem::Operation::write, 0, 3, ErrorCode::full, "direct");
   take("pump", 1);
   EXPECT_NE(journal_->problem(), "");
   journal_->tidy_up();
@@ -219,6 +219,76 @@ TEST_F(SessionJournalTest, AfterAFailedWriteItBeginsAnewAndSaysSo) {
   log_has_all();
   begin();
   EXPECT_THAT(sessions(), ElementsAre("pump:1,"));
+}
+
+// The next message under the id may be the same one, and would pass for a repeat.
+TEST_F(SessionJournalTest, WhatCannotBeKeptIsNotBelievedLater) {
+  for (const std::size_t failures : {1U, 2U}) {
+    SCOPED_TRACE(std::to_string(failures) + " writes fail");
+    journal_->keep("pump", hours(2));
+    take("pump", 1);
+    journal_->sync();
+    log_has_all();
+    disk_.fail(InMemoryFileSystem::Operation::write, 0, failures, ErrorCode::full, "direct");
+    journal_->release("pump", 1);
+    journal_->flush();
+    EXPECT_TRUE(journal_->is_sound());
+    disk_.fail_never();
+    if (failures > 1) disk_.lose_unsynced();
+    begin();
+    // The other file has it, or there is none.
+    EXPECT_EQ(sessions(), failures == 1 ? std::vector<std::string>{"pump:"} : std::vector<std::string>{});
+  }
+}
+
+TEST_F(SessionJournalTest, IsNotSoundWhileWhatIsStaleCannotBeRemoved) {
+  journal_->keep("pump", hours(2));
+  take("pump", 1);
+  log_has_all();
+  disk_.fail(InMemoryFileSystem::Operation::write, 0, 100, ErrorCode::full, "direct");
+  disk_.fail(InMemoryFileSystem::Operation::remove, 0, 1, ErrorCode::retry, "direct");
+  journal_->release("pump", 1);
+  journal_->flush();
+  EXPECT_FALSE(journal_->is_sound());
+  journal_->tidy_up();
+  EXPECT_TRUE(journal_->is_sound()) << "they are removed";
+  disk_.fail_never();
+  journal_->tidy_up();
+  EXPECT_EQ(journal_->problem(), "");
+  begin();
+  EXPECT_THAT(sessions(), ElementsAre("pump:"));
+}
+
+TEST_F(SessionJournalTest, KnowsWhatItFoundWhereNoFileCanBeBegun) {
+  journal_->keep("pump", hours(2));
+  take("pump", 1);
+  take("pump", 2);
+  log_has_all();
+  disk_.fail(InMemoryFileSystem::Operation::reserve, 0, 100, ErrorCode::full, "direct");
+  begin();
+  EXPECT_THAT(sessions(), ElementsAre("pump:1,2,"));
+  EXPECT_NE(journal_->problem(), "");
+  EXPECT_TRUE(journal_->is_sound());
+  journal_->release("pump", 1);
+  journal_->flush();
+  journal_->sync();
+  disk_.fail_never();
+  journal_->tidy_up();
+  EXPECT_EQ(journal_->problem(), "");
+  begin();
+  EXPECT_THAT(sessions(), ElementsAre("pump:2,"));
+}
+
+TEST_F(SessionJournalTest, AFileThatCannotBeReadIsAnErrorUntilItIsDiscarded) {
+  journal_->keep("pump", hours(2));
+  journal_->flush();
+  disk_.fail(InMemoryFileSystem::Operation::read, 0, 1, ErrorCode::retry, "direct");
+  EXPECT_FALSE(SessionJournal::open(disk_, "data/sessions", "direct", {}));
+  EXPECT_TRUE(SessionJournal::discard(disk_, "data/sessions", "direct"));
+  EXPECT_TRUE(SessionJournal::discard(disk_, "data/sessions", "direct")) << "there is nothing to remove";
+  disk_.lose_unsynced();
+  begin();
+  EXPECT_THAT(sessions(), IsEmpty());
 }
 
 TEST_F(SessionJournalTest, AFileWhoseSyncFailedIsNeverUsedAgain) {
