@@ -152,6 +152,10 @@ bool ListenerCore::note_released(const ListenerSession& session, std::uint16_t p
   return journal_->is_sound();
 }
 
+bool ListenerCore::has_room_for_qos2(const ListenerSession& session) const {
+  return journal_ == nullptr || session.session_expiry() == Duration::zero() || journal_->has_room();
+}
+
 // Of the system's randomness: one that was given out by an earlier process, or that somebody has guessed, would lead
 // into another client's session.
 std::string ListenerCore::make_client_id() {

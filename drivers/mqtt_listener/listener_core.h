@@ -46,6 +46,7 @@ class ListenerCore final : public SessionHost {
   Taken take(const ListenerSession& session, std::string_view topic, std::string_view payload) override;
   void note_taken(const ListenerSession& session, const mqtt::PublishPacket& publish, Ticket ticket) override;
   bool note_released(const ListenerSession& session, std::uint16_t packet_id) override;
+  bool has_room_for_qos2(const ListenerSession& session) const override;
   mqtt::ReasonCode subscribe(ListenerSession& session, const mqtt::SubscribeEntry& entry) override;
   void note_unread_filters(const ListenerSession& session, std::size_t count) override;
 

@@ -62,6 +62,8 @@ class SessionHost {
   /// The packet id may stand for another message from here on: its PUBCOMP leaves.
   /// False when that cannot be kept: then the id must not be free, and the connection has to end.
   virtual bool note_released(const ListenerSession& /*session*/, std::uint16_t /*packet_id*/) { return true; }
+  /// Whether one more message of QoS 2 may wait for its release.
+  virtual bool has_room_for_qos2(const ListenerSession& /*session*/) const { return true; }
   /// The filter is well formed. Makes the session watch when the client may, and subscribes.
   virtual mqtt::ReasonCode subscribe(ListenerSession& session, const mqtt::SubscribeEntry& entry) = 0;
   /// So many filters of a SUBSCRIBE or an UNSUBSCRIBE were refused without a look, for there being too many.

@@ -19,6 +19,10 @@ constexpr std::uint64_t kFileBytes = kReservedBytes;
 constexpr std::uint64_t kGrowth = 4;
 // However long the other file's content is not known to be durable, as where the log is never synced.
 constexpr std::uint64_t kFileBytesMax = std::uint64_t{64} * 1024 * 1024;
+// Nor before it is so many times as large as what it began with, or it would be begun anew for ever.
+constexpr std::uint64_t kGrowthLeast = 2;
+// More than what a file of the most messages, sessions and notes in between can have.
+constexpr std::uint64_t kLoadBytesMax = 2 * kFileBytesMax;
 
 std::span<const std::byte> bytes_of(std::string_view text) {
   return std::as_bytes(std::span(text.data(), text.size()));
@@ -37,7 +41,7 @@ Result<std::optional<JournalContent>> load(FileSystem& files, const std::string&
   if (!file) return tl::unexpected(file.error());
   const auto size = (*file)->size();
   if (!size) return tl::unexpected(size.error());
-  if (*size > 2 * kFileBytesMax) return fail(ErrorCode::full, path + " has " + std::to_string(*size) + " bytes, too many");
+  if (*size > kLoadBytesMax) return fail(ErrorCode::full, path + " has " + std::to_string(*size) + " bytes, too many");
   std::string content(static_cast<std::size_t>(*size), '\0');
   const auto count = (*file)->read_at(0, std::as_writable_bytes(std::span(content)));
   if (!count) return tl::unexpected(count.error());
@@ -78,7 +82,10 @@ Result<std::unique_ptr<SessionJournal>> SessionJournal::open(FileSystem& files, 
     journal->sessions_ = std::move(found->sessions);
     journal->seed_ = journal->generation_ = found->head.generation;
   }
-  for (const auto& one : journal->sessions_) journal->slots_ = std::max(journal->slots_, one.second.slot);
+  for (const auto& one : journal->sessions_) {
+    journal->slots_ = std::max(journal->slots_, one.second.slot);
+    journal->messages_ += one.second.taken.size();
+  }
   // No mark of a later process may cover what does not count, nor may one that stands behind records that a power cut
   // took: each process has numbers of its own.
   journal->queue_id_ = random_id();
@@ -194,6 +201,7 @@ void SessionJournal::forget(std::string_view client_id) {
   std::string content;
   append_le(content, known->second.slot, 4);
   put(NoteKind::forgotten, content);
+  messages_ -= known->second.taken.size();
   sessions_.erase(known);
 }
 
@@ -201,7 +209,7 @@ void SessionJournal::take(std::string_view client_id, std::uint16_t packet_id, M
   const auto known = sessions_.find(client_id);
   if (known == sessions_.end()) return;
   message.queue_id = queue_id_;
-  known->second.taken[packet_id] = message;
+  if (known->second.taken.insert_or_assign(packet_id, message).second) ++messages_;
   put_message(known->second.slot, packet_id, message);
   unwritten_messages_ = true;
 }
@@ -209,6 +217,7 @@ void SessionJournal::take(std::string_view client_id, std::uint16_t packet_id, M
 void SessionJournal::release(std::string_view client_id, std::uint16_t packet_id) {
   const auto known = sessions_.find(client_id);
   if (known == sessions_.end() || known->second.taken.erase(packet_id) == 0) return;
+  --messages_;
   std::string content;
   append_le(content, known->second.slot, 4);
   append_le(content, packet_id, 2);
@@ -254,7 +263,8 @@ void SessionJournal::tidy_up() {
   {
     const std::lock_guard lock(mutex_);
     const bool is_large = offset_ >= std::max(kFileBytes, kGrowth * start_bytes_);
-    is_due = is_due || sync_failed_ || (is_large && durable_generation_ == generation_) || offset_ >= kFileBytesMax;
+    is_due = is_due || sync_failed_ || (is_large && durable_generation_ == generation_) ||
+             offset_ >= std::max(kFileBytesMax, kGrowthLeast * start_bytes_);
   }
   if (!is_due) return;
   begin_or_discard();

@@ -61,6 +61,8 @@ class SessionJournal {
   const Sessions& sessions() const { return sessions_; }
   /// False while files that are not up to date can be neither written nor removed: then no id may be released.
   bool is_sound() const { return !write_failed_ || is_discarded_; }
+  /// False when so many messages are not released that no more may be noted.
+  bool has_room() const { return messages_ < kMessagesMax; }
   /// Under which the log marks how far it has the messages of this process.
   std::uint64_t queue_id() const { return queue_id_; }
 
@@ -81,6 +83,9 @@ class SessionJournal {
   void sync();
   /// Not empty while notes are not kept.
   std::string problem() const;
+
+  /// Over all clients; a file of them has 64 MiB at the most.
+  static constexpr std::size_t kMessagesMax = 256 * 1024;
 
  private:
   SessionJournal(FileSystem& files, std::string directory, const std::string& name);
@@ -106,6 +111,7 @@ class SessionJournal {
   std::uint64_t start_bytes_ = 0;  // of the file in use, what it began with
   bool write_failed_ = false;
   bool is_discarded_ = false;  // after write_failed_: no file is there
+  std::size_t messages_ = 0;   // of all sessions
   std::uint32_t seed_ = 0;     // generation_
 
   mutable std::mutex mutex_;  // what follows

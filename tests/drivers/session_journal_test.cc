@@ -291,6 +291,35 @@ TEST_F(SessionJournalTest, AFileThatCannotBeReadIsAnErrorUntilItIsDiscarded) {
   EXPECT_THAT(sessions(), IsEmpty());
 }
 
+TEST_F(SessionJournalTest, HasRoomForSoManyMessagesOverAllClients) {
+  for (const std::string client : {"a", "b", "c", "d", "e"}) {
+    journal_->keep(client, hours(2));
+    for (std::uint32_t id = 1; id <= 65'535 && journal_->has_room(); ++id) {
+      journal_->take(client, static_cast<std::uint16_t>(id), {++number_, 7});
+    }
+  }
+  journal_->flush();
+  log_has_all();
+  begin();
+  EXPECT_FALSE(journal_->has_room());
+  journal_->release("e", 1);
+  EXPECT_TRUE(journal_->has_room());
+  journal_->take("e", 1, {1, 7});
+  EXPECT_FALSE(journal_->has_room());
+  journal_->forget("a");
+  EXPECT_TRUE(journal_->has_room());
+}
+
+// However much it begins with.
+TEST_F(SessionJournalTest, AFileIsBegunAnewWhenItHasGrownAndNotForEver) {
+  const std::string long_name(2000, 'x');
+  for (int i = 0; i < 35'000; ++i) journal_->keep(long_name + std::to_string(i), hours(2));
+  journal_->tidy_up();
+  const std::size_t writes = disk_.count(InMemoryFileSystem::Operation::write);
+  journal_->tidy_up();
+  EXPECT_EQ(disk_.count(InMemoryFileSystem::Operation::write), writes);
+}
+
 TEST_F(SessionJournalTest, AFileWhoseSyncFailedIsNeverUsedAgain) {
   for (int i = 0; i < 6; ++i) {
     journal_->keep("pump", hours(2));
