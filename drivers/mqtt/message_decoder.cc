@@ -14,6 +14,8 @@ namespace {
 constexpr std::size_t kTopicsMax = 65'536;
 constexpr std::size_t kNamesMax = 65'536;
 constexpr std::size_t kTextBytesMax = std::size_t{16} * 1024 * 1024;
+// Of topics with what each subscription makes of them: there may be hundreds that match.
+constexpr std::size_t kTopicBytesMax = std::size_t{32} * 1024 * 1024;
 
 WallTime whole_milliseconds(WallTime time) {
   return WallTime(std::chrono::floor<std::chrono::milliseconds>(time.time_since_epoch()));
@@ -65,13 +67,8 @@ Result<void> MessageDecoder::claim_fixed_tags(const Subscription& subscription, 
 
 MessageDecoder::Routes& MessageDecoder::routes_of(std::string_view topic) {
   if (const auto found = topics_.find(topic); found != topics_.end()) return found->second;
-  topic_bytes_ += topic.size();
-  if (topics_.size() >= kTopicsMax || topic_bytes_ > kTextBytesMax) {
-    forget_names();
-    topics_.clear();
-    topic_bytes_ = topic.size();
-  }
   Routes routes;
+  std::size_t bytes = topic.size();
   for (const Subscription& subscription : subscriptions_) {
     if (subscription.is_sparkplug()) {
       routes.is_sparkplug = routes.is_sparkplug || mqtt::filter_matches(subscription.sparkplug_filter, topic);
@@ -84,8 +81,15 @@ MessageDecoder::Routes& MessageDecoder::routes_of(std::string_view topic) {
     route.device = subscription.topic.has_device() ? std::string(names->device) : subscription.device;
     route.tag = subscription.topic.has_tag() ? std::string(names->tag) : subscription.tag;
     route.slots.resize(subscription.rule.values.size());
+    bytes += sizeof route + route.device.size() + route.tag.size() + route.slots.size() * sizeof(Slot);
     routes.routes.push_back(std::move(route));
   }
+  if (topics_.size() >= kTopicsMax || topic_bytes_ + bytes > kTopicBytesMax) {
+    forget_names();
+    topics_.clear();
+    topic_bytes_ = 0;
+  }
+  topic_bytes_ += bytes;
   return topics_.emplace(topic, std::move(routes)).first->second;
 }
 

@@ -527,6 +527,15 @@ TEST_F(MessageDecoderTest, RemembersOnlySoManyNamesOfPayloadsOverAllTopics) {
   EXPECT_THAT(decode("s/1", R"({"m1":5,"m2":6})"), ElementsAre("1/m1=5", "1/m2=6"));
 }
 
+// What is remembered of names goes with the topics.
+TEST_F(MessageDecoderTest, WhatManySubscriptionsMakeOfATopicCounts) {
+  options_.automatic_tags_max = 20'000;
+  subscribe("n/{device}/{tag}").values_all = true;
+  for (int i = 0; i < 100; ++i) subscribe("n/{device}/{tag}").value = "/" + std::to_string(i);
+  for (int i = 0; i < 9000; ++i) ASSERT_EQ(decode("n/d/" + std::to_string(i), R"({"z":1})").size(), 1U);
+  EXPECT_LT(decoder_->names_remembered(), 5'000U);
+}
+
 TEST_F(MessageDecoderTest, RemembersNoNameThatMakesNoTag) {
   auto& options = subscribe("s/{device}");
   options.values_all = true;
