@@ -4,10 +4,14 @@
 #include <openssl/ssl.h>
 #include <openssl/x509_vfy.h>
 
+#include "core/log.h"
+
 namespace tidegate::mqtt {
 namespace {
 
 constexpr int kSecurityLevel = 2;
+// From OpenSSL 3.2 on the function below is called before the connection has its context (ssl_lib.c, ossl_ssl_init).
+constexpr unsigned long kCallsTooEarly = 0x30200000;
 
 bool has_revocations(X509_STORE* store) {
   if (store == nullptr || X509_STORE_lock(store) != 1) return false;
@@ -34,8 +38,15 @@ void on_new_connection(void* connection, void* /*slot*/, CRYPTO_EX_DATA* /*slots
 }  // namespace
 
 void raise_tls_floor() {
-  static const int kIndex = SSL_get_ex_new_index(0, nullptr, on_new_connection, nullptr, nullptr);
-  (void)kIndex;
+  static const bool kIsRaised = [] {
+    if (OpenSSL_version_num() < kCallsTooEarly) {
+      return SSL_get_ex_new_index(0, nullptr, on_new_connection, nullptr, nullptr) >= 0;
+    }
+    log_warning("tls", "{}: connections of Eclipse Paho take weak keys, and no lists of revoked certificates count",
+                OpenSSL_version(OPENSSL_VERSION));
+    return false;
+  }();
+  (void)kIsRaised;
 }
 
 }  // namespace tidegate::mqtt

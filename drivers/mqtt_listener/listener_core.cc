@@ -67,13 +67,7 @@ SessionHost::Admission ListenerCore::admit(ListenerSession& session, const mqtt:
   }
   const UserDigest user = user_digest(connect.user_name.value_or(""));
   const bool is_its_own = state != nullptr && state->owner == user;
-  // Its own will of before is not due any more: it is back in time (section 3.1.3.2.2).
-  std::erase_if(wills_, [&](const auto& waiting) {
-    const DueWill& will = waiting.second;
-    if (will.client_id != client_id || will.owner != user) return false;
-    will_bytes_ -= will.bytes();
-    return true;
-  });
+  end_delays(client_id, user, connect.clean_start);
   // Otherwise it is told that it has no session any more.
   const bool has_room = is_its_own && (!state->subscriber || watching_ < kSubscribersMax);
   const bool resumed = has_room && !connect.clean_start;
@@ -303,6 +297,24 @@ bool ListenerCore::hold_will(const ListenerSession& session, const mqtt::Connect
   will_bytes_ += bytes;
   held_wills_[&session] = bytes;
   return true;
+}
+
+// Who is back in time has no will with a delay due any more (section 3.1.3.2.2). A clean start has ended the session,
+// and with it the delay. What is due already only waits for the log.
+void ListenerCore::end_delays(const std::string& client_id, const UserDigest& owner, bool session_has_ended) {
+  const BootTime now = clock_.boot_now();
+  std::vector<DueWill> due;
+  std::erase_if(wills_, [&](const auto& waiting) {
+    const DueWill& will = waiting.second;
+    if (waiting.first <= now || will.client_id != client_id || will.owner != owner) return false;
+    if (session_has_ended) {
+      due.push_back(will);
+    } else {
+      will_bytes_ -= will.bytes();
+    }
+    return true;
+  });
+  for (DueWill& will : due) wills_.emplace(now, std::move(will));
 }
 
 // A client that is back already in the same session has no will with a delay due any more (section 3.1.3.2.2); a clean

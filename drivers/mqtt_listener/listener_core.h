@@ -87,6 +87,7 @@ class ListenerCore final : public SessionHost {
   };
 
   bool hold_will(const ListenerSession& session, const mqtt::ConnectPacket& connect, const std::string& client_id);
+  void end_delays(const std::string& client_id, const UserDigest& owner, bool session_has_ended);
   void take_will(ListenerSession& session);
   void publish_first_will();
   void publish_wills(BootTime now);

@@ -283,6 +283,7 @@ void ListenerSession::acknowledge(const mqtt::PublishPacket& publish, Ticket tic
 std::size_t ListenerSession::open_publishes() const { return pending_.size() + awaiting_pubrel_; }
 
 void ListenerSession::release(Ticket ticket) {
+  released_ = std::max(released_, ticket);
   while (!pending_.empty() && pending_.front().ticket <= ticket) {
     const Pending& first = pending_.front();
     mqtt::encode(first.type, mqtt::AckPacket{first.packet_id, first.reason, {}}, version_, out_);
@@ -297,11 +298,13 @@ void ListenerSession::handle_pubrel(const mqtt::RawPacket& packet) {
   const auto is_owed = [&](const Pending& owed) {
     return owed.type == PacketType::pubrec && owed.packet_id == pubrel->packet_id;
   };
-  if (state_->qos2_taken.contains(pubrel->packet_id) && std::any_of(pending_.begin(), pending_.end(), is_owed)) {
-    return fail({ReasonCode::protocol_error, "a PUBREL before its PUBREC"});
-  }
   const auto taken = state_->qos2_taken.find(pubrel->packet_id);
   const bool was_taken = taken != state_->qos2_taken.end();
+  if (was_taken && taken->second.ticket > released_ && std::any_of(pending_.begin(), pending_.end(), is_owed)) {
+    return fail({ReasonCode::protocol_error, "a PUBREL before its PUBREC"});
+  }
+  // The answer to a repeat may stand behind others that wait; the answer to the message itself has left.
+  if (was_taken) std::erase_if(pending_, is_owed);
   if (was_taken && !release_id(taken)) return;
   const ReasonCode reason = was_taken ? ReasonCode::success : ReasonCode::packet_identifier_not_found;
   mqtt::encode(PacketType::pubcomp, mqtt::AckPacket{pubrel->packet_id, reason, {}}, version_, out_);

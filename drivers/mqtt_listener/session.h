@@ -181,6 +181,7 @@ class ListenerSession {
   std::shared_ptr<ClientState> state_;
   TokenBucket rate_;  // a token a PUBLISH
   std::deque<Pending> pending_;
+  Ticket released_ = 0;              // the greatest
   std::size_t awaiting_pubrel_ = 0;  // QoS 2 of this connection whose PUBREC is sent
   Ticket last_ticket_ = 0;
 };

@@ -154,6 +154,23 @@ TEST_F(ListenerCoreTest, ACleanStartEndsTheDelayOfTheWillBefore) {
   EXPECT_THAT(collect(), ElementsAre("offline"));
 }
 
+TEST_F(ListenerCoreTest, ACleanStartAfterTheLossEndsTheDelayToo) {
+  lose(connect({.id = "s", .will = "offline", .will_delay = seconds(30)}));
+  EXPECT_THAT(collect(), IsEmpty());
+  const auto second = connect({.id = "s", .clean_start = true});
+  core_->tick(clock_.boot_now());
+  EXPECT_THAT(collect(), ElementsAre("offline"));
+}
+
+TEST_F(ListenerCoreTest, AWillThatIsDueGoesOutThoughItsClientIsBack) {
+  const std::string large(std::size_t{60} * 1024, 'x');
+  for (int i = 0; i < 200; ++i) lose(connect({.id = "s" + std::to_string(i), .will = large}));
+  ASSERT_FALSE(core_->wants_messages()) << "the last ones wait";
+  const auto back = connect({.id = "s199"});
+  core_->tick(clock_.boot_now());
+  EXPECT_EQ(collect_all().size(), 200U);
+}
+
 TEST_F(ListenerCoreTest, AWillWithoutADelayGoesOutThoughItsClientIsBack) {
   auto first = connect({.id = "s", .will = "offline"});
   auto second = connect({.id = "s"});

@@ -156,6 +156,23 @@ TEST_P(ListenerSessionTest, APubrelBeforeItsPubrecEndsTheConnection) {
   EXPECT_TRUE(host_.states["sensor"]->qos2_taken.contains(1));
 }
 
+// A client of 3.1.1 sends again after a while, and answers the PUBREC that comes meanwhile.
+TEST_P(ListenerSessionTest, APubrelWhileTheAnswerToARepeatWaitsIsInOrder) {
+  connected();
+  send_publish(2, 1, "a");
+  session_->release(1);
+  EXPECT_EQ(acks().size(), 1U);
+  send_publish(1, 2, "b");
+  send(publish(2, 1, "a", "t", GetParam(), true));
+  send_pubrel(1);
+  EXPECT_FALSE(session_->is_over());
+  EXPECT_EQ(acks().size(), 1U) << "the PUBCOMP";
+  EXPECT_FALSE(host_.states["sensor"]->qos2_taken.contains(1));
+  session_->release(2);
+  EXPECT_EQ(acks().size(), 1U) << "the PUBACK, and no PUBREC any more";
+  EXPECT_EQ(host_.taken.size(), 2U);
+}
+
 TEST_P(ListenerSessionTest, WithoutPubrelsAClientIsNotKeptForEver) {
   limits_.inflight_max = 4;
   connected();

@@ -102,7 +102,7 @@ TEST(SharedSubscriptionShort, GatewaysOfAGroupTakeTurnsWhenWritten) { take_turns
 // back.
 void lose_nothing_by_a_kill(const std::string& ack) {
   constexpr std::uint64_t kCount = 6'000;
-  SharedGroup group(ack, kCount, 3'000);
+  SharedGroup group(ack, kCount, 1'000);
   group.publisher().start();
   ASSERT_TRUE(group[0].wait_for_metric(kAccepted, 500, seconds(60))) << group[0].log();
   group[0].kill();
