@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <cstring>
 #include <memory>
 #include <utility>
 
@@ -72,7 +73,7 @@ class PahoConnection::SubscribeListener final : public ::mqtt::iaction_listener 
   }
   void on_success(const ::mqtt::token& token) override {
     const auto codes = token.get_subscribe_response().get_reason_codes();
-    note(token, codes.empty() ? kRefusedSubscription : static_cast<int>(codes.front()));
+    note(token, codes.empty() ? kRefusedSubscription : code_of(codes.front()));
   }
   void on_failure(const ::mqtt::token& token) override {
     // Anything else comes with the loss of the connection, which is told by itself.
@@ -80,6 +81,13 @@ class PahoConnection::SubscribeListener final : public ::mqtt::iaction_listener 
   }
 
  private:
+  // As bytes: when the broker answers one filter with several codes, Paho gives the half of a pointer instead.
+  static int code_of(const ::mqtt::ReasonCode& given) {
+    int code = 0;
+    static_assert(sizeof code == sizeof given);
+    std::memcpy(&code, &given, sizeof code);
+    return code >= 0 && code < kRefusedSubscription ? code : kRefusedSubscription;
+  }
   void note(const ::mqtt::token& token, int code) {
     const auto number = reinterpret_cast<std::uintptr_t>(token.get_user_context());
     if (missing_ == 0 || number >= owner_.subscriptions_.size()) return;
