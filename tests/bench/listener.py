@@ -133,14 +133,17 @@ def connections(daemon):
     return sum(1 for entry in os.scandir(f"/proc/{daemon.pid}/fd") if os.readlink(entry.path).startswith("socket:")) - 2
 
 
-def fdatasync_milliseconds(folder, count=500):
-    """Of a block that is there already, as the log writes it."""
+def fdatasync_milliseconds(folder, count, rate):
+    """Of a block that is there already, as the log writes it, at the pace and for as long as the load."""
     path = Path(folder) / "probe"
     path.write_bytes(bytes(4096 * 64))
     descriptor = os.open(path, os.O_WRONLY)
     os.fsync(descriptor)
     times = []
+    due = time.monotonic()
     for i in range(count):
+        time.sleep(max(0, due - time.monotonic()))
+        due += 1 / rate
         os.pwrite(descriptor, bytes([i % 256]) * 4096, 4096 * (i % 64))
         began = time.monotonic()
         os.fdatasync(descriptor)
@@ -154,8 +157,9 @@ def latency(build, arguments):
     for _ in range(arguments.rounds):
         with Rig(build) as rig:
             daemon = start_listener(rig, "always")
-            probe = fdatasync_milliseconds(rig.folder)
-            figures = load(rig, daemon.port, "--connections", 10, "--rate", 1000, "--messages", 10000)
+            rate, count = 1000, 10_000
+            probe = fdatasync_milliseconds(rig.folder, count, rate)
+            figures = load(rig, daemon.port, "--connections", 10, "--rate", rate, "--messages", count)
             figures["fdatasync_p99_ms"] = probe[int(len(probe) * 0.99)]
             results.append(figures)
     return results

@@ -5,22 +5,14 @@
 // Prints one JSON object: messages and readings a second until the last acknowledgement, and the time from publish to
 // acknowledgement. With --idle it opens that many connections more that say nothing. Exits 1 when an acknowledgement is
 // missing.
-#include <arpa/inet.h>
-#include <fcntl.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <poll.h>
 #include <sys/resource.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <charconv>
 #include <chrono>
 #include <cstdint>
 #include <cstdio>
-#include <cstring>
 #include <deque>
 #include <memory>
 #include <stdexcept>
@@ -28,17 +20,15 @@
 #include <string_view>
 #include <vector>
 
-#include "mqtt/packet_decoder.h"
-#include "mqtt/packet_encoder.h"
+#include "tests/bench/mqtt_socket.h"
 
 namespace {
 
 namespace mqtt = tidegate::mqtt;
+using tidegate::bench::MqttSocket;
 using Clock = std::chrono::steady_clock;
 
 constexpr int kPatienceMilliseconds = 30'000;
-constexpr std::size_t kUnsentMax = 64 * 1024;
-constexpr auto kVersion = mqtt::ProtocolVersion::v3_1_1;
 
 struct Options {
   int port = 0;
@@ -66,29 +56,10 @@ bool read_option(std::string_view name, std::string_view value, Options& options
   return name == "--rate" && read_number(value, options.rate);
 }
 
-int open_socket(int port) {
-  const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_port = htons(static_cast<std::uint16_t>(port));
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  if (fd < 0 || ::connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
-    throw std::runtime_error("no connection to port " + std::to_string(port) + ": " + std::strerror(errno));
-  }
-  const int on = 1;
-  ::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-  return fd;
-}
-
 class Sensor {
  public:
   Sensor(const Options& options, std::uint64_t number, std::uint64_t messages)
-      : fd_(open_socket(options.port)), window_(options.window), to_send_(messages) {
-    mqtt::ConnectPacket connect;
-    connect.clean_start = true;
-    const std::string id = "load-" + std::to_string(number);
-    connect.client_id = id;
-    mqtt::encode(connect, out_);
+      : socket_(options.port, "load-" + std::to_string(number)), window_(options.window), to_send_(messages) {
     std::string payload = "{\"value\":20.00}";
     if (options.batch > 1) {
       payload = "{\"readings\":[";
@@ -101,56 +72,38 @@ class Sensor {
     publish.payload = payload;
     publish.qos = 1;
     publish.packet_id = 1;
-    mqtt::encode(publish, kVersion, message_);
+    mqtt::encode(publish, tidegate::bench::kMqttVersion, message_);
     id_at_ = message_.size() - payload.size() - 2;
     for (std::size_t at = message_.find("20.00", id_at_); at != std::string::npos; at = message_.find("20.", at + 1)) {
       digits_at_.push_back(at + 3);
     }
-    ::fcntl(fd_, F_SETFL, ::fcntl(fd_, F_GETFL) | O_NONBLOCK);
   }
-  Sensor(const Sensor&) = delete;
-  Sensor& operator=(const Sensor&) = delete;
-  ~Sensor() { ::close(fd_); }
 
-  int fd() const { return fd_; }
+  int fd() const { return socket_.fd(); }
   bool is_done() const { return to_send_ == 0 && sent_at_.empty(); }
-  bool has_unsent() const { return !out_.empty(); }
+  bool has_unsent() { return !socket_.out().empty(); }
 
   /// Publishes at most `budget` messages; how many.
   std::uint64_t publish(std::uint64_t budget, Clock::time_point now) {
     std::uint64_t count = 0;
-    for (; connected_ && count < budget && to_send_ > 0 && sent_at_.size() < window_ && out_.size() < kUnsentMax;
+    std::string& out = socket_.out();
+    for (; connected_ && count < budget && to_send_ > 0 && sent_at_.size() < window_ &&
+           out.size() < MqttSocket::kUnsentMax;
          ++count) {
       next_id_ = static_cast<std::uint16_t>(next_id_ % 60'000 + 1);
       message_[id_at_] = static_cast<char>(next_id_ >> 8U);
       message_[id_at_ + 1] = static_cast<char>(next_id_);
       write_values();
-      out_ += message_;
+      out += message_;
       sent_at_.push_back(now);
       --to_send_;
     }
     send();
     return count;
   }
-  void send() {
-    if (out_.empty()) return;
-    const ssize_t count = ::send(fd_, out_.data(), out_.size(), MSG_NOSIGNAL);
-    if (count > 0) out_.erase(0, static_cast<std::size_t>(count));
-    if (count < 0 && errno != EAGAIN) throw std::runtime_error("the other side ended the connection");
-  }
+  void send() { socket_.send(); }
   void receive(Clock::time_point now, std::vector<float>& milliseconds) {
-    std::array<char, 64 * 1024> buffer;
-    const ssize_t count = ::recv(fd_, buffer.data(), buffer.size(), 0);
-    if (count == 0 || (count < 0 && errno != EAGAIN)) throw std::runtime_error("the other side ended the connection");
-    if (count > 0) in_.append(buffer.data(), static_cast<std::size_t>(count));
-    std::string_view rest = in_;
-    for (;;) {
-      const auto packet = mqtt::cut_packet(rest, 1024);
-      if (!packet || !*packet) break;
-      rest.remove_prefix((*packet)->bytes);
-      take(**packet, now, milliseconds);
-    }
-    in_.erase(0, in_.size() - rest.size());
+    socket_.receive([&](const mqtt::RawPacket& packet) { take(packet, now, milliseconds); });
   }
 
  private:
@@ -169,7 +122,7 @@ class Sensor {
     sent_at_.pop_front();
   }
 
-  int fd_;
+  MqttSocket socket_;
   const std::uint64_t window_;
   std::uint64_t to_send_;
   std::string message_;
@@ -178,8 +131,6 @@ class Sensor {
   unsigned value_ = 0;
   std::uint16_t next_id_ = 0;
   bool connected_ = false;
-  std::string out_;
-  std::string in_;
   std::deque<Clock::time_point> sent_at_;
 };
 
@@ -231,19 +182,17 @@ class Load {
   }
 
  private:
+  // Connects and says nothing more.
   void add_idle(std::uint64_t number) {
-    idle_.push_back(open_socket(options_.port));
-    mqtt::ConnectPacket connect;
-    const std::string id = "idle-" + std::to_string(number);
-    connect.clean_start = true;
-    connect.client_id = id;
-    std::string bytes;
-    mqtt::encode(connect, bytes);
-    std::array<char, 16> answer;
-    if (::send(idle_.back(), bytes.data(), bytes.size(), MSG_NOSIGNAL) < 0 ||
-        ::recv(idle_.back(), answer.data(), 4, 0) < 4) {
-      throw std::runtime_error("an idle connection was refused");
+    idle_.push_back(std::make_unique<MqttSocket>(options_.port, "idle-" + std::to_string(number)));
+    idle_.back()->send();
+    pollfd answer{idle_.back()->fd(), POLLIN, 0};
+    bool accepted = false;
+    if (::poll(&answer, 1, kPatienceMilliseconds) == 1) {
+      idle_.back()->receive(
+          [&](const mqtt::RawPacket& packet) { accepted = packet.type == mqtt::PacketType::connack; });
     }
+    if (!accepted) throw std::runtime_error("an idle connection was refused");
   }
   void publish() {
     const auto now = Clock::now();
@@ -262,7 +211,7 @@ class Load {
   const Options options_;
   std::vector<std::unique_ptr<Sensor>> sensors_;
   std::vector<pollfd> polls_;
-  std::vector<int> idle_;
+  std::vector<std::unique_ptr<MqttSocket>> idle_;
   std::vector<float> milliseconds_;
   Clock::time_point began_;
   std::uint64_t published_ = 0;

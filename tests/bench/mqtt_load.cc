@@ -6,6 +6,7 @@
 // A reading's value is its number, so any output that keeps `"value":NUMBER` can be checked. Prints one JSON object;
 // exits 1 when something did not arrive or something else did.
 #include <mosquitto.h>
+#include <poll.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -14,13 +15,18 @@
 #include <condition_variable>
 #include <cstdint>
 #include <cstdio>
-#include <cstring>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "tests/bench/mqtt_socket.h"
+
 namespace {
+
+namespace mqtt = tidegate::mqtt;
+using tidegate::bench::MqttSocket;
 
 using Clock = std::chrono::steady_clock;
 
@@ -59,9 +65,7 @@ bool read_option(std::string_view name, std::string_view value, Options& options
 struct State {
   std::mutex mutex;
   std::condition_variable changed;
-  bool connected = false;
   bool subscribed = false;
-  std::uint64_t acknowledged = 0;
 };
 
 class Receiver {
@@ -134,69 +138,84 @@ class Receiver {
   mosquitto* client_;
 };
 
+// Writes as much at once as the window allows: libmosquitto makes a system call a message, and would be what limits.
 class Publisher {
  public:
-  Publisher(State& state, const Options& options)
-      : state_(state), options_(options), sent_at_(options.count), client_(Receiver::make("bench-publisher", this)) {
-    mosquitto_max_inflight_messages_set(client_, 1'000);
-    mosquitto_connect_callback_set(client_, [](mosquitto*, void* self, int) {
-      State& shared = static_cast<Publisher*>(self)->state_;
-      const std::lock_guard lock(shared.mutex);
-      shared.connected = true;
-      shared.changed.notify_all();
-    });
-    mosquitto_publish_callback_set(
-        client_, [](mosquitto*, void* self, int) { static_cast<Publisher*>(self)->note_acknowledged(); });
-  }
+  Publisher(const Options& options)
+      : options_(options),
+        sent_at_(options.count),
+        socket_(options.from, "bench-publisher-" + std::to_string(::getpid())) {}
 
-  mosquitto* client() { return client_; }
   const std::vector<Clock::time_point>& sent_at() const { return sent_at_; }
 
   // False when the broker stops to acknowledge.
   bool publish_all() {
     const auto began = Clock::now();
-    for (std::uint64_t number = 0, message = 0; number < options_.count; number += options_.batch, ++message) {
-      if (!wait_for_turn(number, message, began)) return false;
-      const std::string payload = make_payload(number);
-      const std::string topic = "bench/dev-" + std::to_string(message % options_.devices) + "/temp";
-      mosquitto_publish(client_, nullptr, topic.c_str(), static_cast<int>(payload.size()), payload.data(), 1, false);
+    while (acknowledged_ * options_.batch < options_.count) {
+      const auto due = publish(began);
+      socket_.send();
+      if (!wait(due)) return false;
     }
     return true;
   }
 
  private:
-  void note_acknowledged() {
-    const std::lock_guard lock(state_.mutex);
-    ++state_.acknowledged;
-    if (state_.acknowledged % 100 == 0) state_.changed.notify_all();
-  }
-
-  bool wait_for_turn(std::uint64_t number, std::uint64_t message, Clock::time_point began) {
-    std::unique_lock lock(state_.mutex);
-    if (options_.rate > 0) {
-      const std::chrono::duration<double> offset(static_cast<double>(number) / options_.rate);
-      const auto due = began + std::chrono::duration_cast<Clock::duration>(offset);
-      state_.changed.wait_until(lock, due, [due] { return Clock::now() >= due; });
+  // Returns when the next message is due, if it is its time that it waits for.
+  std::optional<Clock::time_point> publish(Clock::time_point began) {
+    while (connected_ && next_ < options_.count && messages_ < acknowledged_ + options_.window &&
+           socket_.out().size() < MqttSocket::kUnsentMax) {
+      if (options_.rate > 0) {
+        const std::chrono::duration<double> offset(static_cast<double>(next_) / options_.rate);
+        const auto due = began + std::chrono::duration_cast<Clock::duration>(offset);
+        if (due > Clock::now()) return due;
+      }
+      const std::string payload = make_payload();
+      const std::string topic = "bench/dev-" + std::to_string(messages_ % options_.devices) + "/temp";
+      mqtt::PublishPacket packet;
+      packet.topic = topic;
+      packet.payload = payload;
+      packet.qos = 1;
+      packet.packet_id = static_cast<std::uint16_t>(messages_ % 60'000 + 1);
+      mqtt::encode(packet, tidegate::bench::kMqttVersion, socket_.out());
+      ++messages_;
     }
-    return state_.changed.wait_for(lock, std::chrono::duration<double>(options_.wait),
-                                   [&] { return message < state_.acknowledged + options_.window; });
+    return std::nullopt;
   }
 
-  std::string make_payload(std::uint64_t first) {
-    const auto last = std::min(first + options_.batch, options_.count);
+  // For room in the socket, an acknowledgement, or until `due`.
+  bool wait(std::optional<Clock::time_point> due) {
+    pollfd poll{socket_.fd(), static_cast<short>(POLLIN | (socket_.out().empty() ? 0 : POLLOUT)), 0};
+    const auto patience = std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::duration<double>(
+        due ? std::chrono::duration<double>(*due - Clock::now()).count() : options_.wait));
+    const auto nanoseconds = std::max<std::int64_t>(0, patience.count());
+    const timespec timeout{nanoseconds / 1'000'000'000, nanoseconds % 1'000'000'000};
+    if (::ppoll(&poll, 1, &timeout, nullptr) == 0) return due.has_value();
+    if ((poll.revents & POLLIN) == 0) return true;
+    socket_.receive([this](const mqtt::RawPacket& packet) {
+      if (packet.type == mqtt::PacketType::connack) connected_ = true;
+      if (packet.type == mqtt::PacketType::puback) ++acknowledged_;
+    });
+    return true;
+  }
+
+  std::string make_payload() {
+    const auto last = std::min(next_ + options_.batch, options_.count);
     std::string text;
-    for (std::uint64_t number = first; number < last; ++number) {
-      sent_at_[number] = Clock::now();
-      if (number > first) text += ',';
-      text += "{\"ts\":" + std::to_string(1'760'000'000'000 + number) + ",\"value\":" + std::to_string(number) + "}";
+    for (bool first = true; next_ < last; ++next_, first = false) {
+      sent_at_[next_] = Clock::now();
+      if (!first) text += ',';
+      text += "{\"ts\":" + std::to_string(1'760'000'000'000 + next_) + ",\"value\":" + std::to_string(next_) + "}";
     }
     return options_.batch == 1 ? text : "{\"readings\":[" + text + "]}";
   }
 
-  State& state_;
   const Options& options_;
   std::vector<Clock::time_point> sent_at_;
-  mosquitto* client_;
+  MqttSocket socket_;
+  bool connected_ = false;
+  std::uint64_t next_ = 0;
+  std::uint64_t messages_ = 0;
+  std::uint64_t acknowledged_ = 0;
 };
 
 bool connect(mosquitto* client, int port) {
@@ -266,20 +285,22 @@ int main(int argc, char** argv) {
   mosquitto_lib_init();
   State state;
   Receiver receiver(state, options);
-  Publisher publisher(state, options);
-  if (!connect(receiver.client(), options.to) || !connect(publisher.client(), options.from)) return 1;
+  if (!connect(receiver.client(), options.to)) return 1;
   {
     std::unique_lock lock(state.mutex);
-    const auto up = [&] { return state.connected && state.subscribed; };
-    if (!state.changed.wait_for(lock, std::chrono::seconds(10), up)) return 1;
+    if (!state.changed.wait_for(lock, std::chrono::seconds(10), [&] { return state.subscribed; })) return 1;
   }
-  if (!publisher.publish_all()) std::fprintf(stderr, "mqtt_load: the broker acknowledges nothing any more\n");
-  wait_for_all(state, receiver, options);
-  const int result = report(state, publisher, receiver, options);
-  std::fflush(stdout);
-  for (mosquitto* client : {publisher.client(), receiver.client()}) {
-    mosquitto_disconnect(client);
-    mosquitto_loop_stop(client, true);
+  int result = 1;
+  try {
+    Publisher publisher(options);
+    if (!publisher.publish_all()) std::fprintf(stderr, "mqtt_load: the broker acknowledges nothing any more\n");
+    wait_for_all(state, receiver, options);
+    result = report(state, publisher, receiver, options);
+    std::fflush(stdout);
+  } catch (const std::exception& problem) {
+    std::fprintf(stderr, "mqtt_load: %s\n", problem.what());
   }
+  mosquitto_disconnect(receiver.client());
+  mosquitto_loop_stop(receiver.client(), true);
   return result;
 }
