@@ -237,7 +237,7 @@ std::uint64_t StreamLog::stored() const {
 }
 
 std::uint64_t StreamLog::bytes() const {
-  std::uint64_t total = segments_bytes() + (spare_ ? segment_bytes_ : 0);
+  std::uint64_t total = segments_bytes() + (spare_ ? segment_bytes_ : 0) + (making_ ? making_->made : 0);
   if (replacement_) total += replacement_->bytes;
   return total + condemned_bytes();
 }

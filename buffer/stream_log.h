@@ -241,7 +241,9 @@ class StreamLog {
   bool is_removable(const Condemned& one, const std::array<std::uint64_t, kStreamCount>& durable) const;
   void add_spare_task(StreamWork& work, const std::array<std::uint64_t, kStreamCount>& durable);
   FileSync sync_of(const Unsynced& one) const;
+  std::uint64_t make_to(std::uint64_t made) const;
   void finish_task(SegmentTask& task);
+  void take_made(SegmentTask& task);
 
   // stream_rewrite.cc
   bool is_rewritable(const Stored& segment) const;
@@ -260,6 +262,7 @@ class StreamLog {
   std::optional<Active> active_;
   std::optional<Spare> spare_;
   bool preparing_spare_ = false;
+  std::optional<SegmentTask> making_;  // begun by a job; the next one goes on
   std::uint64_t next_number_ = 1;
   std::uint64_t capacity_cap_ = UINT64_MAX;  // lowered when the disk is full
   BootTime capped_at_{};

@@ -9,6 +9,9 @@ namespace {
 
 constexpr std::uint64_t kSegmentsMin = 2;
 constexpr std::size_t kRemovalsPerJob = 8;
+// A new file is made in this many parts, none larger than kPartBytesMax: on an SD card some 25 ms.
+constexpr std::uint64_t kParts = 32;
+constexpr std::uint64_t kPartBytesMax = 256 * 1024;
 constexpr auto kTasksAgainAfter = std::chrono::seconds(1);
 constexpr auto kLiftCapAfter = std::chrono::seconds(10);
 constexpr auto kSyncAgainAfter = std::chrono::seconds(1);
@@ -153,7 +156,7 @@ std::optional<BootTime> StreamLog::tasks_at(const std::array<std::uint64_t, kStr
   });
   const bool creatable = wants_spare() && segments_bytes() + condemned_bytes() + segment_bytes_ <= capacity();
   const bool replaces = replacement_ && !replacement_->is_out;
-  return removable || creatable || replaces ? std::optional(tasks_at_) : std::nullopt;
+  return removable || creatable || making_ || replaces ? std::optional(tasks_at_) : std::nullopt;
 }
 
 // One file of a segment that was rewritten is kept until the next one is to be made: a new file would be written twice.
@@ -186,13 +189,29 @@ void StreamLog::add_spare_task(StreamWork& work, const std::array<std::uint64_t,
   task.new_number = next_number_++;
   task.new_path = path(task.new_number);
   task.bytes = segment_bytes_;
+  task.make_to = make_to(0);
   preparing_spare_ = true;
   work.tasks.push_back(std::move(task));
 }
 
+// One part further, or as much as it takes to be whole when the active segment is three quarters full.
+std::uint64_t StreamLog::make_to(std::uint64_t made) const {
+  const std::uint64_t part = std::min(segment_bytes_ / kParts / kBlockBytes * kBlockBytes, kPartBytesMax);
+  std::uint64_t needed = 0;
+  if (active_ && active_->offset > segment_bytes_ / 2) {
+    needed = 4 * (active_->offset - segment_bytes_ / 2) / kBlockBytes * kBlockBytes;
+  }
+  return std::min(segment_bytes_, std::max(made + std::max(part, kBlockBytes), needed));
+}
+
 void StreamLog::start_tasks(StreamWork& work, const std::array<std::uint64_t, kStreamCount>& durable) {
   work.directory = directory_;
-  if (wants_spare()) add_spare_task(work, durable);
+  if (making_) {
+    making_->make_to = make_to(making_->made);
+    work.tasks.push_back(*std::exchange(making_, std::nullopt));
+  } else if (wants_spare()) {
+    add_spare_task(work, durable);
+  }
   if (replacement_ && !replacement_->is_out) add_replacement(work);
   for (std::size_t i = 0; i < condemned_.size() && work.tasks.size() < kRemovalsPerJob;) {
     if (!is_removable(condemned_[i], durable) || keeps_for_reuse(condemned_[i])) {
@@ -252,13 +271,21 @@ void StreamLog::finish_task(SegmentTask& task) {
     if (present) condemned_.push_back({task.number, task.bytes, {}, stream_, 0, false, task.is_dense_name});
     return;
   }
-  if (!makes) return;
-  if (task.kind == SegmentTask::Kind::create) shared_.counters.written_bytes += task.bytes;
+  if (makes) take_made(task);
+}
+
+void StreamLog::take_made(SegmentTask& task) {
+  const bool is_new = task.kind == SegmentTask::Kind::create;
+  if (is_new) shared_.counters.written_bytes += task.make_to - std::exchange(task.made, task.make_to);
   if (!segments_.empty() && task.new_number < segments_.back().number) {
-    condemned_.push_back({task.new_number, task.bytes, {}, stream_, 0});  // overtaken: numbers must rise
-    return;
+    // Overtaken: numbers must rise.
+    condemned_.push_back({task.new_number, is_new ? task.made : task.bytes, {}, stream_, 0});
+  } else if (is_new && task.made < task.bytes) {
+    preparing_spare_ = true;
+    making_ = std::move(task);
+  } else {
+    spare_ = Spare{task.new_number, std::move(task.file), !is_new};
   }
-  spare_ = Spare{task.new_number, std::move(task.file), task.kind == SegmentTask::Kind::recycle};
 }
 
 }  // namespace tidegate::buffer

@@ -167,6 +167,14 @@ Result<StreamLog::Spare> StreamLog::take_spare() {
     spare_.reset();
     return spare;
   }
+  if (making_) {
+    // What there is of it; it grows as one does that was not begun ahead.
+    Spare spare{making_->new_number, std::move(making_->file), false};
+    making_.reset();
+    preparing_spare_ = false;
+    directory_changed_ = true;
+    return spare;
+  }
   Error why;
   for (int i = 0; i < kNumbersTried; ++i) {
     const std::uint64_t number = next_number_++;

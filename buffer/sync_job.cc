@@ -85,24 +85,35 @@ Result<void> SyncJob::run_task(SegmentTask& task, const std::string& directory) 
     (void)files_.sync_directory(directory);  // until it is durable, either file holds the same records
     return {};
   }
-  const bool create = task.kind == SegmentTask::Kind::create;
-  if (!create) {
-    if (auto renamed = files_.rename(task.path, task.new_path); !renamed) return renamed;
-    task.path = task.new_path;
-    task.number = task.new_number;
-    task.is_dense_name = false;
+  return task.kind == SegmentTask::Kind::create ? create(task, directory) : recycle(task, directory);
+}
+
+// In parts, so that records do not wait until a whole segment is on the disk before they are synced.
+Result<void> SyncJob::create(SegmentTask& task, const std::string& directory) {
+  if (!task.file) {
+    auto file = files_.open(task.new_path, OpenMode::create);
+    if (!file) return tl::unexpected(file.error());
+    task.file = std::move(*file);
   }
-  auto file = files_.open(task.new_path, create ? OpenMode::create : OpenMode::write);
+  auto made = task.file->reserve(task.make_to);
+  if (made) made = task.file->sync();
+  if (made && task.make_to == task.bytes) made = files_.sync_directory(directory);
+  if (!made) (void)files_.remove(task.new_path);
+  return made;
+}
+
+Result<void> SyncJob::recycle(SegmentTask& task, const std::string& directory) {
+  if (auto renamed = files_.rename(task.path, task.new_path); !renamed) return renamed;
+  task.path = task.new_path;
+  task.number = task.new_number;
+  task.is_dense_name = false;
+  auto file = files_.open(task.new_path, OpenMode::write);
   if (!file) return tl::unexpected(file.error());
   auto reserved = (*file)->reserve(task.bytes);
   if (reserved) reserved = (*file)->sync();
   if (reserved) reserved = files_.sync_directory(directory);
-  if (!reserved) {
-    if (create) (void)files_.remove(task.new_path);
-    return reserved;
-  }
-  task.file = std::move(*file);
-  return {};
+  if (reserved) task.file = std::move(*file);
+  return reserved;
 }
 
 }  // namespace tidegate::buffer

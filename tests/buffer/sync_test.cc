@@ -413,5 +413,70 @@ TEST_F(SyncTest, TheNextSegmentIsMadeAheadByAJob) {
   EXPECT_EQ(segment_files().size(), 2U);
 }
 
+// On an SD card a whole segment takes a second; nobody's acknowledgement may wait for that.
+TEST_F(SyncTest, RecordsAreSyncedBetweenThePartsOfTheNextSegment) {
+  constexpr std::uint64_t kLarge = 1 << 20;
+  options_.segment_bytes_max = kLarge;
+  options_.size_max_bytes[0] = 8 * kLarge;
+  open();
+  while (end().sequence < 550) append({reading("d/x", std::string(1000, 'x'))});
+  int parts = 0;
+  for (std::size_t made = 0; made < kLarge; ++parts) {
+    append_numbered(1);
+    ASSERT_TRUE(run(job())) << "part " << parts;
+    ASSERT_EQ(durable(), end()) << "part " << parts;
+    if (segment_files().size() < 2) continue;
+    const std::size_t before = std::exchange(made, disk_.content(segment_files()[1]).size());
+    ASSERT_GT(made, before) << "part " << parts;
+  }
+  EXPECT_GT(parts, 20);
+  const std::size_t opened = disk_.count(Operation::open);
+  while (end().sequence < 1500) append({reading("d/x", std::string(1000, 'x'))});
+  EXPECT_EQ(disk_.count(Operation::open), opened) << "the append finds it ready";
+}
+
+TEST_F(SyncTest, ASegmentThatIsNotWholeYetIsGoneOnWith) {
+  open();
+  while (end().sequence < 30) append({reading("d/x", std::string(1000, 'x'))});
+  run(job());
+  ASSERT_EQ(segment_files().size(), 2U);
+  ASSERT_LT(disk_.content(segment_files()[1]).size(), kSegment);
+  while (end().sequence < 90) append({reading("d/x", std::string(1000, 'x'))});
+  EXPECT_EQ(segment_files().size(), 2U) << "no other was made";
+  const std::uint64_t count = end().sequence - 1;
+  sync();
+  disk_.lose_unsynced();
+  kill_and_reopen();
+  EXPECT_EQ(read_all().records.size(), count);
+  EXPECT_THAT(log_->recovery().findings, IsEmpty());
+}
+
+// While a job makes a part, the file is the job's.
+TEST_F(SyncTest, ASegmentThatIsOvertakenWhileAJobMakesItIsRemoved) {
+  open();
+  while (end().sequence < 30) append({reading("d/x", std::string(1000, 'x'))});
+  auto one = job();
+  while (end().sequence < 90) append({reading("d/x", std::string(1000, 'x'))});
+  EXPECT_TRUE(run(std::move(one)));
+  sync();
+  EXPECT_EQ(segment_files().size(), 3U) << "the two in use and the next";
+  EXPECT_EQ(read_all().records.size(), end().sequence - 1);
+}
+
+TEST_F(SyncTest, APartThatFailsIsNotGoneOnWith) {
+  open();
+  while (end().sequence < 30) append({reading("d/x", std::string(1000, 'x'))});
+  run(job());
+  ASSERT_EQ(segment_files().size(), 2U);
+  disk_.fail(Operation::reserve, 0, 1, ErrorCode::retry, segment_files()[1]);
+  run(job());
+  EXPECT_EQ(segment_files().size(), 1U) << "its part is gone";
+  while (end().sequence < 90) append({reading("d/x", std::string(1000, 'x'))});
+  later();
+  sync();
+  EXPECT_EQ(durable(), end());
+  EXPECT_EQ(read_all().records.size(), end().sequence - 1);
+}
+
 }  // namespace
 }  // namespace tidegate::buffer
