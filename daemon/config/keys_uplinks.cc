@@ -6,74 +6,13 @@
 #include "daemon/config/keys.h"
 #include "daemon/config/rows.h"
 #include "daemon/config/scope.h"
+#include "daemon/config/uplink_rows.h"
 
 namespace tidegate::daemon {
 namespace {
 
-using namespace std::chrono_literals;
 using uplink::FileUplinkOptions;
-using uplink::ForwarderOptions;
 using uplink::MqttUplinkOptions;
-
-template <class Uplink>
-Section batch_keys() {
-  using namespace rows;
-  using Owner = ForwarderOptions;
-  Section section = table<Uplink>(
-      "batch", [](Uplink & uplink) -> auto& { return uplink.forwarder; },
-      "When a batch is complete: whichever is reached first.");
-  section.keys = {
-      integer<Owner>("max_readings", &Owner::batch_readings_max, 1, 10000).by_default(500).says("Records in a batch."),
-      size<Owner>("max_bytes", &Owner::batch_bytes_max, kKiB, 16 * 1024 * kKiB)
-          .by_default("256KiB")
-          .says("Size of a batch."),
-      duration<Owner>("max_delay", &Owner::batch_delay_max, 0s, 1h)
-          .by_default("1s")
-          .says("How long the oldest record waits for others."),
-  };
-  return section;
-}
-
-template <class Owner>
-Key name_row() {
-  using namespace rows;
-  return checked<Owner>(
-             "name", [](Owner & uplink) -> auto& { return uplink.forwarder.name; }, check_name)
-      .required()
-      .must_be(kNameForm)
-      .example("\"cloud\"")
-      .says("The uplink's name; its place in the log is kept under it.");
-}
-
-template <class Owner>
-std::vector<Key> forwarder_rows() {
-  using namespace rows;
-  const auto of = [](auto member) {
-    return [member](Owner & uplink) -> auto& { return uplink.forwarder.*member; };
-  };
-  return {
-      choices<Owner, Stream>("streams", of(&ForwarderOptions::streams),
-                             {{"readings", Stream::readings}, {"alarms", Stream::alarms}, {"events", Stream::events}})
-          .by_default(std::vector<std::string>{"readings", "alarms", "events"})
-          .says("Which streams to send."),
-      checked_texts<Owner>("tags", of(&ForwarderOptions::tags), check_tag_glob)
-          .must_be("globs over tag paths")
-          .by_default(std::vector<std::string>{"*"})
-          .says(
-              "Which tags' readings and alarms to send. `*` matches any run of characters, `/` too; `?` matches one."),
-      integer<Owner>("inflight", of(&ForwarderOptions::inflight_max), 1, 100)
-          .by_default(8)
-          .says("How many batches may be on their way without an acknowledgement."),
-      duration<Owner>("retry_most", of(&ForwarderOptions::retry_most), 1s, 1h)
-          .by_default("60s")
-          .says("The longest pause before a batch that failed is sent again; the pauses grow."),
-      only_word("order", "oldest-first")
-          .not_yet("live-first", "use \"oldest-first\"")
-          .says("What goes first after an outage."),
-      later("backfill_rate",
-            "the backlog goes as fast as the target acknowledges; slow it down with inflight and batch"),
-  };
-}
 
 void finish_mqtt(MqttUplinkOptions& uplink, const Scope& scope) {
   scope.claim_name("uplink");
