@@ -5,13 +5,11 @@
 
 #include "core/clock.h"
 #include "core/text.h"
-#include "uplink/json_text.h"
 #include "uplink/placeholders.h"
 
 namespace tidegate::uplink {
 namespace {
 
-constexpr std::string_view kLineBeginning = "{\"gateway\":";
 constexpr std::size_t kDateLength = 10;  // of "2026-11-21T..."
 
 Result<std::string> fill_path(const std::string& path_template, std::string_view gateway, std::string_view stream,
@@ -31,10 +29,10 @@ Result<void> NdjsonWriter::check_path(const std::string& path_template) {
 }
 
 NdjsonWriter::NdjsonWriter(std::string name, std::string path_template, std::string gateway)
-    : name_(std::move(name)), path_template_(std::move(path_template)), gateway_(std::move(gateway)) {
-  gateway_member_ = kLineBeginning;
-  append_json_string(gateway_member_, gateway_);
-}
+    : name_(std::move(name)),
+      path_template_(std::move(path_template)),
+      gateway_(std::move(gateway)),
+      renderer_(gateway_) {}
 
 void NdjsonWriter::write(const std::vector<OutgoingBatch>& batches, const Report& report) {
   for (const OutgoingBatch& batch : batches) {
@@ -59,7 +57,8 @@ bool NdjsonWriter::comes_too_early(const OutgoingBatch& batch) const {
 }
 
 Result<void> NdjsonWriter::append(const OutgoingBatch& batch) {
-  const auto sent = render(batch);
+  lines_.clear();
+  const auto sent = renderer_.append(lines_, batch);
   if (!sent) return tl::unexpected(sent.error());
   const auto path = path_for(batch.stream, *sent);
   if (!path) return tl::unexpected(path.error());
@@ -77,7 +76,7 @@ Result<NdjsonWriter::OpenFile*> NdjsonWriter::file_at(const std::string& path) {
     if (!known->second.unsynced.empty() || known->second.file->is_in_place()) return &known->second;
     files_.erase(known);
   }
-  auto file = AppendFile::open(path, kLineBeginning);
+  auto file = AppendFile::open(path, NdjsonLines::kLineBeginning);
   if (!file) return tl::unexpected(file.error());
   OpenFile& open = files_[path];
   open.file = std::move(*file);
@@ -86,30 +85,6 @@ Result<NdjsonWriter::OpenFile*> NdjsonWriter::file_at(const std::string& path) {
 
 Result<std::string> NdjsonWriter::path_for(Stream stream, WallTime sent) const {
   return fill_path(path_template_, gateway_, to_string(stream), format_utc(sent).substr(0, kDateLength));
-}
-
-// An entry begins with {"seq": and a line is that with what the batch says of all its entries before it. Events can
-// have members of the same names, a gap tells of another stream and epoch: then the line's own are called after the
-// log.
-Result<WallTime> NdjsonWriter::render(const OutgoingBatch& batch) {
-  const auto beginning = [&](const char* stream_name, const char* epoch_name) {
-    std::string text =
-        gateway_member_ + ",\"" + stream_name + "\":\"" + to_string(batch.stream) + "\",\"" + epoch_name + "\":";
-    append_number(text, std::uint64_t{batch.epoch});
-    return text + ',';
-  };
-  const std::string usual = beginning("stream", "epoch");
-  lines_.clear();
-  return for_each_entry(*batch.payload, batch.stream, [&](std::string_view entry) {
-    const bool is_event = batch.stream == Stream::events;
-    const char* const stream_name = is_event && has_member(entry, "stream") ? "log_stream" : "stream";
-    const char* const epoch_name = is_event && has_member(entry, "epoch") ? "log_epoch" : "epoch";
-    lines_ += is_event ? beginning(stream_name, epoch_name) : usual;
-    const std::size_t own_gateway = is_event ? entry.find(',' + gateway_member_.substr(1)) : std::string_view::npos;
-    lines_ += entry.substr(1, own_gateway == std::string_view::npos ? own_gateway : own_gateway - 1);
-    if (own_gateway != std::string_view::npos) lines_ += entry.substr(own_gateway + gateway_member_.size());
-    lines_ += '\n';
-  });
 }
 
 void NdjsonWriter::sync_all(const Report& report) {

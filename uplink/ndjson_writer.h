@@ -14,6 +14,7 @@
 #include "core/record.h"
 #include "uplink/append_file.h"
 #include "uplink/forwarder.h"
+#include "uplink/ndjson_lines.h"
 
 namespace tidegate::uplink {
 
@@ -46,7 +47,6 @@ class NdjsonWriter {
   Result<void> append(const OutgoingBatch& batch);
   Result<OpenFile*> file_at(const std::string& path);
   Result<std::string> path_for(Stream stream, WallTime sent) const;
-  Result<WallTime> render(const OutgoingBatch& batch);
   void sync_all(const Report& report);
   void fail_batch(const OutgoingBatch& batch, const Error& error, const Report& report);
   void complain(const Error& error);
@@ -54,8 +54,8 @@ class NdjsonWriter {
   const std::string name_;
   const std::string path_template_;
   const std::string gateway_;
-  std::string gateway_member_;  // {"gateway":"..."
-  std::string lines_;           // reused
+  const NdjsonLines renderer_;
+  std::string lines_;  // reused
   std::map<std::string, OpenFile> files_;
   std::array<std::optional<Position>, kStreamCount> awaited_;  // of a batch that failed
   std::array<std::string, kStreamCount> troubles_;             // by stream
