@@ -40,6 +40,11 @@ uplink::TransportHandlers UplinkRunner::handlers() {
       if (*alive) on_done(batch_id, ok);
     });
   };
+  handlers.failed = [this, alive = alive_, loop = environment_.loop](std::uint64_t batch_id, uplink::BatchFailure how) {
+    loop->post([this, alive, batch_id, how] {
+      if (*alive) on_failed(batch_id, how);
+    });
+  };
   handlers.link = [this, alive = alive_, loop = environment_.loop](bool up, std::string detail) {
     loop->post([this, alive, up, detail = std::move(detail)] {
       if (*alive) on_link(up, detail);
@@ -222,11 +227,13 @@ void UplinkRunner::show_link() {
 }
 
 void UplinkRunner::on_done(std::uint64_t batch_id, bool ok) {
-  if (ok) {
-    forwarder_.acknowledged(batch_id);
-  } else {
-    forwarder_.failed(batch_id, environment_.clock->boot_now());
-  }
+  if (!ok) return on_failed(batch_id, {});
+  forwarder_.acknowledged(batch_id);
+  pump();
+}
+
+void UplinkRunner::on_failed(std::uint64_t batch_id, const uplink::BatchFailure& how) {
+  forwarder_.failed(batch_id, environment_.clock->boot_now(), how);
   pump();
 }
 

@@ -92,6 +92,7 @@ class UplinkRunner {
   void on_trouble(const std::string& reason);
   void show_link();
   void on_done(std::uint64_t batch_id, bool ok);
+  void on_failed(std::uint64_t batch_id, const uplink::BatchFailure& how);
 
   UplinkEnvironment environment_;
   uplink::Forwarder forwarder_;

@@ -15,7 +15,8 @@ std::size_t entries_bytes_max(std::uint64_t message_bytes, const BatchEncoder& e
 
 BatchFill::BatchFill(const ForwarderOptions& options, BatchEncoder& encoder, TagFilter& filter)
     : entries_max_(std::max(options.batch_readings_max, std::uint32_t{1})),
-      bytes_max_(entries_bytes_max(options.batch_bytes_max, encoder)),
+      bytes_most_(entries_bytes_max(options.batch_bytes_max, encoder)),
+      bytes_max_(bytes_most_),
       encoder_(encoder),
       filter_(filter) {}
 
@@ -41,6 +42,11 @@ void BatchFill::reach_back(std::uint64_t from) { stretch_.from = std::min(stretc
 
 void BatchFill::limit_message(std::size_t bytes) {
   bytes_max_ = std::min(bytes_max_, entries_bytes_max(bytes, encoder_));
+}
+
+void BatchFill::raise_limit() {
+  constexpr std::size_t kLeast = 1024;
+  bytes_max_ = std::min(bytes_most_, std::max(bytes_max_ * 2, kLeast));
 }
 
 DoubtfulTimes BatchFill::take_doubts() { return std::exchange(doubts_, {}); }

@@ -35,6 +35,8 @@ class BatchFill {
   void reach_back(std::uint64_t from);
   /// From the next batch on no message is to be longer, but for one of a single record.
   void limit_message(std::size_t bytes);
+  /// From the next batch on they may be twice as long as limit_message() said, never longer than configured.
+  void raise_limit();
   /// The entries whose time may be known better when they are sent. Before begin_next().
   DoubtfulTimes take_doubts();
   /// Empties it and gives the entries' text away; the next stretch begins at `from`.
@@ -52,7 +54,8 @@ class BatchFill {
   void leave_out(const RecordBatch& batch);
 
   const std::uint32_t entries_max_;
-  std::size_t bytes_max_;  // of the entries' text
+  const std::size_t bytes_most_;  // of the entries' text, as configured
+  std::size_t bytes_max_;         // and as the target takes it
   BatchEncoder& encoder_;
   TagFilter& filter_;
   std::string entries_;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <random>
 #include <utility>
 
 #include "core/backoff.h"
@@ -31,7 +32,8 @@ class Forwarder::Impl {
       : options_(checked(std::move(options))),
         encoder_(gateway, tags),
         filter_(options_.tags, tags),
-        backoff_(options_.retry_first, options_.retry_most, jitter_seed) {
+        backoff_(options_.retry_first, options_.retry_most, jitter_seed),
+        random_(jitter_seed) {
     for (const Stream stream : options_.streams) {
       auto& chain = chains_[static_cast<std::size_t>(stream)];
       if (chain) continue;
@@ -88,8 +90,15 @@ class Forwarder::Impl {
     backoff_.reset();
   }
 
-  void failed(std::uint64_t batch_id, BootTime now) {
-    if (StreamChain* const c = chain(StreamChain::stream_of(batch_id))) c->fail(batch_id, now);
+  void failed(std::uint64_t batch_id, BootTime now, const BatchFailure& how) {
+    if (how.retry_after > Duration::zero()) wait_until(now, how.retry_after);
+    StreamChain* const c = chain(StreamChain::stream_of(batch_id));
+    if (c == nullptr) return;
+    if (const auto bytes = how.too_large ? c->refuse_size(batch_id) : std::nullopt) {
+      complain_of_size(SizeSign::refused, *bytes);
+    } else {
+      c->fail(batch_id, now);
+    }
   }
 
   void link_up(BootTime now) {
@@ -104,7 +113,7 @@ class Forwarder::Impl {
   void link_down() {
     link_up_ = false;
     for (const auto& c : chains_) {
-      if (const auto too_large = c ? c->lose_link() : std::nullopt) complain_of_size(*too_large);
+      if (const auto too_large = c ? c->lose_link() : std::nullopt) complain_of_size(SizeSign::link_lost, *too_large);
     }
   }
 
@@ -117,14 +126,26 @@ class Forwarder::Impl {
   const ForwarderOptions& options() const { return options_; }
 
  private:
-  void complain_of_size(std::size_t bytes) {
+  enum class SizeSign : std::uint8_t { link_lost, refused };
+  void complain_of_size(SizeSign sign, std::size_t bytes) {
     if (std::exchange(size_said_, true)) return;
+    const char* const advice = "set batch.max_bytes below that limit, or raise it there";
+    if (sign == SizeSign::refused) {
+      log_warning("uplink", "{}: the target takes no batch of {} bytes, so they are made smaller until it does: {}",
+                  options_.name, bytes, advice);
+      return;
+    }
     log_warning(
         "uplink",
         "{}: the connection was lost each time that a batch of {} bytes was sent; the target's limit for a packet "
-        "is likely below that, so batches are made smaller until it takes them: set batch.max_bytes below "
-        "that limit, or raise it there",
-        options_.name, bytes);
+        "is likely below that, so batches are made smaller until it takes them: {}",
+        options_.name, bytes, advice);
+  }
+
+  // Up to a tenth later, so that a fleet that was turned away together does not come back together.
+  void wait_until(BootTime now, Duration retry_after) {
+    std::uniform_int_distribution<std::int64_t> jitter(0, retry_after.count() / 10);
+    silent_until_ = std::max(silent_until_, now + retry_after + Duration(jitter(random_)));
   }
 
   std::size_t sum(std::size_t (StreamChain::*count)() const) const {
@@ -145,7 +166,7 @@ class Forwarder::Impl {
   std::optional<BootTime> ready_at(const StreamChain& c) const {
     if (!link_up_ || sum(&StreamChain::in_flight) >= options_.inflight_max || !may_hold_more(c)) return std::nullopt;
     const auto ready = c.ready_at();
-    return ready ? std::optional(std::max(*ready, held_back_until_)) : std::nullopt;
+    return ready ? std::optional(std::max({*ready, held_back_until_, silent_until_})) : std::nullopt;
   }
 
   const ForwarderOptions options_;
@@ -154,6 +175,8 @@ class Forwarder::Impl {
   std::array<std::unique_ptr<StreamChain>, kStreamCount> chains_;
   Backoff backoff_;
   BootTime held_back_until_ = BootTime::min();
+  BootTime silent_until_ = BootTime::min();  // as the target asked
+  std::mt19937_64 random_;
   bool link_up_ = false;
   bool session_sent_ = false;  // since the link came up
   bool session_acknowledged_ = false;
@@ -197,7 +220,9 @@ std::optional<OutgoingBatch> Forwarder::next_batch(BootTime now, WallTime wall_n
 }
 
 void Forwarder::acknowledged(std::uint64_t batch_id) { impl_->acknowledged(batch_id); }
-void Forwarder::failed(std::uint64_t batch_id, BootTime now) { impl_->failed(batch_id, now); }
+void Forwarder::failed(std::uint64_t batch_id, BootTime now, const BatchFailure& how) {
+  impl_->failed(batch_id, now, how);
+}
 void Forwarder::link_up(BootTime now) { impl_->link_up(now); }
 void Forwarder::link_down(BootTime) { impl_->link_down(); }
 std::optional<BootTime> Forwarder::next_deadline() const { return impl_->next_deadline(); }

@@ -52,6 +52,13 @@ struct OutgoingBatch {
   bool replay = false;  // the first one from where the cursor was moved to: what was sent before does not come again
 };
 
+/// How a batch failed, where more is known than that it did.
+struct BatchFailure {
+  bool too_large = false;  // the target takes none of that size
+  Duration retry_after{};  // the target wants nothing before that is over
+  bool operator==(const BatchFailure&) const = default;
+};
+
 /// What a forwarder wants to read next.
 struct ReadDemand {
   Stream stream = Stream::readings;
@@ -101,8 +108,10 @@ class Forwarder {
   /// The target has the batch. Unknown ids and repeats are ignored.
   void acknowledged(std::uint64_t batch_id);
   /// The target does not have it, or it is unknown: this one and all behind it in its stream go out again, after a
-  /// pause.
-  void failed(std::uint64_t batch_id, BootTime now);
+  /// pause, which grows. Where it was too large, demand() goes back to the cursor and batches from there on are half as
+  /// large, which they grow out of later; one record alone cannot be made smaller. Where the target said how long it
+  /// wants nothing, no stream sends before that.
+  void failed(std::uint64_t batch_id, BootTime now, const BatchFailure& how = {});
   void link_up(BootTime now);
   /// Everything in flight is unknown: it goes out again when the link is up. Where that was so some times in a row with
   /// the same batch the oldest, it may be too large for the target: demand() then goes back to the cursor, and batches

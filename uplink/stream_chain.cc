@@ -13,6 +13,10 @@ constexpr Duration kLiveMargin = std::chrono::seconds(5);
 // The link may be lost by chance with a batch on its way, but hardly so often in a row with the same one.
 constexpr std::uint16_t kLinksLostMost = 3;
 
+// Acknowledged batches before larger ones are tried again.
+constexpr std::uint32_t kGrowsAfterFirst = 64;
+constexpr std::uint32_t kGrowsAfterMost = 65536;
+
 // An id is: number of the batch in its stream, stream, attempt.
 constexpr unsigned kAttemptBits = 16;
 constexpr unsigned kStreamBits = 2;
@@ -288,6 +292,7 @@ bool StreamChain::acknowledge(std::uint64_t batch_id) {
   link.message.reset();
   link.entries = std::string();
   backoff_.reset();
+  grow_again();
   settle();
   return true;
 }
@@ -317,6 +322,26 @@ std::optional<std::size_t> StreamChain::lose_link() {
   fill_.limit_message(too_large / 2);
   go_on_from(cursor());
   return too_large;
+}
+
+std::optional<std::size_t> StreamChain::refuse_size(std::uint64_t batch_id) {
+  const std::size_t index = find(batch_id);
+  if (index == chain_.size() || chain_[index].state == State::done) return std::nullopt;
+  const Link& link = chain_[index];
+  if (link.stretch.count <= 1) return std::nullopt;
+  const std::size_t bytes = link.message->size();
+  // Each refusal of what had grown makes the next attempt rarer.
+  grows_after_ = grows_after_ == 0 ? kGrowsAfterFirst : std::min(grows_after_ * 4, kGrowsAfterMost);
+  taken_ = 0;
+  fill_.limit_message(bytes / 2);
+  go_on_from(cursor());
+  return bytes;
+}
+
+void StreamChain::grow_again() {
+  if (grows_after_ == 0 || ++taken_ < grows_after_) return;
+  taken_ = 0;
+  fill_.raise_limit();
 }
 
 void StreamChain::rewind_from(std::size_t index) {

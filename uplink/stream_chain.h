@@ -73,6 +73,11 @@ class StreamChain {
   /// cursor on, half as large, and the bytes of that one are returned.
   std::optional<std::size_t> lose_link();
 
+  /// The target takes no batch of this size: batches are made anew from the cursor on, half as large, and grow again
+  /// after some that were acknowledged. Returns its bytes; nothing, and nothing changed, when it is not known or one
+  /// record alone.
+  std::optional<std::size_t> refuse_size(std::uint64_t batch_id);
+
   Cursor cursor() const { return {acked_to_, passed_to_}; }
   const Accounting& accounting() const { return accounting_; }
   ReadAhead read_ahead() const;
@@ -119,6 +124,7 @@ class StreamChain {
   std::size_t find(std::uint64_t batch_id) const;
   void rewind_from(std::size_t index);
   void go_on_from(const Cursor& cursor);
+  void grow_again();
   BootTime waits_since() const;
   void put_head(Link& link, const BatchHead& head) const;
   BatchHead head_of(const Link& link, BootTime now, WallTime wall_now) const;
@@ -150,6 +156,8 @@ class StreamChain {
   std::uint64_t next_number_ = 1;
   Backoff backoff_;
   std::optional<BootTime> paused_until_;
+  std::uint32_t grows_after_ = 0;  // acknowledged batches, since the size was refused; 0: it never was
+  std::uint32_t taken_ = 0;        // of these
 };
 
 }  // namespace tidegate::uplink

@@ -18,6 +18,8 @@ struct TransportHandlers {
   /// The link stands, and yet batches fail: why, or empty when they do not fail any more. They are sent all the same,
   /// after growing pauses, because only that shows when it is over.
   std::function<void(std::string reason)> trouble{};
+  /// In place of done(id, false), where more is known of the failure.
+  std::function<void(std::uint64_t batch_id, BatchFailure how)> failed{};
 };
 
 /// Carries batches to one target. Calls come from the core thread and never block on network or disk.
@@ -27,7 +29,7 @@ class Transport {
   virtual Result<void> start() = 0;
   /// Gives what is in flight `grace` to be acknowledged, then ends.
   virtual void stop(Duration grace) = 0;
-  /// `done` reports the batch exactly once.
+  /// `done` or `failed` reports the batch exactly once.
   virtual void send(const OutgoingBatch& batch) = 0;
 };
 

@@ -32,6 +32,9 @@ class UplinkHarness {
     for (const Stream stream : kAllStreams) forwarder_->restore(stream, cursor, {});
     TransportHandlers handlers;
     handlers.done = [this](std::uint64_t id, bool ok) { post([this, id, ok] { on_done(id, ok); }); };
+    handlers.failed = [this](std::uint64_t id, const BatchFailure& how) {
+      post([this, id, how] { on_failed(id, how); });
+    };
     handlers.link = [this](bool up, const std::string&) { post([this, up] { on_link(up); }); };
     handlers.trouble = [this](const std::string& reason) { post([this, reason] { troubles_.push_back(reason); }); };
     transport_ = make_transport(std::move(handlers));
@@ -83,10 +86,10 @@ class UplinkHarness {
       lock.lock();
     }
   }
-  void on_done(std::uint64_t id, bool ok) {
-    if (ok) return forwarder_->acknowledged(id);
+  void on_done(std::uint64_t id, bool ok) { ok ? forwarder_->acknowledged(id) : on_failed(id, {}); }
+  void on_failed(std::uint64_t id, const BatchFailure& how) {
     ++failures_;
-    forwarder_->failed(id, clock_.boot_now());
+    forwarder_->failed(id, clock_.boot_now(), how);
   }
   void on_link(bool up) {
     is_up_ = up;
