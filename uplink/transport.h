@@ -7,6 +7,7 @@
 
 #include "core/error.h"
 #include "uplink/forwarder.h"
+#include "uplink/http_options.h"
 #include "uplink/options.h"
 
 namespace tidegate::uplink {
@@ -39,6 +40,11 @@ std::unique_ptr<Transport> make_mqtt_transport(MqttUplinkOptions options, std::s
 /// Appends each batch's records as NDJSON, one object a record with stream, epoch and seq, and reports it when the file
 /// is synced. A thread of its own writes.
 std::unique_ptr<Transport> make_file_transport(FileUplinkOptions options, std::string gateway,
+                                               TransportHandlers handlers);
+
+/// Sends each batch as a request of its own, several at a time, and reports it by the answer. A thread of its own works
+/// on the requests; libcurl is loaded at the start.
+std::unique_ptr<Transport> make_http_transport(HttpUplinkOptions options, std::string gateway,
                                                TransportHandlers handlers);
 
 }  // namespace tidegate::uplink

@@ -1,0 +1,37 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "core/error.h"
+#include "uplink/deflate_library.h"
+#include "uplink/http_options.h"
+#include "uplink/influx_lines.h"
+#include "uplink/ndjson_lines.h"
+
+namespace tidegate::uplink {
+
+/// Makes the bodies of an HTTP uplink's requests from batches: the format, then the compression. One thread.
+class HttpBody {
+ public:
+  HttpBody(const HttpUplinkOptions& options, const std::string& gateway);
+
+  /// Loads what the compression needs. Error `not_found` names the package.
+  Result<void> prepare();
+  /// Error `give_up_item` when the payload is no batch. Empty: the format has nothing to say of it.
+  Result<std::string> make(const OutgoingBatch& batch);
+
+  /// Values that the format could not say.
+  std::uint64_t left_out() const { return influx_.left_out(); }
+
+ private:
+  Result<std::string> format(const OutgoingBatch& batch);
+
+  const BatchFormat format_;
+  const Compression compression_;
+  const NdjsonLines ndjson_;
+  InfluxLines influx_;
+  const DeflateLibrary* deflate_ = nullptr;
+};
+
+}  // namespace tidegate::uplink

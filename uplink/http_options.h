@@ -1,0 +1,42 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "mqtt/broker_options.h"
+#include "uplink/options.h"
+
+namespace tidegate::uplink {
+
+enum class HttpMethod : std::uint8_t { post, put };
+enum class BatchFormat : std::uint8_t { json, ndjson, influx };
+enum class Compression : std::uint8_t { none, gzip, zstd };
+
+/// A header of every request.
+struct HttpHeader {
+  std::string name;
+  std::string value;        // of a secret: as it was when the configuration was read
+  std::string secret_file;  // where it is read anew for each request; empty when it cannot change
+  bool is_secret = false;
+  bool operator==(const HttpHeader&) const = default;
+};
+
+/// One `[[uplink.http]]`.
+struct HttpUplinkOptions {
+  ForwarderOptions forwarder;
+  std::string url;  // {gateway} and {stream} are filled in
+  HttpMethod method = HttpMethod::post;
+  BatchFormat format = BatchFormat::json;
+  bool integers_as_floats = false;  // format influx
+  Compression compression = Compression::none;
+  std::vector<HttpHeader> headers;
+  mqtt::TlsOptions tls;
+  std::string proxy;  // empty: none, whatever the environment says
+  Duration connect_timeout = std::chrono::seconds(10);
+  Duration timeout = std::chrono::seconds(30);        // of a request as a whole
+  Duration stalled_after = std::chrono::seconds(20);  // with next to nothing moving
+  bool operator==(const HttpUplinkOptions&) const = default;
+};
+
+}  // namespace tidegate::uplink
