@@ -13,16 +13,7 @@ void check_tls(const mqtt::BrokerOptions& broker, const Scope& scope) {
   if (!broker.uri.starts_with("mqtts://")) {
     return scope.wrong("tls", "is only for a broker with \"mqtts://\", found " + scope.found("broker"));
   }
-  const Scope tls = scope.table("tls");
-  if (tls.has("cert") != tls.has("key")) {
-    const bool has_cert = tls.has("cert");
-    tls.wrong(has_cert ? "cert" : "key",
-              std::string("needs the key \"") + (has_cert ? "key" : "cert") + "\" beside it");
-  }
-  check_tls_files({broker.tls.ca_file, broker.tls.cert_file, broker.tls.key_file}, tls);
-  if (!broker.tls.verify) {
-    tls.odd("insecure_skip_verification_i_know_what_i_do", "the broker's certificate is not checked");
-  }
+  check_tls_table(broker.tls, "broker", scope.table("tls"));
 }
 
 }  // namespace

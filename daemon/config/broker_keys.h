@@ -8,6 +8,7 @@
 
 #include "daemon/config/rows.h"
 #include "daemon/config/scope.h"
+#include "daemon/config/tls_rows.h"
 #include "daemon/config/values.h"
 #include "mqtt/broker_options.h"
 
@@ -54,31 +55,10 @@ std::vector<Key> broker_keys(const std::string& client_id_default) {
 template <class Owner>
 Section tls_keys() {
   using namespace rows;
-  using mqtt::TlsOptions;
   Section section = table<Owner>(
       "tls", [](Owner & owner) -> auto& { return owner.broker.tls; },
       "How the broker is checked and how we show who we are; only with `mqtts://`.");
-  section.keys = {
-      file<TlsOptions>("ca", &TlsOptions::ca_file)
-          .by_default_is("the system's")
-          .example("\"ca.pem\"")
-          .says(
-              "Certificates that the broker's has to come from. Lists of revoked certificates in the same file count: "
-              "the issuer of each certificate of the chain then needs one that is still valid."),
-      file<TlsOptions>("cert", &TlsOptions::cert_file)
-          .example("\"client.pem\"")
-          .says("Our own certificate, with the chain; together with `key`."),
-      secret_file<TlsOptions>("key", &TlsOptions::key_file)
-          .example("{ file = \"client.key\" }")
-          .says("The key of our own certificate."),
-  };
-  Key insecure = row("insecure_skip_verification_i_know_what_i_do", KeyType::boolean, 0, 1);
-  insecure.store = [](void* owner, Setting& setting) -> Result<void> {
-    static_cast<TlsOptions*>(owner)->verify = !std::get<bool>(setting);
-    return {};
-  };
-  section.keys.push_back(std::move(insecure).by_default(false).says(
-      "Takes any certificate of any broker. Whoever is on the way can then read and change everything."));
+  section.keys = tls_rows("broker");
   return section;
 }
 

@@ -13,6 +13,7 @@
 #include "drivers/mqtt_listener/options.h"
 #include "drivers/simulator/simulator_driver.h"
 #include "rules/options.h"
+#include "uplink/http_options.h"
 #include "uplink/options.h"
 
 namespace tidegate::daemon {
@@ -71,6 +72,7 @@ struct Config {
   std::vector<drivers::SimulatorOptions> simulators;
   std::vector<rules::RuleOptions> rules;
   std::vector<uplink::MqttUplinkOptions> mqtt_uplinks;
+  std::vector<uplink::HttpUplinkOptions> http_uplinks;
   std::vector<uplink::FileUplinkOptions> file_uplinks;
   std::vector<Problem> warnings;
 };

@@ -14,5 +14,6 @@ Section modbus_driver_keys();
 Section simulator_keys();
 Section rule_keys();
 Section uplink_keys();
+Section http_uplink_keys();
 
 }  // namespace tidegate::daemon

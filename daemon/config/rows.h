@@ -94,6 +94,11 @@ Key secret_file(std::string name, Access access) {
   return plain<Owner>(std::move(name), KeyType::secret_file, access, 1, kTextBytesMax);
 }
 
+template <class Owner, class Access>
+Key headers(std::string name, Access access) {
+  return plain<Owner>(std::move(name), KeyType::headers, access, 1, kTextBytesMax);
+}
+
 /// A text that `parse(text, owner)` reads; its error says what is wrong.
 template <class Owner, class Parse>
 Key parsed(std::string name, Parse parse) {

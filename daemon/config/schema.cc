@@ -5,6 +5,7 @@
 
 #include "core/text.h"
 #include "daemon/config/files.h"
+#include "daemon/config/header_values.h"
 
 namespace tidegate::daemon {
 namespace {
@@ -201,6 +202,8 @@ Result<Setting> convert_by_type(const Key& key, const Node& node) {
       return resolve_secret(node).map(as_setting);
     case KeyType::secret_file:
       return resolve_secret_file(node).map(as_setting);
+    case KeyType::headers:
+      return convert_headers(node).map(as_setting);
     case KeyType::pointers:
       return convert_pointers(key, node);
     case KeyType::named_texts:
@@ -317,6 +320,9 @@ std::string allowed(const Key& key) {
       return "\"*\" or a table of tag names and JSON pointers, such as { temp = \"/t\", hum = \"/h\" }";
     case KeyType::named_texts:
       return "a table of " + (key.form.empty() ? std::string("texts") : key.form);
+    case KeyType::headers:
+      return "a table of names and texts or secrets, such as { X-Site = \"north\", Authorization = { file = \"...\" } "
+             "}";
   }
   return "";
 }

@@ -12,6 +12,7 @@
 #include "core/error.h"
 #include "core/time.h"
 #include "daemon/config/document.h"
+#include "uplink/http_options.h"
 
 namespace tidegate::daemon {
 
@@ -32,6 +33,7 @@ enum class KeyType : std::uint8_t {
   secret_file,  // path or { file | credential }, becomes the path
   pointers,     // "*" or a table of text
   named_texts,  // a table of text
+  headers,      // a table of text and secrets
 };
 
 /// What a value of a configuration file becomes: sizes are int64 bytes, words their index, secrets text.
@@ -40,7 +42,7 @@ struct WordIndex {
   std::size_t index = 0;
 };
 using Setting = std::variant<bool, std::int64_t, double, Duration, WordIndex, std::string, std::vector<std::string>,
-                             std::vector<WordIndex>, Pairs>;
+                             std::vector<WordIndex>, Pairs, std::vector<uplink::HttpHeader>>;
 
 /// A word that the interface promises and this version cannot do yet.
 struct LaterWord {

@@ -17,4 +17,16 @@ void check_tls_files(const TlsFiles& files, const Scope& tls) {
   if (const auto fits = mqtt::check_key_of(files.cert, files.key); !fits) tls.wrong("key", fits.error().message);
 }
 
+void check_tls_table(const mqtt::TlsOptions& options, const std::string& peer, const Scope& tls) {
+  if (tls.has("cert") != tls.has("key")) {
+    const bool has_cert = tls.has("cert");
+    tls.wrong(has_cert ? "cert" : "key",
+              std::string("needs the key \"") + (has_cert ? "key" : "cert") + "\" beside it");
+  }
+  check_tls_files({options.ca_file, options.cert_file, options.key_file}, tls);
+  if (!options.verify) {
+    tls.odd("insecure_skip_verification_i_know_what_i_do", "the " + peer + "'s certificate is not checked");
+  }
+}
+
 }  // namespace tidegate::daemon

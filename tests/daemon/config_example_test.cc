@@ -146,6 +146,12 @@ TEST_F(ConfigExampleTest, the_uplinks_of_the_example_are_read) {
   const Config config = load_example();
   ASSERT_EQ(config.mqtt_uplinks.size(), 1U);
   EXPECT_EQ(config.mqtt_uplinks[0], cloud);
+  uplink::HttpUplinkOptions lake;
+  lake.forwarder.name = "lake";
+  lake.url = "https://ingest.example/v1/{stream}";
+  lake.compression = uplink::Compression::gzip;
+  ASSERT_EQ(config.http_uplinks.size(), 1U);
+  EXPECT_EQ(config.http_uplinks[0], lake);
   ASSERT_EQ(config.file_uplinks.size(), 1U);
   EXPECT_EQ(config.file_uplinks[0], file);
 }

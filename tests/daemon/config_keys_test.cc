@@ -96,6 +96,11 @@ std::vector<std::string> wrong_values(KeyType type) {
       add({"5", "\"a literal\"", "{ file = \"absent\" }", "{ file = 5 }", "{ file = \"a\", env = \"b\" }",
            "{ credential = \"c\" }"});
       break;
+    case KeyType::headers:
+      add({"5", "\"x\"", "{}", "{ X-Site = 5 }", "{ X-Site = \"\" }", "{ X-Site = \"a\\nb\" }", "{ \"a b\" = \"x\" }",
+           "{ Authorization = \"Bearer x\" }", "{ X-Api-Key = \"x\" }", "{ Content-Length = \"5\" }",
+           "{ tidegate-epoch = \"1\" }", "{ X-A = \"1\", x-a = \"2\" }", "{ X-A = { file = \"absent\" } }"});
+      break;
     case KeyType::pointers:
       add({"5", "\"x\"", "{}", "{ temp = 5 }", "{ temp = \"no-slash\" }", "{ \"a+b\" = \"/t\" }"});
       break;

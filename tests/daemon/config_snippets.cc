@@ -24,6 +24,7 @@ const std::string kDevice = "[[driver.modbus.device]]\nname = \"d\"\n";
 const std::string kTags = "tags = [{ name = \"t\", address = \"holding:0\" }]\n";
 const std::string kSimulator = "[[driver.simulator]]\nname = \"s\"\n";
 const std::string kMqttUplink = "[[uplink.mqtt]]\nname = \"u\"\nbroker = \"mqtts://b\"\n";
+const std::string kHttpUplink = "[[uplink.http]]\nname = \"h\"\nurl = \"https://h/\"\n";
 const std::string kFileUplink = "[[uplink.file]]\nname = \"f\"\npath = \"p\"\n";
 
 const std::map<std::string, Frame>& frames() {
@@ -49,6 +50,9 @@ const std::map<std::string, Frame>& frames() {
       {"uplink.mqtt", {"", {"name = \"u\"", "broker = \"mqtts://b\""}, ""}},
       {"uplink.mqtt.tls", {kMqttUplink, {}, ""}},
       {"uplink.mqtt.batch", {kMqttUplink, {}, ""}},
+      {"uplink.http", {"", {"name = \"h\"", "url = \"https://h/\""}, ""}},
+      {"uplink.http.tls", {kHttpUplink, {}, ""}},
+      {"uplink.http.batch", {kHttpUplink, {}, ""}},
       {"uplink.file", {"", {"name = \"f\"", "path = \"p\""}, ""}},
       {"uplink.file.batch", {kFileUplink, {}, ""}},
   };
@@ -66,6 +70,7 @@ Lines companions(const std::string& path, const std::string& key, const std::str
   Lines lines = frames().at(path).keys;
   if (path == "driver.mqtt_listener.tls") return lines;
   if (key == "password") lines.emplace_back("username = \"u\"");
+  if (key == "integers") lines.emplace_back("format = \"influx\"");
   if (key == "cert") lines.emplace_back("key = { file = \"client.key\" }");
   if (key == "key") lines.emplace_back("cert = \"client.pem\"");
   if (key == "protocol" || key == "inflight_max") lines.emplace_back("ack = \"durable\"");

@@ -103,6 +103,22 @@ TEST_F(CommandShort, TakesDurableAcknowledgementForTheMqttDriver) {
   EXPECT_THAT(os.errors, HasSubstr("\"durable\" does not go with buffer.sync \"os\""));
 }
 
+TEST_F(CommandShort, NamesThePackageOfALibraryThatAnUplinkLacks) {
+  EXPECT_EQ(check("[[uplink.http]]\nname = \"h\"\nurl = \"https://127.0.0.1/\"\n").end.exit_code, 0);
+  // Found before those of the system, and no libraries.
+  const std::string folder = gateway.directory() + "/libraries";
+  std::filesystem::create_directory(folder);
+  const auto check_without = [&](const std::string& library) {
+    write_file(folder + "/" + library, "nothing");
+    const auto checked =
+        run_to_end({program_path(), "check", "--config", gateway.config_file()}, {{"LD_LIBRARY_PATH", folder}});
+    std::filesystem::remove(folder + "/" + library);
+    EXPECT_EQ(checked.end.exit_code, kWrongConfiguration) << library;
+    return checked.errors;
+  };
+  EXPECT_THAT(check_without("libcurl.so.4"), HasSubstr("package libcurl4"));
+}
+
 TEST_F(CommandShort, StartsNothingOnAWrongConfiguration) {
   gateway.configure("[gatewya]\n");
   const auto run = gateway.command({"run", "--config", gateway.config_file()});
