@@ -1,0 +1,222 @@
+// The daemon with an HTTP uplink: through nginx with TLS, through restarts of the server, and through kills.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <mutex>
+#include <string>
+#include <tuple>
+#include <vector>
+
+#include "tests/integration/gateway_process.h"
+#include "tests/support/batch_checker.h"
+#include "tests/support/http_server.h"
+#include "tests/support/mosquitto_broker.h"
+#include "tests/support/mqtt_probe.h"
+#include "tests/support/network.h"
+#include "tests/support/test_authority.h"
+#include "tests/support/wait_until.h"
+
+namespace tidegate::testing {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+/// A receiver that keeps what it has acknowledged, and can say afterwards whether that is everything.
+class Receiver {
+ public:
+  /// `faults`: each third request is not answered well, in one way or another.
+  explicit Receiver(bool faults)
+      : server_([this, faults](const HttpRequestSeen& request) { return take(request, faults); }) {}
+
+  ScriptedHttpServer& server() { return server_; }
+  std::size_t taken() const {
+    const std::lock_guard lock(mutex_);
+    return taken_.size();
+  }
+  /// Requests go over several connections, so what comes is put in order first.
+  DeliveryReport check(const NumberedReadings& expected) const {
+    const std::lock_guard lock(mutex_);
+    auto sorted = taken_;
+    std::stable_sort(sorted.begin(), sorted.end(), [](const Taken& a, const Taken& b) {
+      return std::tie(a.epoch, a.from) < std::tie(b.epoch, b.from);
+    });
+    BatchChecker checker(expected);
+    for (const Taken& batch : sorted) checker.take(batch.body);
+    return checker.report();
+  }
+
+ private:
+  struct Taken {
+    std::uint64_t epoch = 0;
+    std::uint64_t from = 0;
+    std::string body;
+  };
+
+  HttpScriptedReply take(const HttpRequestSeen& request, bool faults) {
+    const std::lock_guard lock(mutex_);
+    const bool is_kept = !faults || ++requests_ % 3 != 0;
+    // Of these, some were taken although the sender cannot know.
+    if (is_kept || requests_ % 2 == 0) {
+      taken_.push_back(
+          {std::stoull(request.header("tidegate-epoch")), std::stoull(request.header("tidegate-from")), request.body});
+    }
+    if (is_kept) return http_reply(200, "ok");
+    switch (requests_ / 3 % 4) {
+      case 0:
+        return http_reply(503, "busy");
+      case 1:
+        return {"HTTP/1.1 200 OK\r\nContent-Le", HttpScriptedReply::Then::close};
+      case 2:
+        return {"", HttpScriptedReply::Then::close};
+      default:
+        return http_reply(500);
+    }
+  }
+
+  mutable std::mutex mutex_;
+  std::vector<Taken> taken_;
+  std::uint64_t requests_ = 0;
+  ScriptedHttpServer server_;  // last: its threads use the rest
+};
+
+/// Publisher -> broker -> the daemon -> an HTTP server.
+class HttpRig {
+ public:
+  HttpRig(std::uint64_t count, double rate, bool faults)
+      : readings_{count}, source_("max_queued_messages 0\nlog_type subscribe\n"), receiver_(faults) {
+    source_.start();
+    publisher_ = std::make_unique<NumberedPublisher>(NumberedPublisher::Options{source_.port(), readings_, rate, 1});
+  }
+
+  void start_gateway(const std::string& url, const std::string& more = "") {
+    gateway_.configure(
+        "[[driver.mqtt]]\nname = \"local\"\nbroker = \"mqtt://127.0.0.1:" + std::to_string(source_.port()) +
+        "\"\n  [[driver.mqtt.subscribe]]\n  topic = \"plant/{device}/{tag}\"\n  value = \"/value\"\n"
+        "  time = \"/ts\"\n[[uplink.http]]\nname = \"lake\"\nretry_most = \"1s\"\nurl = \"" +
+        url + "\"\nbatch = { max_delay = \"100ms\", max_readings = 200 }\n" + more);
+    gateway_.start();
+    if (!wait_until([this] { return source_.log().find("plant/+/+") != std::string::npos; }, seconds(60))) {
+      throw std::runtime_error("the daemon does not subscribe: " + gateway_.log() + source_.log());
+    }
+  }
+
+  void expect_all_arrived(milliseconds patience) {
+    std::size_t looked_at = 0;
+    DeliveryReport report;
+    const auto has_all = [&] {
+      if (receiver_.taken() == looked_at) return false;
+      looked_at = receiver_.taken();
+      report = receiver_.check(readings_);
+      return report.distinct == readings_.count;
+    };
+    EXPECT_TRUE(wait_until(has_all, patience)) << report.distinct << " of " << readings_.count;
+    EXPECT_EQ(report.defects(), 0U) << ::testing::PrintToString(report.complaints);
+    EXPECT_EQ(report.gap_records, 0U);
+    if (::testing::Test::HasFailure()) ADD_FAILURE() << "the daemon said: " << gateway_.log();
+    std::printf("arrived %llu in %llu batches, repeats %llu\n", static_cast<unsigned long long>(report.distinct),
+                static_cast<unsigned long long>(report.batches), static_cast<unsigned long long>(report.repeats));
+  }
+
+  Receiver& receiver() { return receiver_; }
+  GatewayProcess& gateway() { return gateway_; }
+  NumberedPublisher& publisher() { return *publisher_; }
+
+ private:
+  NumberedReadings readings_;
+  MosquittoBroker source_;
+  Receiver receiver_;
+  GatewayProcess gateway_;
+  std::unique_ptr<NumberedPublisher> publisher_;
+};
+
+/// nginx as a proxy that speaks TLS and HTTP/2 and wants a certificate of the client.
+class TlsProxy {
+ public:
+  explicit TlsProxy(std::uint16_t target) : port_(free_port()) {
+    authority_.make_authority("ca");
+    authority_.make_certificate("server", "ca", "IP:127.0.0.1");
+    authority_.make_certificate("client", "ca", "DNS:gateway");
+    std::string paths;
+    for (const char* kind : {"client_body", "proxy", "fastcgi", "uwsgi", "scgi"}) {
+      paths += std::string(kind) + "_temp_path " + (directory_ / kind) + ";\n";
+    }
+    write_file(directory_ / "nginx.conf",
+               "user root;\ndaemon off;\nworker_processes 1;\npid " + (directory_ / "pid") + ";\nerror_log " +
+                   (directory_ / "error.log") + ";\nevents {}\nhttp {\naccess_log " + (directory_ / "access.log") +
+                   ";\n" + paths + "client_max_body_size 8k;\nserver {\nlisten 127.0.0.1:" + std::to_string(port_) +
+                   " ssl http2;\nssl_certificate " + authority_.certificate("server") + ";\nssl_certificate_key " +
+                   authority_.key("server") + ";\nssl_client_certificate " + authority_.certificate("ca") +
+                   ";\nssl_verify_client on;\nlocation / { proxy_pass http://127.0.0.1:" + std::to_string(target) +
+                   "; }\n}\n}\n");
+    process_ = std::make_unique<ProcessUnderTest>(
+        ProcessUnderTest::Options{{"/usr/sbin/nginx", "-e", directory_ / "error.log", "-c", directory_ / "nginx.conf"},
+                                  {},
+                                  directory_ / "out",
+                                  directory_ / "out"});
+  }
+  ~TlsProxy() {
+    process_->send_signal(SIGTERM);
+    process_->wait_for_end(seconds(20));
+  }
+
+  std::string url() const { return "https://127.0.0.1:" + std::to_string(port_) + "/in"; }
+  std::string tls_keys() const {
+    return "[uplink.http.tls]\nca = \"" + authority_.certificate("ca") + "\"\ncert = \"" +
+           authority_.certificate("client") + "\"\nkey = \"" + authority_.key("client") + "\"\n";
+  }
+  std::string log() const { return read_file(directory_ / "access.log"); }
+
+ private:
+  TemporaryDirectory directory_;
+  TestAuthority authority_;
+  std::uint16_t port_;
+  std::unique_ptr<ProcessUnderTest> process_;
+};
+
+TEST(HttpUplinkShort, BringsAllThroughATlsProxyThatTakesNoLargeBatches) {
+  HttpRig rig(5'000, 2'000, false);
+  const TlsProxy proxy(rig.receiver().server().port());
+  rig.start_gateway(proxy.url(), proxy.tls_keys());
+  rig.publisher().start();
+  EXPECT_TRUE(rig.publisher().wait_for_all(seconds(120)));
+  rig.expect_all_arrived(seconds(120));
+  EXPECT_NE(proxy.log().find("HTTP/2.0\" 200"), std::string::npos);
+  EXPECT_NE(proxy.log().find("\" 413 "), std::string::npos) << "which the batches were too large for";
+  rig.gateway().stop();
+}
+
+TEST(HttpUplinkShort, ARefusalIsShownWithWhatTheTargetSays) {
+  HttpRig rig(10, 100, false);
+  const TlsProxy proxy(rig.receiver().server().port());
+  // Without a certificate of ours nginx answers 400.
+  std::string keys = proxy.tls_keys();
+  keys.resize(keys.find("cert ="));
+  rig.start_gateway(proxy.url(), keys);
+  rig.publisher().start();
+  const auto shown = [&] {
+    return http_get(rig.gateway().admin_port(), "/api/v1/status").body.find("refused with 400: ") != std::string::npos;
+  };
+  EXPECT_TRUE(wait_until(shown, seconds(60))) << rig.gateway().log();
+  rig.gateway().stop();
+}
+
+TEST(HttpUplinkShort, BringsAllThroughRestartsOfTheServerAndKillsOfTheDaemon) {
+  constexpr std::uint64_t kCount = 12'000;
+  HttpRig rig(kCount, 3'000, true);
+  rig.start_gateway(rig.receiver().server().url("/in"));
+  rig.publisher().start();
+  for (std::uint64_t round = 1; round <= 3; ++round) {
+    ASSERT_TRUE(rig.publisher().wait_for_acknowledged(round * kCount / 4, seconds(120)));
+    rig.receiver().server().stop();
+    rig.gateway().kill();
+    rig.gateway().start();
+    rig.receiver().server().start();
+  }
+  EXPECT_TRUE(rig.publisher().wait_for_all(seconds(120)));
+  rig.expect_all_arrived(seconds(120));
+  rig.gateway().stop();
+}
+
+}  // namespace
+}  // namespace tidegate::testing
