@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -37,6 +38,25 @@ struct FileUplinkOptions {
   ForwarderOptions forwarder;
   std::string path;  // {stream} and {date} (UTC, YYYY-MM-DD) are filled in
   bool operator==(const FileUplinkOptions&) const = default;
+};
+
+/// One `[[uplink.kafka]]`.
+struct KafkaUplinkOptions {
+  struct Login {
+    std::string mechanism;  // as SASL calls it: PLAIN, SCRAM-SHA-256, SCRAM-SHA-512
+    std::string username;
+    std::string password;
+    bool operator==(const Login&) const = default;
+  };
+
+  ForwarderOptions forwarder;
+  std::vector<std::string> brokers;  // HOST:PORT
+  std::string topic = "tidegate.{stream}";
+  std::string key = "{tag}";
+  std::string compression = "none";     // as Kafka calls it
+  std::optional<mqtt::TlsOptions> tls;  // nothing: plain TCP
+  std::optional<Login> login;
+  bool operator==(const KafkaUplinkOptions&) const = default;
 };
 
 }  // namespace tidegate::uplink

@@ -47,4 +47,10 @@ std::unique_ptr<Transport> make_file_transport(FileUplinkOptions options, std::s
 std::unique_ptr<Transport> make_http_transport(HttpUplinkOptions options, std::string gateway,
                                                TransportHandlers handlers);
 
+/// Produces a message a record to Kafka, with librdkafka, and reports a batch when all of its messages are acknowledged
+/// by all replicas in sync. A thread of its own produces; the library has several more. Error of start(): the library
+/// is not there, or refuses the options.
+std::unique_ptr<Transport> make_kafka_transport(KafkaUplinkOptions options, std::string gateway,
+                                                TransportHandlers handlers);
+
 }  // namespace tidegate::uplink

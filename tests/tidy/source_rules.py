@@ -48,6 +48,7 @@ THIRD_PARTY = [
     ("libcurl", r"curl/.*", ("uplink/",)),
     ("zlib", r"zlib\.h", ("uplink/",)),
     ("OpenSSL", r"openssl/.*", ("mqtt/", "drivers/mqtt_listener/", "daemon/", "tests/")),
+    ("librdkafka", r"librdkafka/.*", ("uplink/kafka/", "tests/")),
     ("libmosquitto", r"mosquitto.*", ("tests/",)),
     ("GoogleTest", r"(gtest|gmock)/.*", ("tests/",)),
     ("Google Benchmark", r"benchmark/.*", ("tests/",)),

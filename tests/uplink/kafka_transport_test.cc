@@ -1,0 +1,212 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <librdkafka/rdkafka.h>
+
+#include <chrono>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "tests/support/kafka_cluster.h"
+#include "tests/support/kafka_records.h"
+#include "tests/support/network.h"
+#include "tests/uplink/uplink_harness.h"
+#include "uplink/transport.h"
+
+namespace tidegate::uplink::testing {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+using ::testing::AnyOf;
+using ::testing::Contains;
+using ::testing::HasSubstr;
+using tidegate::testing::free_port;
+using tidegate::testing::KafkaCluster;
+using tidegate::testing::KafkaRecords;
+using tidegate::testing::NumberedReadings;
+using tidegate::testing::read_kafka_records;
+
+constexpr seconds kPatience{120};
+
+class KafkaTransportTest : public ::testing::Test {
+ protected:
+  static constexpr std::uint64_t kReadings = 20'000;
+
+  KafkaTransportTest() {
+    readings_.count = kReadings;
+    options_.topic = "plant.{stream}";
+    options_.forwarder.name = "fleet";
+    options_.forwarder.batch_readings_max = 100;
+    options_.forwarder.batch_delay_max = milliseconds(10);
+    options_.forwarder.retry_first = milliseconds(10);
+    options_.forwarder.retry_most = milliseconds(50);
+  }
+
+  void make_cluster(int brokers) {
+    cluster_ = std::make_unique<KafkaCluster>(brokers);
+    cluster_->create_topic("plant.readings", 4);
+    options_.brokers = cluster_->brokers();
+  }
+  std::unique_ptr<UplinkHarness> start_uplink(const Cursor& cursor = {{1, 0}, {1, 0}}) {
+    auto uplink = std::make_unique<UplinkHarness>(options_.forwarder, readings_);
+    const auto make = [this](TransportHandlers handlers) {
+      return make_kafka_transport(options_, "gw", std::move(handlers));
+    };
+    const auto started = uplink->start(make, cursor);
+    EXPECT_TRUE(started) << started.error().message;
+    return uplink;
+  }
+  KafkaRecords read_back() const {
+    auto records = read_kafka_records(options_.brokers, "plant.readings", readings_);
+    EXPECT_EQ(records.defects(), 0U) << ::testing::PrintToString(records.complaints);
+    EXPECT_EQ(records.distinct, kReadings);
+    return records;
+  }
+  // Delivers everything, with `disturb` when a third and when two thirds are announced.
+  void deliver_through(const std::function<void(UplinkHarness&, int)>& disturb) {
+    uplink_ = start_uplink();
+    for (int third = 1; third <= 3; ++third) {
+      uplink_->announce(kReadings * static_cast<std::uint64_t>(third) / 3);
+      if (third < 3) disturb(*uplink_, third);
+    }
+    uplink_->announce(kReadings);
+    ASSERT_TRUE(uplink_->run_until([&] { return uplink_->delivered() == kReadings; }, kPatience))
+        << uplink_->delivered() << ::testing::PrintToString(uplink_->troubles());
+  }
+
+  std::unique_ptr<KafkaCluster> cluster_;
+  NumberedReadings readings_;
+  KafkaUplinkOptions options_;
+  std::unique_ptr<UplinkHarness> uplink_;
+};
+
+TEST_F(KafkaTransportTest, ProducesEveryRecordOnceInTheOrderOfItsKey) {
+  make_cluster(1);
+  deliver_through([](UplinkHarness&, int) {});
+  const auto records = read_back();
+  EXPECT_EQ(records.repeats, 0U);
+  EXPECT_EQ(uplink_->failures(), 0U);
+}
+
+TEST_F(KafkaTransportTest, CompressesAsItIsTold) {
+  for (const char* const compression : {"gzip", "snappy", "lz4", "zstd"}) {
+    make_cluster(1);
+    options_.compression = compression;
+    deliver_through([](UplinkHarness&, int) {});
+    EXPECT_EQ(read_back().repeats, 0U) << compression;
+  }
+}
+
+TEST_F(KafkaTransportTest, RepeatsNothingForErrorsThatPass) {
+  make_cluster(1);
+  deliver_through([this](UplinkHarness& uplink, int) {
+    cluster_->refuse_to_produce({RD_KAFKA_RESP_ERR_NOT_ENOUGH_REPLICAS, RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE,
+                                 RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION,
+                                 RD_KAFKA_RESP_ERR_NOT_ENOUGH_REPLICAS_AFTER_APPEND});
+    ASSERT_TRUE(uplink.run_until([this] { return cluster_->refusals_left() == 0; }, kPatience));
+  });
+  EXPECT_EQ(read_back().repeats, 0U);
+  EXPECT_EQ(uplink_->failures(), 0U);
+}
+
+TEST_F(KafkaTransportTest, LosesNothingAndKeepsTheOrderThroughErrorsThatEndTheProducer) {
+  make_cluster(1);
+  for (const auto error : {RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED, RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE}) {
+    deliver_through([&](UplinkHarness& uplink, int) {
+      const auto failures = uplink.failures();
+      cluster_->refuse_to_produce({error});
+      ASSERT_TRUE(uplink.run_until([&] { return uplink.failures() > failures; }, kPatience));
+    });
+    read_back();
+    EXPECT_THAT(uplink_->troubles(), Contains(HasSubstr("topic plant.readings ")));
+    EXPECT_EQ(uplink_->troubles().back(), "");
+  }
+}
+
+TEST_F(KafkaTransportTest, FollowsTheLeaders) {
+  make_cluster(3);
+  deliver_through([this](UplinkHarness& uplink, int third) {
+    const auto before = uplink.delivered();
+    for (int partition = 0; partition < 4; ++partition) {
+      cluster_->set_leader("plant.readings", partition, (partition + third) % 3 + 1);
+    }
+    ASSERT_TRUE(uplink.run_until([&] { return uplink.delivered() > before; }, kPatience));
+  });
+  EXPECT_EQ(read_back().repeats, 0U);
+}
+
+TEST_F(KafkaTransportTest, GoesOnWhereItWasAfterAnOutageOfAllBrokers) {
+  make_cluster(1);
+  deliver_through([this](UplinkHarness& uplink, int third) {
+    const auto before = uplink.delivered();
+    ASSERT_TRUE(uplink.run_until([&] { return uplink.delivered() > before; }, kPatience));
+    cluster_->set_up(1, false);
+    const auto told = static_cast<std::size_t>(2 * third - 1);
+    ASSERT_TRUE(uplink.run_until([&] { return uplink.troubles().size() == told; }, kPatience));
+    cluster_->set_up(1, true);
+    ASSERT_TRUE(uplink.run_until([&] { return uplink.troubles().size() == told + 1; }, kPatience));
+  });
+  EXPECT_THAT(uplink_->troubles().front(), AnyOf(HasSubstr("Connection refused"), HasSubstr("Disconnected")));
+  EXPECT_EQ(uplink_->troubles().back(), "");
+  read_back();
+}
+
+TEST_F(KafkaTransportTest, SaysWhyItIsNotUp) {
+  options_.brokers = {"127.0.0.1:" + std::to_string(free_port())};
+  std::vector<std::string> details;
+  std::mutex mutex;
+  std::condition_variable told;
+  const auto transport = make_kafka_transport(options_, "gw",
+                                              {[](std::uint64_t, bool) {},
+                                               [&](bool up, const std::string& detail) {
+                                                 const std::lock_guard lock(mutex);
+                                                 details.push_back(up ? "up" : detail);
+                                                 told.notify_all();
+                                               }});
+  ASSERT_TRUE(transport->start());
+  {
+    std::unique_lock lock(mutex);
+    ASSERT_TRUE(told.wait_for(lock, kPatience, [&] { return !details.empty(); }));
+  }
+  transport->stop(Duration::zero());
+  EXPECT_THAT(details.front(), HasSubstr("Connection refused"));
+}
+
+TEST_F(KafkaTransportTest, HasProducedWhatWasHandedOverWhenItIsStopped) {
+  make_cluster(1);
+  auto uplink = start_uplink();
+  uplink->announce(kReadings);
+  ASSERT_TRUE(uplink->run_until([&] { return uplink->delivered() > kReadings / 4; }, kPatience));
+  uplink->stop(kPatience);
+  const Cursor cursor = uplink->cursor();
+  uplink = start_uplink(cursor);
+  uplink->announce(kReadings);
+  ASSERT_TRUE(uplink->run_until([&] { return uplink->cursor().acked_to.sequence == kReadings; }, kPatience));
+  EXPECT_EQ(read_back().repeats, 0U);
+}
+
+TEST_F(KafkaTransportTest, GivesUpWhatNoBrokerTakesWhenItIsStopped) {
+  make_cluster(1);
+  auto uplink = start_uplink();
+  uplink->announce(100);
+  ASSERT_TRUE(uplink->run_until([&] { return uplink->delivered() == 100; }, kPatience));
+  cluster_->set_up(1, false);
+  uplink->announce(kReadings);
+  ASSERT_TRUE(uplink->run_until([&] { return !uplink->troubles().empty(); }, kPatience));
+  uplink->stop(milliseconds(10));
+  EXPECT_GT(uplink->failures(), 0U);
+}
+
+TEST_F(KafkaTransportTest, RefusesATopicThatIsNone) {
+  options_.brokers = {"127.0.0.1:1"};
+  options_.topic = "plant/{stream}";
+  const auto transport =
+      make_kafka_transport(options_, "gw", {[](std::uint64_t, bool) {}, [](bool, const std::string&) {}});
+  const auto started = transport->start();
+  ASSERT_FALSE(started);
+  EXPECT_THAT(started.error().message, HasSubstr("topic \"plant/readings\" is none of Kafka's"));
+}
+
+}  // namespace
+}  // namespace tidegate::uplink::testing

@@ -1,0 +1,131 @@
+#include "uplink/kafka/kafka_watch.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <string>
+#include <vector>
+
+namespace tidegate::uplink {
+namespace {
+
+using std::chrono::seconds;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+
+class KafkaWatchTest : public ::testing::Test {
+ protected:
+  void answer(const std::string& trouble = "") {
+    now_ += seconds(1);
+    ASSERT_TRUE(watch_.wants_probe(now_));
+    watch_.on_answer(now_, trouble);
+    watch_.tell();
+  }
+  void no_answer(const std::string& text) {
+    now_ += seconds(1);
+    ASSERT_TRUE(watch_.wants_probe(now_));
+    watch_.on_no_answer(now_, text);
+    watch_.tell();
+  }
+
+  BootTime now_{};
+  std::vector<std::string> links_;
+  std::vector<std::string> troubles_;
+  TransportHandlers handlers_{[](std::uint64_t, bool) {},
+                              [this](bool up, const std::string& detail) { links_.push_back(up ? "up" : detail); },
+                              [this](const std::string& reason) { troubles_.push_back(reason); }};
+  KafkaWatch watch_{handlers_};
+};
+
+TEST_F(KafkaWatchTest, HasTheLinkUpWhenABrokerHasAnswered) {
+  watch_.tell();
+  EXPECT_THAT(links_, IsEmpty());
+  answer();
+  EXPECT_THAT(links_, ElementsAre("up"));
+  EXPECT_FALSE(watch_.is_doubtful());
+}
+
+TEST_F(KafkaWatchTest, SaysOnceWhyThereIsNoConnection) {
+  watch_.on_problem(RD_KAFKA_RESP_ERR__TRANSPORT, "k1:9092: Connection refused");
+  watch_.on_problem(RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN, "1/1 brokers are down");
+  no_answer("timed out");
+  no_answer("timed out");
+  answer();
+  EXPECT_THAT(links_, ElementsAre("k1:9092: Connection refused", "up"));
+  EXPECT_THAT(troubles_, IsEmpty());
+}
+
+TEST_F(KafkaWatchTest, NamesARefusedLogin) {
+  watch_.on_problem(RD_KAFKA_RESP_ERR__AUTHENTICATION, "SASL authentication error");
+  no_answer("timed out");
+  EXPECT_THAT(links_, ElementsAre("the brokers refuse the login: SASL authentication error"));
+}
+
+TEST_F(KafkaWatchTest, TellsAnOutageAsTroubleAndItsEnd) {
+  answer();
+  watch_.on_problem(RD_KAFKA_RESP_ERR__TRANSPORT, "k1 is gone");
+  watch_.tell();
+  EXPECT_THAT(troubles_, IsEmpty()) << "others may do the work";
+  no_answer("timed out");
+  no_answer("timed out");
+  watch_.on_delivered(Stream::readings);
+  watch_.tell();
+  EXPECT_THAT(troubles_, ElementsAre("k1 is gone", ""));
+  EXPECT_THAT(links_, ElementsAre("up"));
+}
+
+TEST_F(KafkaWatchTest, GivesATopicTimeToBeMade) {
+  for (int second = 0; second < 5; ++second) answer("topic t does not exist");
+  EXPECT_THAT(troubles_, IsEmpty());
+  answer("topic t does not exist");
+  answer("topic t does not exist");
+  answer();
+  EXPECT_THAT(troubles_, ElementsAre("topic t does not exist", ""));
+}
+
+TEST_F(KafkaWatchTest, KeepsWhatAStreamIsRefusedForUntilThatStreamIsTaken) {
+  answer();
+  watch_.on_refused(Stream::alarms, "too large");
+  watch_.tell();
+  watch_.on_delivered(Stream::readings);
+  watch_.tell();
+  EXPECT_THAT(troubles_, ElementsAre("too large"));
+  watch_.on_delivered(Stream::alarms);
+  watch_.tell();
+  EXPECT_THAT(troubles_, ElementsAre("too large", ""));
+}
+
+TEST_F(KafkaWatchTest, SaysThatNothingIsAcknowledged) {
+  answer();
+  const BootTime since = now_;
+  watch_.on_waiting(now_ + seconds(29), since);
+  watch_.tell();
+  EXPECT_THAT(troubles_, IsEmpty());
+  watch_.on_waiting(now_ + seconds(30), since);
+  answer();
+  EXPECT_THAT(troubles_, ElementsAre(HasSubstr("min.insync.replicas")));
+  watch_.on_waiting(now_, std::nullopt);
+  watch_.tell();
+  EXPECT_EQ(troubles_.back(), "");
+}
+
+TEST_F(KafkaWatchTest, DoesNotTakeAnOutageForABrokerThatAcknowledgesNothing) {
+  answer();
+  const BootTime since = now_;
+  watch_.on_problem(RD_KAFKA_RESP_ERR__TRANSPORT, "k1 is gone");
+  no_answer("timed out");
+  now_ += seconds(60);
+  watch_.on_waiting(now_, since);
+  answer();
+  watch_.on_waiting(now_ + seconds(1), since);
+  watch_.tell();
+  EXPECT_THAT(troubles_, ElementsAre("k1 is gone", ""));
+  watch_.on_waiting(now_ + seconds(30), since);
+  watch_.tell();
+  EXPECT_THAT(troubles_.back(), HasSubstr("min.insync.replicas"));
+}
+
+}  // namespace
+}  // namespace tidegate::uplink

@@ -1,0 +1,96 @@
+#include "uplink/kafka/kafka_conf.h"
+
+#include <algorithm>
+#include <array>
+#include <cstdint>
+#include <limits>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "core/record.h"
+
+namespace tidegate::uplink {
+namespace {
+
+using Settings = std::vector<std::pair<const char*, std::string>>;
+
+std::string brokers_of(const KafkaUplinkOptions& options) {
+  std::string brokers;
+  for (const std::string& broker : options.brokers) brokers += (brokers.empty() ? "" : ",") + broker;
+  return brokers;
+}
+
+void add_security(const KafkaUplinkOptions& options, Settings& settings) {
+  const std::string transport = options.tls ? "ssl" : "plaintext";
+  settings.emplace_back("security.protocol", options.login ? "sasl_" + transport : transport);
+  if (options.tls) {
+    const mqtt::TlsOptions& tls = *options.tls;
+    if (!tls.ca_file.empty()) settings.emplace_back("ssl.ca.location", tls.ca_file);
+    if (!tls.cert_file.empty()) settings.emplace_back("ssl.certificate.location", tls.cert_file);
+    if (!tls.key_file.empty()) settings.emplace_back("ssl.key.location", tls.key_file);
+    settings.emplace_back("enable.ssl.certificate.verification", tls.verify ? "true" : "false");
+    settings.emplace_back("ssl.endpoint.identification.algorithm", tls.verify ? "https" : "none");
+  }
+  if (options.login) {
+    settings.emplace_back("sasl.mechanisms", options.login->mechanism);
+    settings.emplace_back("sasl.username", options.login->username);
+    settings.emplace_back("sasl.password", options.login->password);
+  }
+}
+
+// All that the forwarder may have on its way has room, so that a full queue is no state of its own; and no more. A
+// record is longer by itself than in its batch.
+void add_bounds(const ForwarderOptions& forwarder, Settings& settings) {
+  constexpr std::uint64_t kMost = std::numeric_limits<std::int32_t>::max();
+  constexpr std::uint64_t kRequestBytesMax = 1'000'000;  // Kafka takes 1,048,588 when nothing is set
+  constexpr std::uint64_t kMessageBytesMax =
+      32'000'000;  // one that is larger than a request goes alone; the topic decides
+  constexpr std::uint64_t kLongerBy = 512;
+  const std::uint64_t batches = std::uint64_t{forwarder.inflight_max} + kStreamCount;
+  const std::uint64_t messages = batches * forwarder.batch_readings_max;
+  const std::uint64_t bytes = batches * forwarder.batch_bytes_max + messages * kLongerBy;
+  settings.emplace_back("queue.buffering.max.messages", std::to_string(std::min(messages, kMost)));
+  settings.emplace_back("queue.buffering.max.kbytes", std::to_string(std::min(bytes / 1024 + 1, kMost)));
+  settings.emplace_back("message.max.bytes", std::to_string(kMessageBytesMax));
+  settings.emplace_back("batch.size", std::to_string(std::min(forwarder.batch_bytes_max, kRequestBytesMax)));
+}
+
+Settings settings_of(const KafkaUplinkOptions& options, const std::string& client_id) {
+  Settings settings{
+      {"bootstrap.servers", brokers_of(options)},
+      {"client.id", client_id},
+      {"enable.idempotence", "true"},
+      // A message that is refused stops those behind it, which would otherwise overtake it.
+      {"enable.gapless.guarantee", "true"},
+      // The library goes on trying: what it gives up after a time may yet be written, and would be sent again.
+      {"message.timeout.ms", "0"},
+      // The same partition for a key as the producers in Java take.
+      {"partitioner", "murmur2_random"},
+      {"compression.type", options.compression},
+      {"socket.keepalive.enable", "true"},
+      {"log.connection.close", "false"},
+      {"log.queue", "true"},
+  };
+  add_security(options, settings);
+  add_bounds(options.forwarder, settings);
+  return settings;
+}
+
+}  // namespace
+
+Result<rd_kafka_conf_t*> kafka_producer_conf(const KafkaLibrary& library, const KafkaUplinkOptions& options,
+                                             const std::string& client_id) {
+  rd_kafka_conf_t* const conf = library.conf_new_();
+  std::array<char, 512> problem{};
+  for (const auto& [name, value] : settings_of(options, client_id)) {
+    if (library.conf_set_(conf, name, value.c_str(), problem.data(), problem.size()) == RD_KAFKA_CONF_OK) continue;
+    library.conf_destroy_(conf);
+    return fail(ErrorCode::invalid,
+                "librdkafka does not take the setting " + std::string(name) + ": " + problem.data());
+  }
+  library.conf_set_events_(conf, RD_KAFKA_EVENT_DR | RD_KAFKA_EVENT_ERROR | RD_KAFKA_EVENT_LOG);
+  return conf;
+}
+
+}  // namespace tidegate::uplink

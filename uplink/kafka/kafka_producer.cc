@@ -1,0 +1,165 @@
+#include "uplink/kafka/kafka_producer.h"
+
+#include <syslog.h>
+
+#include <chrono>
+#include <cstdint>
+#include <utility>
+
+#include "core/clock.h"
+#include "uplink/kafka/kafka_conf.h"
+#include "uplink/kafka/kafka_names.h"
+
+namespace tidegate::uplink {
+
+Result<std::unique_ptr<KafkaProducer>> KafkaProducer::open(const KafkaLibrary& library,
+                                                           const KafkaUplinkOptions& options,
+                                                           const std::string& gateway, int wake_fd, Handlers handlers) {
+  std::unique_ptr<KafkaProducer> producer(
+      new KafkaProducer(library, options.forwarder.name, gateway, std::move(handlers)));
+  if (auto connected = producer->connect(options, wake_fd); !connected) return tl::unexpected(connected.error());
+  if (auto opened = producer->open_topics(options); !opened) return tl::unexpected(opened.error());
+  return producer;
+}
+
+KafkaProducer::KafkaProducer(const KafkaLibrary& library, std::string name, std::string gateway, Handlers handlers)
+    : library_(library), name_(std::move(name)), gateway_(std::move(gateway)), handlers_(std::move(handlers)) {}
+
+// A producer ends only when nothing of it is held any more.
+KafkaProducer::~KafkaProducer() {
+  if (headers_ != nullptr) library_.headers_destroy_(headers_);
+  for (rd_kafka_topic_t* const topic : topics_) {
+    if (topic != nullptr) library_.topic_destroy_(topic);
+  }
+  if (events_ != nullptr) {
+    library_.queue_io_event_enable_(events_, -1, nullptr, 0);
+    library_.queue_destroy_(events_);
+  }
+  if (producer_ != nullptr) library_.destroy_(producer_);
+}
+
+Result<void> KafkaProducer::connect(const KafkaUplinkOptions& options, int wake_fd) {
+  const auto conf = kafka_producer_conf(library_, options, "tidegate-" + gateway_ + "-" + name_);
+  if (!conf) return tl::unexpected(conf.error());
+  std::array<char, 512> problem{};
+  producer_ = library_.new_(RD_KAFKA_PRODUCER, *conf, problem.data(), problem.size());
+  if (producer_ == nullptr) {
+    library_.conf_destroy_(*conf);
+    return fail(ErrorCode::invalid, std::string("librdkafka makes no producer: ") + problem.data());
+  }
+  events_ = library_.queue_get_main_(producer_);
+  library_.set_log_queue_(producer_, nullptr);
+  static constexpr std::uint64_t kOne = 1;
+  library_.queue_io_event_enable_(events_, wake_fd, &kOne, sizeof(kOne));
+  return {};
+}
+
+Result<void> KafkaProducer::open_topics(const KafkaUplinkOptions& options) {
+  for (const Stream stream : options.forwarder.streams) {
+    const auto name = kafka_topic(options.topic, gateway_, stream);
+    if (!name) return tl::unexpected(name.error());
+    const auto index = static_cast<std::size_t>(stream);
+    topics_[index] = library_.topic_new_(producer_, name->c_str(), nullptr);
+    if (topics_[index] == nullptr) return fail(ErrorCode::invalid, "librdkafka does not take the topic " + *name);
+    topic_names_[index] = *name;
+  }
+  return {};
+}
+
+void KafkaProducer::serve() {
+  while (rd_kafka_event_t* const event = library_.queue_poll_(events_, 0)) {
+    give_out(*event);
+    library_.event_destroy_(event);
+  }
+}
+
+void KafkaProducer::give_out(rd_kafka_event_t& event) {
+  switch (library_.event_type_(&event)) {
+    case RD_KAFKA_EVENT_DR:
+      while (const rd_kafka_message_t* const message = library_.event_message_next_(&event)) {
+        handlers_.delivered(message->_private, message->err);
+      }
+      return;
+    case RD_KAFKA_EVENT_ERROR:
+      return give_out_error(event);
+    case RD_KAFKA_EVENT_LOG:
+      return log(event);
+    default:
+      return;
+  }
+}
+
+void KafkaProducer::give_out_error(rd_kafka_event_t& event) {
+  const rd_kafka_resp_err_t error = library_.event_error_(&event);
+  std::array<char, 512> text{};
+  const rd_kafka_resp_err_t fatal = library_.fatal_error_(producer_, text.data(), text.size());
+  if (fatal != RD_KAFKA_RESP_ERR_NO_ERROR) return handlers_.problem(fatal, text.data(), true);
+  const char* const reason = library_.event_error_string_(&event);
+  handlers_.problem(error, reason == nullptr ? text_of(error) : reason, false);
+}
+
+void KafkaProducer::log(rd_kafka_event_t& event) {
+  const char* facility = "";
+  const char* text = "";
+  int level = LOG_INFO;
+  if (library_.event_log_(&event, &facility, &text, &level) != 0) return;
+  // A warning of the configuration that we make: which property is experimental.
+  const bool is_of_settings = std::string_view(facility) == "CONFWARN";
+  if (level > LOG_WARNING || is_of_settings) return log_debug("uplink " + name_, "librdkafka: {}: {}", facility, text);
+  if (const auto left_out = complaints_.admit(facility, SystemClock().boot_now())) {
+    log_warning("uplink " + name_, "librdkafka: {}: {}{}", facility, text, since_last_line(*left_out));
+  }
+}
+
+void KafkaProducer::set_headers(const OutgoingBatch& batch) {
+  constexpr std::size_t kHeaders = 5;
+  if (headers_ != nullptr) library_.headers_destroy_(headers_);
+  headers_ = library_.headers_new_(kHeaders);
+  const auto add = [&](const char* name, const std::string& value) {
+    library_.header_add_(headers_, name, -1, value.data(), static_cast<ssize_t>(value.size()));
+  };
+  add("tidegate-gateway", gateway_);
+  add("tidegate-stream", to_string(batch.stream));
+  add("tidegate-epoch", std::to_string(batch.epoch));
+  add("tidegate-from", std::to_string(batch.from));
+  add("tidegate-to", std::to_string(batch.to));
+}
+
+rd_kafka_resp_err_t KafkaProducer::produce(const Message& message, void* mark) {
+  std::array<rd_kafka_vu_t, 6> fields{};
+  fields[0].vtype = RD_KAFKA_VTYPE_RKT;
+  fields[0].u.rkt = topics_[static_cast<std::size_t>(message.stream)];
+  fields[1].vtype = RD_KAFKA_VTYPE_MSGFLAGS;
+  fields[1].u.i = RD_KAFKA_MSG_F_COPY;
+  fields[2].vtype = RD_KAFKA_VTYPE_KEY;
+  fields[2].u.mem = {const_cast<char*>(message.key.data()), message.key.size()};  // which it only reads
+  fields[3].vtype = RD_KAFKA_VTYPE_VALUE;
+  fields[3].u.mem = {const_cast<char*>(message.value.data()), message.value.size()};
+  fields[4].vtype = RD_KAFKA_VTYPE_OPAQUE;
+  fields[4].u.ptr = mark;
+  rd_kafka_headers_t* const headers = library_.headers_copy_(headers_);
+  fields[5].vtype = RD_KAFKA_VTYPE_HEADERS;
+  fields[5].u.headers = headers;
+  rd_kafka_error_t* const refused = library_.produceva_(producer_, fields.data(), fields.size());
+  if (refused == nullptr) return RD_KAFKA_RESP_ERR_NO_ERROR;
+  const rd_kafka_resp_err_t error = library_.error_code_(refused);
+  library_.error_destroy_(refused);
+  library_.headers_destroy_(headers);
+  return error;
+}
+
+KafkaProducer::Probe KafkaProducer::probe(Duration patience) {
+  const auto milliseconds = std::chrono::duration_cast<std::chrono::milliseconds>(patience).count();
+  const rd_kafka_metadata_t* found = nullptr;
+  Probe probe;
+  probe.error = library_.metadata_(producer_, 0, nullptr, &found, static_cast<int>(milliseconds));
+  if (probe.error != RD_KAFKA_RESP_ERR_NO_ERROR) return probe;
+  for (int i = 0; i < found->topic_cnt; ++i) {
+    const rd_kafka_metadata_topic_t& topic = found->topics[i];
+    if (topic.err != RD_KAFKA_RESP_ERR_NO_ERROR) probe.topics.emplace_back(topic.topic, topic.err);
+  }
+  library_.metadata_destroy_(found);
+  return probe;
+}
+
+}  // namespace tidegate::uplink

@@ -1,0 +1,336 @@
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <chrono>
+#include <cstdint>
+#include <cstring>
+#include <list>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <system_error>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "core/clock.h"
+#include "core/descriptor.h"
+#include "core/log.h"
+#include "uplink/json_text.h"
+#include "uplink/kafka/kafka_names.h"
+#include "uplink/kafka/kafka_producer.h"
+#include "uplink/kafka/kafka_troubles.h"
+#include "uplink/kafka/kafka_watch.h"
+#include "uplink/ndjson_lines.h"
+#include "uplink/transport.h"
+
+namespace tidegate::uplink {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+constexpr Duration kProbePatience = milliseconds(500);  // doubles, because some ways are long
+constexpr Duration kProbePatienceMost = seconds(4);
+constexpr Duration kReopenPause = seconds(1);
+constexpr Duration kLookEvery = seconds(1);  // at how long batches wait
+
+// The producer keeps the order within a key as long as nothing is refused. A refusal is fatal to it (gapless), and then
+// all that was on its way goes out again by a new one, from the oldest batch that was not acknowledged: the same for
+// the fatal errors that librdkafka 2.0.2 raises by itself after a lost answer.
+class KafkaTransport final : public Transport {
+ public:
+  KafkaTransport(KafkaUplinkOptions options, std::string gateway, TransportHandlers handlers)
+      : options_(std::move(options)),
+        gateway_(std::move(gateway)),
+        handlers_(std::move(handlers)),
+        renderer_(gateway_),
+        key_has_tag_(options_.key.find("{tag}") != std::string::npos),
+        watch_(handlers_) {}
+  ~KafkaTransport() override { stop(Duration::zero()); }
+
+  Result<void> start() override {
+    const auto library = KafkaLibrary::load();
+    if (!library) return tl::unexpected(library.error());
+    library_ = *library;
+    wake_.reset(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+    if (!wake_.is_open()) return fail(ErrorCode::retry, std::string("eventfd: ") + std::strerror(errno));
+    if (auto opened = open_producer(); !opened) return opened;
+    try {
+      thread_ = std::thread([this] { run(); });
+    } catch (const std::system_error& problem) {
+      return fail(ErrorCode::retry, "thread of the uplink " + options_.forwarder.name + ": " + problem.what());
+    }
+    return {};
+  }
+
+  void stop(Duration grace) override {
+    {
+      const std::lock_guard lock(mutex_);
+      if (stop_by_) return;
+      stop_by_ = clock_.boot_now() + grace;
+    }
+    if (!thread_.joinable()) return;
+    wake();
+    thread_.join();
+  }
+
+  void send(const OutgoingBatch& batch) override {
+    {
+      const std::lock_guard lock(mutex_);
+      if (!stop_by_ && thread_.joinable()) {
+        inbox_.push_back(batch);
+        if (inbox_.size() > 1) return;
+        return wake();
+      }
+    }
+    handlers_.done(batch.id, false);
+  }
+
+ private:
+  struct Batch {
+    std::uint64_t id = 0;
+    Stream stream = Stream::readings;
+    Position from{};
+    BootTime since{};
+    std::size_t open = 0;  // messages without a report
+    bool has_failed = false;
+  };
+
+  void wake() const {
+    constexpr std::uint64_t kOne = 1;
+    // It can only fail where it is readable already.
+    [[maybe_unused]] const ssize_t written = ::write(wake_.get(), &kOne, sizeof(kOne));
+  }
+
+  Result<void> open_producer() {
+    KafkaProducer::Handlers handlers;
+    handlers.delivered = [this](void* mark, rd_kafka_resp_err_t error) {
+      on_delivered(*static_cast<Batch*>(mark), error);
+    };
+    handlers.problem = [this](rd_kafka_resp_err_t error, const std::string& text, bool is_fatal) {
+      on_problem(error, text, is_fatal);
+    };
+    auto opened = KafkaProducer::open(library_, options_, gateway_, wake_.get(), std::move(handlers));
+    if (!opened) return tl::unexpected(opened.error());
+    producer_ = std::move(*opened);
+    must_reopen_ = has_reason_ = false;
+    return {};
+  }
+
+  void run() {
+    std::vector<OutgoingBatch> batches;
+    for (;;) {
+      const std::optional<BootTime> stop_by = take_inbox(batches);
+      for (const OutgoingBatch& batch : batches) take(batch);
+      const BootTime now = clock_.boot_now();
+      if (stop_by && (batches_.empty() || now >= *stop_by)) break;
+      if (!stop_by) look_after(now);
+      wait(stop_by ? *stop_by - now : Duration::max());
+      if (producer_) producer_->serve();
+      if (must_reopen_) give_up_producer();
+    }
+    close_producer();
+  }
+
+  std::optional<BootTime> take_inbox(std::vector<OutgoingBatch>& batches) {
+    batches.clear();
+    const std::lock_guard lock(mutex_);
+    inbox_.swap(batches);
+    return stop_by_;
+  }
+
+  void wait(Duration most) const {
+    const bool is_watchful = !producer_ || watch_.is_doubtful() || !batches_.empty();
+    const auto timeout = std::chrono::ceil<milliseconds>(is_watchful ? std::min(most, kLookEvery) : most);
+    pollfd readable{wake_.get(), POLLIN, 0};
+    const bool is_forever = most == Duration::max() && !is_watchful;
+    if (::poll(&readable, 1, is_forever ? -1 : static_cast<int>(timeout.count())) <= 0) return;
+    std::uint64_t count = 0;
+    [[maybe_unused]] const ssize_t got = ::read(wake_.get(), &count, sizeof(count));
+  }
+
+  void look_after(BootTime now) {
+    if (!producer_ && now >= reopen_at_) {
+      if (const auto opened = open_producer(); !opened) {
+        reopen_at_ = now + kReopenPause;
+        watch_.on_outage(opened.error().message);
+      }
+    }
+    watch_.on_waiting(now, batches_.empty() ? std::nullopt : std::optional(batches_.front().since));
+    if (producer_ && watch_.wants_probe(now)) probe();
+    watch_.tell();
+  }
+
+  void probe() {
+    const auto found = producer_->probe(probe_patience_);
+    producer_->serve();  // has what went wrong, in words
+    const BootTime now = clock_.boot_now();
+    probe_patience_ = std::min(probe_patience_ * 2, kProbePatienceMost);
+    if (found.error != RD_KAFKA_RESP_ERR_NO_ERROR) {
+      return watch_.on_no_answer(now, describe_kafka_outage(found.error, producer_->text_of(found.error)));
+    }
+    probe_patience_ = kProbePatience;
+    std::string trouble;
+    if (!found.topics.empty()) {
+      const auto& [topic, error] = found.topics.front();
+      if (!is_passing(error)) trouble = describe_kafka_refusal(error, producer_->text_of(error), topic);
+    }
+    watch_.on_answer(now, trouble);
+  }
+
+  // What is said while a topic is being made, or its leader changes.
+  static bool is_passing(rd_kafka_resp_err_t error) {
+    return error == RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE || error == RD_KAFKA_RESP_ERR_REPLICA_NOT_AVAILABLE;
+  }
+
+  // Behind a batch that failed nothing of its stream is taken until that one comes again, or a replay begins.
+  bool comes_too_early(const OutgoingBatch& batch) {
+    auto& awaited = awaited_[static_cast<std::size_t>(batch.stream)];
+    if (batch.replay) awaited.reset();
+    return awaited && Position{batch.epoch, batch.from} > *awaited;
+  }
+
+  void take(const OutgoingBatch& batch) {
+    if (!producer_ || comes_too_early(batch)) return handlers_.done(batch.id, false);
+    awaited_[static_cast<std::size_t>(batch.stream)].reset();
+    batches_.push_back({batch.id, batch.stream, {batch.epoch, batch.from}, clock_.boot_now(), 0, false});
+    Batch& taken = batches_.back();
+    producer_->set_headers(batch);
+    lines_.clear();
+    if (const auto sent = renderer_.append(lines_, batch); !sent) refuse(taken, sent.error().message);
+    for (std::string_view rest = lines_; !rest.empty() && !taken.has_failed;) {
+      const std::size_t end = rest.find('\n');
+      produce(taken, rest.substr(0, end));
+      rest.remove_prefix(end + 1);
+    }
+    if (taken.open == 0) finish(taken);
+  }
+
+  void produce(Batch& batch, std::string_view record) {
+    const auto tag = key_has_tag_ ? find_text_member(record, "tag") : std::nullopt;
+    const auto key = kafka_key(options_.key, gateway_, tag.value_or(""));
+    if (!key) return refuse(batch, key.error().message);
+    const auto error = producer_->produce({batch.stream, *key, record}, &batch);
+    if (error == RD_KAFKA_RESP_ERR_NO_ERROR) {
+      ++batch.open;
+      return;
+    }
+    refuse(batch, error);
+  }
+
+  void refuse(Batch& batch, rd_kafka_resp_err_t error) {
+    // For what another message, or the producer as a whole, has the reason.
+    if (error == RD_KAFKA_RESP_ERR__FATAL || error == RD_KAFKA_RESP_ERR__PURGE_QUEUE ||
+        error == RD_KAFKA_RESP_ERR__GAPLESS_GUARANTEE) {
+      must_reopen_ = true;
+      gap_stream_ = batch.stream;
+      return mark_failed(batch);
+    }
+    has_reason_ = true;
+    refuse(batch, describe_kafka_refusal(error, producer_->text_of(error), producer_->topic(batch.stream)));
+  }
+
+  void refuse(Batch& batch, const std::string& reason) {
+    complain(batch.stream, reason);
+    mark_failed(batch);
+  }
+
+  void complain(Stream stream, const std::string& reason) {
+    watch_.on_refused(stream, reason);
+    if (const auto left_out = complaints_.admit(reason, clock_.boot_now())) {
+      log_warning("uplink " + options_.forwarder.name, "{}; the records stay in the log and are sent again later{}",
+                  reason, since_last_line(*left_out));
+    }
+  }
+
+  void mark_failed(Batch& batch) {
+    batch.has_failed = true;
+    auto& awaited = awaited_[static_cast<std::size_t>(batch.stream)];
+    awaited = awaited ? std::min(*awaited, batch.from) : batch.from;
+  }
+
+  void on_delivered(Batch& batch, rd_kafka_resp_err_t error) {
+    --batch.open;
+    if (error != RD_KAFKA_RESP_ERR_NO_ERROR) {
+      must_reopen_ = true;
+      refuse(batch, error);
+    }
+    if (batch.open == 0) finish(batch);
+  }
+
+  void on_problem(rd_kafka_resp_err_t error, const std::string& text, bool is_fatal) {
+    if (!is_fatal) return watch_.on_problem(error, text);
+    must_reopen_ = true;
+    if (error == RD_KAFKA_RESP_ERR__GAPLESS_GUARANTEE) {
+      gap_ = text;
+      return;
+    }
+    log_warning("uplink " + options_.forwarder.name, "the producer has ended, a new one goes on: {}", text);
+    watch_.on_outage(describe_kafka_outage(error, text));
+  }
+
+  void finish(Batch& batch) {
+    const bool ok = !batch.has_failed;
+    if (ok) watch_.on_delivered(batch.stream);
+    handlers_.done(batch.id, ok);
+    batches_.remove_if([&](const Batch& one) { return &one == &batch; });
+  }
+
+  // The report of the message that was refused says why; where none did, the library's words have to do.
+  void give_up_producer() {
+    if (!gap_.empty() && !has_reason_) complain(gap_stream_, gap_);
+    gap_.clear();
+    close_producer();
+  }
+
+  // What was on its way is unknown.
+  void close_producer() {
+    producer_.reset();
+    must_reopen_ = false;
+    reopen_at_ = clock_.boot_now() + kReopenPause;
+    for (Batch& batch : batches_) {
+      mark_failed(batch);
+      handlers_.done(batch.id, false);
+    }
+    batches_.clear();
+  }
+
+  const KafkaUplinkOptions options_;
+  const std::string gateway_;
+  const TransportHandlers handlers_;
+  const SystemClock clock_;
+  KafkaLibrary library_;
+  const NdjsonLines renderer_;
+  std::string lines_;  // of a batch; reused
+  const bool key_has_tag_;
+  KafkaWatch watch_;
+  ComplaintFilter complaints_;
+  std::list<Batch> batches_;  // on their way, oldest first
+  std::array<std::optional<Position>, kStreamCount> awaited_;
+  bool must_reopen_ = false;
+  bool has_reason_ = false;  // for the end of this producer
+  std::string gap_;          // what the library says of a gap, and of which stream
+  Stream gap_stream_ = Stream::readings;
+  BootTime reopen_at_{};
+  Duration probe_patience_ = kProbePatience;
+  Descriptor wake_;
+  std::unique_ptr<KafkaProducer> producer_;
+  std::mutex mutex_;
+  std::vector<OutgoingBatch> inbox_;
+  std::optional<BootTime> stop_by_;
+  std::thread thread_;
+};
+
+}  // namespace
+
+std::unique_ptr<Transport> make_kafka_transport(KafkaUplinkOptions options, std::string gateway,
+                                                TransportHandlers handlers) {
+  return std::make_unique<KafkaTransport>(std::move(options), std::move(gateway), std::move(handlers));
+}
+
+}  // namespace tidegate::uplink

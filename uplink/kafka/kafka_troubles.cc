@@ -1,0 +1,50 @@
+#include "uplink/kafka/kafka_troubles.h"
+
+namespace tidegate::uplink {
+
+std::string describe_kafka_refusal(rd_kafka_resp_err_t error, const std::string& text, const std::string& topic) {
+  const std::string name = "topic " + topic;
+  switch (error) {
+    case RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART:
+    case RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC:
+    case RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION:
+      return name + " does not exist: create it, or let the brokers make topics by themselves";
+    case RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED:
+      return name + " may not be written to: give this user the rights WRITE and DESCRIBE on it";
+    case RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED:
+      return "the cluster does not let this user produce: give it the right IDEMPOTENT_WRITE on the cluster";
+    case RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE:
+    case RD_KAFKA_RESP_ERR_INVALID_MSG_SIZE:
+      return name + " takes no message of this size: raise its max.message.bytes, or set batch.max_bytes below it";
+    case RD_KAFKA_RESP_ERR_TOPIC_EXCEPTION:
+      return name + " has a name that the brokers do not take: set another topic";
+    case RD_KAFKA_RESP_ERR_UNSUPPORTED_COMPRESSION_TYPE:
+      return name + " does not take this compression: set another one";
+    default:
+      return name + ": " + text;
+  }
+}
+
+// The library adds how often it has said so before, and text that changes is news.
+std::string describe_kafka_outage(rd_kafka_resp_err_t error, const std::string& reason) {
+  const std::string text = reason.substr(0, reason.find(" (after "));
+  switch (error) {
+    case RD_KAFKA_RESP_ERR__AUTHENTICATION:
+    case RD_KAFKA_RESP_ERR_SASL_AUTHENTICATION_FAILED:
+      return "the brokers refuse the login: " + text;
+    case RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED:
+    case RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED:
+    case RD_KAFKA_RESP_ERR_TRANSACTIONAL_ID_AUTHORIZATION_FAILED:
+      return "the brokers do not let this user produce: " + text;
+    case RD_KAFKA_RESP_ERR__SSL:
+      return "no TLS connection: " + text;
+    case RD_KAFKA_RESP_ERR__RESOLVE:
+      return "a broker's name is not known: " + text;
+    case RD_KAFKA_RESP_ERR__TIMED_OUT:
+      return "no broker answers: " + text;
+    default:
+      return text;
+  }
+}
+
+}  // namespace tidegate::uplink

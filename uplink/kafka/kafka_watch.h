@@ -1,0 +1,59 @@
+#pragma once
+
+#include <librdkafka/rdkafka.h>
+
+#include <array>
+#include <optional>
+#include <string>
+
+#include "core/record.h"
+#include "core/time.h"
+#include "uplink/transport.h"
+
+namespace tidegate::uplink {
+
+/// Tells whether a Kafka uplink works from what its producer reports. The library has no word for "connected", and
+/// names brokers that it has lost also when others do the work: so a doubt is settled by asking the cluster something.
+/// The link comes up when a broker has answered for the first time; what is wrong later is trouble, because the library
+/// keeps what is on its way and goes on with it, without a repeat. Passive; one thread.
+class KafkaWatch {
+ public:
+  explicit KafkaWatch(const TransportHandlers& handlers) : handlers_(&handlers) {}
+
+  /// Something about a connection: there is a doubt now.
+  void on_problem(rd_kafka_resp_err_t error, const std::string& text);
+  /// No producer can be had, or its end was not by a record.
+  void on_outage(std::string reason);
+  void on_delivered(Stream stream);
+  void on_refused(Stream stream, std::string reason);
+  /// The oldest batch is on its way since then; nothing: none is.
+  void on_waiting(BootTime now, std::optional<BootTime> since);
+
+  /// When the cluster has to be asked.
+  bool wants_probe(BootTime now) const { return is_doubtful_ && now >= probe_at_; }
+  bool is_doubtful() const { return is_doubtful_; }
+  void on_answer(BootTime now, const std::string& topic_trouble);
+  void on_no_answer(BootTime now, const std::string& text);
+
+  /// Reports what has changed.
+  void tell();
+
+ private:
+  std::string trouble() const;
+
+  const TransportHandlers* handlers_;
+  bool is_linked_ = false;
+  bool is_doubtful_ = true;
+  BootTime probe_at_{};
+  BootTime connected_at_{};
+  std::string last_problem_;
+  std::string outage_;
+  std::string topic_trouble_;
+  std::string stall_;
+  std::optional<BootTime> topic_trouble_since_;
+  std::array<std::string, kStreamCount> refusals_;
+  std::string told_;
+  bool is_link_told_ = false;
+};
+
+}  // namespace tidegate::uplink
