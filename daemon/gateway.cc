@@ -196,8 +196,8 @@ void Gateway::reload(const Config& config) {
   note("buffer", config.buffer == config_.buffer);
   note("driver", config.mqtt_drivers == config_.mqtt_drivers && config.mqtt_listeners == config_.mqtt_listeners &&
                      config.modbus_buses == config_.modbus_buses && config.simulators == config_.simulators);
-  note("uplink", config.mqtt_uplinks == config_.mqtt_uplinks && config.http_uplinks == config_.http_uplinks &&
-                     config.file_uplinks == config_.file_uplinks);
+  note("uplink", config.mqtt_uplinks == config_.mqtt_uplinks && config.kafka_uplinks == config_.kafka_uplinks &&
+                     config.http_uplinks == config_.http_uplinks && config.file_uplinks == config_.file_uplinks);
   if (config.rules != config_.rules) {
     replace_rules(config.rules);
     log_info("gateway", "reloaded: {} rules now; unchanged rules kept their state", config.rules.size());

@@ -206,6 +206,12 @@ void Gateway::make_uplinks(const buffer::Checkpoint& saved) {
           return uplink::make_mqtt_transport(options, config_.gateway.id, std::move(handlers));
         }));
   }
+  for (const auto& options : config_.kafka_uplinks) {
+    uplinks_.push_back(
+        std::make_unique<UplinkRunner>(options.forwarder, environment, [&](uplink::TransportHandlers handlers) {
+          return uplink::make_kafka_transport(options, config_.gateway.id, std::move(handlers));
+        }));
+  }
   for (const auto& options : config_.http_uplinks) {
     uplinks_.push_back(
         std::make_unique<UplinkRunner>(options.forwarder, environment, [&](uplink::TransportHandlers handlers) {

@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "daemon/config/rows.h"
@@ -51,15 +52,21 @@ std::vector<Key> broker_keys(const std::string& client_id_default) {
   };
 }
 
+/// The table `tls`, which fills in what `access` gives of the owner.
+template <class Owner, class Access>
+Section tls_keys(Access access, std::string doc) {
+  using namespace rows;
+  Section section = table<Owner>("tls", access, std::move(doc));
+  section.keys = tls_rows("broker");
+  return section;
+}
+
 /// The table `tls`, for an owner with a member `broker`.
 template <class Owner>
 Section tls_keys() {
-  using namespace rows;
-  Section section = table<Owner>(
-      "tls", [](Owner & owner) -> auto& { return owner.broker.tls; },
+  return tls_keys<Owner>(
+      [](Owner & owner) -> auto& { return owner.broker.tls; },
       "How the broker is checked and how we show who we are; only with `mqtts://`.");
-  section.keys = tls_rows("broker");
-  return section;
 }
 
 /// Checks over the keys of broker_keys and tls_keys, and the default of client_id.

@@ -73,6 +73,7 @@ struct Config {
   std::vector<rules::RuleOptions> rules;
   std::vector<uplink::MqttUplinkOptions> mqtt_uplinks;
   std::vector<uplink::HttpUplinkOptions> http_uplinks;
+  std::vector<uplink::KafkaUplinkOptions> kafka_uplinks;
   std::vector<uplink::FileUplinkOptions> file_uplinks;
   std::vector<Problem> warnings;
 };

@@ -13,6 +13,7 @@ Section mqtt_listener_keys();
 Section modbus_driver_keys();
 Section simulator_keys();
 Section rule_keys();
+Section kafka_uplink_keys();
 Section uplink_keys();
 Section http_uplink_keys();
 

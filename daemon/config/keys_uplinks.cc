@@ -74,8 +74,7 @@ Section uplink_keys() {
   using namespace rows;
   Section section = table<Config>(
       "uplink", [](Config & config) -> auto& { return config; }, "Where readings, alarms and events go.");
-  section.keys = {later("kafka", "use [[uplink.mqtt]] or [[uplink.file]]")};
-  section.sections = {mqtt_keys(), http_uplink_keys(), file_keys()};
+  section.sections = {mqtt_keys(), kafka_uplink_keys(), http_uplink_keys(), file_keys()};
   return section;
 }
 

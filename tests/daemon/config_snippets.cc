@@ -25,6 +25,7 @@ const std::string kTags = "tags = [{ name = \"t\", address = \"holding:0\" }]\n"
 const std::string kSimulator = "[[driver.simulator]]\nname = \"s\"\n";
 const std::string kMqttUplink = "[[uplink.mqtt]]\nname = \"u\"\nbroker = \"mqtts://b\"\n";
 const std::string kHttpUplink = "[[uplink.http]]\nname = \"h\"\nurl = \"https://h/\"\n";
+const std::string kKafkaUplink = "[[uplink.kafka]]\nname = \"k\"\nbrokers = [\"h\"]\n";
 const std::string kFileUplink = "[[uplink.file]]\nname = \"f\"\npath = \"p\"\n";
 
 const std::map<std::string, Frame>& frames() {
@@ -53,6 +54,11 @@ const std::map<std::string, Frame>& frames() {
       {"uplink.http", {"", {"name = \"h\"", "url = \"https://h/\""}, ""}},
       {"uplink.http.tls", {kHttpUplink, {}, ""}},
       {"uplink.http.batch", {kHttpUplink, {}, ""}},
+      {"uplink.kafka", {"", {"name = \"k\"", "brokers = [\"h\"]"}, ""}},
+      {"uplink.kafka.tls", {kKafkaUplink, {}, ""}},
+      {"uplink.kafka.sasl",
+       {kKafkaUplink, {"mechanism = \"SCRAM-SHA-512\"", "username = \"u\"", "password = { file = \"secret\" }"}, ""}},
+      {"uplink.kafka.batch", {kKafkaUplink, {}, ""}},
       {"uplink.file", {"", {"name = \"f\"", "path = \"p\""}, ""}},
       {"uplink.file.batch", {kFileUplink, {}, ""}},
   };
@@ -68,7 +74,7 @@ Lines companions(const std::string& path, const std::string& key, const std::str
   if (line == "payload = \"sparkplug\"") return {"topic = \"spBv1.0/#\""};
   if (path.ends_with(".subscribe") && key == "tag") return {"topic = \"x\""};
   Lines lines = frames().at(path).keys;
-  if (path == "driver.mqtt_listener.tls") return lines;
+  if (path == "driver.mqtt_listener.tls" || path == "uplink.kafka.sasl") return lines;
   if (key == "password") lines.emplace_back("username = \"u\"");
   if (key == "integers") lines.emplace_back("format = \"influx\"");
   if (key == "cert") lines.emplace_back("key = { file = \"client.key\" }");

@@ -104,7 +104,8 @@ TEST_F(CommandShort, TakesDurableAcknowledgementForTheMqttDriver) {
 }
 
 TEST_F(CommandShort, NamesThePackageOfALibraryThatAnUplinkLacks) {
-  EXPECT_EQ(check("[[uplink.http]]\nname = \"h\"\nurl = \"https://127.0.0.1/\"\n").end.exit_code, 0);
+  const std::string http = "[[uplink.http]]\nname = \"h\"\nurl = \"https://127.0.0.1/\"\n";
+  EXPECT_EQ(check(http + "[[uplink.kafka]]\nname = \"k\"\nbrokers = [\"127.0.0.1\"]\n").end.exit_code, 0);
   // Found before those of the system, and no libraries.
   const std::string folder = gateway.directory() + "/libraries";
   std::filesystem::create_directory(folder);
@@ -117,6 +118,7 @@ TEST_F(CommandShort, NamesThePackageOfALibraryThatAnUplinkLacks) {
     return checked.errors;
   };
   EXPECT_THAT(check_without("libcurl.so.4"), HasSubstr("package libcurl4"));
+  EXPECT_THAT(check_without("librdkafka.so.1"), HasSubstr("package librdkafka1"));
 }
 
 TEST_F(CommandShort, StartsNothingOnAWrongConfiguration) {

@@ -1,0 +1,139 @@
+#include <string>
+#include <utility>
+
+#include "core/text.h"
+#include "daemon/config/broker_keys.h"
+#include "daemon/config/host_port.h"
+#include "daemon/config/keys.h"
+#include "daemon/config/rows.h"
+#include "daemon/config/scope.h"
+#include "daemon/config/tls_checks.h"
+#include "daemon/config/uplink_rows.h"
+#include "uplink/kafka/kafka_library.h"
+#include "uplink/kafka/kafka_names.h"
+
+namespace tidegate::daemon {
+namespace {
+
+using uplink::KafkaUplinkOptions;
+
+constexpr std::uint16_t kKafkaPort = 9092;
+
+Result<void> check_broker(const std::string& text) {
+  const auto found = parse_host_port(text);
+  if (found && found->port != 0) return {};
+  return fail(ErrorCode::invalid, "must be brokers as \"HOST[:PORT]\", found \"" + clip(text) + "\"");
+}
+
+Result<void> check_topic(const std::string& topic) { return check_placeholders(topic, {"gateway", "stream"}); }
+Result<void> check_key(const std::string& key) { return check_placeholders(key, {"tag", "gateway"}); }
+
+void finish_topic(const KafkaUplinkOptions& uplink, const Scope& scope) {
+  if (!scope.is_sound("topic")) return;
+  for (const Stream stream : uplink.forwarder.streams) {
+    const auto topic = uplink::kafka_topic(uplink.topic, scope.state().config.gateway.id, stream);
+    if (!topic) return scope.wrong("topic", topic.error().message);
+  }
+}
+
+void finish_login(KafkaUplinkOptions& uplink, const Scope& scope) {
+  if (!scope.has("sasl")) return uplink.login.reset();
+  if (!scope.is_sound("sasl")) return;
+  const Scope sasl = scope.table("sasl");
+  for (const char* const key : {"mechanism", "username", "password"}) {
+    if (!sasl.has(key))
+      scope.wrong("sasl", "needs the keys mechanism, username and password; there is no " + std::string(key));
+  }
+  if (uplink.login->mechanism == "PLAIN" && !uplink.tls) {
+    sasl.odd("mechanism", "sends the password in the clear: use the table \"tls\", or a SCRAM mechanism");
+  }
+}
+
+void finish_kafka(KafkaUplinkOptions& uplink, const Scope& scope) {
+  scope.claim_name("uplink");
+  for (std::string& broker : uplink.brokers) {
+    const auto found = parse_host_port(broker);
+    if (found) broker = format_host_port(found->host, found->port.value_or(kKafkaPort));
+  }
+  if (uplink.brokers.empty() && scope.has("brokers") && scope.is_sound("brokers")) {
+    scope.wrong("brokers", "needs at least one");
+  }
+  finish_topic(uplink, scope);
+  if (!scope.has("tls")) {
+    uplink.tls.reset();
+  } else if (scope.is_sound("tls")) {
+    check_tls_table(*uplink.tls, "broker", scope.table("tls"));
+  }
+  finish_login(uplink, scope);
+  if (const auto library = uplink::KafkaLibrary::load(); !library) scope.wrong("", library.error().message);
+}
+
+Section sasl_keys() {
+  using namespace rows;
+  using Owner = KafkaUplinkOptions::Login;
+  Section section = table<KafkaUplinkOptions>(
+      "sasl", [](KafkaUplinkOptions & uplink) -> auto& { return uplink.login.emplace(); },
+      "Login at the brokers; all three keys, or none.");
+  section.keys = {
+      choice<Owner, std::string>(
+          "mechanism", &Owner::mechanism,
+          {{"PLAIN", "PLAIN"}, {"SCRAM-SHA-256", "SCRAM-SHA-256"}, {"SCRAM-SHA-512", "SCRAM-SHA-512"}})
+          .example("\"SCRAM-SHA-512\"")
+          .says("How the login is proven. `PLAIN` sends the password as it is: only over TLS."),
+      text<Owner>("username", &Owner::username).example("\"gateway\"").says("Login."),
+      secret<Owner>("password", &Owner::password).example("{ file = \"secret\" }").says("Password of the login."),
+  };
+  return section;
+}
+
+std::vector<Key> kafka_rows() {
+  using namespace rows;
+  using Owner = KafkaUplinkOptions;
+  return {
+      name_row<Owner>(),
+      checked_texts<Owner>("brokers", &Owner::brokers, check_broker)
+          .required()
+          .must_be("brokers as \"HOST[:PORT]\"")
+          .example("[\"k1:9092\", \"k2:9092\"]")
+          .says("Some brokers of the cluster, which tell of the others. The port is 9092 when none is given."),
+      checked<Owner>("topic", &Owner::topic, check_topic)
+          .must_be("a topic with {gateway} and {stream}")
+          .by_default("tidegate.{stream}")
+          .says("Where records are produced to: 1 to 249 of the characters `a-z A-Z 0-9 . _ -` when filled in."),
+      checked<Owner>("key", &Owner::key, check_key)
+          .must_be("a key with {tag} and {gateway}")
+          .by_default("{tag}")
+          .says("Key of a message. Records with the same key are in one partition and keep their order there. A record "
+                "of no tag, as most events are, has the gateway's id for `{tag}`. `{gateway}` alone keeps the order of "
+                "everything, in one partition."),
+      only_word("delivery", "at-least-once")
+          .not_yet("exactly-once", "use \"at-least-once\": what is sent twice has the same epoch and seq")
+          .says("What a restart does to the records that were on their way: with `at-least-once` they are sent again."),
+      choice<Owner, std::string>(
+          "compression", &Owner::compression,
+          {{"none", "none"}, {"gzip", "gzip"}, {"snappy", "snappy"}, {"lz4", "lz4"}, {"zstd", "zstd"}})
+          .by_default("none")
+          .says("How messages are compressed. `zstd` is the smallest, and takes some 8 MiB of memory."),
+  };
+}
+
+}  // namespace
+
+Section kafka_uplink_keys() {
+  using namespace rows;
+  using Owner = KafkaUplinkOptions;
+  Section section = list<Config>("kafka", &Config::kafka_uplinks,
+                                 "A message a record to Kafka, acknowledged by all replicas in sync. Needs the package "
+                                 "librdkafka1.");
+  section.keys = kafka_rows();
+  for (Key& key : forwarder_rows<Owner>()) section.keys.push_back(std::move(key));
+  section.sections = {tls_keys<Owner>(
+                          [](Owner & owner) -> auto& { return owner.tls.emplace(); },
+                          "The connection is TLS when this table is there, if only as `tls = {}`: how the "
+                          "brokers are checked and how we show who we are."),
+                      sasl_keys(), batch_keys<Owner>()};
+  section.finish = finish<Owner>(finish_kafka);
+  return section;
+}
+
+}  // namespace tidegate::daemon

@@ -1,0 +1,100 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <string>
+#include <vector>
+
+#include "tests/daemon/config_fixture.h"
+
+namespace tidegate::daemon {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::StartsWith;
+
+class ConfigKafkaTest : public ConfigTest {
+ protected:
+  static std::string uplink(const std::string& more) {
+    return "[[uplink.kafka]]\nname = \"fleet\"\nbrokers = [\"k1\"]\n" + more;
+  }
+};
+
+TEST_F(ConfigKafkaTest, an_uplink_is_read_with_all_its_keys) {
+  write("secret", "pass\n");
+  const Config config = load_good(
+      "[[uplink.kafka]]\nname = \"fleet\"\nbrokers = [\"k1:9093\", \"k2\", \"[::1]\"]\ntopic = \"plant.{stream}\"\n"
+      "key = \"{gateway}/{tag}\"\ndelivery = \"at-least-once\"\ncompression = \"zstd\"\nstreams = [\"alarms\"]\n"
+      "inflight = 3\ntls = {}\nbatch = { max_readings = 7 }\n"
+      "sasl = { mechanism = \"SCRAM-SHA-512\", username = \"gw\", password = { file = \"secret\" } }\n");
+  ASSERT_EQ(config.kafka_uplinks.size(), 1U);
+  uplink::KafkaUplinkOptions expected;
+  expected.forwarder.name = "fleet";
+  expected.forwarder.streams = {Stream::alarms};
+  expected.forwarder.inflight_max = 3;
+  expected.forwarder.batch_readings_max = 7;
+  expected.brokers = {"k1:9093", "k2:9092", "[::1]:9092"};
+  expected.topic = "plant.{stream}";
+  expected.key = "{gateway}/{tag}";
+  expected.compression = "zstd";
+  expected.tls = mqtt::TlsOptions{};
+  expected.login = {"SCRAM-SHA-512", "gw", "pass"};
+  EXPECT_EQ(config.kafka_uplinks[0], expected);
+}
+
+TEST_F(ConfigKafkaTest, without_its_tables_there_is_no_tls_and_no_login) {
+  const auto options = load_good(uplink("")).kafka_uplinks.at(0);
+  EXPECT_EQ(options.tls, std::nullopt);
+  EXPECT_EQ(options.login, std::nullopt);
+  EXPECT_THAT(options.brokers, ElementsAre("k1:9092"));
+  EXPECT_EQ(options.topic, "tidegate.{stream}");
+  EXPECT_EQ(options.key, "{tag}");
+}
+
+TEST_F(ConfigKafkaTest, a_topic_is_one_of_kafkas_with_the_gateways_own_id) {
+  EXPECT_EQ(only_problem(uplink("topic = \"plant/{stream}\"\n")),
+            "4 uplink.kafka[0].topic: topic \"plant/readings\" is none of Kafka's: it needs 1 to 249 of the characters "
+            "a-z A-Z 0-9 . _ -");
+  EXPECT_THAT(only_problem("gateway.id = \"gw:7\"\n" + uplink("topic = \"{gateway}\"\n")),
+              HasSubstr("topic \"gw:7\" is"));
+  EXPECT_THAT(only_problem(uplink("topic = \"{tag}\"\n")), StartsWith("4 uplink.kafka[0].topic: "));
+  EXPECT_THAT(only_problem(uplink("key = \"{stream}\"\n")), StartsWith("4 uplink.kafka[0].key: "));
+}
+
+TEST_F(ConfigKafkaTest, brokers_have_a_host_and_at_most_a_port) {
+  for (const std::string broker : {"kafka://k1:9092", "k1:0", "k1:99999", ""}) {
+    EXPECT_THAT(only_problem("[[uplink.kafka]]\nname = \"fleet\"\nbrokers = [\"" + broker + "\"]\n"),
+                StartsWith("3 uplink.kafka[0].brokers: "))
+        << broker;
+  }
+  EXPECT_THAT(only_problem("[[uplink.kafka]]\nname = \"fleet\"\nbrokers = []\n"),
+              StartsWith("3 uplink.kafka[0].brokers: "));
+  EXPECT_THAT(only_problem("[[uplink.kafka]]\nname = \"fleet\"\n"), HasSubstr("brokers"));
+}
+
+TEST_F(ConfigKafkaTest, what_is_promised_for_later_is_refused_in_so_many_words) {
+  EXPECT_THAT(only_problem(uplink("delivery = \"exactly-once\"\n")), HasSubstr("at-least-once"));
+}
+
+TEST_F(ConfigKafkaTest, a_login_is_whole_and_does_not_go_in_the_clear) {
+  write("secret", "pass\n");
+  EXPECT_THAT(
+      only_problem(uplink("sasl = { mechanism = \"PLAIN\", username = \"gw\" }\n")),
+      StartsWith("4 uplink.kafka[0].sasl: needs the keys mechanism, username and password; there is no password"));
+  EXPECT_THAT(
+      only_problem(uplink("sasl = { mechanism = \"GSSAPI\", username = \"gw\", password = { file = \"secret\" } }\n")),
+      HasSubstr("SCRAM-SHA-512"));
+  const std::string plain = "sasl = { mechanism = \"PLAIN\", username = \"gw\", password = { file = \"secret\" } }\n";
+  EXPECT_THAT(only_warning(uplink(plain)), HasSubstr("sends the password in the clear"));
+  EXPECT_EQ(all(load_good(uplink(plain + "tls = {}\n")).warnings), "");
+}
+
+TEST_F(ConfigKafkaTest, tls_is_checked_as_that_of_mqtt) {
+  EXPECT_THAT(only_warning(uplink("tls = { insecure_skip_verification_i_know_what_i_do = true }\n")),
+              HasSubstr("the broker's certificate is not checked"));
+  write("ca.pem", "no certificate");
+  EXPECT_THAT(only_problem(uplink("tls = { ca = \"ca.pem\" }\n")), HasSubstr("holds no certificates of authorities"));
+}
+
+}  // namespace
+}  // namespace tidegate::daemon
