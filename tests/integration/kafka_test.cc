@@ -1,0 +1,171 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <cstdlib>
+#include <memory>
+#include <stdexcept>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "tests/integration/gateway_process.h"
+#include "tests/support/kafka_broker.h"
+#include "tests/support/kafka_cluster.h"
+#include "tests/support/kafka_records.h"
+#include "tests/support/mosquitto_broker.h"
+#include "tests/support/mqtt_probe.h"
+#include "tests/support/network.h"
+#include "tests/support/wait_until.h"
+
+namespace tidegate::testing {
+namespace {
+
+using std::chrono::seconds;
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+constexpr seconds kPatience{120};
+
+// Publisher -> source broker -> the daemon -> Kafka.
+class KafkaRig {
+ public:
+  struct Load {
+    std::uint64_t count = 0;
+    double rate = 0;
+  };
+
+  KafkaRig(std::vector<std::string> brokers, Load load)
+      : readings_{load.count}, brokers_(std::move(brokers)), source_("max_queued_messages 0\nlog_type subscribe\n") {
+    source_.start();
+    const std::string relay = relay_config(source_.port(), 0);
+    gateway_.configure(relay.substr(0, relay.find("[[uplink")) + "[[uplink.kafka]]\nname = \"fleet\"\nbrokers = [\"" +
+                       brokers_.front() + "\"]\ntopic = \"plant.{stream}\"\n");
+    publisher_ = std::make_unique<NumberedPublisher>(NumberedPublisher::Options{source_.port(), readings_, load.rate});
+  }
+
+  void start() {
+    gateway_.start();
+    const auto is_subscribed = [this] { return source_.log().find("plant/+/+") != std::string::npos; };
+    if (!wait_until(is_subscribed, kPatience)) throw std::runtime_error(gateway_.log() + source_.log());
+    publisher_->start();
+  }
+  bool wait_for_published(std::uint64_t count) { return publisher_->wait_for_acknowledged(count, kPatience); }
+  void kill_and_start() {
+    gateway_.kill();
+    gateway_.start();
+  }
+  void expect_all_arrived() {
+    EXPECT_TRUE(publisher_->wait_for_all(kPatience));
+    const auto is_all_there = [this] {
+      records_ = read_kafka_records(brokers_, "plant.readings", readings_, kPatience);
+      return records_.distinct == readings_.count;
+    };
+    EXPECT_TRUE(wait_until(is_all_there, kPatience)) << records_.distinct << gateway_.log();
+    EXPECT_EQ(records_.defects(), 0U) << ::testing::PrintToString(records_.complaints);
+    std::printf("arrived %llu, repeats %llu, resent by the source %llu\n",
+                static_cast<unsigned long long>(records_.distinct), static_cast<unsigned long long>(records_.repeats),
+                static_cast<unsigned long long>(records_.taken_twice));
+  }
+
+  GatewayProcess& gateway() { return gateway_; }
+  const KafkaRecords& records() const { return records_; }
+
+ private:
+  const NumberedReadings readings_;
+  const std::vector<std::string> brokers_;
+  MosquittoBroker source_;
+  GatewayProcess gateway_;
+  std::unique_ptr<NumberedPublisher> publisher_;
+  KafkaRecords records_;
+};
+
+// Over the mock cluster of librdkafka.
+class KafkaShort : public ::testing::Test {
+ protected:
+  KafkaShort() { cluster_.create_topic("plant.readings", 8); }
+
+  KafkaCluster cluster_;
+};
+
+TEST_F(KafkaShort, HasEveryReadingOnceThroughAnOutageOfTheBroker) {
+  KafkaRig rig(cluster_.brokers(), {10'000, 5'000});
+  rig.start();
+  ASSERT_TRUE(rig.wait_for_published(3'000));
+  cluster_.set_up(1, false);
+  ASSERT_TRUE(
+      wait_until([&] { return rig.gateway().metric(R"(tidegate_uplink_up{uplink="fleet"})") == 0; }, kPatience));
+  EXPECT_THAT(http_get(rig.gateway().admin_port(), "/api/v1/status").body, HasSubstr("127.0.0.1:"));
+  cluster_.set_up(1, true);
+  rig.expect_all_arrived();
+  EXPECT_EQ(rig.records().taken_twice, 0U);
+  EXPECT_TRUE(rig.gateway().wait_for_metric(R"(tidegate_uplink_up{uplink="fleet"})", 1, kPatience));
+  rig.gateway().stop();
+}
+
+TEST_F(KafkaShort, GoesOnWithoutARepeatAfterAStopInOrder) {
+  KafkaRig rig(cluster_.brokers(), {10'000, 5'000});
+  rig.start();
+  ASSERT_TRUE(rig.wait_for_published(5'000));
+  rig.gateway().stop();
+  rig.gateway().start();
+  rig.expect_all_arrived();
+  EXPECT_EQ(rig.records().repeats, 0U);
+  rig.gateway().stop();
+}
+
+TEST(KillShort, LosesNothingOnItsWayToKafka) {
+  KafkaCluster cluster;
+  cluster.create_topic("plant.readings", 8);
+  KafkaRig rig(cluster.brokers(), {20'000, 4'000});
+  rig.start();
+  for (std::uint64_t kill = 1; kill <= 3; ++kill) {
+    ASSERT_TRUE(rig.wait_for_published(kill * 5'000));
+    rig.kill_and_start();
+  }
+  rig.expect_all_arrived();
+  rig.gateway().stop();
+}
+
+std::string from_environment(const char* name, const std::string& otherwise) {
+  const char* const value = std::getenv(name);
+  return value == nullptr ? otherwise : value;
+}
+
+// With Apache Kafka itself: scripts/test-kafka.
+TEST(KafkaBroker, HasEveryRecordThroughTenKillsAndThreeRestartsOfTheBroker) {
+  constexpr std::uint64_t kSteps = 14;
+  KafkaBroker broker(from_environment("TIDEGATE_KAFKA_JARS", ""));
+  broker.start();
+  const std::uint64_t count = std::stoull(from_environment("TIDEGATE_KAFKA_RECORDS", "1000000"));
+  KafkaRig rig(broker.brokers(), {count});
+  rig.start();
+  for (std::uint64_t step = 1; step < kSteps; ++step) {
+    ASSERT_TRUE(rig.wait_for_published(count * step / kSteps));
+    if (step % 4 != 0) {
+      rig.kill_and_start();
+      continue;
+    }
+    step == 8 ? broker.kill() : broker.stop();
+    broker.start();
+  }
+  rig.expect_all_arrived();
+  rig.gateway().stop();
+}
+
+// What no uplink asks for is not in the process.
+TEST_F(KafkaShort, LoadsTheLibraryOnlyForAKafkaUplink) {
+  const auto maps = [](GatewayProcess& gateway) {
+    return read_file("/proc/" + std::to_string(gateway.process().pid()) + "/maps");
+  };
+  GatewayProcess without;
+  without.configure("[[uplink.file]]\nname = \"f\"\npath = \"{dir}/f\"\n");
+  without.start();
+  EXPECT_THAT(maps(without), Not(HasSubstr("librdkafka")));
+  KafkaRig rig(cluster_.brokers(), {1});
+  rig.start();
+  EXPECT_THAT(maps(rig.gateway()), HasSubstr("librdkafka.so.1"));
+}
+
+}  // namespace
+}  // namespace tidegate::testing
