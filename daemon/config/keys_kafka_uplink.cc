@@ -41,8 +41,8 @@ void finish_login(KafkaUplinkOptions& uplink, const Scope& scope) {
   if (!scope.is_sound("sasl")) return;
   const Scope sasl = scope.table("sasl");
   for (const char* const key : {"mechanism", "username", "password"}) {
-    if (!sasl.has(key))
-      scope.wrong("sasl", "needs the keys mechanism, username and password; there is no " + std::string(key));
+    if (sasl.has(key)) continue;
+    return scope.wrong("sasl", "needs the keys mechanism, username and password; there is no " + std::string(key));
   }
   if (uplink.login->mechanism == "PLAIN" && !uplink.tls) {
     sasl.odd("mechanism", "sends the password in the clear: use the table \"tls\", or a SCRAM mechanism");

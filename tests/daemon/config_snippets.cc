@@ -74,7 +74,7 @@ Lines companions(const std::string& path, const std::string& key, const std::str
   if (line == "payload = \"sparkplug\"") return {"topic = \"spBv1.0/#\""};
   if (path.ends_with(".subscribe") && key == "tag") return {"topic = \"x\""};
   Lines lines = frames().at(path).keys;
-  if (path == "driver.mqtt_listener.tls" || path == "uplink.kafka.sasl") return lines;
+  if (path == "driver.mqtt_listener.tls" || path == "uplink.kafka.sasl" || path == "uplink.kafka") return lines;
   if (key == "password") lines.emplace_back("username = \"u\"");
   if (key == "integers") lines.emplace_back("format = \"influx\"");
   if (key == "cert") lines.emplace_back("key = { file = \"client.key\" }");
