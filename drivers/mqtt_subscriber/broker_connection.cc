@@ -150,6 +150,7 @@ void BrokerConnection::resume() {
   if (closed_ || !is_open_ || leave_at_most_until_) return;
   session_->release(context_.inbox->safe());
   flush();
+  if (!waits_for_input_ && may_read()) session_->read_again(context_.clock->boot_now());
   if (!held_.empty() && may_read()) work_through({});
   if (may_read()) wait_for_input();
   if (!closed_) context_.changed();

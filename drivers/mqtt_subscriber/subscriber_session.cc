@@ -24,6 +24,10 @@ constexpr std::uint32_t kSessionNeverExpires = 0xffff'ffff;
 constexpr std::size_t kUnsentMax = std::size_t{512} * 1024;
 // Packets that are no messages.
 constexpr std::size_t kPacketBytesLeast = std::size_t{64} * 1024;
+// A packet that has begun has so much time, or as much as silence where that is more, and more for what of it has come:
+// a broker that sends a byte now and then is alive, and brings nothing. 256 KiB get through at 830 bytes a second.
+constexpr Duration kUnfinishedMax = std::chrono::seconds(60);
+constexpr std::size_t kSlowestBytesPerSecond = 1024;
 
 std::uint16_t whole_seconds(Duration duration) {
   const auto seconds = std::chrono::ceil<std::chrono::seconds>(duration).count();
@@ -47,6 +51,7 @@ SubscriberSession::SubscriberSession(SubscriberHost& host, const MqttDriverOptio
       subscriptions_(subscriptions),
       began_(now),
       heard_(now),
+      begun_since_(now),
       keep_alive_(std::chrono::seconds(whole_seconds(options.broker.keep_alive))),
       ping_every_(keep_alive_),
       last_ping_(now) {
@@ -85,11 +90,20 @@ void SubscriberSession::send_subscribe(bool may_share) {
 }
 
 std::size_t SubscriberSession::receive(std::string_view input, BootTime now) {
-  const std::size_t bytes_max = std::max<std::size_t>(options_.queue_bytes / 4, kPacketBytesLeast);
-  std::size_t used = 0;
   const bool is_news = input.size() > unread_;
   if (is_news && (skip_left_ > 0 || !is_only_pingresp(input))) heard_ = now;
   if (ping_sent_ && is_news) ping_sent_ = now;  // its answer may stand behind many messages
+  has_ended_packet_ = false;
+  const std::size_t used = work_through(input, now);
+  unread_ = input.size() - used;
+  if (has_ended_packet_ || begun_ == 0) begun_since_ = now;
+  begun_ = skip_left_ > 0 ? skipped_->bytes - skip_left_ : unread_;
+  return used;
+}
+
+std::size_t SubscriberSession::work_through(std::string_view input, BootTime now) {
+  const std::size_t bytes_max = std::max<std::size_t>(options_.queue_bytes / 4, kPacketBytesLeast);
+  std::size_t used = 0;
   while (wants_input()) {
     used += skip(input.size() - used);
     if (skip_left_ > 0) break;
@@ -102,9 +116,9 @@ std::size_t SubscriberSession::receive(std::string_view input, BootTime now) {
     if (!packet) fail(packet.error());
     if (!packet || !*packet) break;
     used += (*packet)->bytes;
+    has_ended_packet_ = true;
     handle(**packet, now);
   }
-  unread_ = input.size() - used;
   return used;
 }
 
@@ -133,6 +147,7 @@ std::size_t SubscriberSession::skip(std::size_t available) {
   const std::size_t count = std::min(available, skip_left_);
   skip_left_ -= count;
   if (skip_left_ == 0 && skipped_) {
+    has_ended_packet_ = true;
     acknowledge(skip_ticket_, skipped_->packet_id, skipped_->qos);
     skipped_.reset();
   }
@@ -266,6 +281,7 @@ BootTime SubscriberSession::deadline() const {
   if (!connected_at_) return began_ + options_.broker.connect_timeout;
   BootTime next = last_ping_ + ping_every_;
   if (ping_sent_) next = std::min(next, *ping_sent_ + keep_alive_ / 2);
+  if (begun_ > 0) next = std::min(next, packet_deadline());
   return subscribed_ ? next : std::min(next, subscribe_deadline());
 }
 
@@ -283,6 +299,27 @@ bool SubscriberSession::gives_up_subscribing(BootTime now, bool reading) {
   return true;
 }
 
+BootTime SubscriberSession::packet_deadline() const {
+  return begun_since_ + std::max(kUnfinishedMax, keep_alive_) + std::chrono::seconds(begun_ / kSlowestBytesPerSecond);
+}
+
+bool SubscriberSession::gives_up_packet(BootTime now, bool reading) {
+  if (begun_ == 0) return false;
+  if (!reading) begun_since_ = now;
+  if (now < packet_deadline()) return false;
+  const auto age = std::chrono::duration_cast<std::chrono::seconds>(now - begun_since_).count();
+  end(ReasonCode::unspecified_error,
+      {false, LinkProblem::lost,
+       "the connection was ended because a packet of the broker is not all there after " + std::to_string(age) +
+           " s (" + std::to_string(begun_) + " bytes of it are): it hangs, or the line is too slow"});
+  return true;
+}
+
+void SubscriberSession::read_again(BootTime now) {
+  heard_ = begun_since_ = now;
+  if (ping_sent_) ping_sent_ = now;
+}
+
 void SubscriberSession::tick(BootTime now, bool reading) {
   if (over_) return;
   if (!connected_at_) {
@@ -291,7 +328,7 @@ void SubscriberSession::tick(BootTime now, bool reading) {
     link_ = mqtt::explain(mqtt::ConnectFailure{0, "the broker does not answer in time", {}}, options_.broker);
     return;
   }
-  if (gives_up_subscribing(now, reading)) return;
+  if (gives_up_subscribing(now, reading) || gives_up_packet(now, reading)) return;
   // Where nothing is read, the answer may have come.
   if (ping_sent_ && !reading) ping_sent_ = now;
   if (ping_sent_ && now - *ping_sent_ >= keep_alive_ / 2) {

@@ -46,6 +46,8 @@ class SubscriberSession {
   std::size_t receive(std::string_view input, BootTime now);
   /// False while the broker has to wait.
   bool wants_input() const;
+  /// Nothing was read for some time, and is from now on: what was late meanwhile was not the broker's fault.
+  void read_again(BootTime now);
   /// All messages up to this ticket are safe.
   void release(Ticket ticket);
 
@@ -85,6 +87,9 @@ class SubscriberSession {
   void note_subscribed();
   BootTime subscribe_deadline() const;
   bool gives_up_subscribing(BootTime now, bool reading);
+  BootTime packet_deadline() const;
+  bool gives_up_packet(BootTime now, bool reading);
+  std::size_t work_through(std::string_view input, BootTime now);
   void handle(const mqtt::RawPacket& packet, BootTime now);
   void handle_connack(const mqtt::RawPacket& packet, BootTime now);
   void handle_publish(const mqtt::RawPacket& packet);
@@ -112,6 +117,8 @@ class SubscriberSession {
   const BootTime began_;
   BootTime heard_;          // the last of the broker but signs of life; moved on while nothing is read
   std::size_t unread_ = 0;  // of what was given last, given again with the next
+  BootTime begun_since_;    // when the packet that is not all there began; moved on while nothing is read
+  std::size_t begun_ = 0;   // what of it has come
   Duration keep_alive_;     // as configured: half of it is how long an answer may take
   Duration ping_every_;     // no less often than the broker wants
   std::uint32_t broker_packet_bytes_max_ = 0xffff'ffff;
@@ -122,6 +129,7 @@ class SubscriberSession {
   std::set<std::uint16_t> qos2_taken_;        // not released by a PUBREL yet
   std::optional<mqtt::PublishHead> skipped_;  // without its topic
   std::size_t skip_left_ = 0;
+  bool has_ended_packet_ = false;  // since receive() was called
   Ticket skip_ticket_ = 0;
 };
 

@@ -1,10 +1,6 @@
 #include "drivers/mqtt_subscriber/subscriber_session.h"
 
-#include <gmock/gmock.h>
-
-#include <memory>
-
-#include "tests/drivers/subscriber_packets.h"
+#include "tests/drivers/subscriber_session_fixture.h"
 
 namespace tidegate::drivers {
 namespace {
@@ -19,69 +15,6 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
-/// The protocol without a socket: what a broker says goes in, what it gets to hear comes out.
-class SubscriberSessionTest : public ::testing::Test, public SubscriberHost {
- protected:
-  SubscriberSessionTest() {
-    options_.broker.client_id = "tidegate";
-    options_.broker.keep_alive = seconds(20);
-    options_.broker.connect_timeout = seconds(10);
-    options_.inflight_max = 3;
-  }
-  Ticket take(const mqtt::PublishPacket& publish) override {
-    taken_.emplace_back(publish.payload);
-    return static_cast<Ticket>(taken_.size());
-  }
-  Ticket refuse_too_large(std::string_view topic, std::uint64_t bytes) override {
-    refused_.push_back(std::string(topic) + " " + std::to_string(bytes));
-    return static_cast<Ticket>(taken_.size());
-  }
-
-  void begin(ProtocolVersion version) {
-    options_.protocol = version;
-    broker_ = BrokerPackets(version);
-    session_ = std::make_unique<SubscriberSession>(*this, options_, subscriptions_, now_);
-  }
-  void begin_up(ProtocolVersion version) {
-    begin(version);
-    (void)said();
-    hear(broker_.connack() + broker_.suback());
-    (void)said();
-  }
-  std::size_t hear(const std::string& bytes) { return session_->receive(bytes, now_); }
-  std::string said() { return std::exchange(session_->out(), {}); }
-  static mqtt::Properties shares_nothing() {
-    mqtt::Properties properties;
-    properties.set(PropertyId::shared_subscription_available, 0);
-    return properties;
-  }
-  /// Of a SUBSCRIBE.
-  std::vector<std::string> filters_of(const std::string& bytes) const {
-    const auto packet = mqtt::cut_packet(bytes, 1024);
-    if (!packet || !*packet) return {"no packet"};
-    const auto subscribe = mqtt::decode_subscribe(**packet, options_.protocol);
-    if (!subscribe) return {"no SUBSCRIBE"};
-    std::vector<std::string> filters;
-    for (const auto& entry : subscribe->entries) filters.emplace_back(entry.filter);
-    return filters;
-  }
-  std::string acks(std::initializer_list<std::uint16_t> ids) const {
-    std::string all;
-    for (const std::uint16_t id : ids) all += broker_.ack(id);
-    return all;
-  }
-
-  BootTime now_{seconds(1000)};
-  MqttDriverOptions options_;
-  std::vector<mqtt::Subscription> subscriptions_{{"plant/+/+", 1}};
-  BrokerPackets broker_{ProtocolVersion::v5};
-  std::vector<std::string> taken_;
-  std::vector<std::string> refused_;
-  std::unique_ptr<SubscriberSession> session_;
-};
-
-class SubscriberSessionVersions : public SubscriberSessionTest,
-                                  public ::testing::WithParamInterface<ProtocolVersion> {};
 INSTANTIATE_TEST_SUITE_P(Both, SubscriberSessionVersions,
                          ::testing::Values(ProtocolVersion::v3_1_1, ProtocolVersion::v5));
 
@@ -407,65 +340,6 @@ TEST_P(SubscriberSessionVersions, WaitsNoMoreOnceItsSubscriptionIsAnswered) {
   now_ += seconds(15);
   session_->tick(now_, true);
   EXPECT_FALSE(session_->is_over());
-}
-
-// On a slow line the answer stands behind what the session still had, however long that takes.
-TEST_P(SubscriberSessionVersions, WaitsForTheAnswerBehindOldMessagesAsLongAsSomethingComes) {
-  begin(GetParam());
-  hear(broker_.connack());
-  for (std::uint16_t id = 1; id <= 100; ++id) {
-    now_ += seconds(9);
-    session_->tick(now_, true);
-    hear(broker_.publish(id, "old"));
-    session_->release(id);
-    ASSERT_FALSE(session_->is_over()) << id;
-  }
-  const std::string large = broker_.publish(101, std::string(60, 'x'));
-  for (std::size_t had = 1; had <= large.size(); ++had) {
-    now_ += seconds(9);
-    session_->tick(now_, true);
-    hear(large.substr(0, had));
-    ASSERT_FALSE(session_->is_over()) << had;
-  }
-  now_ += seconds(9);
-  session_->tick(now_, true);
-  EXPECT_FALSE(session_->is_over());
-  now_ += seconds(1);
-  EXPECT_LE(session_->deadline(), now_);
-  session_->tick(now_, true);
-  EXPECT_TRUE(session_->is_over()) << "nothing comes any more";
-}
-
-// Neither a broker that only lives nor a piece of a packet that is looked at again gets on.
-TEST_P(SubscriberSessionVersions, WaitsForNoAnswerWhereNothingGetsOn) {
-  const std::string piece = broker_.publish(1, "old").substr(0, 5);
-  for (const std::string& said : {broker_.pingresp(), broker_.pingresp() + broker_.pingresp(), piece}) {
-    begin(GetParam());
-    hear(broker_.connack());
-    hear(said);
-    for (int i = 0; i < 9; ++i) {
-      now_ += seconds(1);
-      hear(said);
-      session_->tick(now_, true);
-    }
-    EXPECT_FALSE(session_->is_over()) << said.size();
-    now_ += seconds(1);
-    session_->tick(now_, true);
-    EXPECT_TRUE(session_->is_over()) << said.size();
-    EXPECT_THAT(session_->link()->detail, HasSubstr("does not answer the subscription"));
-  }
-}
-
-TEST_P(SubscriberSessionVersions, WaitsForAnAnswerThatItDoesNotRead) {
-  begin(GetParam());
-  hear(broker_.connack());
-  for (int i = 0; i < 100; ++i) {
-    now_ += seconds(8);
-    session_->tick(now_, false);
-  }
-  EXPECT_FALSE(session_->is_over());
-  hear(broker_.suback());
-  EXPECT_TRUE(session_->is_subscribed());
 }
 
 // Nobody subscribes to them, but a session of an earlier configuration may hold some.
