@@ -54,7 +54,9 @@ Result<void> remove_files(FileSystem& files, const std::string& directory, const
     const auto removed = files.remove(path + suffix);
     if (!removed && removed.error().code != ErrorCode::not_found) return removed;
   }
-  return files.sync_directory(directory);
+  const auto synced = files.sync_directory(directory);
+  if (!synced && synced.error().code == ErrorCode::not_found) return {};
+  return synced;
 }
 
 std::uint32_t seconds_of(Duration duration) {
@@ -97,7 +99,6 @@ Result<std::unique_ptr<SessionJournal>> SessionJournal::open(FileSystem& files, 
 }
 
 Result<void> SessionJournal::discard(FileSystem& files, const std::string& directory, const std::string& name) {
-  if (auto made = files.make_directory(directory); !made) return made;
   return remove_files(files, directory, directory + "/" + name);
 }
 

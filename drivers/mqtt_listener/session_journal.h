@@ -55,7 +55,7 @@ class SessionJournal {
   static Result<std::unique_ptr<SessionJournal>> open(FileSystem& files, const std::string& directory,
                                                       const std::string& name, std::span<const QueueMark> marks);
 
-  /// Takes the files away, so that no later process believes what they hold.
+  /// Takes the files away, so that no later process believes what they hold. Without the directory there are none.
   static Result<void> discard(FileSystem& files, const std::string& directory, const std::string& name);
 
   const Sessions& sessions() const { return sessions_; }

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "tests/support/in_memory_file_system.h"
+#include "tests/support/temporary_directory.h"
 
 namespace tidegate::drivers {
 namespace {
@@ -289,6 +290,19 @@ TEST_F(SessionJournalTest, AFileThatCannotBeReadIsAnErrorUntilItIsDiscarded) {
   disk_.lose_unsynced();
   begin();
   EXPECT_THAT(sessions(), IsEmpty());
+}
+
+// As where a full disk has no room for it: then there is nothing that a later process could believe.
+TEST_F(SessionJournalTest, WithoutItsDirectoryThereIsNothingToDiscard) {
+  const testing::TemporaryDirectory directory;
+  PosixFileSystem disk;
+  for (const std::string path : {"sessions", "cannot be made/sessions"}) {
+    const auto discarded = SessionJournal::discard(disk, directory / path, "direct");
+    EXPECT_TRUE(discarded) << discarded.error().message;
+  }
+  testing::write_file(directory / "file", "");
+  EXPECT_FALSE(SessionJournal::discard(disk, directory / "file", "direct"));
+  EXPECT_FALSE(disk.list(directory / "sessions")) << "nor is it made for that";
 }
 
 TEST_F(SessionJournalTest, HasRoomForSoManyMessagesOverAllClients) {
