@@ -53,36 +53,66 @@ SessionHost::Admission ListenerCore::admit(ListenerSession& session, const mqtt:
                                      clip(client_id), will_bytes_));
     return {ReasonCode::quota_exceeded, nullptr, false};
   }
-  std::shared_ptr<ClientState> state;
-  if (const auto found = sessions_.find(client_id); found != sessions_.end()) {
-    ListenerSession& old = *found->second.session;
-    state = std::move(found->second.state);
-    remove(found);
-    if (state->subscriber) state->subscriber->leave();
-    old.end(ReasonCode::session_taken_over, "another connection uses its client id");
-    if (taken_over_) taken_over_(old);
-  } else if (const auto left = left_behind_.find(client_id); left != left_behind_.end()) {
-    state = std::move(left->second.state);
-    left_behind_.erase(left);
-  }
+  const Known before = known_of(client_id);
   const UserDigest user = user_digest(connect.user_name.value_or(""));
-  const bool is_its_own = state != nullptr && state->owner == user;
-  end_delays(client_id, user, connect.clean_start);
+  const bool is_its_own = before.state != nullptr && before.state->owner == user;
   // Otherwise it is told that it has no session any more.
-  const bool has_room = is_its_own && (!state->subscriber || watching_ < kSubscribersMax);
+  const std::size_t others_watching = watching_ - (before.watches ? 1 : 0);
+  const bool has_room = is_its_own && (!before.state->subscriber || others_watching < kSubscribersMax);
   const bool resumed = has_room && !connect.clean_start;
+  std::shared_ptr<ClientState> state = before.state;
   if (!resumed) {
     state = std::make_shared<ClientState>();
     state->owner = user;
-    forget(client_id);
   }
-  keep(client_id, asked_session_expiry(connect), *state);
-  if (journal_ != nullptr) journal_->flush();
-  if (!keeps_notes()) return {ReasonCode::server_unavailable, nullptr, false};
+  if (!note_admission(client_id, asked_session_expiry(connect), before, *state)) {
+    return {ReasonCode::server_unavailable, nullptr, false};
+  }
+  end_place_of(client_id);
+  end_delays(client_id, user, connect.clean_start);
   Present& present = sessions_[client_id];
   present = {&session, state, !resumed};
   note_watching(present);
   return {ReasonCode::success, state, resumed};
+}
+
+ListenerCore::Known ListenerCore::known_of(const std::string& client_id) const {
+  if (const auto found = sessions_.find(client_id); found != sessions_.end()) {
+    return {found->second.state, found->second.session->session_expiry(), found->second.watches};
+  }
+  const auto left = left_behind_.find(client_id);
+  if (left == left_behind_.end()) return {};
+  return {left->second.state, std::max(left->second.expires - clock_.boot_now(), Duration::zero()), false};
+}
+
+// False when that cannot be kept: then the client is turned away, and what it had before stays as it was.
+bool ListenerCore::note_admission(const std::string& client_id, Duration expiry, const Known& before,
+                                  const ClientState& state) {
+  if (journal_ == nullptr) return true;
+  const bool resumed = &state == before.state.get();
+  if (!resumed) forget(client_id);
+  keep(client_id, expiry, state);
+  journal_->flush();
+  if (keeps_notes()) return true;
+  if (!resumed) forget(client_id);
+  if (before.state == nullptr) return false;
+  if (journal_->sessions().contains(client_id)) {
+    keep(client_id, before.expiry, *before.state);
+  } else {
+    note_state(client_id, before.expiry, *before.state);
+  }
+  return false;
+}
+
+void ListenerCore::end_place_of(const std::string& client_id) {
+  left_behind_.erase(client_id);
+  const auto found = sessions_.find(client_id);
+  if (found == sessions_.end()) return;
+  ListenerSession& old = *found->second.session;
+  if (found->second.state->subscriber) found->second.state->subscriber->leave();
+  remove(found);
+  old.end(ReasonCode::session_taken_over, "another connection uses its client id");
+  if (taken_over_) taken_over_(old);
 }
 
 void ListenerCore::use_journal(SessionJournal& journal) {

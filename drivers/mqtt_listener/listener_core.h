@@ -73,6 +73,12 @@ class ListenerCore final : public SessionHost {
     bool is_new = false;   // that of before, if there was one, has ended
     bool watches = false;  // counted as one that has subscriptions
   };
+  /// What there is of a client that wants in.
+  struct Known {
+    std::shared_ptr<ClientState> state;  // null: nothing
+    Duration expiry{};
+    bool watches = false;
+  };
   struct LeftBehind {
     std::shared_ptr<ClientState> state;
     BootTime expires{};
@@ -86,6 +92,9 @@ class ListenerCore final : public SessionHost {
     std::size_t bytes() const;
   };
 
+  Known known_of(const std::string& client_id) const;
+  bool note_admission(const std::string& client_id, Duration expiry, const Known& before, const ClientState& state);
+  void end_place_of(const std::string& client_id);
   bool hold_will(const ListenerSession& session, const mqtt::ConnectPacket& connect, const std::string& client_id);
   void end_delays(const std::string& client_id, const UserDigest& owner, bool session_has_ended);
   void take_will(ListenerSession& session);

@@ -111,6 +111,15 @@ class ListenerRestartTest : public ::testing::Test {
     core_->durable(settles_);
     session_->release(core_->safe());
   }
+  /// It can be neither kept nor removed.
+  void fail_journal() {
+    disk_.fail(testing::InMemoryFileSystem::Operation::write, 0, 100, ErrorCode::full, "direct");
+    disk_.fail(testing::InMemoryFileSystem::Operation::remove, 0, 100, ErrorCode::retry, "direct");
+  }
+  void mend_journal() {
+    disk_.fail_never();
+    core_->tick(clock_.boot_now());
+  }
   std::vector<PacketType> sent() {
     std::vector<PacketType> types;
     std::string_view rest = session_->out();
@@ -211,15 +220,13 @@ TEST_F(ListenerRestartTest, NoIdIsReleasedWhileThatCannotBeKept) {
   store();
   make_durable();
   EXPECT_THAT(sent(), ElementsAre(PacketType::pubrec));
-  disk_.fail(testing::InMemoryFileSystem::Operation::write, 0, 100, ErrorCode::full, "direct");
-  disk_.fail(testing::InMemoryFileSystem::Operation::remove, 0, 100, ErrorCode::retry, "direct");
+  fail_journal();
   release(1);
   EXPECT_THAT(sent(), ElementsAre(PacketType::disconnect));
   core_->gone(*session_);
   connect();
   EXPECT_FALSE(session_->is_connected());
-  disk_.fail_never();
-  core_->tick(clock_.boot_now());
+  mend_journal();
   EXPECT_TRUE(connect());
   release(1);
   EXPECT_THAT(sent(), ElementsAre(PacketType::pubcomp));
@@ -229,6 +236,41 @@ TEST_F(ListenerRestartTest, NoIdIsReleasedWhileThatCannotBeKept) {
   publish({.duplicate = true});
   store();
   EXPECT_THAT(logged_, ElementsAre("on", "on"));
+}
+
+// Whether it had left, was thought to be still there, or wanted to begin anew.
+TEST_F(ListenerRestartTest, WhoIsTurnedAwayForTheJournalFindsEverythingAsItWas) {
+  for (const bool is_there : {false, true}) {
+    for (const bool clean_start : {false, true}) {
+      for (const std::uint32_t expiry : {0U, 7200U}) {
+        SCOPED_TRACE(std::to_string(is_there) + std::to_string(clean_start) + " " + std::to_string(expiry));
+        disk_.wipe();
+        logged_.clear();
+        restart();
+        connect();
+        publish({});
+        store();
+        const auto first = std::move(session_);
+        if (!is_there) core_->gone(*first);
+        fail_journal();
+        connect(clean_start, expiry);
+        EXPECT_FALSE(session_->is_connected());
+        EXPECT_FALSE(first->is_over());
+        core_->gone(*session_);
+        if (is_there) core_->gone(*first);
+        mend_journal();
+        EXPECT_TRUE(connect());
+        publish({.duplicate = true});
+        EXPECT_EQ(store(), 0U) << "it is known here";
+        publish({.id = 2, .payload = "the log's mark"});
+        store();
+        restart();
+        EXPECT_TRUE(connect());
+        publish({.duplicate = true});
+        EXPECT_EQ(store(), 0U) << "and to the next process";
+      }
+    }
+  }
 }
 
 TEST_F(ListenerRestartTest, AJournalThatIsOpenedLateKnowsWhatIsThere) {
