@@ -48,13 +48,13 @@ SessionHost::Admission ListenerCore::admit(ListenerSession& session, const mqtt:
                                   clip(client_id)));
     return {ReasonCode::server_unavailable, nullptr, false};
   }
-  if (!hold_will(session, connect, client_id)) {
+  const Known before = known_of(client_id);
+  const UserDigest user = user_digest(connect.user_name.value_or(""));
+  if (!has_room_for_will(connect, client_id, user)) {
     refuse("will_quota", fmt::format("client \"{}\" brings a will, and those of all clients have {} bytes already",
                                      clip(client_id), will_bytes_));
     return {ReasonCode::quota_exceeded, nullptr, false};
   }
-  const Known before = known_of(client_id);
-  const UserDigest user = user_digest(connect.user_name.value_or(""));
   const bool is_its_own = before.state != nullptr && before.state->owner == user;
   // Otherwise it is told that it has no session any more.
   const std::size_t others_watching = watching_ - (before.watches ? 1 : 0);
@@ -68,11 +68,13 @@ SessionHost::Admission ListenerCore::admit(ListenerSession& session, const mqtt:
   if (!note_admission(client_id, asked_session_expiry(connect), before, *state)) {
     return {ReasonCode::server_unavailable, nullptr, false};
   }
-  end_place_of(client_id);
+  ListenerSession* const old = end_place_of(client_id);
   end_delays(client_id, user, connect.clean_start);
   Present& present = sessions_[client_id];
   present = {&session, state, !resumed};
   note_watching(present);
+  if (old != nullptr) take_will(*old);
+  hold_will(session, connect, client_id);
   return {ReasonCode::success, state, resumed};
 }
 
@@ -104,15 +106,17 @@ bool ListenerCore::note_admission(const std::string& client_id, Duration expiry,
   return false;
 }
 
-void ListenerCore::end_place_of(const std::string& client_id) {
+// The connection of before, if there is one.
+ListenerSession* ListenerCore::end_place_of(const std::string& client_id) {
   left_behind_.erase(client_id);
   const auto found = sessions_.find(client_id);
-  if (found == sessions_.end()) return;
+  if (found == sessions_.end()) return nullptr;
   ListenerSession& old = *found->second.session;
   if (found->second.state->subscriber) found->second.state->subscriber->leave();
   remove(found);
   old.end(ReasonCode::session_taken_over, "another connection uses its client id");
   if (taken_over_) taken_over_(old);
+  return &old;
 }
 
 void ListenerCore::use_journal(SessionJournal& journal) {
@@ -316,17 +320,44 @@ void ListenerCore::leave_behind(ListenerSession& session, std::shared_ptr<Client
   left_behind_[session.client_id()] = {std::move(state), clock_.boot_now() + expiry, ++departures_};
 }
 
-// Those that wait for their delay go out early before one is turned away.
-bool ListenerCore::hold_will(const ListenerSession& session, const mqtt::ConnectPacket& connect,
+std::size_t ListenerCore::bytes_of_will(const mqtt::ConnectPacket& connect, const std::string& client_id) {
+  return kWillOverhead + client_id.size() + connect.will->topic.size() + connect.will->payload.size();
+}
+
+void ListenerCore::hold_will(const ListenerSession& session, const mqtt::ConnectPacket& connect,
                              const std::string& client_id) {
-  if (!connect.will) return true;
-  const std::size_t bytes =
-      kWillOverhead + client_id.size() + connect.will->topic.size() + connect.will->payload.size();
-  while (will_bytes_ + bytes > kWillBytesMax && !wills_.empty() && wants_messages()) publish_first_will();
-  if (will_bytes_ + bytes > kWillBytesMax) return false;
+  if (!connect.will) return;
+  const std::size_t bytes = bytes_of_will(connect, client_id);
   will_bytes_ += bytes;
   held_wills_[&session] = bytes;
-  return true;
+}
+
+// The will of before makes room for the one that the client brings: it is not due any more, or goes out. (While the log
+// takes nothing it waits, and all are one too many.) Those that wait for their delay go out early before one is turned
+// away.
+bool ListenerCore::has_room_for_will(const mqtt::ConnectPacket& connect, const std::string& client_id,
+                                     const UserDigest& owner) {
+  if (!connect.will) return true;
+  const std::size_t bytes = bytes_of_will(connect, client_id);
+  if (will_bytes_ + bytes <= kWillBytesMax) return true;
+  const BootTime now = clock_.boot_now();
+  const auto ends = [&](const auto& waiting) {
+    return !connect.clean_start && waiting.second.is_delayed_of(client_id, owner, waiting.first, now);
+  };
+  std::size_t ending = bytes_held_of(client_id);
+  for (const auto& waiting : wills_) ending += ends(waiting) ? waiting.second.bytes() : 0;
+  const auto has_room = [&] { return will_bytes_ + bytes <= kWillBytesMax + ending; };
+  for (auto at = wills_.begin(); at != wills_.end() && !has_room() && wants_messages();) {
+    at = ends(*at) ? std::next(at) : publish_will(at);
+  }
+  return has_room();
+}
+
+std::size_t ListenerCore::bytes_held_of(const std::string& client_id) const {
+  const auto found = sessions_.find(client_id);
+  if (found == sessions_.end()) return 0;
+  const auto held = held_wills_.find(found->second.session);
+  return held == held_wills_.end() ? 0 : held->second;
 }
 
 // Who is back in time has no will with a delay due any more (section 3.1.3.2.2). A clean start has ended the session,
@@ -336,7 +367,7 @@ void ListenerCore::end_delays(const std::string& client_id, const UserDigest& ow
   std::vector<DueWill> due;
   std::erase_if(wills_, [&](const auto& waiting) {
     const DueWill& will = waiting.second;
-    if (waiting.first <= now || will.client_id != client_id || will.owner != owner) return false;
+    if (!will.is_delayed_of(client_id, owner, waiting.first, now)) return false;
     if (session_has_ended) {
       due.push_back(will);
     } else {
@@ -372,16 +403,23 @@ std::size_t ListenerCore::DueWill::bytes() const {
   return kWillOverhead + client_id.size() + topic.size() + payload.size();
 }
 
-void ListenerCore::publish_first_will() {
-  const DueWill will = std::move(wills_.begin()->second);
-  wills_.erase(wills_.begin());
-  will_bytes_ -= will.bytes();
-  decode(will.topic, will.payload);
+bool ListenerCore::DueWill::is_delayed_of(const std::string& client, const UserDigest& user, BootTime due,
+                                          BootTime now) const {
+  return due > now && client_id == client && owner == user;
+}
+
+// Returns the next one.
+ListenerCore::Wills::iterator ListenerCore::publish_will(Wills::iterator will) {
+  const DueWill due = std::move(will->second);
+  const auto next = wills_.erase(will);
+  will_bytes_ -= due.bytes();
+  decode(due.topic, due.payload);
+  return next;
 }
 
 // As messages wait in their sockets while the log takes nothing, wills wait here: a kilobyte becomes many readings.
 void ListenerCore::publish_wills(BootTime now) {
-  while (!wills_.empty() && wills_.begin()->first <= now && wants_messages()) publish_first_will();
+  while (!wills_.empty() && wills_.begin()->first <= now && wants_messages()) publish_will(wills_.begin());
 }
 
 void ListenerCore::settled() {

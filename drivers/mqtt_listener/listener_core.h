@@ -90,15 +90,20 @@ class ListenerCore final : public SessionHost {
     std::string topic;
     std::string payload;
     std::size_t bytes() const;
+    bool is_delayed_of(const std::string& client, const UserDigest& user, BootTime due, BootTime now) const;
   };
+  using Wills = std::multimap<BootTime, DueWill>;  // by when they are due
 
   Known known_of(const std::string& client_id) const;
   bool note_admission(const std::string& client_id, Duration expiry, const Known& before, const ClientState& state);
-  void end_place_of(const std::string& client_id);
-  bool hold_will(const ListenerSession& session, const mqtt::ConnectPacket& connect, const std::string& client_id);
+  ListenerSession* end_place_of(const std::string& client_id);
+  static std::size_t bytes_of_will(const mqtt::ConnectPacket& connect, const std::string& client_id);
+  bool has_room_for_will(const mqtt::ConnectPacket& connect, const std::string& client_id, const UserDigest& owner);
+  std::size_t bytes_held_of(const std::string& client_id) const;
+  void hold_will(const ListenerSession& session, const mqtt::ConnectPacket& connect, const std::string& client_id);
   void end_delays(const std::string& client_id, const UserDigest& owner, bool session_has_ended);
   void take_will(ListenerSession& session);
-  void publish_first_will();
+  Wills::iterator publish_will(Wills::iterator will);
   void publish_wills(BootTime now);
   Refusal decode(std::string_view topic, std::string_view payload);
   void leave_behind(ListenerSession& session, std::shared_ptr<ClientState> state);
@@ -124,7 +129,7 @@ class ListenerCore final : public SessionHost {
   std::size_t watching_ = 0;                       // of them
   std::map<std::string, LeftBehind> left_behind_;  // by client id
   std::uint64_t departures_ = 0;
-  std::multimap<BootTime, DueWill> wills_;                    // by when they are due
+  Wills wills_;
   std::map<const ListenerSession*, std::size_t> held_wills_;  // bytes of those of clients that are connected
   std::size_t will_bytes_ = 0;                                // of both
 

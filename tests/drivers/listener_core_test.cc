@@ -221,6 +221,72 @@ TEST_F(ListenerCoreTest, AClientWhoseWillHasNoRoomIsTurnedAway) {
   EXPECT_FALSE(try_connect({.id = "later", .will = large})->is_connected());
 }
 
+// With 60 KiB each.
+constexpr int kLargeWillsMax = 268;
+
+// Its will of before goes, so that the next one has room.
+TEST_F(ListenerCoreTest, AClientThatComesAgainBringsItsWillAlsoWhereThereIsNoRoomForAnother) {
+  const std::string large(std::size_t{60} * 1024, 'x');
+  std::vector<std::unique_ptr<ListenerSession>> sessions;
+  for (int i = 0; i < kLargeWillsMax; ++i) {
+    sessions.push_back(connect({.id = "s" + std::to_string(i), .will = large, .will_delay = seconds(30)}));
+  }
+  ASSERT_FALSE(try_connect({.id = "another", .will = large})->is_connected());
+  for (const bool clean_start : {false, true}) {
+    for (int i = 0; i < 100; ++i) {
+      auto again = connect({.id = "s0", .clean_start = clean_start, .will = large, .will_delay = seconds(30)});
+      ASSERT_TRUE(again->is_connected()) << i;
+      lose(std::exchange(sessions[0], std::move(again)));
+      EXPECT_EQ(collect_all().size(), clean_start ? 1U : 0U);
+    }
+  }
+  EXPECT_FALSE(try_connect({.id = "another", .will = large})->is_connected()) << "nobody else has more room for that";
+}
+
+// Nor does it go out early then.
+TEST_F(ListenerCoreTest, AClientThatIsBackInTimeBringsItsWillAlsoWhereThereIsNoRoomForAnother) {
+  const std::string large(std::size_t{60} * 1024, 'x');
+  std::vector<std::unique_ptr<ListenerSession>> sessions;
+  lose(connect({.id = "back", .will = large, .will_delay = seconds(30)}));
+  for (int i = 1; i < kLargeWillsMax; ++i) {
+    sessions.push_back(connect({.id = "s" + std::to_string(i), .will = large}));
+  }
+  const auto back = connect({.id = "back", .will = large, .will_delay = seconds(30)});
+  EXPECT_EQ(collect_all().size(), 0U);
+  EXPECT_FALSE(try_connect({.id = "another", .will = large})->is_connected());
+}
+
+TEST_F(ListenerCoreTest, OfWillsThatGoOutEarlyNoneIsOfAClientThatIsBackInTime) {
+  const std::string large(std::size_t{60} * 1024, 'x');
+  std::vector<std::unique_ptr<ListenerSession>> sessions;
+  lose(connect({.id = "back", .will = "offline", .will_delay = seconds(30)}));
+  lose(connect({.id = "away", .will = large, .will_delay = seconds(60)}));
+  for (int i = 1; i < kLargeWillsMax; ++i) {
+    sessions.push_back(connect({.id = "s" + std::to_string(i), .will = large}));
+  }
+  const auto back = connect({.id = "back", .will = large, .will_delay = seconds(30)});
+  const auto early = collect_all();
+  ASSERT_EQ(early.size(), 1U);
+  EXPECT_EQ(early[0].size(), large.size());
+}
+
+// What waits for the log makes no room, however often a client comes again.
+TEST_F(ListenerCoreTest, WillsOfAClientThatComesAgainAreBoundedWhileTheLogTakesNothing) {
+  const std::string large(std::size_t{60} * 1024, 'x');
+  std::vector<std::unique_ptr<ListenerSession>> sessions;
+  std::size_t connected = 0;
+  for (int i = 0; i < 1000; ++i) {
+    auto session = try_connect({.id = "s", .will = large});
+    if (!session->is_connected()) continue;
+    ++connected;
+    sessions.push_back(std::move(session));
+  }
+  ASSERT_FALSE(core_->wants_messages());
+  EXPECT_LT(connected, 400U);
+  for (auto& session : sessions) lose(std::move(session));
+  EXPECT_EQ(collect_all().size(), connected);
+}
+
 TEST_F(ListenerCoreTest, WantsNoMoreMessagesWhenThoseThatWaitForTheLogAreTooLarge) {
   auto session = connect({.id = "s"});
   const std::string large(std::size_t{60} * 1024, 'x');
