@@ -181,7 +181,8 @@ bool ListenerCore::note_released(const ListenerSession& session, std::uint16_t p
 }
 
 bool ListenerCore::has_room_for_qos2(const ListenerSession& session) const {
-  return journal_ == nullptr || session.session_expiry() == Duration::zero() || journal_->has_room();
+  return journal_ == nullptr || session.session_expiry() == Duration::zero() ||
+         journal_->has_room_for(session.client_id());
 }
 
 // Of the system's randomness: one that was given out by an earlier process, or that somebody has guessed, would lead

@@ -256,8 +256,8 @@ void ListenerSession::accept(const mqtt::PublishPacket& publish) {
     }
     if (over_) return;
     if (!host_.has_room_for_qos2(*this)) {
-      return fail(
-          {ReasonCode::quota_exceeded, "all clients together have too many messages of QoS 2 without a PUBREL"});
+      return fail({ReasonCode::quota_exceeded,
+                   "more messages of QoS 2 without a PUBREL than its share of those of all clients"});
     }
     if (state_->qos2_taken.size() >= kQos2Share * std::size_t{limits_.inflight_max}) {
       return fail({ReasonCode::quota_exceeded, "more messages of QoS 2 than are kept without a PUBREL"});

@@ -215,6 +215,14 @@ void SessionJournal::take(std::string_view client_id, std::uint16_t packet_id, M
   unwritten_messages_ = true;
 }
 
+bool SessionJournal::has_room_for(std::string_view client_id) const {
+  const auto known = sessions_.find(client_id);
+  const std::size_t taken = known == sessions_.end() ? 0 : known->second.taken.size();
+  constexpr std::size_t kOfAll = kMessagesMax - kMessagesOfShares;
+  const std::size_t left = messages_ < kOfAll ? kOfAll - messages_ : 0;
+  return messages_ < kMessagesMax && taken < std::max(kMessagesOwnShare, left);
+}
+
 void SessionJournal::release(std::string_view client_id, std::uint16_t packet_id) {
   const auto known = sessions_.find(client_id);
   if (known == sessions_.end() || known->second.taken.erase(packet_id) == 0) return;

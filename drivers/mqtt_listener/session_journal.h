@@ -61,8 +61,9 @@ class SessionJournal {
   const Sessions& sessions() const { return sessions_; }
   /// False while files that are not up to date can be neither written nor removed: then no id may be released.
   bool is_sound() const { return !write_failed_ || is_discarded_; }
-  /// False when so many messages are not released that no more may be noted.
-  bool has_room() const { return messages_ < kMessagesMax; }
+  /// False when so many messages are not released that this client may have no more: as many as all others together
+  /// could still have, or its own share, which others leave alone.
+  bool has_room_for(std::string_view client_id) const;
   /// Under which the log marks how far it has the messages of this process.
   std::uint64_t queue_id() const { return queue_id_; }
 
@@ -86,6 +87,9 @@ class SessionJournal {
 
   /// Over all clients; a file of them has 64 MiB at the most.
   static constexpr std::size_t kMessagesMax = 256 * 1024;
+  /// Of these, what is there for clients that have no more than their own share.
+  static constexpr std::size_t kMessagesOfShares = kMessagesMax / 2;
+  static constexpr std::size_t kMessagesOwnShare = 32;
 
  private:
   SessionJournal(FileSystem& files, std::string directory, const std::string& name);

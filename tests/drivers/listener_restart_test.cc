@@ -299,6 +299,32 @@ TEST_F(ListenerRestartTest, NobodyComesInBesideAJournalThatCannotBeRead) {
   EXPECT_TRUE(session_->is_connected());
 }
 
+TEST_F(ListenerRestartTest, WhoHasMoreThanItsShareOfUnreleasedMessagesIsEndedAndKeepsThem) {
+  options_.limits.inflight_max = 65'535;
+  for (int client = 0; client < 100; ++client) {
+    const std::string name = "hog " + std::to_string(client);
+    journal_->keep(name, std::chrono::hours(1));
+    for (std::uint16_t id = 1; id < 65'535 && journal_->has_room_for(name); ++id) journal_->take(name, id, {1, 7});
+  }
+  connect();
+  for (std::uint16_t id = 1; id <= 32; ++id) publish({.id = id});
+  EXPECT_EQ(store(), 32U);
+  EXPECT_FALSE(session_->is_over());
+  publish({.id = 33});
+  const auto packet = mqtt::cut_packet(session_->out(), 1024);
+  ASSERT_TRUE(packet && *packet);
+  ASSERT_EQ((*packet)->type, PacketType::disconnect);
+  EXPECT_EQ(mqtt::decode_disconnect(**packet, ProtocolVersion::v5)->reason, ReasonCode::quota_exceeded);
+  core_->gone(*session_);
+  EXPECT_TRUE(connect());
+  for (std::uint16_t id = 1; id <= 32; ++id) publish({.id = id, .duplicate = true});
+  EXPECT_EQ(store(), 0U);
+  make_durable();
+  release(1);
+  publish({.id = 33, .duplicate = true});
+  EXPECT_EQ(store(), 1U) << "it gets on";
+}
+
 TEST_F(ListenerRestartTest, ACleanStartForgetsWhatAnEarlierProcessTook) {
   connect();
   publish({});

@@ -306,22 +306,51 @@ TEST_F(SessionJournalTest, WithoutItsDirectoryThereIsNothingToDiscard) {
 }
 
 TEST_F(SessionJournalTest, HasRoomForSoManyMessagesOverAllClients) {
-  for (const std::string client : {"a", "b", "c", "d", "e"}) {
+  std::size_t taken = 0;
+  const auto fill = [&](const std::string& client) {
     journal_->keep(client, hours(2));
-    for (std::uint32_t id = 1; id <= 65'535 && journal_->has_room(); ++id) {
+    for (std::uint32_t id = 1; id <= 65'535 && journal_->has_room_for(client); ++id, ++taken) {
       journal_->take(client, static_cast<std::uint16_t>(id), {++number_, 7});
     }
-  }
+  };
+  for (int client = 0; client < 5000; ++client) fill("client " + std::to_string(client));
+  EXPECT_EQ(taken, std::size_t{256} * 1024);
   journal_->flush();
   log_has_all();
   begin();
-  EXPECT_FALSE(journal_->has_room());
-  journal_->release("e", 1);
-  EXPECT_TRUE(journal_->has_room());
-  journal_->take("e", 1, {1, 7});
-  EXPECT_FALSE(journal_->has_room());
-  journal_->forget("a");
-  EXPECT_TRUE(journal_->has_room());
+  journal_->keep("late", hours(2));
+  EXPECT_FALSE(journal_->has_room_for("late"));
+  journal_->release("client 0", 1);
+  EXPECT_TRUE(journal_->has_room_for("late"));
+  EXPECT_FALSE(journal_->has_room_for("client 0"));
+  journal_->take("late", 1, {1, 7});
+  EXPECT_FALSE(journal_->has_room_for("late"));
+  journal_->forget("client 1");
+  EXPECT_TRUE(journal_->has_room_for("late"));
+}
+
+// However many ids they use, and never release.
+TEST_F(SessionJournalTest, AFewClientsLeaveRoomForTheOthers) {
+  for (const std::size_t ids_of_each : {65'535U, 2000U}) {
+    begin();
+    for (int client = 0; client < 500; ++client) {
+      const std::string name = "hog " + std::to_string(client);
+      journal_->keep(name, hours(2));
+      std::size_t taken = 0;
+      for (; taken < ids_of_each && journal_->has_room_for(name); ++taken) {
+        journal_->take(name, static_cast<std::uint16_t>(taken + 1), {++number_, 7});
+      }
+      EXPECT_TRUE(client > 0 || taken == ids_of_each) << "as long as nobody else needs them";
+    }
+    for (int client = 0; client < 1000; ++client) {
+      const std::string name = "sensor " + std::to_string(client);
+      journal_->keep(name, hours(2));
+      for (std::uint16_t id = 1; id <= 32; ++id) {
+        ASSERT_TRUE(journal_->has_room_for(name)) << name << " " << id;
+        journal_->take(name, id, {++number_, 7});
+      }
+    }
+  }
 }
 
 // However much it begins with.
