@@ -135,7 +135,7 @@ void add_simulate(CLI::App& app, Chosen& chosen) {
       ->add_option(
           "--faults", mqtt.faults,
           "share of the messages that are cut, empty, no number, too large a number, of the year 3000, or have a "
-          "key twice")
+          "key twice, as far as the payload's shape can")
       ->check(CLI::Range(0.0, 1.0))
       ->capture_default_str();
   on_mqtt->callback([&chosen] { chosen = [] { return simulate_mqtt(mqtt); }; });

@@ -1,7 +1,9 @@
 #include "daemon/commands/simulated_messages.h"
 
+#include <array>
 #include <chrono>
 #include <cmath>
+#include <span>
 #include <string_view>
 
 #include "core/text.h"
@@ -12,7 +14,17 @@ namespace {
 constexpr int kArrayLength = 10;
 
 enum class Fault : std::uint8_t { cut, no_number, beyond_double, far_future, key_twice, empty };
-constexpr std::uint64_t kFaultCount = 6;
+// What a shape lacks comes last: without names none can be there twice, without a time none can be wrong.
+constexpr std::array kFaults{Fault::cut,   Fault::no_number,  Fault::beyond_double,
+                             Fault::empty, Fault::far_future, Fault::key_twice};
+constexpr std::size_t kOfNumber = 4;
+constexpr std::size_t kOfCsv = 5;
+
+std::span<const Fault> faults_of(PayloadShape shape) {
+  const std::span<const Fault> all(kFaults);
+  if (shape == PayloadShape::number) return all.first(kOfNumber);
+  return shape == PayloadShape::csv ? all.first(kOfCsv) : all;
+}
 
 std::string fill_in(std::string text, std::string_view placeholder, const std::string& by) {
   const std::size_t at = text.find(placeholder);
@@ -36,15 +48,14 @@ SimulatedMessages::Message SimulatedMessages::message(std::uint64_t n, WallTime 
     message.payload = render(parts);
     return message;
   }
-  const auto fault =
-      static_cast<Fault>(static_cast<std::uint64_t>(static_cast<double>(n) * options_.faults) % kFaultCount);
+  const auto faults = faults_of(options_.payload);
+  const Fault fault = faults[static_cast<std::uint64_t>(static_cast<double>(n) * options_.faults) % faults.size()];
   if (fault == Fault::no_number) parts.value = "NaN";
   if (fault == Fault::beyond_double) parts.value = "1e999";
   if (fault == Fault::far_future) parts.time = "32503680000000";  // of the year 3000
+  if (fault == Fault::key_twice) parts.before = '"' + (is_flat ? tag_name(0) : std::string("value")) + "\":0,";
   message.payload = render(parts);
   if (fault == Fault::empty) message.payload.clear();
-  if (fault == Fault::key_twice && message.payload.front() == '{')
-    message.payload.insert(1, "\"value\":0,\"value\":0,");
   if (fault == Fault::cut) message.payload = '?' + message.payload.substr(0, message.payload.size() / 2);
   return message;
 }
@@ -63,7 +74,7 @@ SimulatedMessages::Parts SimulatedMessages::parts(std::uint64_t n, std::uint64_t
 }
 
 std::string SimulatedMessages::render(const Parts& parts) const {
-  const std::string json = "{\"ts\":" + parts.time + ",\"value\":" + parts.value + '}';
+  const std::string json = '{' + parts.before + "\"ts\":" + parts.time + ",\"value\":" + parts.value + '}';
   switch (options_.payload) {
     case PayloadShape::json:
       return json;
@@ -72,7 +83,7 @@ std::string SimulatedMessages::render(const Parts& parts) const {
     case PayloadShape::csv:
       return parts.time + ',' + parts.value;
     case PayloadShape::flat: {
-      std::string flat = "{\"ts\":" + parts.time;
+      std::string flat = '{' + parts.before + "\"ts\":" + parts.time;
       for (std::uint64_t tag = 0; tag < options_.tags; ++tag) flat += ",\"" + tag_name(tag) + "\":" + parts.value;
       return flat + '}';
     }

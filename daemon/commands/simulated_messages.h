@@ -10,7 +10,7 @@ namespace tidegate::daemon {
 
 /// What the sensors of `tidegate simulate mqtt` publish: message n is of tag n % tags of device (n / tags) % devices,
 /// of all tags of device n % devices where the payload holds several; values are slow sines. The same n and time give
-/// the same message.
+/// the same message. Faults are such as the shape of the payload can have: each of them shows.
 class SimulatedMessages {
  public:
   explicit SimulatedMessages(SimulateMqttOptions options) : options_(std::move(options)) {}
@@ -27,6 +27,7 @@ class SimulatedMessages {
   struct Parts {
     std::string time;
     std::string value;
+    std::string before = "";  // of an object
   };
 
   bool is_faulty(std::uint64_t n) const;
