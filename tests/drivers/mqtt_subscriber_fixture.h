@@ -16,6 +16,25 @@
 
 namespace tidegate::drivers {
 
+/// The system's clock, which can be stopped so that nothing is over because a machine is slow.
+class StoppableClock final : public Clock {
+ public:
+  WallTime wall_now() const override { return stopped_ ? wall_ : system_.wall_now(); }
+  BootTime boot_now() const override { return stopped_ ? boot_ : system_.boot_now(); }
+  ClockQuality quality() const override { return system_.quality(); }
+  void stop() {
+    wall_ = system_.wall_now();
+    boot_ = system_.boot_now();
+    stopped_ = true;
+  }
+
+ private:
+  SystemClock system_;
+  bool stopped_ = false;
+  WallTime wall_{};
+  BootTime boot_{};
+};
+
 /// A subscriber on a loop that the test turns, with a core that stores everything at once and makes it durable when it
 /// is told to.
 class SubscriberRig : public ::testing::Test {
@@ -38,7 +57,7 @@ class SubscriberRig : public ::testing::Test {
   }
   Result<void> try_to_start() {
     context_.tags = &tags_;
-    context_.clock = &clock_;
+    context_.clock = &driver_clock_;
     context_.wake = [this] { woken_ = true; };
     context_.loop = &loop_;
     auto made = make_mqtt_subscriber(options_, context_, look_up_);
@@ -93,6 +112,7 @@ class SubscriberRig : public ::testing::Test {
 
   boost::asio::io_context loop_;
   SystemClock clock_;
+  StoppableClock driver_clock_;
   TagRegistry tags_;
   MqttDriverOptions options_;
   DriverContext context_;
