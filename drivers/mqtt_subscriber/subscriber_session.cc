@@ -223,17 +223,20 @@ void SubscriberSession::handle_publish(const mqtt::RawPacket& packet) {
     return fail({ReasonCode::topic_alias_invalid, "a topic alias, though none is allowed"});
   }
   // An old session may hold messages of QoS 2, which is subscribed to no more.
-  const bool is_repeat = publish->qos == 2 && !qos2_taken_.insert(publish->packet_id).second;
-  const Ticket ticket = is_repeat ? 0 : host_.take(*publish);
-  acknowledge(ticket, publish->packet_id, publish->qos);
+  if (const auto known = qos2_taken_.find(publish->packet_id); publish->qos == 2 && known != qos2_taken_.end()) {
+    return acknowledge(known->second, publish->packet_id, publish->qos);
+  }
+  acknowledge(host_.take(*publish), publish->packet_id, publish->qos);
 }
 
 void SubscriberSession::acknowledge(Ticket ticket, std::uint16_t packet_id, std::uint8_t qos) {
   if (qos == 0) return;
+  if (qos == 2) qos2_taken_.emplace(packet_id, ticket);
   pending_.push_back({ticket, packet_id, qos == 1 ? PacketType::puback : PacketType::pubrec});
 }
 
 void SubscriberSession::release(Ticket ticket) {
+  released_ = std::max(released_, ticket);
   for (; !over_ && !pending_.empty() && pending_.front().ticket <= ticket; pending_.pop_front()) {
     const Pending& first = pending_.front();
     mqtt::encode(first.type, mqtt::AckPacket{first.packet_id, ReasonCode::success, {}}, options_.protocol, out_);
@@ -255,7 +258,18 @@ bool SubscriberSession::publish_at_most_once(std::string_view topic, std::string
 void SubscriberSession::handle_pubrel(const mqtt::RawPacket& packet) {
   const auto pubrel = mqtt::decode_ack(packet, options_.protocol);
   if (!pubrel) return fail(pubrel.error());
-  const bool was_taken = qos2_taken_.erase(pubrel->packet_id) > 0;
+  const auto is_owed = [&](const Pending& owed) {
+    return owed.type == PacketType::pubrec && owed.packet_id == pubrel->packet_id;
+  };
+  const auto taken = qos2_taken_.find(pubrel->packet_id);
+  const bool was_taken = taken != qos2_taken_.end();
+  // With a PUBCOMP the broker would forget a message that is not safe yet.
+  if (was_taken && taken->second > released_ && std::any_of(pending_.begin(), pending_.end(), is_owed)) {
+    return fail({ReasonCode::protocol_error, "a PUBREL before its PUBREC"});
+  }
+  // The answer to a repeat may stand behind others that wait; the answer to the message itself has left.
+  if (was_taken) std::erase_if(pending_, is_owed);
+  if (was_taken) qos2_taken_.erase(taken);
   const ReasonCode reason = was_taken ? ReasonCode::success : ReasonCode::packet_identifier_not_found;
   mqtt::encode(PacketType::pubcomp, mqtt::AckPacket{pubrel->packet_id, reason, {}}, options_.protocol, out_);
 }

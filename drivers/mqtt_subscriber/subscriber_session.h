@@ -2,8 +2,8 @@
 
 #include <cstdint>
 #include <deque>
+#include <map>
 #include <optional>
-#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -126,8 +126,9 @@ class SubscriberSession {
   std::optional<BootTime> ping_sent_;  // and not answered; moved on with every sign of life
 
   std::deque<Pending> pending_;
-  std::set<std::uint16_t> qos2_taken_;        // not released by a PUBREL yet
-  std::optional<mqtt::PublishHead> skipped_;  // without its topic
+  std::map<std::uint16_t, Ticket> qos2_taken_;  // by packet id: not released by a PUBREL yet
+  Ticket released_ = 0;                         // the greatest
+  std::optional<mqtt::PublishHead> skipped_;    // without its topic
   std::size_t skip_left_ = 0;
   bool has_ended_packet_ = false;  // since receive() was called
   Ticket skip_ticket_ = 0;

@@ -354,6 +354,55 @@ TEST_P(SubscriberSessionVersions, TakesAMessageOfQos2OnceAConnection) {
   EXPECT_EQ(said(), broker_.ack(5, PacketType::pubcomp));
 }
 
+// The broker would forget a message that a power cut could still take.
+TEST_P(SubscriberSessionVersions, APubrelBeforeItsPubrecEndsTheConnection) {
+  begin_up(GetParam());
+  hear(broker_.publish(5, "a", 2));
+  hear(broker_.ack(5, PacketType::pubrel));
+  EXPECT_TRUE(session_->is_over());
+  EXPECT_THAT(session_->link()->detail, HasSubstr("a PUBREL before its PUBREC"));
+  session_->release(1);
+  const bool is_v5 = GetParam() == ProtocolVersion::v5;
+  EXPECT_EQ(said(), is_v5 ? broker_.disconnect(ReasonCode::protocol_error) : std::string());
+}
+
+TEST_P(SubscriberSessionVersions, APubrelCountsThoughTheAnswerToARepeatStillWaits) {
+  begin_up(GetParam());
+  hear(broker_.publish(5, "a", 2));
+  session_->release(1);
+  hear(broker_.publish(6, "b") + broker_.publish(5, "a", 2));
+  (void)said();
+  hear(broker_.ack(5, PacketType::pubrel));
+  EXPECT_EQ(said(), broker_.ack(5, PacketType::pubcomp));
+  session_->release(2);
+  EXPECT_EQ(said(), broker_.ack(6));
+  hear(broker_.publish(5, "c", 2));
+  EXPECT_THAT(taken_, ElementsAre("a", "b", "c"));
+}
+
+// As after a reconnect: the PUBREC was for an earlier connection. "This is not an error during recovery" (3.7.2.1).
+TEST_P(SubscriberSessionVersions, APubrelOfAnUnknownIdIsAnsweredAndNothingElse) {
+  begin_up(GetParam());
+  hear(broker_.ack(5, PacketType::pubrel));
+  std::string pubcomp;
+  mqtt::encode(PacketType::pubcomp, mqtt::AckPacket{5, ReasonCode::packet_identifier_not_found, {}}, GetParam(),
+               pubcomp);
+  EXPECT_EQ(said(), pubcomp);
+  EXPECT_FALSE(session_->is_over());
+  hear(broker_.publish(5, "a", 2));
+  EXPECT_THAT(taken_, ElementsAre("a"));
+}
+
+TEST_P(SubscriberSessionVersions, AMessageOfQos2ThatIsLetPassByIsReleasedAsOthersAre) {
+  options_.queue_bytes = 64 * 1024;
+  begin_up(GetParam());
+  hear(broker_.publish(5, std::string(100'000, 'x'), 2));
+  session_->release(0);
+  EXPECT_EQ(said(), broker_.ack(5, PacketType::pubrec));
+  hear(broker_.ack(5, PacketType::pubrel));
+  EXPECT_EQ(said(), broker_.ack(5, PacketType::pubcomp));
+}
+
 TEST_P(SubscriberSessionVersions, PublishesOnlyWhereItIsTakenIn) {
   begin(GetParam());
   (void)said();
