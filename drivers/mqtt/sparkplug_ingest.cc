@@ -1,10 +1,13 @@
 #include "drivers/mqtt/sparkplug_ingest.h"
 
 #include <algorithm>
+#include <functional>
 #include <limits>
 #include <optional>
+#include <span>
 #include <utility>
 
+#include "core/crc32c.h"
 #include "core/text.h"
 #include "drivers/mqtt/source_time.h"
 #include "drivers/mqtt/sparkplug_value.h"
@@ -44,6 +47,16 @@ std::string path_of(const SparkplugTopic& topic) {
   std::string path = std::string(topic.group) + '/' + std::string(topic.node);
   if (!topic.device.empty()) path += '/' + std::string(topic.device);
   return path;
+}
+
+std::uint32_t crc_of(std::string_view text, std::uint32_t crc) {
+  return crc32c(std::as_bytes(std::span(text.data(), text.size())), crc);
+}
+
+// Of two kinds, as size_t may have 32 bits.
+std::uint64_t digest_of(const QueueEntry& entry) {
+  const std::uint64_t hash = std::hash<std::string_view>{}(entry.payload);
+  return hash << 32U | crc_of(entry.payload, crc_of(entry.topic, 0));
 }
 
 std::string label_of(const SparkplugMetric& metric) {
@@ -100,7 +113,9 @@ void SparkplugIngest::take(const QueueEntry& entry, WallTime latest, BootTime no
   if (path_of(*topic).size() > kPathBytesMax) return sink.refuse(Refusal::tag_invalid, {});
   if (entry.retained) return sink.refuse(Refusal::retained_state, {});
   Message message{*topic, entry.received, latest, now, sink};
+  const bool is_repeat = note_repeat(entry);
   auto payload = mqtt::decode_sparkplug(entry.payload, limits_.payload_metrics_max);
+  if (!payload && is_repeat) return;
   if (!payload) {
     if (topic->message == SparkplugMessage::nbirth) distrust(*topic);
     const bool is_too_much = payload.error().code == ErrorCode::give_up_item;
@@ -110,9 +125,35 @@ void SparkplugIngest::take(const QueueEntry& entry, WallTime latest, BootTime no
   message.payload = std::move(*payload);
   SparkplugNode* node = node_of(message);
   if (node == nullptr) return;
+  // Without a time, what is due may say the same as a message of before.
+  const bool may_be_due = !message.payload.timestamp && node->next_seq && message.payload.seq == node->next_seq;
+  if (is_repeat && !may_be_due) return;
   node->seen = now;
   message.node = node;
   take_from(message, *node);
+}
+
+// Whether a broker, whose acknowledgement was lost with the connection, sends what was taken already; else it is
+// remembered. Repeats come in the order of the messages.
+bool SparkplugIngest::note_repeat(const QueueEntry& entry) {
+  const std::uint64_t digest = digest_of(entry);
+  if (entry.duplicate) {
+    const auto from = taken_.begin() + static_cast<std::ptrdiff_t>(std::min(repeated_, taken_.size()));
+    auto found = std::find(from, taken_.end(), digest);
+    if (found == taken_.end()) found = std::find(taken_.begin(), from, digest);
+    if (found != taken_.end() && *found == digest) {
+      repeated_ = static_cast<std::size_t>(found - taken_.begin()) + 1;
+      return true;
+    }
+  }
+  if (taken_end_ >= limits_.repeats_known_max) taken_end_ = 0;
+  if (taken_end_ == taken_.size()) {
+    taken_.push_back(digest);
+  } else {
+    taken_[taken_end_] = digest;
+  }
+  ++taken_end_;
+  return false;
 }
 
 void SparkplugIngest::take_from(Message& message, SparkplugNode& node) {

@@ -39,6 +39,7 @@ struct SparkplugLimits {
   std::size_t metrics_max = 65'536;  // of all births
   std::size_t name_bytes_max = std::size_t{8} * 1024 * 1024;
   std::size_t last_text_bytes_max = 256;              // a longer one is not there again when its device dies
+  std::size_t repeats_known_max = 16'384;             // messages that are known when a broker sends them again
   Duration silence_least = std::chrono::minutes(10);  // before a node that is born can be forgotten
 };
 
@@ -53,6 +54,7 @@ struct SparkplugNodeName {
 /// metric its last value again, bad for being not connected, at the time of arrival. Where there is no room, nodes that
 /// are dead go first, then whoever was silent for longest and for `silence_least`: its death would be told by nobody,
 /// and so its metrics are given their last value again, uncertain for being stale.
+/// What a broker sends again after a reconnect was taken already, and says nothing about the order.
 /// Passive; one thread.
 class SparkplugIngest {
  public:
@@ -73,6 +75,7 @@ class SparkplugIngest {
  private:
   struct Message;  // one that is being taken
 
+  bool note_repeat(const QueueEntry& entry);
   void take_from(Message& message, SparkplugNode& node);
   SparkplugNode* node_of(Message& message);
   bool make_room_for_node(Message& message);
@@ -105,6 +108,9 @@ class SparkplugIngest {
   std::size_t metrics_ = 0;
   std::size_t name_bytes_ = 0;
   std::vector<SparkplugNodeName> rebirths_;
+  std::vector<std::uint64_t> taken_;  // digests of the last messages, in a ring
+  std::size_t taken_end_ = 0;         // behind the newest of them
+  std::size_t repeated_ = 0;          // behind the one that was sent again last: the next one mostly follows it
   enum class Source : std::uint8_t { none, node, device };
   std::vector<Source> sources_;  // by tag: whose metric came first, for as long as the process runs
 };

@@ -10,6 +10,8 @@ namespace {
 
 using ::testing::SizeIs;
 
+constexpr const char* kNodeBirth = "spBv1.0/plant/NBIRTH/gate";
+constexpr const char* kNodeData = "spBv1.0/plant/NDATA/gate";
 constexpr const char* kDeviceData = "spBv1.0/plant/DDATA/gate/pump";
 
 class SubscriberRebirthTest : public ScriptedBrokerRig, public ::testing::WithParamInterface<mqtt::ProtocolVersion> {
@@ -29,6 +31,17 @@ class SubscriberRebirthTest : public ScriptedBrokerRig, public ::testing::WithPa
     payload.timestamp = 1'760'000'000'000;
     payload.seq = 2;
     mqtt::SparkplugMetric& metric = payload.metrics.emplace_back();
+    metric.alias = 2;
+    metric.value = 22.5;
+    return mqtt::encode_sparkplug(payload);
+  }
+  static std::string node_birth() { return node_data(0, "level"); }
+  static std::string node_data(std::uint64_t seq, std::optional<std::string> name = std::nullopt) {
+    mqtt::SparkplugPayload payload;
+    payload.timestamp = 1'760'000'000'000 + seq;
+    payload.seq = seq;
+    mqtt::SparkplugMetric& metric = payload.metrics.emplace_back();
+    metric.name = std::move(name);
     metric.alias = 2;
     metric.value = 22.5;
     return mqtt::encode_sparkplug(payload);
@@ -113,6 +126,38 @@ TEST_P(SubscriberRebirthTest, IsAskedForOfWhatALeftQueueHeld) {
   ASSERT_TRUE(turn_until([&] { return !commands(*broker).empty(); }));
   expect_asked_once(*broker);
   driver_.reset();
+}
+
+// What was not durable when the connection was lost comes again.
+TEST_P(SubscriberRebirthTest, IsNotAskedForWhenTheBrokerRepeatsAfterAReconnect) {
+  is_durable_ = false;
+  start();
+  auto broker = next_up();
+  ASSERT_TRUE(broker);
+  const std::vector<std::string> all{node_birth(), node_data(1), node_data(2), node_data(3)};
+  const auto send = [&](bool again) {
+    for (std::uint16_t id = 1; id <= all.size(); ++id) {
+      const bool is_birth = id == 1;
+      std::string packet = packets_.publish(id, all[id - 1U], 1, false, is_birth ? kNodeBirth : kNodeData);
+      if (again) packet[0] = static_cast<char>(packet[0] | 0x08);  // DUP
+      broker->send(packet);
+    }
+  };
+  send(false);
+  ASSERT_TRUE(turn_until([&] { return intake_.readings.size() == 4; }));
+  broker.reset();
+  broker = next_up();
+  ASSERT_TRUE(broker);
+  send(true);
+  broker->send(packets_.publish(5, node_data(4), 1, false, kNodeData));
+  ASSERT_TRUE(turn_until([&] { return intake_.readings.size() == 5; }));
+  make_durable();
+  std::string acks;
+  for (std::uint16_t id = 1; id <= 5; ++id) acks += packets_.ack(id);
+  EXPECT_TRUE(turn_until([&] { return broker->received().ends_with(acks); }));
+  EXPECT_EQ(intake_.readings.size(), 5U) << "nothing is taken twice";
+  EXPECT_THAT(commands(*broker), SizeIs(0));
+  EXPECT_EQ(driver_->status().remarked.count("sequence_gap"), 0U);
 }
 
 TEST_P(SubscriberRebirthTest, IsCountedWhenTheBrokerDoesNotTakeTheCommand) {
