@@ -78,7 +78,9 @@ Section mqtt_driver_keys() {
           .by_default("written")
           .says("When the broker gets its acknowledgement: when the message survives a kill of the daemon, or when it "
                 "survives a power cut. With \"durable\" so many messages are taken a sync as the broker keeps in "
-                "flight."));
+                "flight, and one that is too large for `queue_size` is let pass by. With \"written\" a message is held "
+                "in memory as a whole before anybody looks at its size, up to the 256 MiB of MQTT: Eclipse Paho has no "
+                "limit. Beside a broker that others can publish to, choose \"durable\"."));
   section.keys.push_back(
       choice<Owner, ProtocolVersion>("protocol", &Owner::protocol,
                                      {{"5", ProtocolVersion::v5}, {"3.1.1", ProtocolVersion::v3_1_1}})
