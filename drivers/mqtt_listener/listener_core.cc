@@ -203,16 +203,18 @@ bool ListenerCore::may_publish(const ListenerSession& session, std::string_view 
   return false;
 }
 
-SessionHost::Taken ListenerCore::take(const ListenerSession&, std::string_view topic, std::string_view payload) {
+SessionHost::Taken ListenerCore::take(const ListenerSession&, std::string_view topic, std::string_view payload,
+                                      bool duplicate) {
   const Ticket before = inbox_.taken();
-  const Refusal refusal = decode(topic, payload);
+  const Refusal refusal = decode(topic, payload, duplicate);
+  if (duplicate && refusal == Refusal::none) return {inbox_.taken(), ReasonCode::success};
   if (inbox_.taken() > before) return {inbox_.taken(), ReasonCode::success};
   return {inbox_.taken(),
           refusal == Refusal::no_such_topic ? ReasonCode::no_matching_subscribers : ReasonCode::payload_format_invalid};
 }
 
-Refusal ListenerCore::decode(std::string_view topic, std::string_view payload) {
-  const Refusal refusal = inbox_.take(topic, payload, false, false);
+Refusal ListenerCore::decode(std::string_view topic, std::string_view payload, bool duplicate) {
+  const Refusal refusal = inbox_.take(topic, payload, false, duplicate);
   for (const SparkplugNodeName& node : inbox_.decoder().take_rebirths()) {
     refuse("rebirth_unasked",
            fmt::format("Sparkplug node {}/{} should be asked for a rebirth, but a listener sends nothing to clients: "
@@ -414,7 +416,7 @@ ListenerCore::Wills::iterator ListenerCore::publish_will(Wills::iterator will) {
   const DueWill due = std::move(will->second);
   const auto next = wills_.erase(will);
   will_bytes_ -= due.bytes();
-  decode(due.topic, due.payload);
+  decode(due.topic, due.payload, false);
   return next;
 }
 

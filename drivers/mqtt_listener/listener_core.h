@@ -43,7 +43,7 @@ class ListenerCore final : public SessionHost {
   Admission admit(ListenerSession& session, const mqtt::ConnectPacket& connect, const std::string& client_id) override;
   std::string make_client_id() override;
   bool may_publish(const ListenerSession& session, std::string_view topic) override;
-  Taken take(const ListenerSession& session, std::string_view topic, std::string_view payload) override;
+  Taken take(const ListenerSession& session, std::string_view topic, std::string_view payload, bool duplicate) override;
   void note_taken(const ListenerSession& session, const mqtt::PublishPacket& publish, Ticket ticket) override;
   bool note_released(const ListenerSession& session, std::uint16_t packet_id) override;
   bool has_room_for_qos2(const ListenerSession& session) const override;
@@ -105,7 +105,7 @@ class ListenerCore final : public SessionHost {
   void take_will(ListenerSession& session);
   Wills::iterator publish_will(Wills::iterator will);
   void publish_wills(BootTime now);
-  Refusal decode(std::string_view topic, std::string_view payload);
+  Refusal decode(std::string_view topic, std::string_view payload, bool duplicate);
   void leave_behind(ListenerSession& session, std::shared_ptr<ClientState> state);
   void keep(const std::string& client_id, Duration expiry, const ClientState& state);
   void forget(const std::string& client_id);

@@ -263,7 +263,7 @@ void ListenerSession::accept(const mqtt::PublishPacket& publish) {
       return fail({ReasonCode::quota_exceeded, "more messages of QoS 2 than are kept without a PUBREL"});
     }
   }
-  const auto taken = host_.take(*this, publish.topic, publish.payload);
+  const auto taken = host_.take(*this, publish.topic, publish.payload, publish.qos == 1 && publish.duplicate);
   last_ticket_ = taken.ticket;
   // What is refused may as well be refused again: its id is not kept, in 3.1.1 neither, whose PUBREC says nothing of
   // it.

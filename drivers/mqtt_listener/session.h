@@ -55,8 +55,10 @@ class SessionHost {
     Ticket ticket = 0;  // of this message, or of the last one before it where nothing of it is kept
     mqtt::ReasonCode reason = mqtt::ReasonCode::success;
   };
-  /// Takes a message in. A failure says that it never will be, and why.
-  virtual Taken take(const ListenerSession& session, std::string_view topic, std::string_view payload) = 0;
+  /// Takes a message in; `duplicate` when it may be one that was taken already, as QoS 1 has it. A failure says that it
+  /// never will be, and why.
+  virtual Taken take(const ListenerSession& session, std::string_view topic, std::string_view payload,
+                     bool duplicate) = 0;
   /// A message of QoS 2 was taken, which the client may send again until it releases its packet id.
   virtual void note_taken(const ListenerSession& /*session*/, const mqtt::PublishPacket& /*publish*/, Ticket) {}
   /// The packet id may stand for another message from here on: its PUBCOMP leaves.

@@ -291,7 +291,7 @@ TEST_F(ListenerCoreTest, WantsNoMoreMessagesWhenThoseThatWaitForTheLogAreTooLarg
   auto session = connect({.id = "s"});
   const std::string large(std::size_t{60} * 1024, 'x');
   std::size_t taken = 0;
-  for (; core_->wants_messages() && taken < 1000; ++taken) core_->take(*session, "a/text", large);
+  for (; core_->wants_messages() && taken < 1000; ++taken) core_->take(*session, "a/text", large, false);
   EXPECT_LT(taken, 100U);
   EXPECT_EQ(collect().size(), taken);
   EXPECT_TRUE(core_->wants_messages());
@@ -469,10 +469,50 @@ std::string sparkplug(std::uint64_t seq, std::optional<std::string> name, std::s
   return mqtt::encode_sparkplug(payload);
 }
 
+// As by a node that keeps its session: it has not seen our acknowledgement.
+TEST_F(ListenerCoreTest, WhatASparkplugNodeSendsAgainIsAcknowledgedAndNotTakenAgain) {
+  auto node = connect({.id = "n"});
+  const auto send = [&](const std::string& kind, std::uint16_t id, const std::string& payload, bool duplicate) {
+    mqtt::PublishPacket packet;
+    const std::string topic = "spBv1.0/g/" + kind + "/n";
+    packet.topic = topic;
+    packet.payload = payload;
+    packet.qos = 1;
+    packet.packet_id = id;
+    packet.duplicate = duplicate;
+    std::string bytes;
+    mqtt::encode(packet, ProtocolVersion::v5, bytes);
+    node->receive(bytes, clock_.boot_now());
+  };
+  const auto birth = sparkplug(0, "state", "on");
+  const auto data = sparkplug(1, std::nullopt, "off");
+  send("NBIRTH", 1, birth, false);
+  send("NDATA", 2, data, false);
+  EXPECT_THAT(collect(), ElementsAre("on", "off"));
+  lose(std::move(node));
+  node = connect({.id = "n"});
+  node->out().clear();
+  send("NBIRTH", 1, birth, true);
+  send("NDATA", 2, data, true);
+  send("NDATA", 3, sparkplug(2, std::nullopt, "idle"), false);
+  EXPECT_THAT(collect(), ElementsAre("idle"));
+  EXPECT_THAT(core_->counters().refused, IsEmpty());
+  EXPECT_THAT(core_->counters().remarked, IsEmpty());
+  for (std::uint64_t settled = 1; settled <= 2; ++settled) core_->settled();
+  core_->durable(2);
+  node->release(core_->safe());
+  std::string acks;
+  for (std::uint16_t id = 1; id <= 3; ++id) {
+    mqtt::encode(mqtt::PacketType::puback, mqtt::AckPacket{id, ReasonCode::success, {}}, ProtocolVersion::v5, acks);
+  }
+  EXPECT_EQ(node->out(), acks);
+  lose(std::move(node));
+}
+
 TEST_F(ListenerCoreTest, ASparkplugNodeDiesByItsWillAndCannotBeAskedForARebirth) {
   auto node = connect({.id = "n", .will = sparkplug(0, "bdSeq", ""), .will_topic = "spBv1.0/g/NDEATH/n"});
-  core_->take(*node, "spBv1.0/g/NBIRTH/n", sparkplug(0, "state", "on"));
-  EXPECT_EQ(core_->take(*node, "spBv1.0/g/NDATA/n", sparkplug(2, std::nullopt, "off")).reason,
+  core_->take(*node, "spBv1.0/g/NBIRTH/n", sparkplug(0, "state", "on"), false);
+  EXPECT_EQ(core_->take(*node, "spBv1.0/g/NDATA/n", sparkplug(2, std::nullopt, "off"), false).reason,
             mqtt::ReasonCode::payload_format_invalid);
   EXPECT_EQ(core_->counters().refused.at("rebirth_unasked"), 1u);
   EXPECT_THAT(collect(), ElementsAre("on"));

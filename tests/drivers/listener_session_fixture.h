@@ -35,7 +35,7 @@ class FakeHost final : public SessionHost {
   }
   std::string make_client_id() override { return "made-1"; }
   bool may_publish(const ListenerSession&, std::string_view topic) override { return !topic.starts_with("secret"); }
-  Taken take(const ListenerSession&, std::string_view topic, std::string_view payload) override {
+  Taken take(const ListenerSession&, std::string_view topic, std::string_view payload, bool) override {
     if (payload == "garbage") return {ticket, ReasonCode::payload_format_invalid};
     taken.push_back(std::string(topic) + "=" + std::string(payload));
     return {++ticket, ReasonCode::success};
