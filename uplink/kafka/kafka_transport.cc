@@ -1,16 +1,9 @@
-#include <poll.h>
-#include <sys/eventfd.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <array>
-#include <cerrno>
 #include <chrono>
 #include <cstdint>
-#include <cstring>
 #include <list>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <system_error>
 #include <thread>
@@ -18,15 +11,13 @@
 #include <vector>
 
 #include "core/clock.h"
-#include "core/descriptor.h"
 #include "core/log.h"
-#include "uplink/json_text.h"
-#include "uplink/kafka/kafka_names.h"
+#include "uplink/kafka/kafka_messages.h"
 #include "uplink/kafka/kafka_producer.h"
 #include "uplink/kafka/kafka_troubles.h"
 #include "uplink/kafka/kafka_watch.h"
-#include "uplink/ndjson_lines.h"
 #include "uplink/transport.h"
+#include "uplink/transport_inbox.h"
 
 namespace tidegate::uplink {
 namespace {
@@ -48,17 +39,16 @@ class KafkaTransport final : public Transport {
       : options_(std::move(options)),
         gateway_(std::move(gateway)),
         handlers_(std::move(handlers)),
-        renderer_(gateway_),
-        key_has_tag_(options_.key.find("{tag}") != std::string::npos),
-        watch_(handlers_) {}
+        messages_(gateway_, options_.key),
+        watch_(handlers_),
+        inbox_(clock_) {}
   ~KafkaTransport() override { stop(Duration::zero()); }
 
   Result<void> start() override {
     const auto library = KafkaLibrary::load();
     if (!library) return tl::unexpected(library.error());
     library_ = *library;
-    wake_.reset(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
-    if (!wake_.is_open()) return fail(ErrorCode::retry, std::string("eventfd: ") + std::strerror(errno));
+    if (auto opened = inbox_.open(); !opened) return opened;
     if (auto opened = open_producer(); !opened) return opened;
     try {
       thread_ = std::thread([this] { run(); });
@@ -69,26 +59,11 @@ class KafkaTransport final : public Transport {
   }
 
   void stop(Duration grace) override {
-    {
-      const std::lock_guard lock(mutex_);
-      if (stop_by_) return;
-      stop_by_ = clock_.boot_now() + grace;
-    }
-    if (!thread_.joinable()) return;
-    wake();
-    thread_.join();
+    if (inbox_.end(grace) && thread_.joinable()) thread_.join();
   }
 
   void send(const OutgoingBatch& batch) override {
-    {
-      const std::lock_guard lock(mutex_);
-      if (!stop_by_ && thread_.joinable()) {
-        inbox_.push_back(batch);
-        if (inbox_.size() > 1) return;
-        return wake();
-      }
-    }
-    handlers_.done(batch.id, false);
+    if (!thread_.joinable() || !inbox_.put(batch)) handlers_.done(batch.id, false);
   }
 
  private:
@@ -101,12 +76,6 @@ class KafkaTransport final : public Transport {
     bool has_failed = false;
   };
 
-  void wake() const {
-    constexpr std::uint64_t kOne = 1;
-    // It can only fail where it is readable already.
-    [[maybe_unused]] const ssize_t written = ::write(wake_.get(), &kOne, sizeof(kOne));
-  }
-
   Result<void> open_producer() {
     KafkaProducer::Handlers handlers;
     handlers.delivered = [this](void* mark, rd_kafka_resp_err_t error) {
@@ -115,7 +84,7 @@ class KafkaTransport final : public Transport {
     handlers.problem = [this](rd_kafka_resp_err_t error, const std::string& text, bool is_fatal) {
       on_problem(error, text, is_fatal);
     };
-    auto opened = KafkaProducer::open(library_, options_, gateway_, wake_.get(), std::move(handlers));
+    auto opened = KafkaProducer::open(library_, options_, gateway_, inbox_.wake_fd(), std::move(handlers));
     if (!opened) return tl::unexpected(opened.error());
     producer_ = std::move(*opened);
     must_reopen_ = has_reason_ = false;
@@ -125,33 +94,21 @@ class KafkaTransport final : public Transport {
   void run() {
     std::vector<OutgoingBatch> batches;
     for (;;) {
-      const std::optional<BootTime> stop_by = take_inbox(batches);
+      const std::optional<BootTime> stop_by = inbox_.take(batches);
       for (const OutgoingBatch& batch : batches) take(batch);
       const BootTime now = clock_.boot_now();
       if (stop_by && (batches_.empty() || now >= *stop_by)) break;
       if (!stop_by) look_after(now);
-      wait(stop_by ? *stop_by - now : Duration::max());
+      wait(stop_by ? std::optional<Duration>(*stop_by - now) : std::nullopt);
       if (producer_) producer_->serve();
       if (must_reopen_) give_up_producer();
     }
     close_producer();
   }
 
-  std::optional<BootTime> take_inbox(std::vector<OutgoingBatch>& batches) {
-    batches.clear();
-    const std::lock_guard lock(mutex_);
-    inbox_.swap(batches);
-    return stop_by_;
-  }
-
-  void wait(Duration most) const {
+  void wait(std::optional<Duration> most) const {
     const bool is_watchful = !producer_ || watch_.is_doubtful() || !batches_.empty();
-    const auto timeout = std::chrono::ceil<milliseconds>(is_watchful ? std::min(most, kLookEvery) : most);
-    pollfd readable{wake_.get(), POLLIN, 0};
-    const bool is_forever = most == Duration::max() && !is_watchful;
-    if (::poll(&readable, 1, is_forever ? -1 : static_cast<int>(timeout.count())) <= 0) return;
-    std::uint64_t count = 0;
-    [[maybe_unused]] const ssize_t got = ::read(wake_.get(), &count, sizeof(count));
+    inbox_.wait(is_watchful ? std::min(most.value_or(kLookEvery), kLookEvery) : most);
   }
 
   void look_after(BootTime now) {
@@ -201,26 +158,21 @@ class KafkaTransport final : public Transport {
     batches_.push_back({batch.id, batch.stream, {batch.epoch, batch.from}, clock_.boot_now(), 0, false});
     Batch& taken = batches_.back();
     producer_->set_headers(batch);
-    lines_.clear();
-    if (const auto sent = renderer_.append(lines_, batch); !sent) refuse(taken, sent.error().message);
-    for (std::string_view rest = lines_; !rest.empty() && !taken.has_failed;) {
-      const std::size_t end = rest.find('\n');
-      produce(taken, rest.substr(0, end));
-      rest.remove_prefix(end + 1);
-    }
+    const auto made = messages_.for_each(batch, [&](const KafkaProducer::Message& message) {
+      produce(taken, message);
+      return !taken.has_failed;
+    });
+    if (!made) refuse(taken, made.error().message);
     if (taken.open == 0) finish(taken);
   }
 
-  void produce(Batch& batch, std::string_view record) {
-    const auto tag = key_has_tag_ ? find_text_member(record, "tag") : std::nullopt;
-    const auto key = kafka_key(options_.key, gateway_, tag.value_or(""));
-    if (!key) return refuse(batch, key.error().message);
-    const auto error = producer_->produce({batch.stream, *key, record}, &batch);
+  void produce(Batch& batch, const KafkaProducer::Message& message) {
+    const auto error = producer_->produce(message, &batch);
     if (error == RD_KAFKA_RESP_ERR_NO_ERROR) {
       ++batch.open;
-      return;
+    } else {
+      refuse(batch, error);
     }
-    refuse(batch, error);
   }
 
   void refuse(Batch& batch, rd_kafka_resp_err_t error) {
@@ -305,9 +257,7 @@ class KafkaTransport final : public Transport {
   const TransportHandlers handlers_;
   const SystemClock clock_;
   KafkaLibrary library_;
-  const NdjsonLines renderer_;
-  std::string lines_;  // of a batch; reused
-  const bool key_has_tag_;
+  KafkaMessages messages_;
   KafkaWatch watch_;
   ComplaintFilter complaints_;
   std::list<Batch> batches_;  // on their way, oldest first
@@ -318,11 +268,8 @@ class KafkaTransport final : public Transport {
   Stream gap_stream_ = Stream::readings;
   BootTime reopen_at_{};
   Duration probe_patience_ = kProbePatience;
-  Descriptor wake_;
+  TransportInbox inbox_;
   std::unique_ptr<KafkaProducer> producer_;
-  std::mutex mutex_;
-  std::vector<OutgoingBatch> inbox_;
-  std::optional<BootTime> stop_by_;
   std::thread thread_;
 };
 
