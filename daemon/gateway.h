@@ -105,6 +105,7 @@ class Gateway {
   buffer::SpaceReserve reserve_;
   buffer::ReservingFileSystem files_{disk_, reserve_};
   ClockHistory clock_history_;
+  StartMarks start_marks_;
   TagRegistry tags_;
   std::unique_ptr<buffer::DataDirectory> data_directory_;
   std::unique_ptr<buffer::StateStore> store_;

@@ -9,6 +9,7 @@
 #include "daemon/event_record.h"
 #include "daemon/gateway.h"
 #include "daemon/rules_state.h"
+#include "daemon/start_marks.h"
 #include "drivers/modbus/modbus_driver.h"
 #include "drivers/mqtt/mqtt_driver.h"
 #include "drivers/mqtt_listener/mqtt_listener.h"
@@ -87,6 +88,9 @@ Result<void> Gateway::open_log() {
     const rules::RuleEngine unused({}, tags_);
     opened.rules = pack_rules({unused.save(), log_->end(Stream::readings), log_->end(Stream::alarms)});
   }
+  StartMarks::Ends ends{};
+  for (const Stream stream : kAllStreams) ends[static_cast<std::size_t>(stream)] = log_->end(stream).sequence;
+  start_marks_ = begin_start(saved, opened, ends);
   if (auto kept = room_for_state([&] { return store_->save(opened); }); !kept) return kept;
 
   storage_watch_ = std::make_unique<StorageWatch>(StorageWatch::Parts{log_.get(), pipeline_.get(), &clock_});
@@ -200,6 +204,7 @@ void Gateway::make_uplinks(const buffer::Checkpoint& saved) {
     pipeline_->record_event(std::move(event));
     wake();
   };
+  environment.marks = &start_marks_;
   for (const auto& options : config_.mqtt_uplinks) {
     uplinks_.push_back(
         std::make_unique<UplinkRunner>(options.forwarder, environment, [&](uplink::TransportHandlers handlers) {
@@ -209,7 +214,11 @@ void Gateway::make_uplinks(const buffer::Checkpoint& saved) {
   for (const auto& options : config_.kafka_uplinks) {
     uplinks_.push_back(
         std::make_unique<UplinkRunner>(options.forwarder, environment, [&](uplink::TransportHandlers handlers) {
-          return uplink::make_kafka_transport(options, config_.gateway.id, std::move(handlers));
+          if (!options.exactly_once) {
+            return uplink::make_kafka_transport(options, config_.gateway.id, std::move(handlers));
+          }
+          return uplink::make_kafka_exactly_once_transport(options, config_.gateway.id, start_marks_.history,
+                                                           std::move(handlers));
         }));
   }
   for (const auto& options : config_.http_uplinks) {

@@ -7,6 +7,7 @@
 #include "core/log.h"
 #include "daemon/event_record.h"
 #include "daemon/stored_accounts.h"
+#include "daemon/target_place.h"
 
 namespace tidegate::daemon {
 namespace {
@@ -53,6 +54,11 @@ uplink::TransportHandlers UplinkRunner::handlers() {
   handlers.trouble = [this, alive = alive_, loop = environment_.loop](std::string reason) {
     loop->post([this, alive, reason = std::move(reason)] {
       if (*alive) on_trouble(reason);
+    });
+  };
+  handlers.placed = [this, alive = alive_, loop = environment_.loop](const uplink::TargetCursor& cursor) {
+    loop->post([this, alive, cursor] {
+      if (*alive) on_placed(cursor);
     });
   };
   return handlers;
@@ -200,6 +206,24 @@ void UplinkRunner::on_link(bool up, const std::string& detail) {
     forwarder_.link_down(now);
   }
   pump();
+}
+
+// What the target has counts, and not what we remember of its answers: but for a replay that it has yet to see.
+void UplinkRunner::on_placed(const uplink::TargetCursor& cursor) {
+  const TargetPlaces places(*environment_.log, *environment_.marks, cursor);
+  if (!places.remark().empty()) log_warning("uplink", "{}: {}", name(), places.remark());
+  for (const Stream stream : forwarder_.options().streams) {
+    const auto place = places.place(stream);
+    if (!place || forwarder_.is_replay_marked(stream)) continue;
+    const auto there = environment_.log->sequence_of(stream, *place);
+    if (there == environment_.log->sequence_of(stream, forwarder_.cursor(stream).acked_to)) continue;
+    auto planned = plan_move(stream, *place);
+    planned.is_by_target = true;
+    log_info("uplink",
+             "{}: {} go on at epoch {} sequence {}, where the target is: {} more than was remembered, {} less", name(),
+             to_string(stream), planned.to.epoch, planned.to.sequence, planned.skipped, planned.replayed);
+    move(stream, planned);
+  }
 }
 
 // The forwarder goes on sending, with the pauses that failed batches make.

@@ -14,6 +14,7 @@
 #include "core/log.h"
 #include "daemon/disk_feed.h"
 #include "daemon/event_loop.h"
+#include "daemon/start_marks.h"
 #include "daemon/worker.h"
 #include "uplink/forwarder.h"
 #include "uplink/transport.h"
@@ -31,6 +32,7 @@ struct UplinkEnvironment {
   const TagRegistry* tags = nullptr;
   std::string gateway;
   std::function<void(std::string event)> record_event{};
+  const StartMarks* marks = nullptr;  // of the log
 };
 
 /// Brings together one forwarder, the log it reads and the transport that carries its batches. Core thread; the
@@ -89,6 +91,7 @@ class UplinkRunner {
   void pause_reading();
   void send_ready();
   void on_link(bool up, const std::string& detail);
+  void on_placed(const uplink::TargetCursor& cursor);
   void on_trouble(const std::string& reason);
   void show_link();
   void on_done(std::uint64_t batch_id, bool ok);

@@ -69,7 +69,9 @@ class Forwarder::Impl {
       const auto ready = ready_at(*c);
       if (!ready || *ready > now) continue;
       session_sent_ = true;
-      return c->send(now, wall_now);
+      OutgoingBatch batch = c->send(now, wall_now);
+      batch.link = links_;
+      return batch;
     }
     return std::nullopt;
   }
@@ -104,6 +106,7 @@ class Forwarder::Impl {
   void link_up(BootTime now) {
     if (link_up_) return;
     link_up_ = true;
+    ++links_;
     // A target that takes connections and drops them at the first batch must not be overrun; where the last connection
     // worked, nothing is waited for.
     held_back_until_ = session_sent_ && !session_acknowledged_ ? now + backoff_.next() : BootTime::min();
@@ -178,6 +181,7 @@ class Forwarder::Impl {
   BootTime silent_until_ = BootTime::min();  // as the target asked
   std::mt19937_64 random_;
   bool link_up_ = false;
+  std::uint64_t links_ = 0;
   bool session_sent_ = false;  // since the link came up
   bool session_acknowledged_ = false;
   bool size_said_ = false;

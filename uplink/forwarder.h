@@ -31,6 +31,8 @@ struct CursorMove {
   std::uint64_t skipped = 0;
   std::uint64_t reused = 0;
   std::map<std::string, std::uint64_t> lost{};  // by reason: on the way to where it goes, and gone from the log
+  /// It is the target that says where the cursor is: what is skipped it has, and nothing is marked as a replay.
+  bool is_by_target = false;
 };
 
 /// What an uplink has read of a stream, and what it found gone there that accounting() does not have yet, because
@@ -49,7 +51,8 @@ struct OutgoingBatch {
   std::uint64_t to = 0;
   std::uint32_t count = 0;
   std::shared_ptr<const std::string> payload;  // kept for a repeat
-  bool replay = false;  // the first one from where the cursor was moved to: what was sent before does not come again
+  bool replay = false;     // the first one from where the cursor was moved to: what was sent before does not come again
+  std::uint64_t link = 0;  // how often the link had come up when it was sent
 };
 
 /// How a batch failed, where more is known than that it did.

@@ -53,8 +53,10 @@ struct KafkaUplinkOptions {
   std::vector<std::string> brokers;  // HOST:PORT
   std::string topic = "tidegate.{stream}";
   std::string key = "{tag}";
-  std::string compression = "none";     // as Kafka calls it
-  std::optional<mqtt::TlsOptions> tls;  // nothing: plain TCP
+  std::string compression = "none";  // as Kafka calls it
+  bool exactly_once = false;
+  std::string cursor_topic = "tidegate-cursors";  // of exactly_once
+  std::optional<mqtt::TlsOptions> tls;            // nothing: plain TCP
   std::optional<Login> login;
   bool operator==(const KafkaUplinkOptions&) const = default;
 };

@@ -73,10 +73,14 @@ void StreamChain::go_on_from(const Cursor& cursor) {
 void StreamChain::move(const CursorMove& move) {
   accounting_.replayed += move.replayed;
   accounting_.reused += move.reused;
-  accounting_.drop("skipped", move.skipped);
+  if (move.is_by_target) {
+    accounting_.delivered += move.skipped;
+  } else {
+    accounting_.drop("skipped", move.skipped);
+  }
   for (const auto& [reason, count] : move.lost) accounting_.drop(reason, count);
   go_on_from({move.to, move.to});
-  replay_ = true;
+  if (!move.is_by_target) replay_ = true;
 }
 
 void StreamChain::announce(Position end) {

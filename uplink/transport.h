@@ -9,6 +9,7 @@
 #include "uplink/forwarder.h"
 #include "uplink/http_options.h"
 #include "uplink/options.h"
+#include "uplink/target_cursor.h"
 
 namespace tidegate::uplink {
 
@@ -21,6 +22,8 @@ struct TransportHandlers {
   std::function<void(std::string reason)> trouble{};
   /// In place of done(id, false), where more is known of the failure.
   std::function<void(std::uint64_t batch_id, BatchFailure how)> failed{};
+  /// How far the target is by its own word, before the link to it comes up.
+  std::function<void(TargetCursor cursor)> placed{};
 };
 
 /// Carries batches to one target. Calls come from the core thread and never block on network or disk.
@@ -52,5 +55,11 @@ std::unique_ptr<Transport> make_http_transport(HttpUplinkOptions options, std::s
 /// is not there, or refuses the options.
 std::unique_ptr<Transport> make_kafka_transport(KafkaUplinkOptions options, std::string gateway,
                                                 TransportHandlers handlers);
+
+/// The same in transactions, each of which has with its records the cursor behind them, in a topic of its own. That is
+/// read back whenever the link comes up, and says where to go on: a consumer that reads what is committed gets each
+/// record once. A second process of the same gateway and uplink ends the work of this one, which stays down then.
+std::unique_ptr<Transport> make_kafka_exactly_once_transport(KafkaUplinkOptions options, std::string gateway,
+                                                             LogHistory history, TransportHandlers handlers);
 
 }  // namespace tidegate::uplink

@@ -26,6 +26,7 @@ Result<void> check_broker(const std::string& text) {
 }
 
 Result<void> check_topic(const std::string& topic) { return check_placeholders(topic, {"gateway", "stream"}); }
+Result<void> check_cursor_topic(const std::string& topic) { return check_placeholders(topic, {"gateway"}); }
 Result<void> check_key(const std::string& key) { return check_placeholders(key, {"tag", "gateway"}); }
 
 void finish_topic(const KafkaUplinkOptions& uplink, const Scope& scope) {
@@ -33,6 +34,20 @@ void finish_topic(const KafkaUplinkOptions& uplink, const Scope& scope) {
   for (const Stream stream : uplink.forwarder.streams) {
     const auto topic = uplink::kafka_topic(uplink.topic, scope.state().config.gateway.id, stream);
     if (!topic) return scope.wrong("topic", topic.error().message);
+  }
+}
+
+void finish_cursor_topic(const KafkaUplinkOptions& uplink, const Scope& scope) {
+  if (scope.has("cursor_topic") && !uplink.exactly_once) {
+    return scope.odd("cursor_topic", "has no meaning without delivery = \"exactly-once\"");
+  }
+  if (!uplink.exactly_once || !scope.is_sound("cursor_topic") || !scope.is_sound("topic")) return;
+  const std::string& gateway = scope.state().config.gateway.id;
+  const auto cursors = uplink::kafka_cursor_topic(uplink.cursor_topic, gateway);
+  if (!cursors) return scope.wrong("cursor_topic", cursors.error().message);
+  for (const Stream stream : uplink.forwarder.streams) {
+    if (uplink::kafka_topic(uplink.topic, gateway, stream) != *cursors) continue;
+    scope.wrong("cursor_topic", "is a topic of records too: it must be one of its own, found \"" + *cursors + "\"");
   }
 }
 
@@ -59,6 +74,7 @@ void finish_kafka(KafkaUplinkOptions& uplink, const Scope& scope) {
     scope.wrong("brokers", "needs at least one");
   }
   finish_topic(uplink, scope);
+  finish_cursor_topic(uplink, scope);
   if (!scope.has("tls")) {
     uplink.tls.reset();
   } else if (scope.is_sound("tls")) {
@@ -106,9 +122,18 @@ std::vector<Key> kafka_rows() {
           .says("Key of a message. Records with the same key are in one partition and keep their order there. A record "
                 "of no tag, as most events are, has the gateway's id for `{tag}`. `{gateway}` alone keeps the order of "
                 "everything, in one partition."),
-      only_word("delivery", "at-least-once")
-          .not_yet("exactly-once", "use \"at-least-once\": what is sent twice has the same epoch and seq")
-          .says("What a restart does to the records that were on their way: with `at-least-once` they are sent again."),
+      choice<Owner, bool>("delivery", &Owner::exactly_once, {{"at-least-once", false}, {"exactly-once", true}})
+          .by_default("at-least-once")
+          .says(
+              "What a restart does to the records that were on their way: with `at-least-once` they are sent again, "
+              "with the same epoch and seq. With `exactly-once` they go in transactions, each with the uplink's cursor "
+              "behind them, which is read back at every connect: consumers with `isolation.level=read_committed` get "
+              "each record once, over crashes and older copies of the disk."),
+      checked<Owner>("cursor_topic", &Owner::cursor_topic, check_cursor_topic)
+          .must_be("a topic with {gateway}")
+          .by_default("tidegate-cursors")
+          .says("Where `exactly-once` keeps the cursors of gateways. Made with one partition and "
+                "`cleanup.policy=compact` when it is not there; more partitions must not be added later."),
       choice<Owner, std::string>(
           "compression", &Owner::compression,
           {{"none", "none"}, {"gzip", "gzip"}, {"snappy", "snappy"}, {"lz4", "lz4"}, {"zstd", "zstd"}})

@@ -72,8 +72,17 @@ TEST_F(ConfigKafkaTest, brokers_have_a_host_and_at_most_a_port) {
   EXPECT_THAT(only_problem("[[uplink.kafka]]\nname = \"fleet\"\n"), HasSubstr("brokers"));
 }
 
-TEST_F(ConfigKafkaTest, what_is_promised_for_later_is_refused_in_so_many_words) {
-  EXPECT_THAT(only_problem(uplink("delivery = \"exactly-once\"\n")), HasSubstr("at-least-once"));
+TEST_F(ConfigKafkaTest, cursors_of_exactly_once_have_a_topic_of_their_own) {
+  const std::string once = "delivery = \"exactly-once\"\n";
+  EXPECT_TRUE(load_good(uplink(once)).kafka_uplinks.at(0).exactly_once);
+  EXPECT_FALSE(load_good(uplink("delivery = \"at-least-once\"\n")).kafka_uplinks.at(0).exactly_once);
+  EXPECT_EQ(load_good(uplink(once + "cursor_topic = \"c.{gateway}\"\n")).kafka_uplinks.at(0).cursor_topic,
+            "c.{gateway}");
+  EXPECT_THAT(only_problem(uplink("delivery = \"once\"\n")), HasSubstr("exactly-once"));
+  EXPECT_THAT(only_problem(uplink(once + "cursor_topic = \"{stream}\"\n")),
+              StartsWith("5 uplink.kafka[0].cursor_topic: "));
+  EXPECT_THAT(only_problem(uplink(once + "cursor_topic = \"tidegate.readings\"\n")),
+              HasSubstr("must be one of its own, found \"tidegate.readings\""));
 }
 
 TEST_F(ConfigKafkaTest, a_login_is_whole_and_does_not_go_in_the_clear) {

@@ -3,7 +3,10 @@
 
 #include <chrono>
 #include <cstdlib>
+#include <filesystem>
+#include <map>
 #include <memory>
+#include <set>
 #include <stdexcept>
 #include <string>
 #include <utility>
@@ -16,6 +19,7 @@
 #include "tests/support/mosquitto_broker.h"
 #include "tests/support/mqtt_probe.h"
 #include "tests/support/network.h"
+#include "tests/support/temporary_directory.h"
 #include "tests/support/wait_until.h"
 
 namespace tidegate::testing {
@@ -26,6 +30,7 @@ using ::testing::HasSubstr;
 using ::testing::Not;
 
 constexpr seconds kPatience{120};
+constexpr const char* kExactlyOnce = "delivery = \"exactly-once\"\n";
 
 // Publisher -> source broker -> the daemon -> Kafka.
 class KafkaRig {
@@ -35,12 +40,12 @@ class KafkaRig {
     double rate = 0;
   };
 
-  KafkaRig(std::vector<std::string> brokers, Load load)
+  KafkaRig(std::vector<std::string> brokers, Load load, const std::string& more = "")
       : readings_{load.count}, brokers_(std::move(brokers)), source_("max_queued_messages 0\nlog_type subscribe\n") {
     source_.start();
     const std::string relay = relay_config(source_.port(), 0);
     gateway_.configure(relay.substr(0, relay.find("[[uplink")) + "[[uplink.kafka]]\nname = \"fleet\"\nbrokers = [\"" +
-                       brokers_.front() + "\"]\ntopic = \"plant.{stream}\"\n");
+                       brokers_.front() + "\"]\ntopic = \"plant.{stream}\"\n" + more);
     publisher_ = std::make_unique<NumberedPublisher>(NumberedPublisher::Options{source_.port(), readings_, load.rate});
   }
 
@@ -66,6 +71,41 @@ class KafkaRig {
     std::printf("arrived %llu, repeats %llu, resent by the source %llu\n",
                 static_cast<unsigned long long>(records_.distinct), static_cast<unsigned long long>(records_.repeats),
                 static_cast<unsigned long long>(records_.taken_twice));
+  }
+
+  // Until it has delivered something that it had not when this began.
+  void wait_for_progress() {
+    const auto delivered = [this] {
+      return gateway_.metric(R"(tidegate_readings_delivered_total{uplink="fleet",stream="readings"})");
+    };
+    const double before = delivered();
+    EXPECT_TRUE(wait_until([&] { return delivered() > before; }, kPatience)) << gateway_.log();
+  }
+  void wait_for_delivered() {
+    EXPECT_TRUE(gateway_.wait_for_metric(R"(tidegate_uplink_up{uplink="fleet"})", 1, kPatience)) << gateway_.log();
+    const auto is_delivered = [this] {
+      return gateway_.metric(R"(tidegate_uplink_backlog_readings{uplink="fleet",stream="readings"})") == 0;
+    };
+    EXPECT_TRUE(wait_until(is_delivered, kPatience));
+  }
+  // Each record once; what a source sends twice is two records. Where an older copy of the disk came back, two of them
+  // may have one epoch and seq.
+  void expect_each_record_once() {
+    EXPECT_TRUE(publisher_->wait_for_all(kPatience));
+    wait_for_delivered();
+    std::map<std::string, int> records;
+    std::set<std::uint64_t> numbers;
+    const auto is_all_there = [&] {
+      records.clear();
+      read_kafka_topic(brokers_, "plant.readings", [&](const KafkaMessage& message) {
+        ++records[message.value];
+        const auto at = message.value.find("\"value\":");
+        if (at != std::string::npos) numbers.insert(std::stoull(message.value.substr(at + 8)));
+      });
+      return numbers.size() == readings_.count;
+    };
+    EXPECT_TRUE(wait_until(is_all_there, kPatience)) << numbers.size() << gateway_.log();
+    for (const auto& [record, count] : records) ASSERT_EQ(count, 1) << record;
   }
 
   GatewayProcess& gateway() { return gateway_; }
@@ -114,6 +154,17 @@ TEST_F(KafkaShort, GoesOnWithoutARepeatAfterAStopInOrder) {
   rig.gateway().stop();
 }
 
+TEST_F(KafkaShort, GoesOnWhereTheClusterIsAfterAKill) {
+  cluster_.create_topic("tidegate-cursors", 1);
+  KafkaRig rig(cluster_.brokers(), {10'000, 5'000}, kExactlyOnce);
+  rig.start();
+  ASSERT_TRUE(rig.wait_for_published(5'000));
+  rig.wait_for_delivered();
+  rig.kill_and_start();
+  rig.expect_all_arrived();
+  rig.gateway().stop();
+}
+
 TEST(KillShort, LosesNothingOnItsWayToKafka) {
   KafkaCluster cluster;
   cluster.create_topic("plant.readings", 8);
@@ -133,23 +184,82 @@ std::string from_environment(const char* name, const std::string& otherwise) {
 }
 
 // With Apache Kafka itself: scripts/test-kafka.
-TEST(KafkaBroker, HasEveryRecordThroughTenKillsAndThreeRestartsOfTheBroker) {
-  constexpr std::uint64_t kSteps = 14;
-  KafkaBroker broker(from_environment("TIDEGATE_KAFKA_JARS", ""));
-  broker.start();
-  const std::uint64_t count = std::stoull(from_environment("TIDEGATE_KAFKA_RECORDS", "1000000"));
-  KafkaRig rig(broker.brokers(), {count});
-  rig.start();
-  for (std::uint64_t step = 1; step < kSteps; ++step) {
-    ASSERT_TRUE(rig.wait_for_published(count * step / kSteps));
-    if (step % 4 != 0) {
-      rig.kill_and_start();
-      continue;
+class KafkaBrokerTest : public ::testing::Test {
+ protected:
+  KafkaBrokerTest() : broker_(from_environment("TIDEGATE_KAFKA_JARS", "")) { broker_.start(); }
+
+  // Ten SIGKILLs of the daemon, and the broker stopped, killed and stopped.
+  void kill_and_restart_through(KafkaRig& rig) {
+    constexpr std::uint64_t kSteps = 14;
+    rig.start();
+    for (std::uint64_t step = 1; step < kSteps; ++step) {
+      ASSERT_TRUE(rig.wait_for_published(count_ * step / kSteps));
+      rig.wait_for_progress();
+      if (step % 4 != 0) {
+        rig.kill_and_start();
+        continue;
+      }
+      step == 8 ? broker_.kill() : broker_.stop();
+      broker_.start();
     }
-    step == 8 ? broker.kill() : broker.stop();
-    broker.start();
+    rig.expect_all_arrived();
   }
-  rig.expect_all_arrived();
+
+  const std::uint64_t count_ = std::stoull(from_environment("TIDEGATE_KAFKA_RECORDS", "1000000"));
+  const double rate_ = static_cast<double>(count_) / 90;  // so that something is on its way at every kill
+  KafkaBroker broker_;
+};
+
+TEST_F(KafkaBrokerTest, HasEveryRecordThroughTenKillsAndThreeRestartsOfTheBroker) {
+  KafkaRig rig(broker_.brokers(), {count_, rate_});
+  kill_and_restart_through(rig);
+  rig.gateway().stop();
+}
+
+TEST_F(KafkaBrokerTest, HasEveryRecordOnceThroughTenKillsAndThreeRestartsOfTheBroker) {
+  KafkaRig rig(broker_.brokers(), {count_, rate_}, kExactlyOnce);
+  kill_and_restart_through(rig);
+  EXPECT_EQ(rig.records().repeats, 0U);
+  rig.gateway().stop();
+}
+
+// The card of yesterday is put in again: it does not know what has been sent since, and has numbers given out that the
+// target knows for other records.
+TEST_F(KafkaBrokerTest, HasEveryRecordOnceThoughAnOlderCopyOfTheDiskComesBack) {
+  KafkaRig rig(broker_.brokers(), {40'000, 1'000}, kExactlyOnce);
+  broker_.stop();  // so that the copy has records that are not delivered yet
+  rig.start();
+  ASSERT_TRUE(rig.wait_for_published(2'000));
+  rig.gateway().stop();
+  broker_.start();
+  const TemporaryDirectory copy;
+  const auto data = rig.gateway().data_directory();
+  std::filesystem::copy(data, copy / "data", std::filesystem::copy_options::recursive);
+  rig.gateway().start();
+  ASSERT_TRUE(rig.wait_for_published(20'000));
+  rig.wait_for_delivered();
+  rig.gateway().stop();
+  std::filesystem::remove_all(data);
+  std::filesystem::copy(copy / "data", data, std::filesystem::copy_options::recursive);
+  rig.gateway().start();
+  rig.expect_each_record_once();
+  EXPECT_THAT(rig.gateway().log(), HasSubstr("an older copy of the disk came back"));
+  rig.gateway().stop();
+}
+
+TEST_F(KafkaBrokerTest, EndsTheUplinkOfASecondGatewayOfThatName) {
+  KafkaRig rig(broker_.brokers(), {100'000, 1000}, kExactlyOnce);
+  rig.start();
+  rig.wait_for_progress();
+  GatewayProcess twin;
+  twin.configure("[[driver.simulator]]\nname = \"sim\"\n[[uplink.kafka]]\nname = \"fleet\"\nbrokers = [\"" +
+                 broker_.brokers().front() + "\"]\ntopic = \"plant.{stream}\"\n" + kExactlyOnce);
+  twin.start();
+  ASSERT_TRUE(twin.wait_for_metric(R"(tidegate_uplink_up{uplink="fleet"})", 1, kPatience)) << twin.log();
+  const auto is_said = [&] { return rig.gateway().log().find("another process sends") != std::string::npos; };
+  EXPECT_TRUE(wait_until(is_said, kPatience)) << rig.gateway().log();
+  EXPECT_TRUE(rig.gateway().wait_for_metric(R"(tidegate_uplink_up{uplink="fleet"})", 0, kPatience));
+  twin.stop();
   rig.gateway().stop();
 }
 

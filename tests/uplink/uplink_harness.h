@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <chrono>
 #include <condition_variable>
 #include <cstdint>
@@ -35,7 +36,13 @@ class UplinkHarness {
     handlers.failed = [this](std::uint64_t id, const BatchFailure& how) {
       post([this, id, how] { on_failed(id, how); });
     };
-    handlers.link = [this](bool up, const std::string&) { post([this, up] { on_link(up); }); };
+    handlers.link = [this](bool up, const std::string& detail) {
+      post([this, up, detail] {
+        details_.push_back(detail);
+        on_link(up);
+      });
+    };
+    handlers.placed = [this](const TargetCursor& found) { post([this, found] { on_placed(found); }); };
     handlers.trouble = [this](const std::string& reason) { post([this, reason] { troubles_.push_back(reason); }); };
     transport_ = make_transport(std::move(handlers));
     return transport_->start();
@@ -55,6 +62,9 @@ class UplinkHarness {
   bool is_up() const { return is_up_; }
   /// What the transport told of trouble, one after the other.
   const std::vector<std::string>& troubles() const { return troubles_; }
+  std::string trouble() const { return troubles_.empty() ? "" : troubles_.back(); }
+  /// What it said of the link, up and down.
+  const std::vector<std::string>& details() const { return details_; }
 
   bool run_until(const std::function<bool()>& reached, std::chrono::milliseconds patience) {
     const BootTime deadline = clock_.boot_now() + patience;
@@ -90,6 +100,16 @@ class UplinkHarness {
   void on_failed(std::uint64_t id, const BatchFailure& how) {
     ++failures_;
     forwarder_->failed(id, clock_.boot_now(), how);
+  }
+  void on_placed(const TargetCursor& cursor) {
+    const auto next = cursor.next.find(Stream::readings);
+    if (next == cursor.next.end()) return;
+    CursorMove move{next->second};
+    const std::uint64_t passed = forwarder_->cursor(Stream::readings).passed_to.sequence;
+    move.skipped = std::max(move.to.sequence, passed) - passed;
+    move.replayed = std::max(move.to.sequence, passed) - move.to.sequence;
+    move.is_by_target = true;
+    forwarder_->move(Stream::readings, move);
   }
   void on_link(bool up) {
     is_up_ = up;
@@ -130,6 +150,7 @@ class UplinkHarness {
   std::uint64_t failures_ = 0;
   bool is_up_ = false;
   std::vector<std::string> troubles_;
+  std::vector<std::string> details_;
   std::mutex mutex_;
   std::condition_variable changed_;
   std::deque<std::function<void()>> tasks_;

@@ -9,9 +9,13 @@
 #include <vector>
 
 #include "core/record.h"
+#include "uplink/kafka/kafka_names.h"
 
 namespace tidegate::uplink {
 namespace {
+
+// As long as nobody else sees what is in a transaction that its producer has left, nor anything behind it.
+constexpr const char* kTransactionTimeout = "60000";
 
 using Settings = std::vector<std::pair<const char*, std::string>>;
 
@@ -56,41 +60,76 @@ void add_bounds(const ForwarderOptions& forwarder, Settings& settings) {
   settings.emplace_back("batch.size", std::to_string(std::min(forwarder.batch_bytes_max, kRequestBytesMax)));
 }
 
-Settings settings_of(const KafkaUplinkOptions& options, const std::string& client_id) {
+Settings producer_settings(const KafkaUplinkOptions& options, const std::string& gateway) {
   Settings settings{
-      {"bootstrap.servers", brokers_of(options)},
-      {"client.id", client_id},
       {"enable.idempotence", "true"},
       // A message that is refused stops those behind it, which would otherwise overtake it.
       {"enable.gapless.guarantee", "true"},
-      // The library goes on trying: what it gives up after a time may yet be written, and would be sent again.
-      {"message.timeout.ms", "0"},
       // The same partition for a key as the producers in Java take.
       {"partitioner", "murmur2_random"},
       {"compression.type", options.compression},
-      {"socket.keepalive.enable", "true"},
-      {"log.connection.close", "false"},
       {"log.queue", "true"},
   };
-  add_security(options, settings);
+  if (options.exactly_once) {
+    settings.emplace_back("transactional.id", kafka_transactional_id(gateway, options.forwarder.name));
+    settings.emplace_back("transaction.timeout.ms", kTransactionTimeout);
+    settings.emplace_back("message.timeout.ms", kTransactionTimeout);
+  } else {
+    // The library goes on trying: what it gives up after a time may yet be written, and would be sent again.
+    settings.emplace_back("message.timeout.ms", "0");
+  }
   add_bounds(options.forwarder, settings);
   return settings;
 }
 
-}  // namespace
+Settings reader_settings(const std::string& client_id) {
+  return {
+      {"group.id", client_id},  // which is never joined, but has to be there
+      {"isolation.level", "read_committed"},
+      {"enable.auto.commit", "false"},
+      {"enable.auto.offset.store", "false"},
+      {"enable.partition.eof", "true"},
+      {"auto.offset.reset", "earliest"},
+      {"queued.max.messages.kbytes", "1024"},
+      {"log_level", "0"},  // what goes wrong is told by the caller
+  };
+}
 
-Result<rd_kafka_conf_t*> kafka_producer_conf(const KafkaLibrary& library, const KafkaUplinkOptions& options,
-                                             const std::string& client_id) {
+Result<rd_kafka_conf_t*> make_conf(const KafkaLibrary& library, const KafkaUplinkOptions& options,
+                                   const std::string& client_id, Settings settings) {
+  settings.emplace_back("bootstrap.servers", brokers_of(options));
+  settings.emplace_back("client.id", client_id);
+  settings.emplace_back("socket.keepalive.enable", "true");
+  settings.emplace_back("log.connection.close", "false");
+  add_security(options, settings);
   rd_kafka_conf_t* const conf = library.conf_new_();
   std::array<char, 512> problem{};
-  for (const auto& [name, value] : settings_of(options, client_id)) {
+  for (const auto& [name, value] : settings) {
     if (library.conf_set_(conf, name, value.c_str(), problem.data(), problem.size()) == RD_KAFKA_CONF_OK) continue;
     library.conf_destroy_(conf);
     return fail(ErrorCode::invalid,
                 "librdkafka does not take the setting " + std::string(name) + ": " + problem.data());
   }
-  library.conf_set_events_(conf, RD_KAFKA_EVENT_DR | RD_KAFKA_EVENT_ERROR | RD_KAFKA_EVENT_LOG);
   return conf;
+}
+
+std::string client_id_of(const KafkaUplinkOptions& options, const std::string& gateway) {
+  return "tidegate-" + gateway + "-" + options.forwarder.name;
+}
+
+}  // namespace
+
+Result<rd_kafka_conf_t*> kafka_producer_conf(const KafkaLibrary& library, const KafkaUplinkOptions& options,
+                                             const std::string& gateway) {
+  auto conf = make_conf(library, options, client_id_of(options, gateway), producer_settings(options, gateway));
+  if (conf) library.conf_set_events_(*conf, RD_KAFKA_EVENT_DR | RD_KAFKA_EVENT_ERROR | RD_KAFKA_EVENT_LOG);
+  return conf;
+}
+
+Result<rd_kafka_conf_t*> kafka_reader_conf(const KafkaLibrary& library, const KafkaUplinkOptions& options,
+                                           const std::string& gateway) {
+  const std::string client_id = client_id_of(options, gateway);
+  return make_conf(library, options, client_id, reader_settings(client_id));
 }
 
 }  // namespace tidegate::uplink

@@ -16,4 +16,10 @@ Result<std::string> kafka_topic(std::string_view topic_template, std::string_vie
 /// id in its place, so that they keep their order among themselves.
 Result<std::string> kafka_key(std::string_view key_template, std::string_view gateway, std::string_view tag);
 
+/// The topic of the cursors: {gateway} is filled in. Errors as of kafka_topic.
+Result<std::string> kafka_cursor_topic(std::string_view topic_template, std::string_view gateway);
+
+/// By which the brokers know a gateway's uplink over its restarts, and the key of its cursor.
+std::string kafka_transactional_id(std::string_view gateway, std::string_view uplink);
+
 }  // namespace tidegate::uplink

@@ -11,6 +11,13 @@
 #include "uplink/kafka/kafka_names.h"
 
 namespace tidegate::uplink {
+namespace {
+
+int to_milliseconds(Duration patience) {
+  return static_cast<int>(std::chrono::ceil<std::chrono::milliseconds>(patience).count());
+}
+
+}  // namespace
 
 Result<std::unique_ptr<KafkaProducer>> KafkaProducer::open(const KafkaLibrary& library,
                                                            const KafkaUplinkOptions& options,
@@ -31,6 +38,7 @@ KafkaProducer::~KafkaProducer() {
   for (rd_kafka_topic_t* const topic : topics_) {
     if (topic != nullptr) library_.topic_destroy_(topic);
   }
+  if (cursor_topic_ != nullptr) library_.topic_destroy_(cursor_topic_);
   if (events_ != nullptr) {
     library_.queue_io_event_enable_(events_, -1, nullptr, 0);
     library_.queue_destroy_(events_);
@@ -39,7 +47,7 @@ KafkaProducer::~KafkaProducer() {
 }
 
 Result<void> KafkaProducer::connect(const KafkaUplinkOptions& options, int wake_fd) {
-  const auto conf = kafka_producer_conf(library_, options, "tidegate-" + gateway_ + "-" + name_);
+  const auto conf = kafka_producer_conf(library_, options, gateway_);
   if (!conf) return tl::unexpected(conf.error());
   std::array<char, 512> problem{};
   producer_ = library_.new_(RD_KAFKA_PRODUCER, *conf, problem.data(), problem.size());
@@ -57,13 +65,24 @@ Result<void> KafkaProducer::connect(const KafkaUplinkOptions& options, int wake_
 Result<void> KafkaProducer::open_topics(const KafkaUplinkOptions& options) {
   for (const Stream stream : options.forwarder.streams) {
     const auto name = kafka_topic(options.topic, gateway_, stream);
-    if (!name) return tl::unexpected(name.error());
+    const auto topic = open_topic(name);
+    if (!topic) return tl::unexpected(topic.error());
     const auto index = static_cast<std::size_t>(stream);
-    topics_[index] = library_.topic_new_(producer_, name->c_str(), nullptr);
-    if (topics_[index] == nullptr) return fail(ErrorCode::invalid, "librdkafka does not take the topic " + *name);
+    topics_[index] = *topic;
     topic_names_[index] = *name;
   }
+  if (!options.exactly_once) return {};
+  const auto topic = open_topic(kafka_cursor_topic(options.cursor_topic, gateway_));
+  if (!topic) return tl::unexpected(topic.error());
+  cursor_topic_ = *topic;
   return {};
+}
+
+Result<rd_kafka_topic_t*> KafkaProducer::open_topic(const Result<std::string>& name) const {
+  if (!name) return tl::unexpected(name.error());
+  rd_kafka_topic_t* const topic = library_.topic_new_(producer_, name->c_str(), nullptr);
+  if (topic == nullptr) return fail(ErrorCode::invalid, "librdkafka does not take the topic " + *name);
+  return topic;
 }
 
 void KafkaProducer::serve() {
@@ -126,9 +145,18 @@ void KafkaProducer::set_headers(const OutgoingBatch& batch) {
 }
 
 rd_kafka_resp_err_t KafkaProducer::produce(const Message& message, void* mark) {
+  return produce(topics_[static_cast<std::size_t>(message.stream)], message, library_.headers_copy_(headers_), mark);
+}
+
+rd_kafka_resp_err_t KafkaProducer::produce_cursor(std::string_view key, std::string_view value, void* mark) {
+  return produce(cursor_topic_, {Stream::readings, key, value}, library_.headers_new_(0), mark);
+}
+
+rd_kafka_resp_err_t KafkaProducer::produce(rd_kafka_topic_t* topic, const Message& message, rd_kafka_headers_t* headers,
+                                           void* mark) {
   std::array<rd_kafka_vu_t, 6> fields{};
   fields[0].vtype = RD_KAFKA_VTYPE_RKT;
-  fields[0].u.rkt = topics_[static_cast<std::size_t>(message.stream)];
+  fields[0].u.rkt = topic;
   fields[1].vtype = RD_KAFKA_VTYPE_MSGFLAGS;
   fields[1].u.i = RD_KAFKA_MSG_F_COPY;
   fields[2].vtype = RD_KAFKA_VTYPE_KEY;
@@ -137,22 +165,40 @@ rd_kafka_resp_err_t KafkaProducer::produce(const Message& message, void* mark) {
   fields[3].u.mem = {const_cast<char*>(message.value.data()), message.value.size()};
   fields[4].vtype = RD_KAFKA_VTYPE_OPAQUE;
   fields[4].u.ptr = mark;
-  rd_kafka_headers_t* const headers = library_.headers_copy_(headers_);
   fields[5].vtype = RD_KAFKA_VTYPE_HEADERS;
   fields[5].u.headers = headers;
-  rd_kafka_error_t* const refused = library_.produceva_(producer_, fields.data(), fields.size());
-  if (refused == nullptr) return RD_KAFKA_RESP_ERR_NO_ERROR;
-  const rd_kafka_resp_err_t error = library_.error_code_(refused);
-  library_.error_destroy_(refused);
-  library_.headers_destroy_(headers);
-  return error;
+  const Step done = step(library_.produceva_(producer_, fields.data(), fields.size()));
+  if (!done.is_done()) library_.headers_destroy_(headers);
+  return done.error;
+}
+
+KafkaProducer::Step KafkaProducer::init_transactions(Duration patience) {
+  return step(library_.init_transactions_(producer_, to_milliseconds(patience)));
+}
+
+KafkaProducer::Step KafkaProducer::begin_transaction() { return step(library_.begin_transaction_(producer_)); }
+
+KafkaProducer::Step KafkaProducer::commit_transaction(Duration patience) {
+  return step(library_.commit_transaction_(producer_, to_milliseconds(patience)));
+}
+
+KafkaProducer::Step KafkaProducer::step(rd_kafka_error_t* failure) const {
+  if (failure == nullptr) return {};
+  Step found{library_.error_code_(failure), library_.error_string_(failure),
+             library_.error_is_retriable_(failure) != 0};
+  library_.error_destroy_(failure);
+  return found;
+}
+
+bool KafkaProducer::Step::is_fenced() const {
+  return error == RD_KAFKA_RESP_ERR__FENCED || error == RD_KAFKA_RESP_ERR_PRODUCER_FENCED ||
+         error == RD_KAFKA_RESP_ERR_INVALID_PRODUCER_EPOCH;
 }
 
 KafkaProducer::Probe KafkaProducer::probe(Duration patience) {
-  const auto milliseconds = std::chrono::duration_cast<std::chrono::milliseconds>(patience).count();
   const rd_kafka_metadata_t* found = nullptr;
   Probe probe;
-  probe.error = library_.metadata_(producer_, 0, nullptr, &found, static_cast<int>(milliseconds));
+  probe.error = library_.metadata_(producer_, 0, nullptr, &found, to_milliseconds(patience));
   if (probe.error != RD_KAFKA_RESP_ERR_NO_ERROR) return probe;
   for (int i = 0; i < found->topic_cnt; ++i) {
     const rd_kafka_metadata_topic_t& topic = found->topics[i];

@@ -38,6 +38,16 @@ class KafkaProducer {
     std::vector<std::pair<std::string, rd_kafka_resp_err_t>> topics{};
   };
 
+  /// What became of a step of a transaction.
+  struct Step {
+    rd_kafka_resp_err_t error = RD_KAFKA_RESP_ERR_NO_ERROR;
+    std::string text{};
+    bool can_repeat = false;  // the step, as if it went on
+    bool is_done() const { return error == RD_KAFKA_RESP_ERR_NO_ERROR; }
+    /// Somebody else produces under our name now.
+    bool is_fenced() const;
+  };
+
   static Result<std::unique_ptr<KafkaProducer>> open(const KafkaLibrary& library, const KafkaUplinkOptions& options,
                                                      const std::string& gateway, int wake_fd, Handlers handlers);
   /// What is on its way is given up, without a report.
@@ -50,6 +60,16 @@ class KafkaProducer {
   void set_headers(const OutgoingBatch& batch);
   /// Copies the message into the library's queue. An error says that there will be no report of it.
   rd_kafka_resp_err_t produce(const Message& message, void* mark);
+  /// Copies the cursor into the library's queue, as a message of its topic. An error as of produce().
+  rd_kafka_resp_err_t produce_cursor(std::string_view key, std::string_view value, void* mark);
+
+  /// Of a producer with `exactly_once`. The first step, which ends what an earlier producer of our name had begun and
+  /// keeps it from producing any more.
+  Step init_transactions(Duration patience);
+  Step begin_transaction();
+  /// When there is a good report of every message.
+  Step commit_transaction(Duration patience);
+
   /// Asks a broker for our topics, at most so long.
   Probe probe(Duration patience);
 
@@ -60,6 +80,9 @@ class KafkaProducer {
   KafkaProducer(const KafkaLibrary& library, std::string name, std::string gateway, Handlers handlers);
   Result<void> connect(const KafkaUplinkOptions& options, int wake_fd);
   Result<void> open_topics(const KafkaUplinkOptions& options);
+  Result<rd_kafka_topic_t*> open_topic(const Result<std::string>& name) const;
+  rd_kafka_resp_err_t produce(rd_kafka_topic_t* topic, const Message& message, rd_kafka_headers_t* headers, void* mark);
+  Step step(rd_kafka_error_t* failure) const;
   void give_out(rd_kafka_event_t& event);
   void give_out_error(rd_kafka_event_t& event);
   void log(rd_kafka_event_t& event);
@@ -72,6 +95,7 @@ class KafkaProducer {
   rd_kafka_queue_t* events_ = nullptr;
   std::array<rd_kafka_topic_t*, kStreamCount> topics_{};
   std::array<std::string, kStreamCount> topic_names_;
+  rd_kafka_topic_t* cursor_topic_ = nullptr;
   rd_kafka_headers_t* headers_ = nullptr;
   ComplaintFilter complaints_;
 };

@@ -13,6 +13,7 @@
 #include "core/clock.h"
 #include "core/log.h"
 #include "uplink/kafka/kafka_messages.h"
+#include "uplink/kafka/kafka_probe.h"
 #include "uplink/kafka/kafka_producer.h"
 #include "uplink/kafka/kafka_troubles.h"
 #include "uplink/kafka/kafka_watch.h"
@@ -22,11 +23,8 @@
 namespace tidegate::uplink {
 namespace {
 
-using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-constexpr Duration kProbePatience = milliseconds(500);  // doubles, because some ways are long
-constexpr Duration kProbePatienceMost = seconds(4);
 constexpr Duration kReopenPause = seconds(1);
 constexpr Duration kLookEvery = seconds(1);  // at how long batches wait
 
@@ -119,30 +117,8 @@ class KafkaTransport final : public Transport {
       }
     }
     watch_.on_waiting(now, batches_.empty() ? std::nullopt : std::optional(batches_.front().since));
-    if (producer_ && watch_.wants_probe(now)) probe();
+    if (producer_ && watch_.wants_probe(now)) probe_.ask(*producer_, watch_, clock_);
     watch_.tell();
-  }
-
-  void probe() {
-    const auto found = producer_->probe(probe_patience_);
-    producer_->serve();  // has what went wrong, in words
-    const BootTime now = clock_.boot_now();
-    probe_patience_ = std::min(probe_patience_ * 2, kProbePatienceMost);
-    if (found.error != RD_KAFKA_RESP_ERR_NO_ERROR) {
-      return watch_.on_no_answer(now, describe_kafka_outage(found.error, producer_->text_of(found.error)));
-    }
-    probe_patience_ = kProbePatience;
-    std::string trouble;
-    if (!found.topics.empty()) {
-      const auto& [topic, error] = found.topics.front();
-      if (!is_passing(error)) trouble = describe_kafka_refusal(error, producer_->text_of(error), topic);
-    }
-    watch_.on_answer(now, trouble);
-  }
-
-  // What is said while a topic is being made, or its leader changes.
-  static bool is_passing(rd_kafka_resp_err_t error) {
-    return error == RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE || error == RD_KAFKA_RESP_ERR_REPLICA_NOT_AVAILABLE;
   }
 
   // Behind a batch that failed nothing of its stream is taken until that one comes again, or a replay begins.
@@ -259,6 +235,7 @@ class KafkaTransport final : public Transport {
   KafkaLibrary library_;
   KafkaMessages messages_;
   KafkaWatch watch_;
+  KafkaProbe probe_;
   ComplaintFilter complaints_;
   std::list<Batch> batches_;  // on their way, oldest first
   std::array<std::optional<Position>, kStreamCount> awaited_;
@@ -267,7 +244,6 @@ class KafkaTransport final : public Transport {
   std::string gap_;          // what the library says of a gap, and of which stream
   Stream gap_stream_ = Stream::readings;
   BootTime reopen_at_{};
-  Duration probe_patience_ = kProbePatience;
   TransportInbox inbox_;
   std::unique_ptr<KafkaProducer> producer_;
   std::thread thread_;

@@ -1,0 +1,233 @@
+#include "uplink/kafka/kafka_cursors.h"
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "core/clock.h"
+#include "uplink/kafka/kafka_conf.h"
+#include "uplink/kafka/kafka_names.h"
+
+namespace tidegate::uplink {
+namespace {
+
+using std::chrono::milliseconds;
+
+// A cursor is written with every transaction, so the newest one is near the end: first so far is gone back, then more.
+constexpr std::int64_t kFirstLook = 1000;
+constexpr std::int64_t kFurther = 16;
+constexpr milliseconds kPollFor{200};
+// A file of the topic is only compacted when the next one is begun.
+constexpr std::array<std::pair<const char*, const char*>, 4> kTopicSettings{{{"cleanup.policy", "compact"},
+                                                                             {"segment.bytes", "1048576"},
+                                                                             {"segment.ms", "3600000"},
+                                                                             {"min.cleanable.dirty.ratio", "0.1"}}};
+
+class CursorReader {
+ public:
+  CursorReader(const KafkaLibrary& library, std::string topic, std::string key, BootTime deadline,
+               const std::function<bool()>& gives_up)
+      : library_(library), topic_(std::move(topic)), key_(std::move(key)), deadline_(deadline), gives_up_(gives_up) {}
+  CursorReader(const CursorReader&) = delete;
+  CursorReader& operator=(const CursorReader&) = delete;
+  ~CursorReader() {
+    if (handle_ != nullptr) library_.topic_destroy_(handle_);
+    if (consumer_ != nullptr) library_.destroy_(consumer_);
+  }
+
+  Result<void> open(const KafkaUplinkOptions& options, const std::string& gateway) {
+    const auto conf = kafka_reader_conf(library_, options, gateway);
+    if (!conf) return tl::unexpected(conf.error());
+    std::array<char, 512> problem{};
+    consumer_ = library_.new_(RD_KAFKA_CONSUMER, *conf, problem.data(), problem.size());
+    if (consumer_ == nullptr) {
+      library_.conf_destroy_(*conf);
+      return fail(ErrorCode::invalid, std::string("librdkafka makes no consumer: ") + problem.data());
+    }
+    library_.poll_set_consumer_(consumer_);
+    handle_ = library_.topic_new_(consumer_, topic_.c_str(), nullptr);
+    if (handle_ == nullptr) return fail(ErrorCode::invalid, "librdkafka does not take the topic " + topic_);
+    return {};
+  }
+
+  Result<std::optional<TargetCursor>> read() {
+    auto partitions = find_partitions();
+    if (partitions && partitions->empty()) {
+      if (auto made = make_topic(); !made) return tl::unexpected(made.error());
+      return std::nullopt;
+    }
+    if (!partitions) return tl::unexpected(partitions.error());
+    for (std::int64_t look = kFirstLook;; look *= kFurther) {
+      bool is_whole = true;
+      for (Partition& one : *partitions) {
+        one.from = std::max(one.oldest, one.end - look);
+        is_whole = is_whole && one.from == one.oldest;
+      }
+      if (auto passed = read_through(*partitions); !passed) return tl::unexpected(passed.error());
+      if (!newest_.empty()) return parsed();
+      if (is_whole) return std::nullopt;
+    }
+  }
+
+ private:
+  struct Partition {
+    std::int32_t number = 0;
+    std::int64_t oldest = 0;
+    std::int64_t end = 0;   // when the reading began
+    std::int64_t from = 0;  // this look
+    bool is_read = false;
+  };
+
+  Error failure(const std::string& step, rd_kafka_resp_err_t error) const {
+    return {ErrorCode::retry, "the topic of cursors " + topic_ + ": " + step + ": " + library_.err2str_(error)};
+  }
+  Error too_late(const std::string& step) const { return failure(step, RD_KAFKA_RESP_ERR__TIMED_OUT); }
+
+  bool is_over() const { return gives_up_() || clock_.boot_now() >= deadline_; }
+  int milliseconds_left() const {
+    const auto left = std::chrono::ceil<milliseconds>(deadline_ - clock_.boot_now());
+    return static_cast<int>(std::clamp<std::int64_t>(left.count(), 1, 5000));
+  }
+
+  // Empty when there is no such topic. A consumer asks without making one.
+  Result<std::vector<Partition>> find_partitions() {
+    const rd_kafka_metadata_t* found = nullptr;
+    const auto error = library_.metadata_(consumer_, 0, handle_, &found, milliseconds_left());
+    if (error != RD_KAFKA_RESP_ERR_NO_ERROR) return tl::unexpected(failure("asking for it", error));
+    const std::unique_ptr<const rd_kafka_metadata_t, decltype(library_.metadata_destroy_)> held(
+        found, library_.metadata_destroy_);
+    if (found->topic_cnt == 0) return std::vector<Partition>{};
+    const rd_kafka_metadata_topic_t& topic = found->topics[0];
+    if (topic.err == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART) return std::vector<Partition>{};
+    if (topic.err != RD_KAFKA_RESP_ERR_NO_ERROR) return tl::unexpected(failure("asking for it", topic.err));
+    std::vector<Partition> partitions(static_cast<std::size_t>(topic.partition_cnt));
+    for (std::size_t i = 0; i < partitions.size(); ++i) {
+      Partition& one = partitions[i];
+      one.number = topic.partitions[i].id;
+      const auto asked = library_.query_watermark_offsets_(consumer_, topic_.c_str(), one.number, &one.oldest, &one.end,
+                                                           milliseconds_left());
+      if (asked != RD_KAFKA_RESP_ERR_NO_ERROR) return tl::unexpected(failure("asking where it ends", asked));
+    }
+    return partitions;
+  }
+
+  Result<void> read_through(std::vector<Partition>& partitions) {
+    rd_kafka_topic_partition_list_t* const list =
+        library_.topic_partition_list_new_(static_cast<int>(partitions.size()));
+    for (Partition& one : partitions) {
+      one.is_read = one.from == one.end;
+      library_.topic_partition_list_add_(list, topic_.c_str(), one.number)->offset = one.from;
+    }
+    const auto assigned = library_.assign_(consumer_, list);
+    library_.topic_partition_list_destroy_(list);
+    if (assigned != RD_KAFKA_RESP_ERR_NO_ERROR) return tl::unexpected(failure("reading", assigned));
+    const auto is_read = [](const Partition& one) { return one.is_read; };
+    while (!std::all_of(partitions.begin(), partitions.end(), is_read)) {
+      if (is_over())
+        return tl::unexpected(too_late("reading to its end, perhaps behind a transaction of another gateway"));
+      rd_kafka_message_t* const message = library_.consumer_poll_(consumer_, kPollFor.count());
+      if (message == nullptr) continue;
+      take(*message, partitions);
+      library_.message_destroy_(message);
+    }
+    library_.assign_(consumer_, nullptr);
+    return {};
+  }
+
+  // The end is told again each time that it is reached: behind a transaction that has ended in the meantime.
+  void take(const rd_kafka_message_t& message, std::vector<Partition>& partitions) {
+    const auto of = std::find_if(partitions.begin(), partitions.end(),
+                                 [&](const Partition& one) { return one.number == message.partition; });
+    if (of == partitions.end()) return;
+    if (message.err == RD_KAFKA_RESP_ERR__PARTITION_EOF) {
+      of->is_read = message.offset >= of->end;
+      return;
+    }
+    if (message.err != RD_KAFKA_RESP_ERR_NO_ERROR) return;
+    if (message.offset + 1 >= of->end) of->is_read = true;
+    const std::string_view key(static_cast<const char*>(message.key), message.key_len);
+    if (key == key_) newest_.assign(static_cast<const char*>(message.payload), message.len);
+  }
+
+  Result<std::optional<TargetCursor>> parsed() const {
+    auto cursor = parse_target_cursor(newest_);
+    if (cursor) return std::optional(std::move(*cursor));
+    return fail(ErrorCode::invalid,
+                "the topic of cursors " + topic_ + ": what stands there for " + key_ + " " + cursor.error().message);
+  }
+
+  Result<void> make_topic() {
+    std::array<char, 256> problem{};
+    rd_kafka_NewTopic_t* topic = library_.NewTopic_new_(topic_.c_str(), 1, -1, problem.data(), problem.size());
+    if (topic == nullptr) return fail(ErrorCode::invalid, topic_ + ": " + problem.data());
+    for (const auto& [name, value] : kTopicSettings) (void)library_.NewTopic_set_config_(topic, name, value);
+    rd_kafka_AdminOptions_t* const wishes = library_.AdminOptions_new_(consumer_, RD_KAFKA_ADMIN_OP_CREATETOPICS);
+    library_.AdminOptions_set_request_timeout_(wishes, milliseconds_left(), nullptr, 0);
+    rd_kafka_queue_t* const answers = library_.queue_new_(consumer_);
+    library_.CreateTopics_(consumer_, &topic, 1, wishes, answers);
+    auto made = await_topic(answers);
+    library_.queue_destroy_(answers);
+    library_.AdminOptions_destroy_(wishes);
+    library_.NewTopic_destroy_(topic);
+    return made;
+  }
+
+  Result<void> await_topic(rd_kafka_queue_t* answers) {
+    while (!is_over()) {
+      rd_kafka_event_t* const answer = library_.queue_poll_(answers, kPollFor.count());
+      if (answer == nullptr) continue;
+      const std::string said = complaint_of(answer);
+      library_.event_destroy_(answer);
+      if (said.empty()) return {};
+      return fail(ErrorCode::retry, "there is no topic of cursors " + topic_ + ", and it cannot be made: " + said +
+                                        "; make it with cleanup.policy=compact and one partition");
+    }
+    return tl::unexpected(too_late("making it"));
+  }
+
+  std::string complaint_of(rd_kafka_event_t* answer) const {
+    if (library_.event_error_(answer) != RD_KAFKA_RESP_ERR_NO_ERROR) {
+      const char* const text = library_.event_error_string_(answer);
+      return text == nullptr ? library_.err2str_(library_.event_error_(answer)) : text;
+    }
+    const rd_kafka_CreateTopics_result_t* const result = library_.event_CreateTopics_result_(answer);
+    if (result == nullptr) return "";
+    std::size_t count = 0;
+    const rd_kafka_topic_result_t** const topics = library_.CreateTopics_result_topics_(result, &count);
+    if (count == 0) return "";
+    const auto error = library_.topic_result_error_(topics[0]);
+    if (error == RD_KAFKA_RESP_ERR_NO_ERROR || error == RD_KAFKA_RESP_ERR_TOPIC_ALREADY_EXISTS) return "";
+    const char* const text = library_.topic_result_error_string_(topics[0]);
+    return text == nullptr ? library_.err2str_(error) : text;
+  }
+
+  const KafkaLibrary& library_;
+  const std::string topic_;
+  const std::string key_;
+  const SystemClock clock_;
+  const BootTime deadline_;
+  const std::function<bool()>& gives_up_;
+  rd_kafka_t* consumer_ = nullptr;
+  rd_kafka_topic_t* handle_ = nullptr;
+  std::string newest_;  // of our key, so far
+};
+
+}  // namespace
+
+Result<std::optional<TargetCursor>> read_kafka_cursor(const KafkaLibrary& library, const KafkaUplinkOptions& options,
+                                                      const std::string& gateway, Duration patience,
+                                                      const std::function<bool()>& gives_up) {
+  const auto topic = kafka_cursor_topic(options.cursor_topic, gateway);
+  if (!topic) return tl::unexpected(topic.error());
+  CursorReader reader(library, *topic, kafka_transactional_id(gateway, options.forwarder.name),
+                      SystemClock().boot_now() + patience, gives_up);
+  if (auto opened = reader.open(options, gateway); !opened) return tl::unexpected(opened.error());
+  return reader.read();
+}
+
+}  // namespace tidegate::uplink

@@ -1,0 +1,384 @@
+#include <spdlog/fmt/fmt.h>
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <random>
+#include <system_error>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "core/clock.h"
+#include "core/log.h"
+#include "uplink/kafka/kafka_cursors.h"
+#include "uplink/kafka/kafka_messages.h"
+#include "uplink/kafka/kafka_names.h"
+#include "uplink/kafka/kafka_probe.h"
+#include "uplink/kafka/kafka_producer.h"
+#include "uplink/kafka/kafka_troubles.h"
+#include "uplink/kafka/kafka_watch.h"
+#include "uplink/transport.h"
+#include "uplink/transport_inbox.h"
+
+namespace tidegate::uplink {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+constexpr Duration kStep = seconds(1);  // of what can be repeated; in between the state is told
+constexpr Duration kReopenPause = seconds(1);
+constexpr Duration kReadPatience = seconds(30);
+constexpr Duration kTransactionMost = seconds(50);  // the coordinator gives it up after 60
+constexpr Duration kBeforeJudging = seconds(3);     // how long who has fenced us may take to say who he is
+
+std::string draw_instance() {
+  std::random_device random;
+  return fmt::format("{:08x}{:08x}", random(), random());
+}
+
+TransportHandlers only_trouble(const TransportHandlers& handlers) {
+  TransportHandlers left{[](std::uint64_t, bool) {}, [](bool, const std::string&) {}};
+  left.trouble = handlers.trouble;
+  return left;
+}
+
+// One session after the other: a producer is made, fences what there was before it, reads back how far the target is,
+// and takes batches from there on. Whatever goes wrong ends the session: the next one finds out by reading what of it
+// was committed. So there is nothing to abort, and no answer that could be misread.
+class KafkaExactlyOnce final : public Transport {
+ public:
+  KafkaExactlyOnce(KafkaUplinkOptions options, std::string gateway, LogHistory history, TransportHandlers handlers)
+      : options_(std::move(options)),
+        gateway_(std::move(gateway)),
+        key_(kafka_transactional_id(gateway_, options_.forwarder.name)),
+        handlers_(std::move(handlers)),
+        watch_handlers_(only_trouble(handlers_)),
+        messages_(gateway_, options_.key),
+        watch_(watch_handlers_),
+        inbox_(clock_) {
+    ours_.history = std::move(history);
+    ours_.instance = draw_instance();
+  }
+  ~KafkaExactlyOnce() override { stop(Duration::zero()); }
+
+  Result<void> start() override {
+    const auto library = KafkaLibrary::load();
+    if (!library) return tl::unexpected(library.error());
+    library_ = *library;
+    if (auto opened = inbox_.open(); !opened) return opened;
+    if (auto opened = open_producer(); !opened) return opened;
+    try {
+      thread_ = std::thread([this] { run(); });
+    } catch (const std::system_error& problem) {
+      return fail(ErrorCode::retry, "thread of the uplink " + options_.forwarder.name + ": " + problem.what());
+    }
+    return {};
+  }
+
+  void stop(Duration grace) override {
+    if (inbox_.end(grace) && thread_.joinable()) thread_.join();
+  }
+
+  void send(const OutgoingBatch& batch) override {
+    if (!thread_.joinable() || !inbox_.put(batch)) handlers_.done(batch.id, false);
+  }
+
+ private:
+  enum class Stage : std::uint8_t { closed, fencing, reading, open, fenced, given_up };
+  using Step = KafkaProducer::Step;
+  using Batches = std::vector<OutgoingBatch>;
+
+  void run() {
+    Batches batches;
+    for (;;) {
+      const auto stop_by = inbox_.take(batches);
+      const bool is_last = stop_by && (batches.empty() || stage_ != Stage::open || clock_.boot_now() >= *stop_by);
+      if (!batches.empty()) take(batches);
+      if (is_last) break;
+      if (batches.empty()) advance();
+      watch_.tell();
+      if (producer_) producer_->serve();
+      if (must_close_) close(reason_);
+      if (batches.empty()) wait();
+    }
+    close("");
+  }
+
+  void wait() const {
+    switch (stage_) {
+      case Stage::closed:
+        return inbox_.wait(reopen_at_ - clock_.boot_now());
+      case Stage::fencing:
+      case Stage::reading:
+        return;  // which have waited
+      case Stage::fenced:
+        return inbox_.wait(judge_at_ - clock_.boot_now());
+      case Stage::open:
+        return inbox_.wait(watch_.is_doubtful() ? std::optional(kStep) : std::nullopt);
+      case Stage::given_up:
+        return inbox_.wait(std::nullopt);
+    }
+  }
+
+  // One step of what there is to do without a batch.
+  void advance() {
+    const BootTime now = clock_.boot_now();
+    switch (stage_) {
+      case Stage::closed:
+        if (now < reopen_at_) return;
+        if (const auto opened = open_producer(); !opened) close(opened.error().message);
+        return;
+      case Stage::fencing:
+        return fence();
+      case Stage::reading:
+        return read_back();
+      case Stage::open:
+        if (watch_.wants_probe(now)) probe_.ask(*producer_, watch_, clock_);
+        return;
+      case Stage::fenced:
+        if (now >= judge_at_) judge();
+        return;
+      case Stage::given_up:
+        return;
+    }
+  }
+
+  Result<void> open_producer() {
+    KafkaProducer::Handlers handlers;
+    handlers.delivered = [this](void*, rd_kafka_resp_err_t error) { on_delivered(error); };
+    handlers.problem = [this](rd_kafka_resp_err_t error, const std::string& text, bool is_fatal) {
+      on_problem(error, text, is_fatal);
+    };
+    auto opened = KafkaProducer::open(library_, options_, gateway_, inbox_.wake_fd(), std::move(handlers));
+    if (!opened) return tl::unexpected(opened.error());
+    producer_ = std::move(*opened);
+    must_close_ = false;
+    unreported_ = 0;
+    stage_ = Stage::fencing;
+    return {};
+  }
+
+  void fence() {
+    const Step step = producer_->init_transactions(kStep);
+    if (step.is_done()) {
+      stage_ = Stage::reading;
+    } else if (step.can_repeat) {
+      tell_down(describe_kafka_outage(step.error, step.text));
+    } else {
+      close_after(step);
+    }
+  }
+
+  void read_back() {
+    const auto is_ended = [this] { return inbox_.ends_by().has_value(); };
+    auto found = read_kafka_cursor(library_, options_, gateway_, kReadPatience, is_ended);
+    if (!found) {
+      close(found.error().message);
+      return;
+    }
+    if (!claim(*found)) return;
+    if (*found) handlers_.placed(**found);
+    stage_ = Stage::open;
+    ++links_;
+    is_down_told_ = false;
+    watch_.on_answer(clock_.boot_now(), "");
+    handlers_.link(true, "");
+  }
+
+  // What stands there, as it is but by us: whoever is fenced by this finds out by whom.
+  bool claim(const std::optional<TargetCursor>& found) {
+    ours_.next.clear();
+    if (found && is_of(*found, ours_.history)) ours_.next = found->next;
+    TargetCursor claimed = found.value_or(ours_);
+    claimed.instance = ours_.instance;
+    return commit({}, claimed);
+  }
+
+  void take(const Batches& batches) {
+    Batches good;
+    for (const OutgoingBatch& batch : batches) {
+      // Those of an earlier session come again.
+      const bool is_of_session = stage_ == Stage::open && batch.link == links_;
+      if (is_of_session) {
+        good.push_back(batch);
+      } else {
+        handlers_.done(batch.id, false);
+      }
+    }
+    if (good.empty()) return;
+    TargetCursor next = ours_;
+    for (const OutgoingBatch& batch : good) next.next[batch.stream] = {batch.epoch, batch.to + 1};
+    const bool ok = commit(good, next);
+    if (ok) ours_ = std::move(next);
+    for (const OutgoingBatch& batch : good) {
+      if (ok) watch_.on_delivered(batch.stream);
+      handlers_.done(batch.id, ok);
+    }
+  }
+
+  // The batches and the cursor in one transaction. False: the session has ended.
+  bool commit(const Batches& batches, const TargetCursor& cursor) {
+    const BootTime since = clock_.boot_now();
+    if (const Step begun = producer_->begin_transaction(); !begun.is_done()) return close_after(begun);
+    for (const OutgoingBatch& batch : batches) {
+      if (const auto failure = produce(batch); !failure.empty()) return close(failure);
+    }
+    count(producer_->produce_cursor(key_, to_json(cursor), nullptr));
+    while (unreported_ > 0 && !must_close_) {
+      if (!may_wait(since)) return false;
+      inbox_.wait(kStep);
+      producer_->serve();
+    }
+    while (!must_close_) {
+      const Step step = producer_->commit_transaction(kStep);
+      producer_->serve();
+      if (step.is_done()) {
+        watch_.on_waiting(clock_.boot_now(), std::nullopt);
+        return true;
+      }
+      if (!step.can_repeat) return close_after(step);
+      if (!may_wait(since)) return false;
+    }
+    return close(reason_);
+  }
+
+  // The reason when it cannot be.
+  std::string produce(const OutgoingBatch& batch) {
+    producer_->set_headers(batch);
+    const auto made = messages_.for_each(batch, [&](const KafkaProducer::Message& message) {
+      count(producer_->produce(message, nullptr));
+      return !must_close_;
+    });
+    if (!made) return made.error().message;
+    return must_close_ ? reason_ : "";
+  }
+
+  void count(rd_kafka_resp_err_t error) {
+    if (error == RD_KAFKA_RESP_ERR_NO_ERROR) {
+      ++unreported_;
+    } else {
+      fail_with(error, producer_->text_of(error));
+    }
+  }
+
+  // False when it has lasted too long, and the session has ended.
+  bool may_wait(BootTime since) {
+    const BootTime now = clock_.boot_now();
+    const auto ends_by = inbox_.ends_by();
+    if (now >= since + kTransactionMost || (ends_by && now >= *ends_by))
+      return close("a transaction was not committed in time");
+    watch_.on_waiting(now, since);
+    if (watch_.wants_probe(now)) probe_.ask(*producer_, watch_, clock_);
+    watch_.tell();
+    return true;
+  }
+
+  void on_delivered(rd_kafka_resp_err_t error) {
+    --unreported_;
+    if (error != RD_KAFKA_RESP_ERR_NO_ERROR) fail_with(error, producer_->text_of(error));
+  }
+
+  void on_problem(rd_kafka_resp_err_t error, const std::string& text, bool is_fatal) {
+    is_fatal ? fail_with(error, text) : watch_.on_problem(error, text);
+  }
+
+  // The first reason is the one that says most; what follows is purged by it.
+  void fail_with(rd_kafka_resp_err_t error, const std::string& text) {
+    if (Step{error}.is_fenced()) is_fenced_ = true;
+    if (std::exchange(must_close_, true)) return;
+    reason_ = describe_kafka_outage(error, text);
+  }
+
+  bool close_after(const Step& step) {
+    if (step.is_fenced()) is_fenced_ = true;
+    return close(describe_kafka_outage(step.error, step.text));
+  }
+
+  // What the session had not committed is given up with its producer. Always false.
+  bool close(const std::string& reason) {
+    producer_.reset();
+    must_close_ = false;
+    unreported_ = 0;
+    const BootTime now = clock_.boot_now();
+    watch_.on_waiting(now, std::nullopt);
+    reopen_at_ = now + kReopenPause;
+    judge_at_ = now + kBeforeJudging;
+    stage_ = std::exchange(is_fenced_, false) ? Stage::fenced : Stage::closed;
+    if (!inbox_.ends_by()) complain(reason);
+    tell_down(reason);
+    return false;
+  }
+
+  // The coordinator fences a producer too that was silent within a transaction for too long.
+  void judge() {
+    const auto is_ended = [this] { return inbox_.ends_by().has_value(); };
+    const auto found = read_kafka_cursor(library_, options_, gateway_, kReadPatience, is_ended);
+    if (!found) {
+      judge_at_ = clock_.boot_now() + kBeforeJudging;
+      return tell_down(found.error().message);
+    }
+    stage_ = Stage::closed;
+    if (!*found || (*found)->instance == ours_.instance) return;
+    stage_ = Stage::given_up;
+    const std::string reason = fmt::format(
+        "another process sends to this cluster as gateway \"{}\", uplink \"{}\" (instance {}), so this one has "
+        "stopped: give one of the two another gateway.id or another name, and restart it",
+        gateway_, options_.forwarder.name, (*found)->instance);
+    log_error("uplink " + options_.forwarder.name, "{}", reason);
+    tell_down(reason);
+  }
+
+  void complain(const std::string& reason) {
+    if (const auto left_out = complaints_.admit(reason, clock_.boot_now())) {
+      log_warning("uplink " + options_.forwarder.name, "{}; what was not committed is sent again{}", reason,
+                  since_last_line(*left_out));
+    }
+  }
+
+  void tell_down(const std::string& reason) {
+    if (std::exchange(is_down_told_, true) && reason == down_reason_) return;
+    down_reason_ = reason;
+    handlers_.link(false, reason);
+  }
+
+  const KafkaUplinkOptions options_;
+  const std::string gateway_;
+  const std::string key_;
+  const TransportHandlers handlers_;
+  const TransportHandlers watch_handlers_;
+  const SystemClock clock_;
+  KafkaLibrary library_;
+  KafkaMessages messages_;
+  KafkaWatch watch_;
+  KafkaProbe probe_;
+  ComplaintFilter complaints_;
+  Stage stage_ = Stage::closed;
+  TargetCursor ours_;
+  std::uint64_t links_ = 0;  // sessions that took batches
+  std::size_t unreported_ = 0;
+  bool must_close_ = false;
+  bool is_fenced_ = false;
+  std::string reason_;  // of must_close_
+  bool is_down_told_ = false;
+  std::string down_reason_;
+  BootTime reopen_at_{};
+  BootTime judge_at_{};
+  TransportInbox inbox_;
+  std::unique_ptr<KafkaProducer> producer_;
+  std::thread thread_;
+};
+
+}  // namespace
+
+std::unique_ptr<Transport> make_kafka_exactly_once_transport(KafkaUplinkOptions options, std::string gateway,
+                                                             LogHistory history, TransportHandlers handlers) {
+  return std::make_unique<KafkaExactlyOnce>(std::move(options), std::move(gateway), std::move(history),
+                                            std::move(handlers));
+}
+
+}  // namespace tidegate::uplink

@@ -1,0 +1,93 @@
+#include "uplink/target_cursor.h"
+
+#include <simdjson.h>
+#include <spdlog/fmt/fmt.h>
+
+#include <algorithm>
+#include <iterator>
+#include <limits>
+
+namespace tidegate::uplink {
+namespace {
+
+using simdjson::dom::element;
+
+Error no_cursor(std::string_view json) {
+  constexpr std::size_t kShown = 100;
+  return {ErrorCode::invalid, "is no cursor of an uplink: " + std::string(json.substr(0, kShown))};
+}
+
+bool take_marks(const element& root, LogHistory& into) {
+  simdjson::dom::array marks;
+  std::string_view log;
+  if (root["log"].get_string().get(log) != simdjson::SUCCESS || root["starts"].get_array().get(marks)) return false;
+  into.log = log;
+  for (const element each : marks) {
+    std::uint64_t mark = 0;
+    if (each.get_uint64().get(mark) != simdjson::SUCCESS) return false;
+    into.starts.push_back(mark);
+  }
+  return std::is_sorted(into.starts.begin(), into.starts.end());
+}
+
+bool take_position(const element& from, Position& into) {
+  std::uint64_t epoch = 0;
+  if (from["epoch"].get_uint64().get(epoch) != simdjson::SUCCESS) return false;
+  if (from["next"].get_uint64().get(into.sequence) != simdjson::SUCCESS) return false;
+  into.epoch = static_cast<std::uint32_t>(epoch);
+  return epoch <= std::numeric_limits<std::uint32_t>::max();
+}
+
+}  // namespace
+
+bool is_of(const TargetCursor& cursor, const LogHistory& log) {
+  if (cursor.history.log != log.log) return false;
+  if (cursor.history.starts.empty() || log.starts.empty()) return true;
+  const std::uint64_t newest = cursor.history.starts.back();
+  return std::binary_search(log.starts.begin(), log.starts.end(), newest) ||
+         number_of_start(newest) < number_of_start(log.starts.front());
+}
+
+std::optional<std::uint64_t> last_common_start(const LogHistory& one, const LogHistory& other) {
+  if (one.log != other.log) return std::nullopt;
+  const auto found =
+      std::find_first_of(one.starts.rbegin(), one.starts.rend(), other.starts.rbegin(), other.starts.rend());
+  return found == one.starts.rend() ? std::nullopt : std::optional(*found);
+}
+
+// The texts need no escape: digits and letters that we made.
+std::string to_json(const TargetCursor& cursor) {
+  std::string json = fmt::format(R"({{"v":1,"log":"{}","starts":[{}],"instance":"{}","streams":{{)", cursor.history.log,
+                                 fmt::join(cursor.history.starts, ","), cursor.instance);
+  const char* separator = "";
+  for (const auto& [stream, next] : cursor.next) {
+    fmt::format_to(std::back_inserter(json), R"({}"{}":{{"epoch":{},"next":{}}})", separator, to_string(stream),
+                   next.epoch, next.sequence);
+    separator = ",";
+  }
+  return json + "}}";
+}
+
+Result<TargetCursor> parse_target_cursor(std::string_view json) {
+  simdjson::dom::parser parser;
+  element root;
+  std::uint64_t version = 0;
+  std::string_view instance;
+  simdjson::dom::object streams;
+  TargetCursor cursor;
+  const bool is_one = parser.parse(json.data(), json.size()).get(root) == simdjson::SUCCESS &&
+                      root["v"].get_uint64().get(version) == simdjson::SUCCESS && version == 1 &&
+                      take_marks(root, cursor.history) &&
+                      root["instance"].get_string().get(instance) == simdjson::SUCCESS &&
+                      root["streams"].get_object().get(streams) == simdjson::SUCCESS;
+  if (!is_one) return tl::unexpected(no_cursor(json));
+  cursor.instance = instance;
+  for (const Stream stream : kAllStreams) {
+    element place;
+    if (streams[to_string(stream)].get(place) != simdjson::SUCCESS) continue;
+    if (!take_position(place, cursor.next[stream])) return tl::unexpected(no_cursor(json));
+  }
+  return cursor;
+}
+
+}  // namespace tidegate::uplink
