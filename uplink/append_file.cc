@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdio>
 #include <vector>
 
 #include "core/text.h"
@@ -143,6 +144,16 @@ bool AppendFile::is_in_place() const {
   struct stat there {};
   if (::fstat(descriptor_.get(), &here) != 0 || ::lstat(path_.c_str(), &there) != 0) return false;
   return here.st_dev == there.st_dev && here.st_ino == there.st_ino;
+}
+
+Result<bool> AppendFile::move_to(const std::string& path) {
+  if (::renameat2(AT_FDCWD, path_.c_str(), AT_FDCWD, path.c_str(), RENAME_NOREPLACE) != 0) {
+    if (errno == EEXIST) return false;
+    return fail_errno("rename " + path_ + " to " + path);
+  }
+  path_ = path;
+  if (auto synced = sync_directory(); !synced) return tl::unexpected(synced.error());
+  return true;
 }
 
 // Others may cut the file between two batches, as log rotation by copying does.

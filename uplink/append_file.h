@@ -29,6 +29,10 @@ class AppendFile {
   /// False when the path names another file now, or none: what is appended here would not be found there. Or when a
   /// torn end could not be cut off here: then nothing more is appended, and the next open() tries again.
   bool is_in_place() const;
+  std::uint64_t size() const { return size_; }
+  /// Gives the file another name in its directory, for good; it is not to be appended to any more. False when there is
+  /// something of that name. Whoever looks finds it under one of the two names, whole.
+  Result<bool> move_to(const std::string& path);
 
  private:
   AppendFile(std::string path, Descriptor descriptor) : path_(std::move(path)), descriptor_(std::move(descriptor)) {}

@@ -20,7 +20,7 @@ class FileTransport final : public Transport {
  public:
   FileTransport(FileUplinkOptions options, std::string gateway, TransportHandlers handlers)
       : path_(options.path),
-        writer_(options.forwarder.name, options.path, std::move(gateway)),
+        writer_(options.forwarder.name, options.path, std::move(gateway), options.rotate_bytes),
         handlers_(std::move(handlers)),
         queue_(std::max<std::size_t>(options.forwarder.inflight_max, 1) + kStreamCount) {}
   ~FileTransport() override { stop(Duration::zero()); }

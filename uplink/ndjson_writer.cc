@@ -17,6 +17,16 @@ Result<std::string> fill_path(const std::string& path_template, std::string_view
   return fill_placeholders(path_template, {{"gateway", gateway}, {"stream", stream}, {"date", date}});
 }
 
+// "dir/out.ndjson", in "dir/out.3-17.ndjson" or "dir/out.3-17-2.ndjson".
+std::string rotated_name(const std::string& path, const OutgoingBatch& last, int count) {
+  const std::size_t name = path.rfind('/') + 1;  // 0 without one
+  const std::size_t dot = path.rfind('.');
+  const std::size_t at = dot == std::string::npos || dot <= name ? path.size() : dot;
+  std::string mark = "." + std::to_string(last.epoch) + "-" + std::to_string(last.to);
+  if (count > 1) mark += "-" + std::to_string(count);
+  return path.substr(0, at) + mark + path.substr(at);
+}
+
 }  // namespace
 
 Result<void> NdjsonWriter::check_path(const std::string& path_template) {
@@ -28,10 +38,11 @@ Result<void> NdjsonWriter::check_path(const std::string& path_template) {
   return {};
 }
 
-NdjsonWriter::NdjsonWriter(std::string name, std::string path_template, std::string gateway)
+NdjsonWriter::NdjsonWriter(std::string name, std::string path_template, std::string gateway, std::uint64_t rotate_bytes)
     : name_(std::move(name)),
       path_template_(std::move(path_template)),
       gateway_(std::move(gateway)),
+      rotate_bytes_(rotate_bytes),
       renderer_(gateway_) {}
 
 void NdjsonWriter::write(const std::vector<OutgoingBatch>& batches, const Report& report) {
@@ -90,22 +101,37 @@ Result<std::string> NdjsonWriter::path_for(Stream stream, WallTime sent) const {
 void NdjsonWriter::sync_all(const Report& report) {
   for (auto at = files_.begin(); at != files_.end();) {
     OpenFile& open = at->second;
-    if (open.unsynced.empty()) {
-      // Of yesterday, as a rule; opening it again costs little.
-      at = files_.erase(at);
-      continue;
-    }
-    const auto synced = open.file->sync();
-    for (const OutgoingBatch* const batch : std::exchange(open.unsynced, {})) {
-      if (synced) {
-        troubles_[static_cast<std::size_t>(batch->stream)].clear();
-        report(batch->id, true);
-      } else {
-        fail_batch(*batch, synced.error(), report);
-      }
-    }
-    at = synced ? std::next(at) : files_.erase(at);
+    // One without a batch is of yesterday, as a rule; opening it again costs little.
+    const OutgoingBatch* const last = open.unsynced.empty() ? nullptr : open.unsynced.back();
+    const bool stays = last != nullptr && sync(open, report) && !rotate(at->first, open, *last);
+    at = stays ? std::next(at) : files_.erase(at);
   }
+}
+
+bool NdjsonWriter::sync(OpenFile& open, const Report& report) {
+  const auto synced = open.file->sync();
+  for (const OutgoingBatch* const batch : std::exchange(open.unsynced, {})) {
+    if (synced) {
+      troubles_[static_cast<std::size_t>(batch->stream)].clear();
+      report(batch->id, true);
+    } else {
+      fail_batch(*batch, synced.error(), report);
+    }
+  }
+  return synced.has_value();
+}
+
+// False: the file keeps its name, and is tried again when more is in it. After a replay there may be one of the same
+// last record already.
+bool NdjsonWriter::rotate(const std::string& path, OpenFile& open, const OutgoingBatch& last) {
+  constexpr int kNamesTried = 100;
+  if (rotate_bytes_ == 0 || open.file->size() < rotate_bytes_) return false;
+  for (int count = 1; count <= kNamesTried; ++count) {
+    const auto moved = open.file->move_to(rotated_name(path, last, count));
+    if (!moved) complain(moved.error());
+    if (!moved || *moved) return moved.has_value();
+  }
+  return false;
 }
 
 void NdjsonWriter::fail_batch(const OutgoingBatch& batch, const Error& error, const Report& report) {

@@ -22,6 +22,9 @@ namespace tidegate::uplink {
 /// that come together are synced together. What fails is reported and can be written again; behind a batch that failed
 /// nothing of its stream is taken until that one comes again, so the lines keep the order of the sequences; or until
 /// the first batch of a replay comes, because the cursor was moved and that one is given up.
+///
+/// With `rotate_bytes`, a file that has as much gets its last record's epoch and sequence into its name,
+/// "readings.ndjson" becomes "readings.3-123401.ndjson", and is never touched again: what has such a name is whole.
 /// Blocks on the disk: for the uplink's own thread.
 class NdjsonWriter {
  public:
@@ -30,7 +33,7 @@ class NdjsonWriter {
   /// Error `invalid` when the path has other placeholders than {gateway}, {stream} and {date}.
   static Result<void> check_path(const std::string& path_template);
 
-  NdjsonWriter(std::string name, std::string path_template, std::string gateway);
+  NdjsonWriter(std::string name, std::string path_template, std::string gateway, std::uint64_t rotate_bytes = 0);
 
   /// Reports each batch when it is durable or has failed; in order, but for the failed ones, which come first.
   void write(const std::vector<OutgoingBatch>& batches, const Report& report);
@@ -48,12 +51,15 @@ class NdjsonWriter {
   Result<OpenFile*> file_at(const std::string& path);
   Result<std::string> path_for(Stream stream, WallTime sent) const;
   void sync_all(const Report& report);
+  bool sync(OpenFile& open, const Report& report);
+  bool rotate(const std::string& path, OpenFile& open, const OutgoingBatch& last);
   void fail_batch(const OutgoingBatch& batch, const Error& error, const Report& report);
   void complain(const Error& error);
 
   const std::string name_;
   const std::string path_template_;
   const std::string gateway_;
+  const std::uint64_t rotate_bytes_;
   const NdjsonLines renderer_;
   std::string lines_;  // reused
   std::map<std::string, OpenFile> files_;

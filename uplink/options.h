@@ -20,6 +20,7 @@ struct ForwarderOptions {
   std::uint64_t batch_bytes_max = 256 * 1024;
   Duration batch_delay_max = std::chrono::seconds(1);
   std::uint32_t inflight_max = 8;
+  bool blames_size_for_lost_links = true;  // where a connection is lost again and again with the same batch
   Duration retry_first = std::chrono::milliseconds(500);
   Duration retry_most = std::chrono::seconds(60);
   bool operator==(const ForwarderOptions&) const = default;

@@ -61,6 +61,12 @@ Section file_keys() {
           .example("\"/srv/export/{stream}-{date}.ndjson\"")
           .says("The file, made when it is not there; its directory is. `{date}` is the day in UTC, `YYYY-MM-DD`. "
                 "The service may write there only where a drop-in of its unit says so, with `ReadWritePaths=`."),
+      size<Owner>("rotate_size", &Owner::rotate_bytes, 64 * 1024, std::uint64_t{1} << 40U)
+          .example("\"16MiB\"")
+          .says(
+              "A file that has reached this gets the epoch and the sequence of its last record into its name, "
+              "`out.ndjson` becomes `out.3-123401.ndjson`, and is whole and never touched again: for whoever collects "
+              "files. Without it a file grows as long as `path` stays the same."),
   };
   for (Key& key : forwarder_rows<Owner>()) section.keys.push_back(std::move(key));
   section.sections = {batch_keys<Owner>()};

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <csignal>
+#include <filesystem>
 #include <memory>
 #include <string>
 #include <utility>
@@ -131,6 +132,41 @@ TEST_F(NdjsonWriterTest, NamesTheFileByStreamAndDayOfSending) {
   EXPECT_EQ(read_file(directory_ / "plant-7-readings-2025-10-09.ndjson"), lines(0, 1));
   EXPECT_EQ(read_file(directory_ / "plant-7-readings-2025-10-10.ndjson"), lines(2, 3));
   EXPECT_EQ(read_file(directory_ / "plant-7-events-2025-10-09.ndjson"), lines(5, 6, "events"));
+}
+
+TEST_F(NdjsonWriterTest, GivesAFileThatIsLargeEnoughANameOfItsOwn) {
+  const auto size = lines(0, 3).size();
+  writer_ = std::make_unique<NdjsonWriter>("export", path_, "plant-7", size);
+  write({batch(0, 1)});
+  EXPECT_EQ(text(), lines(0, 1));
+  write({batch(2, 3)});
+  EXPECT_FALSE(std::filesystem::exists(path_));
+  EXPECT_EQ(read_file(directory_ / "out.3-3.ndjson"), lines(0, 3));
+  write({batch(4, 5)});
+  EXPECT_EQ(text(), lines(4, 5));
+  writer_ = std::make_unique<NdjsonWriter>("export", path_, "plant-7", size);
+  write({batch(6, 6)});
+  write({batch(7, 20)});
+  EXPECT_EQ(read_file(directory_ / "out.3-20.ndjson"), lines(4, 20)) << "goes on in what an earlier process left";
+  EXPECT_THAT(done_, ElementsAre(Pair(8, true)));
+}
+
+TEST_F(NdjsonWriterTest, PutsNoFileInThePlaceOfAnother) {
+  writer_ = std::make_unique<NdjsonWriter>("export", path_, "plant-7", 1);
+  write({batch(0, 1)});
+  write({batch(0, 1)});  // of a replay
+  EXPECT_EQ(read_file(directory_ / "out.3-1.ndjson"), lines(0, 1));
+  EXPECT_EQ(read_file(directory_ / "out.3-1-2.ndjson"), lines(0, 1));
+}
+
+TEST_F(NdjsonWriterTest, NamesRotatedFilesWithAndWithoutAnExtension) {
+  std::filesystem::create_directory(directory_ / "a.d");
+  for (const auto& [path, rotated] : std::vector<std::pair<std::string, std::string>>{
+           {"a.d/out", "a.d/out.3-1"}, {"a.d/.hidden", "a.d/.hidden.3-1"}, {"a.d/x.y.json", "a.d/x.y.3-1.json"}}) {
+    writer_ = std::make_unique<NdjsonWriter>("export", directory_ / path, "plant-7", 1);
+    write({batch(0, 1)});
+    EXPECT_EQ(read_file(directory_ / rotated), lines(0, 1)) << path;
+  }
 }
 
 TEST_F(NdjsonWriterTest, PutsAllStreamsIntoOneFileWhenThePathNamesNone) {
