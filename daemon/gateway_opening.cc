@@ -90,7 +90,7 @@ Result<void> Gateway::open_log() {
   }
   StartMarks::Ends ends{};
   for (const Stream stream : kAllStreams) ends[static_cast<std::size_t>(stream)] = log_->end(stream).sequence;
-  start_marks_ = begin_start(saved, opened, ends);
+  start_marks_ = begin_start(saved, opened, ends, log_->recovery().fresh);
   if (auto kept = room_for_state([&] { return store_->save(opened); }); !kept) return kept;
 
   storage_watch_ = std::make_unique<StorageWatch>(StorageWatch::Parts{log_.get(), pipeline_.get(), &clock_});

@@ -19,7 +19,8 @@ std::string place_of(std::uint32_t number, const char* what) {
 
 }  // namespace
 
-StartMarks begin_start(const buffer::Checkpoint& saved, buffer::Checkpoint& opened, const StartMarks::Ends& ends) {
+StartMarks begin_start(const buffer::Checkpoint& saved, buffer::Checkpoint& opened, const StartMarks::Ends& ends,
+                       bool is_new_log) {
   using Kept = std::pair<std::uint64_t, StartMarks::Ends>;
   std::vector<Kept> starts;
   const auto kept = [&](std::uint32_t number, const char* what) {
@@ -34,6 +35,7 @@ StartMarks begin_start(const buffer::Checkpoint& saved, buffer::Checkpoint& open
     if (start.first != 0) starts.push_back(start);
   }
   std::sort(starts.begin(), starts.end());
+  const bool is_unknown = starts.empty() && !is_new_log;
   const std::uint32_t number = starts.empty() ? 1 : uplink::number_of_start(starts.back().first) + 1;
   if (starts.size() == kStartsKept) starts.erase(starts.begin());
   starts.emplace_back((std::uint64_t{number} << 32U) | std::random_device()(), ends);
@@ -46,6 +48,7 @@ StartMarks begin_start(const buffer::Checkpoint& saved, buffer::Checkpoint& open
     for (const Stream stream : kAllStreams) {
       opened.counters[place_of(of, to_string(stream))] = began[static_cast<std::size_t>(stream)];
     }
+    if (is_unknown) continue;
     marks.history.starts.push_back(mark);
     marks.ends.push_back(began);
   }

@@ -18,8 +18,10 @@ struct StartMarks {
   std::vector<Ends> ends;  // as many as history.starts
 };
 
-/// Adds this start to those that were saved; `opened`, which has the log as it was opened, is given them to be saved,
-/// before the first record of this start. `ends` is where the streams end.
-StartMarks begin_start(const buffer::Checkpoint& saved, buffer::Checkpoint& opened, const StartMarks::Ends& ends);
+/// Adds this start to those that were saved. Where there are none although the log is not new, as after the loss of the
+/// state database, the history has no starts and says nothing. `opened`, which has the log as it was opened, is given
+/// them to be saved, before the first record of this start. `ends` is where the streams end.
+StartMarks begin_start(const buffer::Checkpoint& saved, buffer::Checkpoint& opened, const StartMarks::Ends& ends,
+                       bool is_new_log);
 
 }  // namespace tidegate::daemon

@@ -32,11 +32,12 @@ TargetPlaces::TargetPlaces(const buffer::RingLog& log, const StartMarks& marks, 
                       cursor_.history.log, history.log);
 }
 
+// Up to where the copy parted both have given the same numbers to the same records.
 std::optional<Position> TargetPlaces::place(Stream stream) const {
-  if (kin_ == Kin::stranger) return std::nullopt;
-  if (kin_ == Kin::older_copy) return log_.position_of(stream, parted_[static_cast<std::size_t>(stream)]);
   const auto found = cursor_.next.find(stream);
-  return found == cursor_.next.end() ? std::nullopt : std::optional(found->second);
+  if (kin_ == Kin::stranger || found == cursor_.next.end()) return std::nullopt;
+  if (kin_ == Kin::same) return found->second;
+  return log_.position_of(stream, std::min(parted_[static_cast<std::size_t>(stream)], found->second.sequence));
 }
 
 }  // namespace tidegate::daemon

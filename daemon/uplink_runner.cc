@@ -208,6 +208,19 @@ void UplinkRunner::on_link(bool up, const std::string& detail) {
   pump();
 }
 
+// Or would be, but for gaps, of which the target knows nothing.
+bool UplinkRunner::is_where(Stream stream, Position place) const {
+  auto& log = *environment_.log;
+  const std::uint64_t there = log.sequence_of(stream, place);
+  const std::uint64_t here = log.sequence_of(stream, forwarder_.cursor(stream).acked_to);
+  if (there >= here) return there == here;
+  std::uint64_t missing = 0;
+  for (const auto& part : log.missing(stream, log.position_of(stream, there), log.position_of(stream, here))) {
+    missing += part.lost;
+  }
+  return missing == here - there;
+}
+
 // What the target has counts, and not what we remember of its answers: but for a replay that it has yet to see.
 void UplinkRunner::on_placed(const uplink::TargetCursor& cursor) {
   const TargetPlaces places(*environment_.log, *environment_.marks, cursor);
@@ -215,8 +228,7 @@ void UplinkRunner::on_placed(const uplink::TargetCursor& cursor) {
   for (const Stream stream : forwarder_.options().streams) {
     const auto place = places.place(stream);
     if (!place || forwarder_.is_replay_marked(stream)) continue;
-    const auto there = environment_.log->sequence_of(stream, *place);
-    if (there == environment_.log->sequence_of(stream, forwarder_.cursor(stream).acked_to)) continue;
+    if (is_where(stream, *place)) continue;
     auto planned = plan_move(stream, *place);
     planned.is_by_target = true;
     log_info("uplink",

@@ -92,6 +92,7 @@ class UplinkRunner {
   void send_ready();
   void on_link(bool up, const std::string& detail);
   void on_placed(const uplink::TargetCursor& cursor);
+  bool is_where(Stream stream, Position place) const;
   void on_trouble(const std::string& reason);
   void show_link();
   void on_done(std::uint64_t batch_id, bool ok);

@@ -31,7 +31,8 @@ struct CursorMove {
   std::uint64_t skipped = 0;
   std::uint64_t reused = 0;
   std::map<std::string, std::uint64_t> lost{};  // by reason: on the way to where it goes, and gone from the log
-  /// It is the target that says where the cursor is: what is skipped it has, and nothing is marked as a replay.
+  /// It is the target that says where the cursor is: what is on the way there it has, lost here or not, and nothing is
+  /// marked as a replay.
   bool is_by_target = false;
 };
 

@@ -37,7 +37,8 @@ struct MqttUplinkOptions {
 /// One `[[uplink.file]]`.
 struct FileUplinkOptions {
   ForwarderOptions forwarder;
-  std::string path;  // {stream} and {date} (UTC, YYYY-MM-DD) are filled in
+  std::string path;                // {stream} and {date} (UTC, YYYY-MM-DD) are filled in
+  std::uint64_t rotate_bytes = 0;  // a file that has as much gets a name of its own; 0: none does
   bool operator==(const FileUplinkOptions&) const = default;
 };
 

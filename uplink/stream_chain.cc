@@ -33,6 +33,7 @@ std::uint64_t make_id(std::uint64_t number, Stream stream, std::uint16_t attempt
 StreamChain::StreamChain(Stream stream, const Parts& parts, std::uint64_t jitter_seed)
     : stream_(stream),
       delay_max_(parts.options.batch_delay_max),
+      blames_size_(parts.options.blames_size_for_lost_links),
       encoder_(parts.encoder),
       clock_(parts.clock),
       fill_(parts.options, parts.encoder, parts.filter),
@@ -73,12 +74,11 @@ void StreamChain::go_on_from(const Cursor& cursor) {
 void StreamChain::move(const CursorMove& move) {
   accounting_.replayed += move.replayed;
   accounting_.reused += move.reused;
-  if (move.is_by_target) {
-    accounting_.delivered += move.skipped;
-  } else {
-    accounting_.drop("skipped", move.skipped);
+  if (!move.is_by_target) accounting_.drop("skipped", move.skipped);
+  if (move.is_by_target) accounting_.delivered += move.skipped;
+  for (const auto& [reason, count] : move.lost) {
+    move.is_by_target ? void(accounting_.delivered += count) : accounting_.drop(reason, count);
   }
-  for (const auto& [reason, count] : move.lost) accounting_.drop(reason, count);
   go_on_from({move.to, move.to});
   if (!move.is_by_target) replay_ = true;
 }
@@ -315,7 +315,7 @@ std::optional<std::size_t> StreamChain::lose_link() {
   const auto oldest = std::find_if(chain_.begin(), chain_.end(),
                                    [](const Link& l) { return l.state != State::done && l.sent_on_this_link; });
   std::size_t too_large = 0;
-  if (oldest != chain_.end() && ++oldest->links_lost >= kLinksLostMost && oldest->stretch.count > 1) {
+  if (blames_size_ && oldest != chain_.end() && ++oldest->links_lost >= kLinksLostMost && oldest->stretch.count > 1) {
     too_large = oldest->message->size();
   }
   for (Link& link : chain_) link.sent_on_this_link = false;

@@ -132,6 +132,7 @@ class StreamChain {
 
   const Stream stream_;
   const Duration delay_max_;
+  const bool blames_size_;
   const BatchEncoder& encoder_;
   const ClockHistory& clock_;
   BatchFill fill_;

@@ -15,12 +15,13 @@ class StartMarksTest : public ::testing::Test {
   StartMarks start(std::uint64_t end = 1, std::uint8_t log = 1) {
     buffer::Checkpoint opened = saved_;
     opened.log.log_id = {log};
-    const auto marks = begin_start(saved_, opened, {end, end + 1, end + 2});
+    const auto marks = begin_start(saved_, opened, {end, end + 1, end + 2}, is_new_log_);
     saved_ = opened;
     return marks;
   }
 
   buffer::Checkpoint saved_;
+  bool is_new_log_ = true;
 };
 
 TEST_F(StartMarksTest, KnowTheStartsBeforeAndWhereTheyBegan) {
@@ -62,6 +63,12 @@ TEST_F(StartMarksTest, OfAnotherLogBeginAnew) {
   start();
   EXPECT_EQ(start(1, 2).history.starts.size(), 1U);
   EXPECT_EQ(start(1, 2).history.starts.size(), 2U);
+}
+
+TEST_F(StartMarksTest, SayNothingWhereTheStateDatabaseWasLost) {
+  is_new_log_ = false;
+  EXPECT_TRUE(start().history.starts.empty());
+  EXPECT_EQ(start().history.starts.size(), 2U);
 }
 
 }  // namespace

@@ -82,10 +82,12 @@ Settings producer_settings(const KafkaUplinkOptions& options, const std::string&
   return settings;
 }
 
-Settings reader_settings(const std::string& client_id) {
+Settings reader_settings(const std::string& client_id, KafkaIsolation isolation) {
+  const bool is_committed = isolation == KafkaIsolation::read_committed;
   return {
       {"group.id", client_id},  // which is never joined, but has to be there
-      {"isolation.level", "read_committed"},
+      {"isolation.level", is_committed ? "read_committed" : "read_uncommitted"},
+      {"socket.timeout.ms", "5000"},  // what bounds the questions that take no patience of ours
       {"enable.auto.commit", "false"},
       {"enable.auto.offset.store", "false"},
       {"enable.partition.eof", "true"},
@@ -127,9 +129,9 @@ Result<rd_kafka_conf_t*> kafka_producer_conf(const KafkaLibrary& library, const 
 }
 
 Result<rd_kafka_conf_t*> kafka_reader_conf(const KafkaLibrary& library, const KafkaUplinkOptions& options,
-                                           const std::string& gateway) {
+                                           const std::string& gateway, KafkaIsolation isolation) {
   const std::string client_id = client_id_of(options, gateway);
-  return make_conf(library, options, client_id, reader_settings(client_id));
+  return make_conf(library, options, client_id, reader_settings(client_id, isolation));
 }
 
 }  // namespace tidegate::uplink

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <string>
 
 #include "core/error.h"
@@ -14,8 +15,11 @@ namespace tidegate::uplink {
 Result<rd_kafka_conf_t*> kafka_producer_conf(const KafkaLibrary& library, const KafkaUplinkOptions& options,
                                              const std::string& gateway);
 
-/// Of a consumer that reads what is committed and tells where a partition ends. Belongs to no group.
+enum class KafkaIsolation : std::uint8_t { read_uncommitted, read_committed };
+
+/// Of a consumer that tells where a partition ends: the one that reads what is committed ends before the first
+/// transaction that is open. Belongs to no group.
 Result<rd_kafka_conf_t*> kafka_reader_conf(const KafkaLibrary& library, const KafkaUplinkOptions& options,
-                                           const std::string& gateway);
+                                           const std::string& gateway, KafkaIsolation isolation);
 
 }  // namespace tidegate::uplink

@@ -7,7 +7,6 @@
 #include <memory>
 #include <string_view>
 #include <utility>
-#include <vector>
 
 #include "core/clock.h"
 #include "uplink/kafka/kafka_conf.h"
@@ -22,6 +21,7 @@ using std::chrono::milliseconds;
 constexpr std::int64_t kFirstLook = 1000;
 constexpr std::int64_t kFurther = 16;
 constexpr milliseconds kPollFor{200};
+constexpr std::int32_t kPartition = 0;
 // A file of the topic is only compacted when the next one is begun.
 constexpr std::array<std::pair<const char*, const char*>, 4> kTopicSettings{{{"cleanup.policy", "compact"},
                                                                              {"segment.bytes", "1048576"},
@@ -37,18 +37,14 @@ class CursorReader {
   CursorReader& operator=(const CursorReader&) = delete;
   ~CursorReader() {
     if (handle_ != nullptr) library_.topic_destroy_(handle_);
-    if (consumer_ != nullptr) library_.destroy_(consumer_);
+    for (rd_kafka_t* const one : {consumer_, asker_}) {
+      if (one != nullptr) library_.destroy_(one);
+    }
   }
 
   Result<void> open(const KafkaUplinkOptions& options, const std::string& gateway) {
-    const auto conf = kafka_reader_conf(library_, options, gateway);
-    if (!conf) return tl::unexpected(conf.error());
-    std::array<char, 512> problem{};
-    consumer_ = library_.new_(RD_KAFKA_CONSUMER, *conf, problem.data(), problem.size());
-    if (consumer_ == nullptr) {
-      library_.conf_destroy_(*conf);
-      return fail(ErrorCode::invalid, std::string("librdkafka makes no consumer: ") + problem.data());
-    }
+    if (auto made = make(options, gateway, KafkaIsolation::read_committed, consumer_); !made) return made;
+    if (auto made = make(options, gateway, KafkaIsolation::read_uncommitted, asker_); !made) return made;
     library_.poll_set_consumer_(consumer_);
     handle_ = library_.topic_new_(consumer_, topic_.c_str(), nullptr);
     if (handle_ == nullptr) return fail(ErrorCode::invalid, "librdkafka does not take the topic " + topic_);
@@ -56,32 +52,39 @@ class CursorReader {
   }
 
   Result<std::optional<TargetCursor>> read() {
-    auto partitions = find_partitions();
-    if (partitions && partitions->empty()) {
+    const auto found = find_partition();
+    if (!found) return tl::unexpected(found.error());
+    if (!*found) {
       if (auto made = make_topic(); !made) return tl::unexpected(made.error());
       return std::nullopt;
     }
-    if (!partitions) return tl::unexpected(partitions.error());
+    Partition partition = **found;
     for (std::int64_t look = kFirstLook;; look *= kFurther) {
-      bool is_whole = true;
-      for (Partition& one : *partitions) {
-        one.from = std::max(one.oldest, one.end - look);
-        is_whole = is_whole && one.from == one.oldest;
-      }
-      if (auto passed = read_through(*partitions); !passed) return tl::unexpected(passed.error());
+      partition.from = std::max(partition.oldest, partition.end - look);
+      if (auto passed = read_through(partition); !passed) return tl::unexpected(passed.error());
       if (!newest_.empty()) return parsed();
-      if (is_whole) return std::nullopt;
+      if (partition.from == partition.oldest) return std::nullopt;
     }
   }
 
  private:
   struct Partition {
-    std::int32_t number = 0;
     std::int64_t oldest = 0;
     std::int64_t end = 0;   // when the reading began
     std::int64_t from = 0;  // this look
     bool is_read = false;
   };
+
+  Result<void> make(const KafkaUplinkOptions& options, const std::string& gateway, KafkaIsolation isolation,
+                    rd_kafka_t*& into) {
+    const auto conf = kafka_reader_conf(library_, options, gateway, isolation);
+    if (!conf) return tl::unexpected(conf.error());
+    std::array<char, 512> problem{};
+    into = library_.new_(RD_KAFKA_CONSUMER, *conf, problem.data(), problem.size());
+    if (into != nullptr) return {};
+    library_.conf_destroy_(*conf);
+    return fail(ErrorCode::invalid, std::string("librdkafka makes no consumer: ") + problem.data());
+  }
 
   Error failure(const std::string& step, rd_kafka_resp_err_t error) const {
     return {ErrorCode::retry, "the topic of cursors " + topic_ + ": " + step + ": " + library_.err2str_(error)};
@@ -94,64 +97,60 @@ class CursorReader {
     return static_cast<int>(std::clamp<std::int64_t>(left.count(), 1, 5000));
   }
 
-  // Empty when there is no such topic. A consumer asks without making one.
-  Result<std::vector<Partition>> find_partitions() {
+  // Nothing when there is no such topic. A consumer asks without making one.
+  Result<std::optional<Partition>> find_partition() {
     const rd_kafka_metadata_t* found = nullptr;
     const auto error = library_.metadata_(consumer_, 0, handle_, &found, milliseconds_left());
     if (error != RD_KAFKA_RESP_ERR_NO_ERROR) return tl::unexpected(failure("asking for it", error));
     const std::unique_ptr<const rd_kafka_metadata_t, decltype(library_.metadata_destroy_)> held(
         found, library_.metadata_destroy_);
-    if (found->topic_cnt == 0) return std::vector<Partition>{};
-    const rd_kafka_metadata_topic_t& topic = found->topics[0];
-    if (topic.err == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART) return std::vector<Partition>{};
-    if (topic.err != RD_KAFKA_RESP_ERR_NO_ERROR) return tl::unexpected(failure("asking for it", topic.err));
-    std::vector<Partition> partitions(static_cast<std::size_t>(topic.partition_cnt));
-    for (std::size_t i = 0; i < partitions.size(); ++i) {
-      Partition& one = partitions[i];
-      one.number = topic.partitions[i].id;
-      const auto asked = library_.query_watermark_offsets_(consumer_, topic_.c_str(), one.number, &one.oldest, &one.end,
-                                                           milliseconds_left());
-      if (asked != RD_KAFKA_RESP_ERR_NO_ERROR) return tl::unexpected(failure("asking where it ends", asked));
+    const auto topic_error = found->topic_cnt == 0 ? RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE : found->topics[0].err;
+    if (topic_error == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART) return std::nullopt;
+    if (topic_error != RD_KAFKA_RESP_ERR_NO_ERROR) return tl::unexpected(failure("asking for it", topic_error));
+    // Which of several cursors is the newest would not be known.
+    if (const int count = found->topics[0].partition_cnt; count != 1) {
+      return fail(ErrorCode::invalid, "the topic of cursors " + topic_ + " has " + std::to_string(count) +
+                                          " partitions and needs one: name another as cursor_topic");
     }
-    return partitions;
+    Partition one;
+    const auto asked = library_.query_watermark_offsets_(asker_, topic_.c_str(), kPartition, &one.oldest, &one.end,
+                                                         milliseconds_left());
+    if (asked != RD_KAFKA_RESP_ERR_NO_ERROR) return tl::unexpected(failure("asking where it ends", asked));
+    return one;
   }
 
-  Result<void> read_through(std::vector<Partition>& partitions) {
-    rd_kafka_topic_partition_list_t* const list =
-        library_.topic_partition_list_new_(static_cast<int>(partitions.size()));
-    for (Partition& one : partitions) {
-      one.is_read = one.from == one.end;
-      library_.topic_partition_list_add_(list, topic_.c_str(), one.number)->offset = one.from;
-    }
+  Result<void> read_through(Partition& partition) {
+    partition.is_read = partition.from == partition.end;
+    rd_kafka_topic_partition_list_t* const list = library_.topic_partition_list_new_(1);
+    library_.topic_partition_list_add_(list, topic_.c_str(), kPartition)->offset = partition.from;
     const auto assigned = library_.assign_(consumer_, list);
     library_.topic_partition_list_destroy_(list);
     if (assigned != RD_KAFKA_RESP_ERR_NO_ERROR) return tl::unexpected(failure("reading", assigned));
-    const auto is_read = [](const Partition& one) { return one.is_read; };
-    while (!std::all_of(partitions.begin(), partitions.end(), is_read)) {
-      if (is_over())
+    while (!partition.is_read) {
+      if (is_over()) {
         return tl::unexpected(too_late("reading to its end, perhaps behind a transaction of another gateway"));
+      }
       rd_kafka_message_t* const message = library_.consumer_poll_(consumer_, kPollFor.count());
       if (message == nullptr) continue;
-      take(*message, partitions);
+      const auto error = take(*message, partition);
       library_.message_destroy_(message);
+      if (error != RD_KAFKA_RESP_ERR_NO_ERROR) return tl::unexpected(failure("reading", error));
     }
     library_.assign_(consumer_, nullptr);
     return {};
   }
 
   // The end is told again each time that it is reached: behind a transaction that has ended in the meantime.
-  void take(const rd_kafka_message_t& message, std::vector<Partition>& partitions) {
-    const auto of = std::find_if(partitions.begin(), partitions.end(),
-                                 [&](const Partition& one) { return one.number == message.partition; });
-    if (of == partitions.end()) return;
+  rd_kafka_resp_err_t take(const rd_kafka_message_t& message, Partition& partition) {
     if (message.err == RD_KAFKA_RESP_ERR__PARTITION_EOF) {
-      of->is_read = message.offset >= of->end;
-      return;
+      partition.is_read = message.offset >= partition.end;
+      return RD_KAFKA_RESP_ERR_NO_ERROR;
     }
-    if (message.err != RD_KAFKA_RESP_ERR_NO_ERROR) return;
-    if (message.offset + 1 >= of->end) of->is_read = true;
+    if (message.err != RD_KAFKA_RESP_ERR_NO_ERROR) return message.err;
+    if (message.offset + 1 >= partition.end) partition.is_read = true;
     const std::string_view key(static_cast<const char*>(message.key), message.key_len);
     if (key == key_) newest_.assign(static_cast<const char*>(message.payload), message.len);
+    return RD_KAFKA_RESP_ERR_NO_ERROR;
   }
 
   Result<std::optional<TargetCursor>> parsed() const {
@@ -201,7 +200,7 @@ class CursorReader {
     const rd_kafka_topic_result_t** const topics = library_.CreateTopics_result_topics_(result, &count);
     if (count == 0) return "";
     const auto error = library_.topic_result_error_(topics[0]);
-    if (error == RD_KAFKA_RESP_ERR_NO_ERROR || error == RD_KAFKA_RESP_ERR_TOPIC_ALREADY_EXISTS) return "";
+    if (error == RD_KAFKA_RESP_ERR_NO_ERROR) return "";
     const char* const text = library_.topic_result_error_string_(topics[0]);
     return text == nullptr ? library_.err2str_(error) : text;
   }
@@ -213,6 +212,7 @@ class CursorReader {
   const BootTime deadline_;
   const std::function<bool()>& gives_up_;
   rd_kafka_t* consumer_ = nullptr;
+  rd_kafka_t* asker_ = nullptr;  // where the topic ends, whatever is committed of it
   rd_kafka_topic_t* handle_ = nullptr;
   std::string newest_;  // of our key, so far
 };

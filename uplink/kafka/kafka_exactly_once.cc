@@ -27,14 +27,14 @@
 namespace tidegate::uplink {
 namespace {
 
-using std::chrono::milliseconds;
 using std::chrono::seconds;
 
 constexpr Duration kStep = seconds(1);  // of what can be repeated; in between the state is told
 constexpr Duration kReopenPause = seconds(1);
-constexpr Duration kReadPatience = seconds(30);
+constexpr Duration kReadPatience = seconds(70);     // longer than a transaction that somebody has left open
 constexpr Duration kTransactionMost = seconds(50);  // the coordinator gives it up after 60
-constexpr Duration kBeforeJudging = seconds(3);     // how long who has fenced us may take to say who he is
+constexpr std::size_t kBatchesMost = 64;
+constexpr Duration kBeforeJudging = seconds(3);  // how long who has fenced us may take to say who he is
 
 std::string draw_instance() {
   std::random_device random;
@@ -150,7 +150,7 @@ class KafkaExactlyOnce final : public Transport {
 
   Result<void> open_producer() {
     KafkaProducer::Handlers handlers;
-    handlers.delivered = [this](void*, rd_kafka_resp_err_t error) { on_delivered(error); };
+    handlers.delivered = [this](void* mark, rd_kafka_resp_err_t error) { on_delivered(mark, error); };
     handlers.problem = [this](rd_kafka_resp_err_t error, const std::string& text, bool is_fatal) {
       on_problem(error, text, is_fatal);
     };
@@ -181,6 +181,11 @@ class KafkaExactlyOnce final : public Transport {
       close(found.error().message);
       return;
     }
+    if (auto opened = producer_->open_cursor_topic(options_.cursor_topic); !opened) {
+      close(opened.error().message);
+      return;
+    }
+    found_instance_ = *found ? (*found)->instance : "";
     if (!claim(*found)) return;
     if (*found) handlers_.placed(**found);
     stage_ = Stage::open;
@@ -200,22 +205,31 @@ class KafkaExactlyOnce final : public Transport {
   }
 
   void take(const Batches& batches) {
-    Batches good;
     for (const OutgoingBatch& batch : batches) {
       // Those of an earlier session come again.
-      const bool is_of_session = stage_ == Stage::open && batch.link == links_;
-      if (is_of_session) {
-        good.push_back(batch);
+      if (stage_ == Stage::open && batch.link == links_) {
+        waiting_.push_back(batch);
       } else {
         handlers_.done(batch.id, false);
       }
     }
-    if (good.empty()) return;
+    while (!waiting_.empty()) {
+      const auto count = static_cast<std::ptrdiff_t>(std::min(waiting_.size(), most_));
+      const Batches some(waiting_.begin(), waiting_.begin() + count);
+      waiting_.erase(waiting_.begin(), waiting_.begin() + count);
+      deliver(some);
+    }
+  }
+
+  void deliver(const Batches& batches) {
     TargetCursor next = ours_;
-    for (const OutgoingBatch& batch : good) next.next[batch.stream] = {batch.epoch, batch.to + 1};
-    const bool ok = commit(good, next);
-    if (ok) ours_ = std::move(next);
-    for (const OutgoingBatch& batch : good) {
+    for (const OutgoingBatch& batch : batches) next.next[batch.stream] = {batch.epoch, batch.to + 1};
+    const bool ok = stage_ == Stage::open && commit(batches, next);
+    if (ok) {
+      ours_ = std::move(next);
+      most_ = std::min(most_ * 2, kBatchesMost);
+    }
+    for (const OutgoingBatch& batch : batches) {
       if (ok) watch_.on_delivered(batch.stream);
       handlers_.done(batch.id, ok);
     }
@@ -228,9 +242,9 @@ class KafkaExactlyOnce final : public Transport {
     for (const OutgoingBatch& batch : batches) {
       if (const auto failure = produce(batch); !failure.empty()) return close(failure);
     }
-    count(producer_->produce_cursor(key_, to_json(cursor), nullptr));
+    count(producer_->produce_cursor(key_, to_json(cursor), nullptr), nullptr);
     while (unreported_ > 0 && !must_close_) {
-      if (!may_wait(since)) return false;
+      if (!may_wait(since, batches.size())) return false;
       inbox_.wait(kStep);
       producer_->serve();
     }
@@ -242,7 +256,7 @@ class KafkaExactlyOnce final : public Transport {
         return true;
       }
       if (!step.can_repeat) return close_after(step);
-      if (!may_wait(since)) return false;
+      if (!may_wait(since, batches.size())) return false;
     }
     return close(reason_);
   }
@@ -251,47 +265,54 @@ class KafkaExactlyOnce final : public Transport {
   std::string produce(const OutgoingBatch& batch) {
     producer_->set_headers(batch);
     const auto made = messages_.for_each(batch, [&](const KafkaProducer::Message& message) {
-      count(producer_->produce(message, nullptr));
+      Stream* const mark = &streams_[static_cast<std::size_t>(message.stream)];
+      count(producer_->produce(message, mark), mark);
       return !must_close_;
     });
     if (!made) return made.error().message;
     return must_close_ ? reason_ : "";
   }
 
-  void count(rd_kafka_resp_err_t error) {
-    if (error == RD_KAFKA_RESP_ERR_NO_ERROR) {
-      ++unreported_;
-    } else {
-      fail_with(error, producer_->text_of(error));
-    }
+  void count(rd_kafka_resp_err_t error, const void* mark) {
+    ++unreported_;
+    if (error != RD_KAFKA_RESP_ERR_NO_ERROR) on_delivered(mark, error);
   }
 
-  // False when it has lasted too long, and the session has ended.
-  bool may_wait(BootTime since) {
+  // False when it has lasted too long, and the session has ended. On a slow way less goes into one, until it gets
+  // through.
+  bool may_wait(BootTime since, std::size_t batches) {
     const BootTime now = clock_.boot_now();
     const auto ends_by = inbox_.ends_by();
-    if (now >= since + kTransactionMost || (ends_by && now >= *ends_by))
+    if (now >= since + kTransactionMost || (ends_by && now >= *ends_by)) {
+      most_ = std::max<std::size_t>(batches / 2, 1);
       return close("a transaction was not committed in time");
+    }
     watch_.on_waiting(now, since);
     if (watch_.wants_probe(now)) probe_.ask(*producer_, watch_, clock_);
     watch_.tell();
     return true;
   }
 
-  void on_delivered(rd_kafka_resp_err_t error) {
+  // The mark is the record's stream; a cursor has none.
+  void on_delivered(const void* mark, rd_kafka_resp_err_t error) {
     --unreported_;
-    if (error != RD_KAFKA_RESP_ERR_NO_ERROR) fail_with(error, producer_->text_of(error));
+    if (error == RD_KAFKA_RESP_ERR_NO_ERROR) return;
+    const bool has_own_word = error != RD_KAFKA_RESP_ERR__FATAL && error != RD_KAFKA_RESP_ERR__PURGE_QUEUE &&
+                              error != RD_KAFKA_RESP_ERR__GAPLESS_GUARANTEE;
+    const std::string topic =
+        mark == nullptr ? options_.cursor_topic : producer_->topic(*static_cast<const Stream*>(mark));
+    const std::string text = producer_->text_of(error);
+    fail_with(error, has_own_word ? describe_kafka_refusal(error, text, topic) : describe_kafka_outage(error, text));
   }
 
   void on_problem(rd_kafka_resp_err_t error, const std::string& text, bool is_fatal) {
-    is_fatal ? fail_with(error, text) : watch_.on_problem(error, text);
+    is_fatal ? fail_with(error, describe_kafka_outage(error, text)) : watch_.on_problem(error, text);
   }
 
   // The first reason is the one that says most; what follows is purged by it.
-  void fail_with(rd_kafka_resp_err_t error, const std::string& text) {
+  void fail_with(rd_kafka_resp_err_t error, const std::string& reason) {
     if (Step{error}.is_fenced()) is_fenced_ = true;
-    if (std::exchange(must_close_, true)) return;
-    reason_ = describe_kafka_outage(error, text);
+    if (!std::exchange(must_close_, true)) reason_ = reason;
   }
 
   bool close_after(const Step& step) {
@@ -323,7 +344,9 @@ class KafkaExactlyOnce final : public Transport {
       return tell_down(found.error().message);
     }
     stage_ = Stage::closed;
-    if (!*found || (*found)->instance == ours_.instance) return;
+    // Where only the one of before us has written, who took over has not come so far, or is gone.
+    const bool is_known = !*found || (*found)->instance == ours_.instance || (*found)->instance == found_instance_;
+    if (is_known) return;
     stage_ = Stage::given_up;
     const std::string reason = fmt::format(
         "another process sends to this cluster as gateway \"{}\", uplink \"{}\" (instance {}), so this one has "
@@ -359,7 +382,11 @@ class KafkaExactlyOnce final : public Transport {
   ComplaintFilter complaints_;
   Stage stage_ = Stage::closed;
   TargetCursor ours_;
-  std::uint64_t links_ = 0;  // sessions that took batches
+  std::string found_instance_;  // who wrote the cursor that was read back
+  std::uint64_t links_ = 0;     // sessions that took batches
+  Batches waiting_;
+  std::size_t most_ = kBatchesMost;  // batches in a transaction
+  std::array<Stream, kStreamCount> streams_{Stream::readings, Stream::alarms, Stream::events};  // marks of messages
   std::size_t unreported_ = 0;
   bool must_close_ = false;
   bool is_fenced_ = false;

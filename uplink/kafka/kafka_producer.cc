@@ -71,8 +71,11 @@ Result<void> KafkaProducer::open_topics(const KafkaUplinkOptions& options) {
     topics_[index] = *topic;
     topic_names_[index] = *name;
   }
-  if (!options.exactly_once) return {};
-  const auto topic = open_topic(kafka_cursor_topic(options.cursor_topic, gateway_));
+  return {};
+}
+
+Result<void> KafkaProducer::open_cursor_topic(const std::string& topic_template) {
+  const auto topic = open_topic(kafka_cursor_topic(topic_template, gateway_));
   if (!topic) return tl::unexpected(topic.error());
   cursor_topic_ = *topic;
   return {};

@@ -60,6 +60,9 @@ class KafkaProducer {
   void set_headers(const OutgoingBatch& batch);
   /// Copies the message into the library's queue. An error says that there will be no report of it.
   rd_kafka_resp_err_t produce(const Message& message, void* mark);
+  /// For produce_cursor(). Not before the topic is there, which the library would otherwise ask the broker to make, as
+  /// it makes any: with several partitions, and not compacted.
+  Result<void> open_cursor_topic(const std::string& topic_template);
   /// Copies the cursor into the library's queue, as a message of its topic. An error as of produce().
   rd_kafka_resp_err_t produce_cursor(std::string_view key, std::string_view value, void* mark);
 
