@@ -174,14 +174,23 @@ void UplinkRunner::on_read(Stream stream, const Result<DiskFeed::Outcomes>& outc
   // The log says that there is more, its files do not show it yet.
   if (outcomes->front().status == buffer::ReadStatus::at_end) return pause_reading();
   for (const auto& outcome : *outcomes) {
-    const auto demand = forwarder_.demand();
-    if (!demand || demand->stream != stream) break;  // what was read too far is read again
-    if (outcome.status == buffer::ReadStatus::at_end) break;
-    if (outcome.status == buffer::ReadStatus::ready && outcome.batch->end() <= demand->from) continue;
-    if (!take(*demand, outcome)) break;
-    send_ready();
+    if (!take_whole(stream, outcome)) break;  // what was read too far is read again
   }
   pump();
+}
+
+// A forwarder that makes one batch at a time takes a frame in several parts.
+bool UplinkRunner::take_whole(Stream stream, const buffer::ReadOutcome& outcome) {
+  const bool is_ready = outcome.status == buffer::ReadStatus::ready;
+  if (outcome.status == buffer::ReadStatus::at_end) return false;
+  for (;;) {
+    const auto demand = forwarder_.demand();
+    if (!demand || demand->stream != stream) return false;
+    if (is_ready && outcome.batch->end() <= demand->from) return true;
+    if (!take(*demand, outcome)) return false;
+    send_ready();
+    if (!is_ready) return true;
+  }
 }
 
 void UplinkRunner::pause_reading() {

@@ -84,6 +84,8 @@ class UplinkRunner {
   void read_on();
   /// False when nothing more can be supplied now.
   bool take(const uplink::ReadDemand& demand, const buffer::ReadOutcome& outcome);
+  /// False when the rest of it is to be read again.
+  bool take_whole(Stream stream, const buffer::ReadOutcome& outcome);
   void supply(const uplink::ReadDemand& demand, const RecordBatch& batch);
   void request_from_disk(const uplink::ReadDemand& demand);
   void supply_gap(Stream stream, const buffer::ReadOutcome& outcome);

@@ -10,12 +10,18 @@
 #include "uplink/batch_encoder.h"
 #include "uplink/stream_chain.h"
 #include "uplink/tag_filter.h"
+#include "uplink/token_bucket.h"
 
 namespace tidegate::uplink {
 namespace {
 
-// In this order they are read and sent.
+// In this order they are read and sent,
 constexpr std::array<Stream, kStreamCount> kPriority{Stream::alarms, Stream::events, Stream::readings};
+
+// but who was passed over by so many batches has its turn: no flood of alarms keeps readings back for ever.
+constexpr unsigned kPassedOverMost = 7;
+
+std::size_t index_of(Stream stream) { return static_cast<std::size_t>(stream); }
 
 ForwarderOptions checked(ForwarderOptions options) {
   options.inflight_max = std::max(options.inflight_max, std::uint32_t{1});
@@ -34,22 +40,29 @@ class Forwarder::Impl {
         filter_(options_.tags, tags),
         backoff_(options_.retry_first, options_.retry_most, jitter_seed),
         random_(jitter_seed) {
+    if (options_.backfill_rate > 0) {
+      bucket_.emplace(options_.backfill_rate, std::max<double>(options_.backfill_rate, options_.batch_readings_max));
+    }
     for (const Stream stream : options_.streams) {
-      auto& chain = chains_[static_cast<std::size_t>(stream)];
+      auto& chain = chains_[index_of(stream)];
       if (chain) continue;
       const std::uint64_t seed = jitter_seed + 1 + static_cast<std::uint64_t>(stream);
       chain = std::make_unique<StreamChain>(stream, StreamChain::Parts{options_, encoder_, filter_, clock}, seed);
     }
   }
 
-  StreamChain* chain(Stream stream) const { return chains_[static_cast<std::size_t>(stream)].get(); }
+  StreamChain* chain(Stream stream) const { return chains_[index_of(stream)].get(); }
 
   // A stream that may have nothing but a new epoch comes last: asking for it in vain must not keep the others waiting.
   std::optional<ReadDemand> demand() const {
+    for (const Stream stream : kPriority) {
+      const StreamChain* const c = chain(stream);
+      if (c != nullptr && is_due(stream) && needs_reading(*c)) return ReadDemand{stream, c->read_position()};
+    }
     for (const bool doubtful : {false, true}) {
       for (const Stream stream : kPriority) {
         const StreamChain* const c = chain(stream);
-        if (c == nullptr || !c->is_behind() || c->may_be_at_end() != doubtful || !has_room_for(*c)) continue;
+        if (c == nullptr || !c->is_behind() || c->may_be_at_end() != doubtful || !has_room_for(stream)) continue;
         return ReadDemand{stream, c->read_position()};
       }
     }
@@ -62,24 +75,28 @@ class Forwarder::Impl {
     return link_up_ && held < options_.inflight_max ? options_.inflight_max - held : 0;
   }
 
+  // How many of these a chain may make. What goes at a limited rate makes none ahead of time: waiting for its time it
+  // would take the room of others.
+  std::size_t room_to_supply(Stream stream) const { return is_limited(stream) ? 0 : room(); }
+
   std::optional<OutgoingBatch> next_batch(BootTime now, WallTime wall_now) {
-    for (const Stream stream : kPriority) {
-      StreamChain* const c = chain(stream);
-      if (c == nullptr) continue;
-      const auto ready = ready_at(*c);
-      if (!ready || *ready > now) continue;
-      session_sent_ = true;
-      OutgoingBatch batch = c->send(now, wall_now);
-      batch.link = links_;
-      return batch;
-    }
-    return std::nullopt;
+    seen_ = std::max(seen_, now);
+    const auto stream = choose(now);
+    if (!stream) return std::nullopt;
+    StreamChain& c = *chain(*stream);
+    count_turn(*stream);
+    session_sent_ = true;
+    const bool takes_tokens = is_limited(*stream) && c.is_next_historical(now);
+    OutgoingBatch batch = c.send(now, wall_now);
+    batch.link = links_;
+    if (takes_tokens) bucket_->take(batch.count, now);
+    return batch;
   }
 
   std::optional<BootTime> next_deadline() const {
     std::optional<BootTime> deadline;
-    for (const auto& c : chains_) {
-      const auto ready = c ? ready_at(*c) : std::nullopt;
+    for (const Stream stream : kPriority) {
+      const auto ready = ready_at(stream);
       if (ready && (!deadline || *ready < *deadline)) deadline = ready;
     }
     return deadline;
@@ -157,19 +174,50 @@ class Forwarder::Impl {
     return total;
   }
 
+  bool is_limited(Stream stream) const { return bucket_ && stream == Stream::readings; }
+  bool is_due(Stream stream) const { return passed_over_[index_of(stream)] >= kPassedOverMost; }
+  static bool needs_reading(const StreamChain& c) {
+    return c.is_behind() && !c.may_be_at_end() && c.waiting() == 0 && !c.fill_is_full();
+  }
+
+  std::optional<Stream> choose(BootTime now) const {
+    for (const bool due : {true, false}) {
+      for (const Stream stream : kPriority) {
+        if (due && !is_due(stream)) continue;
+        const auto ready = ready_at(stream);
+        if (ready && *ready <= now) return stream;
+      }
+    }
+    return std::nullopt;
+  }
+
+  void count_turn(Stream sent) {
+    passed_over_[index_of(sent)] = 0;
+    for (auto at = std::find(kPriority.begin(), kPriority.end(), sent) + 1; at != kPriority.end(); ++at) {
+      const StreamChain* const c = chain(*at);
+      if (c != nullptr && c->has_more()) ++passed_over_[index_of(*at)];
+    }
+  }
+
   // While nothing leaves, one batch is filled and no more.
-  bool has_room_for(const StreamChain& c) const {
-    if (room() > 0) return true;
-    return !c.fill_is_full() && c.waiting() == 0;
+  bool has_room_for(Stream stream) const {
+    const StreamChain& c = *chain(stream);
+    return room_to_supply(stream) > 0 || (!c.fill_is_full() && c.waiting() == 0);
   }
 
   // A stream that has nothing on its way may always make one batch, so that a flood of readings keeps no alarm back.
   bool may_hold_more(const StreamChain& c) const { return c.waiting() > 0 || c.held() == 0 || room() > 0; }
 
-  std::optional<BootTime> ready_at(const StreamChain& c) const {
-    if (!link_up_ || sum(&StreamChain::in_flight) >= options_.inflight_max || !may_hold_more(c)) return std::nullopt;
-    const auto ready = c.ready_at();
-    return ready ? std::optional(std::max({*ready, held_back_until_, silent_until_})) : std::nullopt;
+  std::optional<BootTime> ready_at(Stream stream) const {
+    const StreamChain* const c = chain(stream);
+    if (c == nullptr || !link_up_ || sum(&StreamChain::in_flight) >= options_.inflight_max || !may_hold_more(*c)) {
+      return std::nullopt;
+    }
+    auto ready = c->ready_at();
+    if (!ready) return std::nullopt;
+    ready = std::max({*ready, held_back_until_, silent_until_});
+    if (!is_limited(stream) || !c->is_next_historical(std::max(*ready, seen_))) return ready;
+    return std::max(*ready, bucket_->ready_at(c->next_count()));
   }
 
   const ForwarderOptions options_;
@@ -178,7 +226,10 @@ class Forwarder::Impl {
   std::array<std::unique_ptr<StreamChain>, kStreamCount> chains_;
   Backoff backoff_;
   BootTime held_back_until_ = BootTime::min();
-  BootTime silent_until_ = BootTime::min();  // as the target asked
+  BootTime silent_until_ = BootTime::min();           // as the target asked
+  std::optional<TokenBucket> bucket_;                 // of readings that are backlog
+  BootTime seen_{};                                   // the latest time that next_batch() was told
+  std::array<unsigned, kStreamCount> passed_over_{};  // by batches of streams before it, while it had something
   std::mt19937_64 random_;
   bool link_up_ = false;
   std::uint64_t links_ = 0;
@@ -212,7 +263,8 @@ void Forwarder::announce(Stream stream, Position end) {
 }
 
 void Forwarder::supply(const RecordBatch& batch, BootTime now) {
-  if (StreamChain* const chain = impl_->chain(batch.stream)) chain->supply(batch, now, impl_->room());
+  if (StreamChain* const chain = impl_->chain(batch.stream))
+    chain->supply(batch, now, impl_->room_to_supply(batch.stream));
 }
 
 void Forwarder::supply_gap(Stream stream, Position next, std::uint64_t lost, const std::string& reason) {

@@ -71,8 +71,8 @@ struct ReadDemand {
 
 /// One uplink's consumer: reads streams in sequence order, filters, makes batches, keeps several in flight, moves the
 /// cursor over the contiguous acknowledged prefix only, and repeats what failed, in order. Alarms and events go before
-/// readings. Memory is bounded by inflight_max batches and one that is being filled, however long the outage.
-/// Passive: no thread, no timer, no socket, no disk. Core thread.
+/// readings, of which a flood of them leaves one batch in eight. Memory is bounded by inflight_max batches and one that
+/// is being filled, however long the outage. Passive: no thread, no timer, no socket, no disk. Core thread.
 ///
 /// Use: while demand() wants something, read it from the log and supply() or supply_gap() it; while next_batch() gives
 /// one, send it; report acknowledged() or failed(); call again at next_deadline().

@@ -238,6 +238,17 @@ BootTime StreamChain::waits_since() const {
   return std::min(fill_.since(), stretch.times.boot);
 }
 
+const Stretch& StreamChain::next_stretch() const {
+  if (waiting_ == 0) return fill_.stretch();
+  return std::find_if(chain_.begin(), chain_.end(), [](const Link& l) { return l.state == State::waiting; })->stretch;
+}
+
+// By boot time, because the wall clock may have been set since; that says nothing of a record of an earlier boot.
+bool StreamChain::is_live(const Stretch& stretch, BootTime now) const {
+  const Duration age = now - stretch.times.boot;
+  return stretch.boot_id == clock_.this_boot() && age >= Duration::zero() && age <= delay_max_ + kLiveMargin;
+}
+
 OutgoingBatch StreamChain::send(BootTime now, WallTime wall_now) {
   if (waiting_ == 0) {
     seal();
@@ -270,17 +281,13 @@ void StreamChain::put_head(Link& link, const BatchHead& head) const {
 }
 
 BatchHead StreamChain::head_of(const Link& link, BootTime now, WallTime wall_now) const {
-  const Duration age = now - link.stretch.times.boot;
-  // By boot time, because the wall clock may have been set since; that says nothing of a record of an earlier boot.
-  const bool is_live = link.stretch.boot_id == clock_.this_boot() && age >= Duration::zero() &&  //
-                       age <= delay_max_ + kLiveMargin;
   BatchHead head;
   head.stream = stream_;
   head.epoch = link.end.epoch;
   head.from = link.stretch.from;
   head.to = link.end.sequence - 1;
   head.count = link.stretch.count;
-  head.historical = !is_live;
+  head.historical = !is_live(link.stretch, now);
   head.sent = wall_now;
   head.prev = link.prev;
   head.replay = link.replay;

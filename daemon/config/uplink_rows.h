@@ -74,8 +74,19 @@ std::vector<Key> forwarder_rows() {
       only_word("order", "oldest-first")
           .not_yet("live-first", "use \"oldest-first\"")
           .says("What goes first after an outage."),
-      later("backfill_rate",
-            "the backlog goes as fast as the target acknowledges; slow it down with inflight and batch"),
+      parsed<Owner>("backfill_rate",
+                    [](const std::string& text, Owner& uplink) -> Result<void> {
+                      const auto rate = parse_rate(text);
+                      if (!rate) return tl::unexpected(rate.error());
+                      uplink.forwarder.backfill_rate = *rate;
+                      return {};
+                    })
+          .must_be(kRateForm)
+          .by_default_is("as fast as the target acknowledges")
+          .example("\"5000/s\"")
+          .says("How many readings a second of the backlog to send. What is current is not held back, and alarms and "
+                "events never are. With `oldest-first` it has to be well above the rate at which readings come, or the "
+                "backlog grows."),
   };
 }
 

@@ -3,6 +3,8 @@
 #include <arpa/inet.h>
 
 #include <algorithm>
+#include <charconv>
+#include <system_error>
 
 #include "core/text.h"
 #include "daemon/config/host_port.h"
@@ -84,6 +86,18 @@ Result<void> check_publish_topic(const std::string& topic) {
   if (topic.starts_with('$'))
     return wrong("must not begin with $, which belongs to the broker, found " + quoted(topic));
   return {};
+}
+
+Result<double> parse_rate(const std::string& text) {
+  constexpr double kLeast = 0.1;
+  constexpr double kMost = 1e6;
+  constexpr std::string_view kUnit = "/s";
+  const auto end = text.data() + text.size() - std::min(text.size(), kUnit.size());
+  double rate = 0;
+  const auto [stop, error] = std::from_chars(text.data(), end, rate, std::chars_format::fixed);
+  const bool is_right = error == std::errc() && stop == end && text.ends_with(kUnit) && rate >= kLeast && rate <= kMost;
+  if (!is_right) return wrong(std::string("must be ") + kRateForm + ", found " + quoted(text));
+  return rate;
 }
 
 Result<void> check_tag_glob(const std::string& glob) {

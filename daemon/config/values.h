@@ -36,6 +36,10 @@ Result<void> check_placeholders(const std::string& text, std::initializer_list<s
 /// A topic to publish to: {gateway} and {stream} may stand in it.
 Result<void> check_publish_topic(const std::string& topic);
 
+/// Readings a second: "5000/s", "0.5/s".
+Result<double> parse_rate(const std::string& text);
+inline constexpr const char* kRateForm = "a rate from \"0.1/s\" to \"1000000/s\"";
+
 /// A glob over tag paths.
 Result<void> check_tag_glob(const std::string& glob);
 

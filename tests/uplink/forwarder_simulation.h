@@ -87,6 +87,7 @@ class ForwarderSimulation {
     options_.inflight_max = 1 + below(6);
     options_.retry_first = std::chrono::milliseconds(1 + below(500));
     options_.retry_most = std::chrono::seconds(2);
+    if (below(3) == 0) options_.backfill_rate = 20 + below(200);
     filter_ = below(3);
     if (filter_ == 1) options_.tags = {"a/*"};
     if (filter_ == 2) options_.tags = {"*/0", "b/5"};
