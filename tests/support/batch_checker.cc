@@ -38,6 +38,10 @@ struct BatchChecker::Parsed {
   bool has_prev = false;
   std::uint32_t prev_epoch = 0;
   std::uint64_t prev_to = 0;
+  std::string lane;
+  bool has_skipped = false;
+  std::uint64_t skipped_from = 0;
+  std::uint64_t skipped_to = 0;
   std::uint64_t count = 0;
   std::vector<simdjson::dom::element> entry;
   std::vector<std::uint64_t> sequence;
@@ -59,6 +63,14 @@ bool BatchChecker::Parsed::read(const simdjson::dom::element& batch) {
   if (has_prev) {
     prev_epoch = static_cast<std::uint32_t>(number_at(prev, "epoch", ok));
     prev_to = number_at(prev, "to", ok);
+  }
+  bool has_lane = true;
+  lane = text_at(batch, "lane", has_lane);
+  simdjson::dom::element skipped;
+  has_skipped = batch["skipped"].get(skipped) == simdjson::SUCCESS;
+  if (has_skipped) {
+    skipped_from = number_at(skipped, "from", ok);
+    skipped_to = number_at(skipped, "to", ok);
   }
   simdjson::dom::array entries;
   if (!ok || batch[stream].get_array().get(entries) != simdjson::SUCCESS) return false;
@@ -96,6 +108,7 @@ void BatchChecker::take(std::string_view payload) {
 }
 
 void BatchChecker::take_readings(const Parsed& batch) {
+  if (batch.has_skipped && lane_orders_.empty()) lane_orders_ = {{"live", order_}, {"backlog", order_}};
   for (std::size_t i = 0; i < batch.entry.size(); ++i) take_reading(batch, i);
 }
 
@@ -119,7 +132,7 @@ void BatchChecker::take_reading(const Parsed& batch, std::size_t index) {
   const std::uint64_t sequence = batch.sequence[index];
   const auto [known, is_new] = numbers_.emplace(key_of(batch.stretch.epoch, sequence), number);
   if (is_new) {
-    take_new_reading(batch.stretch.epoch, sequence, number);
+    take_new_reading(lane_orders_.empty() ? order_ : lane_orders_[batch.lane], batch.stretch.epoch, sequence, number);
   } else if (known->second == number) {
     ++report_.repeats;
   } else {
@@ -128,22 +141,22 @@ void BatchChecker::take_reading(const Parsed& batch, std::size_t index) {
   }
 }
 
-void BatchChecker::take_new_reading(std::uint32_t epoch, std::uint64_t sequence, std::uint64_t number) {
+void BatchChecker::take_new_reading(Order& order, std::uint32_t epoch, std::uint64_t sequence, std::uint64_t number) {
   const std::uint64_t key = key_of(epoch, sequence);
-  if (key < newest_) {
+  if (key < order.newest) {
     complain(report_.misordered, "sequence " + std::to_string(sequence) + " came behind later ones");
   }
-  newest_ = std::max(newest_, key);
+  order.newest = std::max(order.newest, key);
   if (seen_[number]) {
     complain(report_.taken_twice, "number " + std::to_string(number) + " came again as sequence " +
                                       std::to_string(sequence) + " of epoch " + std::to_string(epoch));
     return;
   }
-  if (number < next_number_) {
+  if (number < order.next_number) {
     complain(report_.misordered,
-             "number " + std::to_string(number) + " came behind " + std::to_string(next_number_ - 1));
+             "number " + std::to_string(number) + " came behind " + std::to_string(order.next_number - 1));
   }
-  next_number_ = std::max(next_number_, number + 1);
+  order.next_number = std::max(order.next_number, number + 1);
   seen_[number] = true;
   ++report_.distinct;
 }
@@ -161,6 +174,9 @@ void BatchChecker::take_gaps(const Parsed& batch) {
 
 void BatchChecker::follow(Chain& chain, const Parsed& batch) {
   const Stretch& stretch = batch.stretch;
+  fill_holes(chain, stretch);
+  const auto is_skipped = [](const Stretch& hole) { return hole.skipped; };
+  if (batch.lane == "live" && std::any_of(chain.holes.begin(), chain.holes.end(), is_skipped)) ++report_.beside;
   if (!chain.begun) {
     chain = Chain{true, stretch.epoch, stretch.from, {}};
   } else if (stretch.epoch > chain.epoch) {
@@ -173,12 +189,18 @@ void BatchChecker::follow(Chain& chain, const Parsed& batch) {
     }
     return;
   }
-  if (stretch.from > chain.next) chain.holes.push_back({stretch.epoch, chain.next, stretch.from - 1});
+  const bool is_skipped_now =
+      batch.has_skipped && batch.skipped_from <= chain.next && batch.skipped_to + 1 >= stretch.from;
+  if (stretch.from > chain.next) chain.holes.push_back({stretch.epoch, chain.next, stretch.from - 1, is_skipped_now});
   chain.next = std::max(chain.next, stretch.to + 1);
 }
 
 // The first batch of an epoch says where the one before ended, and goes on there.
 void BatchChecker::begin_epoch(Chain& chain, const Parsed& batch) {
+  if (batch.has_skipped) {
+    chain.epoch = batch.stretch.epoch;
+    return;
+  }
   if (!batch.has_prev) {
     complain(report_.chain_breaks,
              batch.stream + ": epoch " + std::to_string(batch.stretch.epoch) + " begins without \"prev\"");
@@ -190,6 +212,20 @@ void BatchChecker::begin_epoch(Chain& chain, const Parsed& batch) {
     chain.next = batch.prev_to + 1;
   }
   chain.epoch = batch.stretch.epoch;
+}
+
+// Sequences go on over epochs.
+void BatchChecker::fill_holes(Chain& chain, const Stretch& stretch) {
+  std::vector<Stretch> open;
+  for (const Stretch& hole : chain.holes) {
+    if (!hole.skipped || stretch.to < hole.from || stretch.from > hole.to) {
+      open.push_back(hole);
+      continue;
+    }
+    if (stretch.from > hole.from) open.push_back({hole.epoch, hole.from, stretch.from - 1, true});
+    if (stretch.to < hole.to) open.push_back({hole.epoch, stretch.to + 1, hole.to, true});
+  }
+  chain.holes = std::move(open);
 }
 
 std::uint64_t BatchChecker::uncovered_holes(const std::string& stream, const Chain& chain) const {
@@ -230,6 +266,7 @@ DeliveryReport BatchChecker::report() const {
   report.lost = lost_readings();
   for (const auto& [stream, chain] : chains_) {
     const auto holes = uncovered_holes(stream, chain);
+    for (const Stretch& hole : chain.holes) report.skipped_open += hole.skipped ? 1U : 0U;
     report.chain_breaks += holes;
     if (holes > 0) {
       report.complaints.push_back(stream + ": nothing answers for what lies behind " +

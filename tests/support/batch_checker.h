@@ -27,17 +27,19 @@ struct DeliveryReport {
   std::uint64_t malformed = 0;
   std::uint64_t chain_breaks = 0;  // stretches that no batch and no gap record answers for
   std::uint64_t gap_records = 0;
-  std::uint64_t lost = 0;    // readings that gap records name, each once
-  std::uint64_t alarms = 0;  // entries of the stream `alarms`
-  std::uint32_t epoch = 0;   // the newest of the stream `readings`
+  std::uint64_t beside = 0;        // batches of the lane live that came while a stretch that it had skipped was open
+  std::uint64_t skipped_open = 0;  // such stretches, or parts of them, now
+  std::uint64_t lost = 0;          // readings that gap records name, each once
+  std::uint64_t alarms = 0;        // entries of the stream `alarms`
+  std::uint32_t epoch = 0;         // the newest of the stream `readings`
   std::vector<std::string> complaints;
 
   std::uint64_t defects() const { return altered + misordered + changed_repeats + malformed + chain_breaks; }
 };
 
 /// Checks the batches of one uplink against the readings that were published: values, tags, times, order, identity of
-/// repeats, and that the chain of `from` and `to` has no hole that no gap record covers. Knows nothing of the gateway's
-/// code. One thread.
+/// repeats, and that the chain of `from` and `to` has no hole that no gap record covers and, where the lane live has
+/// skipped something, the lane backlog does not fill. Knows nothing of the gateway's code. One thread.
 class BatchChecker {
  public:
   explicit BatchChecker(NumberedReadings expected);
@@ -56,6 +58,12 @@ class BatchChecker {
     std::uint32_t epoch = 0;
     std::uint64_t from = 0;
     std::uint64_t to = 0;
+    bool skipped = false;  // it is said to come in the lane backlog
+  };
+  // What comes in order: all, or each lane once something was skipped.
+  struct Order {
+    std::uint64_t newest = 0;       // key of the newest entry
+    std::uint64_t next_number = 0;  // behind the greatest new number
   };
   struct Chain {
     bool begun = false;
@@ -66,7 +74,8 @@ class BatchChecker {
 
   void take_readings(const Parsed& batch);
   void take_reading(const Parsed& batch, std::size_t index);
-  void take_new_reading(std::uint32_t epoch, std::uint64_t sequence, std::uint64_t number);
+  void take_new_reading(Order& order, std::uint32_t epoch, std::uint64_t sequence, std::uint64_t number);
+  static void fill_holes(Chain& chain, const Stretch& stretch);
   void take_gaps(const Parsed& batch);
   void follow(Chain& chain, const Parsed& batch);
   void begin_epoch(Chain& chain, const Parsed& batch);
@@ -80,8 +89,8 @@ class BatchChecker {
   std::unordered_map<std::uint64_t, std::uint64_t> numbers_;  // by (epoch, sequence)
   std::map<std::string, Chain> chains_;                       // by stream
   std::map<std::string, std::vector<Stretch>> gaps_;
-  std::uint64_t newest_ = 0;       // key of the newest entry
-  std::uint64_t next_number_ = 0;  // behind the greatest new number
+  Order order_;
+  std::map<std::string, Order> lane_orders_;  // once something was skipped
   DeliveryReport report_;
   struct Parser;
   std::unique_ptr<Parser> parser_;

@@ -51,6 +51,28 @@ TEST_F(BatchCheckerTest, FindsNothingWrongWithAWholeChain) {
   EXPECT_TRUE(checker.missing().empty());
 }
 
+TEST_F(BatchCheckerTest, TakesWhatTheLaneLiveSkippedFromTheLaneBacklog) {
+  const auto backlog = [](const std::string& text) { return replaced(text, "\"live\"", "\"backlog\""); };
+  checker.take(batch(0, 1));
+  checker.take(batch(6, 7, {1, 100, ",\"skipped\":{\"epoch\":1,\"from\":102,\"to\":105}"}));
+  EXPECT_EQ(checker.report().chain_breaks, 1u) << "nothing of it has come";
+  checker.take(backlog(batch(2, 4)));
+  checker.take(batch(8, 9));
+  EXPECT_EQ(checker.report().chain_breaks, 1u);
+  EXPECT_EQ(checker.report().skipped_open, 1u);
+  EXPECT_EQ(checker.report().beside, 1u);
+  checker.take(backlog(batch(5, 5)));
+  EXPECT_EQ(checker.report().defects(), 0u) << ::testing::PrintToString(checker.report().complaints);
+  EXPECT_EQ(checker.report().skipped_open, 0u);
+}
+
+TEST_F(BatchCheckerTest, TakesNothingLaterForAHoleThatNobodySkipped) {
+  checker.take(batch(0, 1));
+  checker.take(batch(6, 9));
+  checker.take(batch(2, 5));
+  EXPECT_EQ(checker.report().chain_breaks, 1u);
+}
+
 TEST_F(BatchCheckerTest, NamesWhatIsMissingAndTheBreakOfTheChain) {
   checker.take(batch(0, 3));
   checker.take(batch(6, 9));
