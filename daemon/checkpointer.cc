@@ -150,6 +150,7 @@ std::vector<std::uint64_t> Checkpointer::signature() const {
       signature.push_back(cursor.acked_to.sequence);
       signature.push_back(cursor.passed_to.sequence);
       signature.push_back(cursor.passed_to.epoch);
+      signature.push_back(cursor.delivered + cursor.filtered + cursor.dropped);  // another lane may get on alone
     }
   }
   return signature;

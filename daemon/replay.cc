@@ -57,28 +57,31 @@ void Replay::save(const uplink::CursorMove& move, const Done& done) {
   });
 }
 
+// For each epoch of what is open before the place: from the end of what was acknowledged.
 std::vector<std::string> Replay::gap_records(const UplinkRunner& uplink, Stream stream, const uplink::CursorMove& move,
                                              const buffer::RingLog& log, WallTime now) {
-  const auto cursor = uplink.forwarder().cursor(stream);
-  const std::uint64_t acked = log.sequence_of(stream, cursor.acked_to);
-  const std::uint64_t passed = log.sequence_of(stream, cursor.passed_to);
   std::vector<std::string> records;
-  for (const auto& epoch : log.state().epochs) {
-    if (epoch.stream != stream) continue;
-    const std::uint64_t first = std::max(epoch.first, acked);
-    const std::uint64_t end = std::min(epoch.last + 1, move.to.sequence);
-    if (first >= end) continue;
-    // What the log has given up is named by records of its own.
-    const std::uint64_t skipped =
-        log.distance(stream, log.position_of(stream, std::max(first, passed)), log.position_of(stream, end));
-    std::string record;
-    JsonWriter json(record);
-    json.begin_object().member("event", "gap").member("stream", to_string(stream)).member("epoch", epoch.epoch);
-    json.member("first", first).member("last", end - 1).member("count", skipped).member("reason", "skipped");
-    json.member("uplink", uplink.name());
-    json.member("time", std::int64_t{std::chrono::floor<std::chrono::milliseconds>(now.time_since_epoch()).count()});
-    json.end_object();
-    records.push_back(std::move(record));
+  for (const auto& open : uplink.open_stretches(stream)) {
+    const std::uint64_t acked = log.sequence_of(stream, open.cursor.acked_to);
+    const std::uint64_t passed = log.sequence_of(stream, open.cursor.passed_to);
+    const std::uint64_t open_end = std::min(log.sequence_of(stream, open.end), move.to.sequence);
+    for (const auto& epoch : log.state().epochs) {
+      if (epoch.stream != stream) continue;
+      const std::uint64_t first = std::max(epoch.first, acked);
+      const std::uint64_t end = std::min(epoch.last + 1, open_end);
+      if (first >= end) continue;
+      // What the log has given up is named by records of its own.
+      const std::uint64_t skipped =
+          log.distance(stream, log.position_of(stream, std::max(first, passed)), log.position_of(stream, end));
+      std::string record;
+      JsonWriter json(record);
+      json.begin_object().member("event", "gap").member("stream", to_string(stream)).member("epoch", epoch.epoch);
+      json.member("first", first).member("last", end - 1).member("count", skipped).member("reason", "skipped");
+      json.member("uplink", uplink.name());
+      json.member("time", std::int64_t{std::chrono::floor<std::chrono::milliseconds>(now.time_since_epoch()).count()});
+      json.end_object();
+      records.push_back(std::move(record));
+    }
   }
   return records;
 }

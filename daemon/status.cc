@@ -84,6 +84,11 @@ void put_uplink(JsonWriter& json, const Gateway& gateway, const UplinkRunner& up
     const auto cursor = forwarder.cursor(stream);
     json.key(to_string(stream)).begin_object();
     json.member("acked_to", format_position(cursor.acked_to)).member("passed_to", format_position(cursor.passed_to));
+    const auto places = forwarder.lanes(stream);
+    if (!places.stretches.empty()) {
+      json.member("live_acked_to", format_position(places.live.acked_to));
+      json.member("skipped_stretches", std::uint64_t{places.stretches.size()});
+    }
     json.member("accepted", balance.accepted).member("replayed", balance.counts.replayed);
     json.member("delivered", balance.counts.delivered).member("filtered", balance.counts.filtered);
     json.member("pending", balance.pending).member("dropped", balance.counts.dropped);

@@ -65,7 +65,7 @@ uplink::TransportHandlers UplinkRunner::handlers() {
 }
 
 void UplinkRunner::restore(const buffer::StoredCursor& cursor) {
-  forwarder_.restore(cursor.stream, {cursor.acked_to, cursor.passed_to}, accounting_of(cursor), is_replay(cursor));
+  forwarder_.restore(cursor.stream, places_of(cursor), accounting_of(cursor), is_replay(cursor));
   restored_[index_of(cursor.stream)] = true;
 }
 
@@ -77,10 +77,16 @@ Result<void> UplinkRunner::start() {
       counts.first = oldest.sequence;
       forwarder_.restore(stream, {oldest, oldest}, counts);
     }
-    feeds_[index_of(stream)] = std::make_unique<DiskFeed>(*environment_.log, stream, *environment_.storage,
-                                                          *environment_.loop, environment_.clock_records);
+    for (const auto lane : uplink::kAllLanes) {
+      feed({stream, lane}) = std::make_unique<DiskFeed>(*environment_.log, stream, *environment_.storage,
+                                                        *environment_.loop, environment_.clock_records);
+    }
   }
   return transport_->start();
+}
+
+std::unique_ptr<DiskFeed>& UplinkRunner::feed(uplink::LaneOf of) {
+  return feeds_[index_of(of.stream)][static_cast<std::size_t>(of.lane)];
 }
 
 void UplinkRunner::stop(Duration grace) {
@@ -95,6 +101,7 @@ void UplinkRunner::pump() {
   }
   read_on();
   send_ready();
+  read_on();  // what the lane live has just left to the lane backlog
   const BootTime now = environment_.clock->boot_now();
   auto next = forwarder_.next_deadline();
   if (read_again_at_ > now) next = std::min(next.value_or(read_again_at_), read_again_at_);
@@ -104,7 +111,12 @@ void UplinkRunner::pump() {
 void UplinkRunner::read_on() {
   if (environment_.clock->boot_now() < read_again_at_) return;
   while (const auto demand = forwarder_.demand()) {
-    if (feeds_[index_of(demand->stream)]->busy()) return;
+    if (is_to_its_end(*demand)) {
+      forwarder_.supply_gap({demand->stream, demand->lane}, *demand->until, 0);
+      send_ready();
+      continue;
+    }
+    if (feed({demand->stream, demand->lane})->busy()) return;
     const auto outcome = environment_.log->read(demand->stream, demand->from);
     if (outcome.status == buffer::ReadStatus::on_disk) {
       request_from_disk(*demand);
@@ -115,13 +127,19 @@ void UplinkRunner::read_on() {
   }
 }
 
+// Nothing of what the lane is to go through is left, as where the log has lost its newest records in a power cut.
+bool UplinkRunner::is_to_its_end(const uplink::ReadDemand& demand) const {
+  const auto& log = *environment_.log;
+  return demand.until && log.sequence_of(demand.stream, demand.from) >= log.sequence_of(demand.stream, *demand.until);
+}
+
 bool UplinkRunner::take(const uplink::ReadDemand& demand, const buffer::ReadOutcome& outcome) {
   switch (outcome.status) {
     case buffer::ReadStatus::ready:
       supply(demand, *outcome.batch);
       return true;
     case buffer::ReadStatus::gone:
-      supply_gap(demand.stream, outcome);
+      supply_gap(demand, outcome);
       return true;
     case buffer::ReadStatus::at_end:
     case buffer::ReadStatus::on_disk:
@@ -135,38 +153,46 @@ void UplinkRunner::supply(const uplink::ReadDemand& demand, const RecordBatch& b
   const Position oldest = environment_.log->oldest(demand.stream);
   const std::uint64_t wanted = environment_.log->sequence_of(demand.stream, demand.from);
   if (wanted < oldest.sequence) {
-    supply_gap(demand.stream, {buffer::ReadStatus::gone, nullptr, oldest, oldest.sequence - wanted});
+    supply_gap(demand, {buffer::ReadStatus::gone, nullptr, oldest, oldest.sequence - wanted});
   }
-  if (batch.end() > oldest) forwarder_.supply(batch, environment_.clock->boot_now());
+  if (batch.end() > oldest) forwarder_.supply(batch, environment_.clock->boot_now(), demand.lane);
 }
 
-void UplinkRunner::supply_gap(Stream stream, const buffer::ReadOutcome& outcome) {
+void UplinkRunner::supply_gap(const uplink::ReadDemand& demand, const buffer::ReadOutcome& outcome) {
+  const Stream stream = demand.stream;
+  const std::uint64_t first = outcome.next.sequence - outcome.lost;
+  // What is gone of what another lane has delivered is no loss.
+  Position next = outcome.next;
+  if (demand.until) {
+    const std::uint64_t end = environment_.log->sequence_of(stream, *demand.until);
+    if (end < next.sequence) next = environment_.log->position_of(stream, end);
+  }
   // While readings are dropped as they come there is one of these after the other.
   if (const auto left_out = complaints_.admit("gone", environment_.clock->boot_now())) {
-    log_warning("uplink", "{}: {} records of {} are gone, going on at epoch {} sequence {}{}", name(), outcome.lost,
-                to_string(stream), outcome.next.epoch, outcome.next.sequence, since_last_line(*left_out));
+    log_warning("uplink", "{}: {} records of {} are gone, going on at epoch {} sequence {}{}", name(),
+                next.sequence - first, to_string(stream), next.epoch, next.sequence, since_last_line(*left_out));
   }
-  const Position from = environment_.log->position_of(stream, outcome.next.sequence - outcome.lost);
-  for (const auto& part : environment_.log->explain(stream, from, outcome.next)) {
-    forwarder_.supply_gap(stream, part.next, part.lost, part.reason);
+  for (const auto& part : environment_.log->explain(stream, environment_.log->position_of(stream, first), next)) {
+    forwarder_.supply_gap({stream, demand.lane}, part.next, part.lost, part.reason);
   }
 }
 
 void UplinkRunner::request_from_disk(const uplink::ReadDemand& wanted) {
   const auto done = [this, wanted,
                      moves = moves_[index_of(wanted.stream)]](const Result<DiskFeed::Outcomes>& outcomes) {
-    // The forwarder may have gone back, by hand or to make smaller batches.
-    const bool has_gone_back = forwarder_.read_ahead(wanted.stream).read < wanted.from;
-    if (has_gone_back || moves != moves_[index_of(wanted.stream)]) return pump();
-    on_read(wanted.stream, outcomes);
+    // The forwarder may have gone elsewhere: by hand, to make smaller batches, or on to what is current.
+    const uplink::LaneOf of(wanted.stream, wanted.lane);
+    const bool is_elsewhere = forwarder_.read_ahead(of).read != wanted.from;
+    if (is_elsewhere || moves != moves_[index_of(wanted.stream)]) return pump();
+    on_read(of, outcomes);
   };
-  feeds_[index_of(wanted.stream)]->read(wanted.from, done);
+  feed({wanted.stream, wanted.lane})->read(wanted.from, done);
 }
 
-void UplinkRunner::on_read(Stream stream, const Result<DiskFeed::Outcomes>& outcomes) {
+void UplinkRunner::on_read(uplink::LaneOf of, const Result<DiskFeed::Outcomes>& outcomes) {
   if (!outcomes) {
     if (const auto left_out = complaints_.admit("read", environment_.clock->boot_now())) {
-      log_error("uplink", "{}: cannot read {} from disk: {}{}", name(), to_string(stream), outcomes.error().message,
+      log_error("uplink", "{}: cannot read {} from disk: {}{}", name(), to_string(of.stream), outcomes.error().message,
                 since_last_line(*left_out));
     }
     return pause_reading();
@@ -174,19 +200,23 @@ void UplinkRunner::on_read(Stream stream, const Result<DiskFeed::Outcomes>& outc
   // The log says that there is more, its files do not show it yet.
   if (outcomes->front().status == buffer::ReadStatus::at_end) return pause_reading();
   for (const auto& outcome : *outcomes) {
-    if (!take_whole(stream, outcome)) break;  // what was read too far is read again
+    if (!take_whole(of, outcome)) break;  // what was read too far is read again
   }
   pump();
 }
 
-// A forwarder that makes one batch at a time takes a frame in several parts.
-bool UplinkRunner::take_whole(Stream stream, const buffer::ReadOutcome& outcome) {
+// A forwarder that makes one batch at a time takes a frame in several parts. What goes before may come in between, and
+// the lane live may have gone on to what is current.
+bool UplinkRunner::take_whole(uplink::LaneOf of, const buffer::ReadOutcome& outcome) {
   const bool is_ready = outcome.status == buffer::ReadStatus::ready;
   if (outcome.status == buffer::ReadStatus::at_end) return false;
   for (;;) {
-    const auto demand = forwarder_.demand();
-    if (!demand || demand->stream != stream) return false;
+    const auto first = forwarder_.demand();
+    const auto demand = forwarder_.demand(of);
+    if (!demand || first->stream != of.stream || is_to_its_end(*demand)) return false;
     if (is_ready && outcome.batch->end() <= demand->from) return true;
+    const std::uint64_t from = environment_.log->sequence_of(of.stream, demand->from);
+    if (!is_ready && from + outcome.lost != outcome.next.sequence) return false;
     if (!take(*demand, outcome)) return false;
     send_ready();
     if (!is_ready) return true;
@@ -288,26 +318,45 @@ std::vector<buffer::StoredCursor> UplinkRunner::cursors() const {
     const auto cursor = forwarder_.cursor(stream);
     const auto counts = forwarder_.accounting(stream);
     cursors.push_back({name(), stream, cursor.acked_to, cursor.passed_to, counts.delivered, counts.filtered,
-                       counts.dropped, stored_accounts(counts, forwarder_.is_replay_marked(stream))});
+                       counts.dropped,
+                       stored_accounts(counts, forwarder_.is_replay_marked(stream), forwarder_.lanes(stream))});
   }
   return cursors;
 }
 
+std::vector<uplink::SkippedStretch> UplinkRunner::open_stretches(Stream stream) const {
+  const auto places = forwarder_.lanes(stream);
+  auto open = places.stretches;
+  open.push_back({places.live, environment_.log->end(stream)});
+  return open;
+}
+
+// Skipped is what is open before the place, replayed what is not open behind it.
 uplink::CursorMove UplinkRunner::plan_move(Stream stream, Position to) const {
-  const Position passed = forwarder_.cursor(stream).passed_to;
-  const std::uint64_t now = environment_.log->sequence_of(stream, passed);
-  const std::uint64_t then = environment_.log->sequence_of(stream, to);
+  auto& log = *environment_.log;
+  const Position passed = forwarder_.lanes(stream).live.passed_to;
+  const std::uint64_t now = log.sequence_of(stream, passed);
+  const std::uint64_t then = log.sequence_of(stream, to);
   uplink::CursorMove move;
-  move.to = environment_.log->position_of(stream, then);
+  move.to = log.position_of(stream, then);
   move.replayed = now > then ? now - then : 0;
-  move.skipped = then > now ? then - now : 0;
-  if (then > now) {
-    for (const auto& part : environment_.log->missing(stream, environment_.log->position_of(stream, now), move.to)) {
+  move.reused = passed.sequence - now;
+  for (const auto& open : open_stretches(stream)) {
+    const std::uint64_t first = log.sequence_of(stream, open.cursor.passed_to);
+    const std::uint64_t end = log.sequence_of(stream, open.end);
+    const bool is_behind_live = open.cursor.passed_to == passed;
+    if (!is_behind_live) {
+      move.replayed -= end - std::min(std::max(first, then), end);
+      move.reused += (open.cursor.passed_to.sequence - first) - (open.end.sequence - end);
+    }
+    if (first >= std::min(end, then)) continue;
+    const Position skipped_to = log.position_of(stream, std::min(end, then));
+    move.skipped += std::min(end, then) - first;
+    for (const auto& part : log.missing(stream, log.position_of(stream, first), skipped_to)) {
       move.lost[part.reason] += part.lost;
       move.skipped -= part.lost;
     }
   }
-  move.reused = passed.sequence - now;
   return move;
 }
 
@@ -322,20 +371,36 @@ std::uint64_t UplinkRunner::Balance::mismatch() const {
   return accepted + counts.replayed - counts.delivered - counts.filtered - counts.dropped - pending;
 }
 
-// A cursor behind the end of its epoch has passed numbers that are given out once more, and are counted twice.
+// A cursor behind the end of its epoch has passed numbers that are given out once more, and are counted twice; a
+// stretch that ends behind the end of its epoch has some that nobody counts.
 UplinkRunner::Balance UplinkRunner::balance(Stream stream) const {
+  auto& log = *environment_.log;
   Balance balance;
   balance.counts = forwarder_.accounting(stream);
-  const Position passed = forwarder_.cursor(stream).passed_to;
-  const std::uint64_t next = environment_.log->sequence_of(stream, passed);
-  const std::uint64_t end = environment_.log->end(stream).sequence;
-  balance.accepted = end - balance.counts.first + balance.counts.reused + (passed.sequence - next);
-  balance.pending = end - next;
-  auto ahead = forwarder_.read_ahead(stream);
-  for (const auto& part : environment_.log->missing(stream, ahead.read, environment_.log->end(stream))) {
-    ahead.lost[part.reason] += part.lost;
+  const auto places = forwarder_.lanes(stream);
+  const std::uint64_t live = log.sequence_of(stream, places.live.passed_to);
+  const std::uint64_t log_end = log.end(stream).sequence;
+  balance.accepted = log_end - balance.counts.first + balance.counts.reused + (places.live.passed_to.sequence - live);
+  balance.pending = log_end - live;
+  std::map<std::string, std::uint64_t> lost = forwarder_.read_ahead(stream).lost;
+  const auto add_missing = [&](Position from, Position to) {
+    for (const auto& part : log.missing(stream, from, to)) lost[part.reason] += part.lost;
+  };
+  add_missing(forwarder_.read_ahead(stream).read, log.end(stream));
+  for (const auto& open : places.stretches) {
+    const std::uint64_t first = log.sequence_of(stream, open.cursor.passed_to);
+    const std::uint64_t end = log.sequence_of(stream, open.end);
+    balance.accepted += (open.cursor.passed_to.sequence - first) - (open.end.sequence - end);
+    balance.pending += end - first;
+    if (&open == &places.stretches.front()) {
+      const auto ahead = forwarder_.read_ahead({stream, uplink::Lane::backlog});
+      for (const auto& [reason, count] : ahead.lost) lost[reason] += count;
+      add_missing(ahead.read, open.end);
+    } else {
+      add_missing(open.cursor.passed_to, open.end);
+    }
   }
-  for (const auto& [reason, count] : ahead.lost) {
+  for (const auto& [reason, count] : lost) {
     balance.counts.drop(reason, count);
     balance.pending -= count;
   }

@@ -3,6 +3,7 @@
 #include <array>
 #include <cstdint>
 #include <functional>
+#include <iterator>
 #include <memory>
 #include <string>
 #include <vector>
@@ -59,6 +60,8 @@ class UplinkRunner {
   std::vector<buffer::StoredCursor> cursors() const;
   /// Moves the cursor of a stream to a place of the log; what it comes to is in the answer. Not durable by itself.
   uplink::CursorMove plan_move(Stream stream, Position to) const;
+  /// What is still to be sent: the stretches that the lane backlog goes through, and what lies behind the lane live.
+  std::vector<uplink::SkippedStretch> open_stretches(Stream stream) const;
   void move(Stream stream, const uplink::CursorMove& move);
 
   /// The accounting equation of a stream, term by term: accepted + replayed = delivered + filtered + pending + dropped.
@@ -85,11 +88,13 @@ class UplinkRunner {
   /// False when nothing more can be supplied now.
   bool take(const uplink::ReadDemand& demand, const buffer::ReadOutcome& outcome);
   /// False when the rest of it is to be read again.
-  bool take_whole(Stream stream, const buffer::ReadOutcome& outcome);
+  bool take_whole(uplink::LaneOf of, const buffer::ReadOutcome& outcome);
   void supply(const uplink::ReadDemand& demand, const RecordBatch& batch);
   void request_from_disk(const uplink::ReadDemand& demand);
-  void supply_gap(Stream stream, const buffer::ReadOutcome& outcome);
-  void on_read(Stream stream, const Result<DiskFeed::Outcomes>& outcomes);
+  void supply_gap(const uplink::ReadDemand& demand, const buffer::ReadOutcome& outcome);
+  bool is_to_its_end(const uplink::ReadDemand& demand) const;
+  void on_read(uplink::LaneOf of, const Result<DiskFeed::Outcomes>& outcomes);
+  std::unique_ptr<DiskFeed>& feed(uplink::LaneOf of);
   void pause_reading();
   void send_ready();
   void on_link(bool up, const std::string& detail);
@@ -105,7 +110,7 @@ class UplinkRunner {
   std::array<bool, kStreamCount> restored_{};
   std::array<std::uint32_t, kStreamCount> moves_{};  // what was read for the place before is of no use
   bool mismatch_said_ = false;
-  std::array<std::unique_ptr<DiskFeed>, kStreamCount> feeds_;
+  std::array<std::array<std::unique_ptr<DiskFeed>, std::size(uplink::kAllLanes)>, kStreamCount> feeds_;
   std::unique_ptr<Timer> timer_;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
   std::unique_ptr<uplink::Transport> transport_;

@@ -105,6 +105,7 @@ BatchEncoder::BatchEncoder(const std::string& gateway, const TagRegistry& tags) 
   longest.historical = true;
   longest.sent = WallTime::min();
   longest.prev = ChainEnd{longest.epoch, longest.to};
+  longest.skipped = SkippedMark{longest.epoch, longest.from, longest.to};
   longest.replay = true;
   frame_bytes_max_ = make_head(longest).size() + kTail.size();
 }
@@ -171,7 +172,8 @@ std::string BatchEncoder::make_head(const BatchHead& head) const {
   };
   out += ",\"stream\":\"";
   out += stream;
-  out += head.historical ? "\",\"lane\":\"backlog\"" : "\",\"lane\":\"live\"";
+  const Lane lane = head.lane.value_or(head.historical ? Lane::backlog : Lane::live);
+  out += lane == Lane::backlog ? "\",\"lane\":\"backlog\"" : "\",\"lane\":\"live\"";
   put(",\"epoch\":", std::uint64_t{head.epoch});
   put(",\"from\":", head.from);
   put(",\"to\":", head.to);
@@ -181,6 +183,12 @@ std::string BatchEncoder::make_head(const BatchHead& head) const {
   if (head.prev) {
     put(",\"prev\":{\"epoch\":", std::uint64_t{head.prev->epoch});
     put(",\"to\":", head.prev->to);
+    out += '}';
+  }
+  if (head.skipped) {
+    put(",\"skipped\":{\"epoch\":", std::uint64_t{head.skipped->epoch});
+    put(",\"from\":", head.skipped->from);
+    put(",\"to\":", head.skipped->to);
     out += '}';
   }
   if (head.replay) out += ",\"replay\":true";

@@ -10,6 +10,7 @@
 #include "core/record.h"
 #include "core/tag.h"
 #include "uplink/doubtful_times.h"
+#include "uplink/lane.h"
 
 namespace tidegate::uplink {
 
@@ -20,6 +21,14 @@ struct ChainEnd {
   bool operator==(const ChainEnd&) const = default;
 };
 
+/// What the lane live left to the lane backlog just before a batch; both ends included, `epoch` is that of `from`.
+struct SkippedMark {
+  std::uint32_t epoch = 0;
+  std::uint64_t from = 0;
+  std::uint64_t to = 0;
+  bool operator==(const SkippedMark&) const = default;
+};
+
 /// What a batch says of itself, before its entries.
 struct BatchHead {
   Stream stream = Stream::readings;
@@ -27,9 +36,11 @@ struct BatchHead {
   std::uint64_t from = 0;
   std::uint64_t to = 0;
   std::uint32_t count = 0;
-  bool historical = false;  // lane "backlog" instead of "live"
+  bool historical = false;   // stored while the uplink was away
+  std::optional<Lane> lane;  // nothing: there is one chain, and "backlog" is what is historical
   WallTime sent{};
   std::optional<ChainEnd> prev;
+  std::optional<SkippedMark> skipped;
   bool replay = false;  // the cursor was moved by hand: the chain begins anew here
 };
 

@@ -8,7 +8,7 @@
 #include "core/backoff.h"
 #include "core/log.h"
 #include "uplink/batch_encoder.h"
-#include "uplink/stream_chain.h"
+#include "uplink/stream_lanes.h"
 #include "uplink/tag_filter.h"
 #include "uplink/token_bucket.h"
 
@@ -20,6 +20,9 @@ constexpr std::array<Stream, kStreamCount> kPriority{Stream::alarms, Stream::eve
 
 // but who was passed over by so many batches has its turn: no flood of alarms keeps readings back for ever.
 constexpr unsigned kPassedOverMost = 7;
+// The same between the lanes of a stream, and the part of what may be in flight that is kept for the lane backlog.
+constexpr unsigned kBacklogPassedOverMost = 3;
+constexpr std::size_t kBacklogPart = 4;
 
 std::size_t index_of(Stream stream) { return static_cast<std::size_t>(stream); }
 
@@ -44,26 +47,38 @@ class Forwarder::Impl {
       bucket_.emplace(options_.backfill_rate, std::max<double>(options_.backfill_rate, options_.batch_readings_max));
     }
     for (const Stream stream : options_.streams) {
-      auto& chain = chains_[index_of(stream)];
-      if (chain) continue;
+      auto& lanes = lanes_[index_of(stream)];
+      if (lanes) continue;
       const std::uint64_t seed = jitter_seed + 1 + static_cast<std::uint64_t>(stream);
-      chain = std::make_unique<StreamChain>(stream, StreamChain::Parts{options_, encoder_, filter_, clock}, seed);
+      lanes = std::make_unique<StreamLanes>(stream, StreamChain::Parts{options_, encoder_, filter_, clock}, seed);
     }
   }
 
-  StreamChain* chain(Stream stream) const { return chains_[index_of(stream)].get(); }
+  StreamLanes* lanes(Stream stream) const { return lanes_[index_of(stream)].get(); }
+  StreamChain* chain(LaneOf of) const {
+    StreamLanes* const l = lanes(of.stream);
+    return l == nullptr ? nullptr : &l->chain(of.lane);
+  }
+
+  std::optional<ReadDemand> demand(LaneOf of) const {
+    const StreamChain* const c = chain(of);
+    if (c == nullptr || !c->is_behind() || !has_room_for(of)) return std::nullopt;
+    return ReadDemand{of.stream, c->read_position(), of.lane, c->until()};
+  }
 
   // A stream that may have nothing but a new epoch comes last: asking for it in vain must not keep the others waiting.
   std::optional<ReadDemand> demand() const {
     for (const Stream stream : kPriority) {
-      const StreamChain* const c = chain(stream);
-      if (c != nullptr && is_due(stream) && needs_reading(*c)) return ReadDemand{stream, c->read_position()};
+      for (const Lane lane : lane_order(stream)) {
+        if (is_due(stream) && needs_reading({stream, lane})) return demand(LaneOf(stream, lane));
+      }
     }
     for (const bool doubtful : {false, true}) {
       for (const Stream stream : kPriority) {
-        const StreamChain* const c = chain(stream);
-        if (c == nullptr || !c->is_behind() || c->may_be_at_end() != doubtful || !has_room_for(stream)) continue;
-        return ReadDemand{stream, c->read_position()};
+        for (const Lane lane : lane_order(stream)) {
+          const auto wanted = demand(LaneOf(stream, lane));
+          if (wanted && chain({stream, lane})->may_be_at_end() == doubtful) return wanted;
+        }
       }
     }
     return std::nullopt;
@@ -75,18 +90,19 @@ class Forwarder::Impl {
     return link_up_ && held < options_.inflight_max ? options_.inflight_max - held : 0;
   }
 
-  // How many of these a chain may make. What goes at a limited rate makes none ahead of time: waiting for its time it
+  // How many of these a lane may make. What goes at a limited rate makes none ahead of time: waiting for its time it
   // would take the room of others.
-  std::size_t room_to_supply(Stream stream) const { return is_limited(stream) ? 0 : room(); }
+  std::size_t room_to_supply(LaneOf of) const { return is_limited(of) ? 0 : room_for(of); }
 
   std::optional<OutgoingBatch> next_batch(BootTime now, WallTime wall_now) {
     seen_ = std::max(seen_, now);
-    const auto stream = choose(now);
-    if (!stream) return std::nullopt;
-    StreamChain& c = *chain(*stream);
-    count_turn(*stream);
+    leave_what_is_late(now);
+    const auto of = choose(now);
+    if (!of) return std::nullopt;
+    StreamChain& c = *chain(*of);
+    count_turn(*of);
     session_sent_ = true;
-    const bool takes_tokens = is_limited(*stream) && c.is_next_historical(now);
+    const bool takes_tokens = is_limited(*of) && c.is_next_historical(now);
     OutgoingBatch batch = c.send(now, wall_now);
     batch.link = links_;
     if (takes_tokens) bucket_->take(batch.count, now);
@@ -96,22 +112,26 @@ class Forwarder::Impl {
   std::optional<BootTime> next_deadline() const {
     std::optional<BootTime> deadline;
     for (const Stream stream : kPriority) {
-      const auto ready = ready_at(stream);
-      if (ready && (!deadline || *ready < *deadline)) deadline = ready;
+      for (const Lane lane : kAllLanes) {
+        const auto ready = ready_at({stream, lane});
+        if (ready && (!deadline || *ready < *deadline)) deadline = ready;
+      }
     }
     return deadline;
   }
 
   void acknowledged(std::uint64_t batch_id) {
-    StreamChain* const c = chain(StreamChain::stream_of(batch_id));
+    const LaneOf of = StreamChain::lane_of(batch_id);
+    StreamChain* const c = chain(of);
     if (c == nullptr || !c->acknowledge(batch_id)) return;
+    lanes(of.stream)->settle();
     session_acknowledged_ = true;
     backoff_.reset();
   }
 
   void failed(std::uint64_t batch_id, BootTime now, const BatchFailure& how) {
     if (how.retry_after > Duration::zero()) wait_until(now, how.retry_after);
-    StreamChain* const c = chain(StreamChain::stream_of(batch_id));
+    StreamChain* const c = chain(StreamChain::lane_of(batch_id));
     if (c == nullptr) return;
     if (const auto bytes = how.too_large ? c->refuse_size(batch_id) : std::nullopt) {
       complain_of_size(SizeSign::refused, *bytes);
@@ -132,14 +152,14 @@ class Forwarder::Impl {
 
   void link_down() {
     link_up_ = false;
-    for (const auto& c : chains_) {
-      if (const auto too_large = c ? c->lose_link() : std::nullopt) complain_of_size(SizeSign::link_lost, *too_large);
-    }
+    for_each_chain([this](StreamChain& c) {
+      if (const auto too_large = c.lose_link()) complain_of_size(SizeSign::link_lost, *too_large);
+    });
   }
 
   std::optional<Duration> oldest_age(const FrameTimes& now) const {
     std::optional<Duration> oldest;
-    for (const auto& c : chains_) oldest = std::max(oldest, c ? c->oldest_age(now) : std::nullopt);
+    for_each_chain([&](const StreamChain& c) { oldest = std::max(oldest, c.oldest_age(now)); });
     return oldest;
   }
 
@@ -170,66 +190,116 @@ class Forwarder::Impl {
 
   std::size_t sum(std::size_t (StreamChain::*count)() const) const {
     std::size_t total = 0;
-    for (const auto& c : chains_) total += c ? (c.get()->*count)() : 0;
+    for_each_chain([&](const StreamChain& c) { total += (c.*count)(); });
     return total;
   }
 
-  bool is_limited(Stream stream) const { return bucket_ && stream == Stream::readings; }
-  bool is_due(Stream stream) const { return passed_over_[index_of(stream)] >= kPassedOverMost; }
-  static bool needs_reading(const StreamChain& c) {
-    return c.is_behind() && !c.may_be_at_end() && c.waiting() == 0 && !c.fill_is_full();
+  template <class Visit>
+  void for_each_chain(Visit visit) const {
+    for (const auto& l : lanes_) {
+      for (const Lane lane : kAllLanes) {
+        if (l) visit(l->chain(lane));
+      }
+    }
   }
 
-  std::optional<Stream> choose(BootTime now) const {
+  // With one chain it is what is late there that is limited.
+  bool is_limited(LaneOf of) const {
+    return bucket_ && of.stream == Stream::readings && (of.lane == Lane::backlog || !options_.live_first);
+  }
+  bool is_due(Stream stream) const { return passed_over_[index_of(stream)] >= kPassedOverMost; }
+  bool needs_reading(LaneOf of) const {
+    const StreamChain* const c = chain(of);
+    return c != nullptr && c->is_behind() && !c->may_be_at_end() && c->waiting() == 0 && !c->fill_is_full();
+  }
+
+  // Who is asked first.
+  std::array<Lane, 2> lane_order(Stream stream) const {
+    const bool backlog_is_due = stream == Stream::readings && backlog_passed_over_ >= kBacklogPassedOverMost;
+    return backlog_is_due ? std::array{Lane::backlog, Lane::live} : std::array{Lane::live, Lane::backlog};
+  }
+
+  // What is current must not wait for what is old. While batches are on their way the target is only slow, and these
+  // would go out twice.
+  void leave_what_is_late(BootTime now) {
+    constexpr LaneOf kLive(Stream::readings);
+    StreamLanes* const l = lanes(kLive.stream);
+    if (!options_.live_first || l == nullptr || l->chain(Lane::live).in_flight() > 0) return;
+    const auto ready = ready_at(kLive);
+    if (ready && *ready <= now && l->chain(Lane::live).is_next_historical(now)) l->leave_to_backlog();
+  }
+
+  std::optional<LaneOf> choose(BootTime now) const {
     for (const bool due : {true, false}) {
       for (const Stream stream : kPriority) {
         if (due && !is_due(stream)) continue;
-        const auto ready = ready_at(stream);
-        if (ready && *ready <= now) return stream;
+        for (const Lane lane : lane_order(stream)) {
+          const auto ready = ready_at({stream, lane});
+          if (ready && *ready <= now) return LaneOf(stream, lane);
+        }
       }
     }
     return std::nullopt;
   }
 
-  void count_turn(Stream sent) {
-    passed_over_[index_of(sent)] = 0;
-    for (auto at = std::find(kPriority.begin(), kPriority.end(), sent) + 1; at != kPriority.end(); ++at) {
-      const StreamChain* const c = chain(*at);
-      if (c != nullptr && c->has_more()) ++passed_over_[index_of(*at)];
+  void count_turn(LaneOf sent) {
+    passed_over_[index_of(sent.stream)] = 0;
+    for (auto at = std::find(kPriority.begin(), kPriority.end(), sent.stream) + 1; at != kPriority.end(); ++at) {
+      if (has_more(*at)) ++passed_over_[index_of(*at)];
     }
+    if (sent.stream != Stream::readings) return;
+    const bool passes_over = sent.lane == Lane::live && lanes(sent.stream)->has_backlog();
+    backlog_passed_over_ = passes_over ? backlog_passed_over_ + 1 : 0;
+  }
+  bool has_more(Stream stream) const {
+    const StreamLanes* const l = lanes(stream);
+    return l != nullptr && (l->chain(Lane::live).has_more() || l->chain(Lane::backlog).has_more());
   }
 
   // While nothing leaves, one batch is filled and no more.
-  bool has_room_for(Stream stream) const {
-    const StreamChain& c = *chain(stream);
-    return room_to_supply(stream) > 0 || (!c.fill_is_full() && c.waiting() == 0);
+  bool has_room_for(LaneOf of) const {
+    const StreamChain& c = *chain(of);
+    return room_to_supply(of) > 0 || (!c.fill_is_full() && c.waiting() == 0);
   }
 
-  // A stream that has nothing on its way may always make one batch, so that a flood of readings keeps no alarm back.
-  bool may_hold_more(const StreamChain& c) const { return c.waiting() > 0 || c.held() == 0 || room() > 0; }
+  // A part of the room is not for the lane live while there is a backlog.
+  std::size_t room_for(LaneOf of) const {
+    const std::size_t left = room();
+    if (of.lane == Lane::backlog || !lanes(of.stream)->has_backlog()) return left;
+    const std::size_t kept = std::max<std::size_t>(options_.inflight_max / kBacklogPart, 1);
+    const std::size_t taken = chain({of.stream, Lane::backlog})->held();
+    return left + std::min(taken, kept) > kept ? left + std::min(taken, kept) - kept : 0;
+  }
 
-  std::optional<BootTime> ready_at(Stream stream) const {
-    const StreamChain* const c = chain(stream);
-    if (c == nullptr || !link_up_ || sum(&StreamChain::in_flight) >= options_.inflight_max || !may_hold_more(*c)) {
+  // A lane that has nothing on its way may always make one batch, so that a flood of readings keeps no alarm back.
+  bool may_hold_more(LaneOf of) const {
+    const StreamChain& c = *chain(of);
+    return c.waiting() > 0 || c.held() == 0 || room_for(of) > 0;
+  }
+
+  std::optional<BootTime> ready_at(LaneOf of) const {
+    const StreamChain* const c = chain(of);
+    if (c == nullptr || !link_up_ || sum(&StreamChain::in_flight) >= options_.inflight_max || !may_hold_more(of)) {
       return std::nullopt;
     }
     auto ready = c->ready_at();
     if (!ready) return std::nullopt;
     ready = std::max({*ready, held_back_until_, silent_until_});
-    if (!is_limited(stream) || !c->is_next_historical(std::max(*ready, seen_))) return ready;
+    if (!is_limited(of) || !c->is_next_historical(std::max(*ready, seen_))) return ready;
     return std::max(*ready, bucket_->ready_at(c->next_count()));
   }
 
   const ForwarderOptions options_;
   BatchEncoder encoder_;
   TagFilter filter_;
-  std::array<std::unique_ptr<StreamChain>, kStreamCount> chains_;
+  std::array<std::unique_ptr<StreamLanes>, kStreamCount> lanes_;
   Backoff backoff_;
   BootTime held_back_until_ = BootTime::min();
   BootTime silent_until_ = BootTime::min();           // as the target asked
   std::optional<TokenBucket> bucket_;                 // of readings that are backlog
   BootTime seen_{};                                   // the latest time that next_batch() was told
   std::array<unsigned, kStreamCount> passed_over_{};  // by batches of streams before it, while it had something
+  unsigned backlog_passed_over_ = 0;                  // the lane, by that of what is current
   std::mt19937_64 random_;
   bool link_up_ = false;
   std::uint64_t links_ = 0;
@@ -244,31 +314,42 @@ Forwarder::Forwarder(ForwarderOptions options, std::string gateway, const TagReg
 Forwarder::~Forwarder() = default;
 
 void Forwarder::restore(Stream stream, const Cursor& cursor, const Accounting& accounting, bool replay) {
-  if (StreamChain* const chain = impl_->chain(stream)) chain->restore(cursor, accounting, replay);
+  restore(stream, LanePlaces{cursor}, accounting, replay);
+}
+
+void Forwarder::restore(Stream stream, const LanePlaces& places, const Accounting& accounting, bool replay) {
+  if (StreamLanes* const lanes = impl_->lanes(stream)) lanes->restore(places, accounting, replay);
 }
 
 void Forwarder::move(Stream stream, const CursorMove& move) {
-  if (StreamChain* const chain = impl_->chain(stream)) chain->move(move);
+  if (StreamLanes* const lanes = impl_->lanes(stream)) lanes->move(move);
 }
 
 bool Forwarder::is_replay_marked(Stream stream) const {
-  const StreamChain* const chain = impl_->chain(stream);
-  return chain != nullptr && chain->is_replay_marked();
+  const StreamLanes* const lanes = impl_->lanes(stream);
+  return lanes != nullptr && lanes->is_replay_marked();
 }
 
 std::optional<ReadDemand> Forwarder::demand() const { return impl_->demand(); }
+std::optional<ReadDemand> Forwarder::demand(LaneOf of) const { return impl_->demand(of); }
 
 void Forwarder::announce(Stream stream, Position end) {
   if (StreamChain* const chain = impl_->chain(stream)) chain->announce(end);
 }
 
-void Forwarder::supply(const RecordBatch& batch, BootTime now) {
-  if (StreamChain* const chain = impl_->chain(batch.stream))
-    chain->supply(batch, now, impl_->room_to_supply(batch.stream));
+void Forwarder::supply(const RecordBatch& batch, BootTime now, Lane lane) {
+  const LaneOf of(batch.stream, lane);
+  StreamChain* const chain = impl_->chain(of);
+  if (chain == nullptr) return;
+  chain->supply(batch, now, impl_->room_to_supply(of));
+  impl_->lanes(of.stream)->settle();
 }
 
-void Forwarder::supply_gap(Stream stream, Position next, std::uint64_t lost, const std::string& reason) {
-  if (StreamChain* const chain = impl_->chain(stream)) chain->supply_gap(next, lost, reason);
+void Forwarder::supply_gap(LaneOf of, Position next, std::uint64_t lost, const std::string& reason) {
+  StreamChain* const chain = impl_->chain(of);
+  if (chain == nullptr) return;
+  chain->supply_gap(next, lost, reason);
+  impl_->lanes(of.stream)->settle();
 }
 
 std::optional<OutgoingBatch> Forwarder::next_batch(BootTime now, WallTime wall_now) {
@@ -284,23 +365,28 @@ void Forwarder::link_down(BootTime) { impl_->link_down(); }
 std::optional<BootTime> Forwarder::next_deadline() const { return impl_->next_deadline(); }
 
 Cursor Forwarder::cursor(Stream stream) const {
-  const StreamChain* const chain = impl_->chain(stream);
-  return chain ? chain->cursor() : Cursor{};
+  const StreamLanes* const lanes = impl_->lanes(stream);
+  return lanes ? lanes->cursor() : Cursor{};
+}
+
+LanePlaces Forwarder::lanes(Stream stream) const {
+  const StreamLanes* const lanes = impl_->lanes(stream);
+  return lanes ? lanes->places() : LanePlaces{};
 }
 
 Accounting Forwarder::accounting(Stream stream) const {
-  const StreamChain* const chain = impl_->chain(stream);
-  return chain ? chain->accounting() : Accounting{};
+  const StreamLanes* const lanes = impl_->lanes(stream);
+  return lanes ? lanes->accounting() : Accounting{};
 }
 
-ReadAhead Forwarder::read_ahead(Stream stream) const {
-  const StreamChain* const chain = impl_->chain(stream);
+ReadAhead Forwarder::read_ahead(LaneOf of) const {
+  const StreamChain* const chain = impl_->chain(of);
   return chain ? chain->read_ahead() : ReadAhead{};
 }
 
 std::uint64_t Forwarder::backlog(Stream stream) const {
-  const StreamChain* const chain = impl_->chain(stream);
-  return chain ? chain->backlog() : 0;
+  const StreamLanes* const lanes = impl_->lanes(stream);
+  return lanes ? lanes->backlog() : 0;
 }
 
 std::optional<Duration> Forwarder::oldest_age(const FrameTimes& now) const { return impl_->oldest_age(now); }

@@ -12,6 +12,7 @@
 #include "core/record.h"
 #include "core/tag.h"
 #include "uplink/accounting.h"
+#include "uplink/lane.h"
 #include "uplink/options.h"
 
 namespace tidegate::uplink {
@@ -21,6 +22,21 @@ struct Cursor {
   Position acked_to;   // an unbroken chain of what the target acknowledged
   Position passed_to;  // that, and what the filter left out
   bool operator==(const Cursor&) const = default;
+};
+
+/// What the lane live left out: from the cursor, which the lane backlog moves, to `end`.
+struct SkippedStretch {
+  Cursor cursor;
+  Position end;
+  bool operator==(const SkippedStretch&) const = default;
+};
+
+/// How far the lanes of a stream are; what the state database keeps where there is more than one cursor.
+struct LanePlaces {
+  Cursor live;
+  std::vector<SkippedStretch> stretches{};  // rising, all before `live`
+  std::optional<Position> left_at{};        // where the lane live left off, until it has delivered what is behind that
+  bool operator==(const LanePlaces&) const = default;
 };
 
 /// Moves a cursor by hand. What is counted: records that are given again, those that are skipped, and numbers that were
@@ -67,12 +83,16 @@ struct BatchFailure {
 struct ReadDemand {
   Stream stream = Stream::readings;
   Position from;
+  Lane lane = Lane::live;
+  std::optional<Position> until{};  // the lane wants nothing from there on
 };
 
 /// One uplink's consumer: reads streams in sequence order, filters, makes batches, keeps several in flight, moves the
 /// cursor over the contiguous acknowledged prefix only, and repeats what failed, in order. Alarms and events go before
-/// readings, of which a flood of them leaves one batch in eight. Memory is bounded by inflight_max batches and one that
-/// is being filled, however long the outage. Passive: no thread, no timer, no socket, no disk. Core thread.
+/// readings, to which a flood of them leaves one batch in eight. With live-first the backlog of readings goes beside
+/// what is current, which leaves it one batch of readings in four, and a quarter of what may be in flight. Memory is
+/// bounded by inflight_max batches and one that is being filled, however long the outage. Passive: no thread, no timer,
+/// no socket, no disk. Core thread.
 ///
 /// Use: while demand() wants something, read it from the log and supply() or supply_gap() it; while next_batch() gives
 /// one, send it; report acknowledged() or failed(); call again at next_deadline().
@@ -87,6 +107,9 @@ class Forwarder {
   /// `replay`: the next batch is to carry the mark of a replay, because the one that had it was not acknowledged yet.
   void restore(Stream stream, const Cursor& cursor, const Accounting& accounting, bool replay = false);
 
+  /// The same where lanes are apart.
+  void restore(Stream stream, const LanePlaces& places, const Accounting& accounting, bool replay);
+
   /// Goes on at another place, as if that were the cursor; all that was read or is on its way is forgotten, and what is
   /// reported of it later changes nothing. The first batch from there carries the mark of a replay.
   void move(Stream stream, const CursorMove& move);
@@ -95,15 +118,18 @@ class Forwarder {
 
   /// The stream and place to read next; nothing while there is no room, or when all that was announced is read.
   std::optional<ReadDemand> demand() const;
+  /// The same for one lane, whoever comes before it.
+  std::optional<ReadDemand> demand(LaneOf of) const;
   /// There are records in `stream` up to `end` (exclusive).
   void announce(Stream stream, Position end);
   /// The records at the demanded place. Only batches that begin at the demanded sequence or cover it; a batch of a
   /// later epoch begins a new chain with "prev". A batch without records says that the log has nothing there (a new
   /// epoch can begin with nothing): the stream is then asked for again when more is announced.
-  void supply(const RecordBatch& batch, BootTime now);
+  void supply(const RecordBatch& batch, BootTime now, Lane lane = Lane::live);
   /// The log holds nothing between the demanded place and `next` any more (evicted or damaged): `lost` records are
   /// counted as dropped for that reason and the chain goes on at `next`; the log's gap record tells the receiver.
-  void supply_gap(Stream stream, Position next, std::uint64_t lost, const std::string& reason = "unknown");
+  /// Of a lane that wants nothing behind a place, `lost` is what is missing before that.
+  void supply_gap(LaneOf of, Position next, std::uint64_t lost, const std::string& reason = "unknown");
 
   /// The next batch to hand to the transport, or nothing: the link is down, all in flight, waiting for more records
   /// until the delay is over, or backing off. `sent` is `wall_now`.
@@ -125,9 +151,12 @@ class Forwarder {
   /// When next_batch() may give something without new input.
   std::optional<BootTime> next_deadline() const;
 
+  /// The oldest; all that is not passed lies behind it.
   Cursor cursor(Stream stream) const;
+  LanePlaces lanes(Stream stream) const;
+  /// Of both lanes together.
   Accounting accounting(Stream stream) const;
-  ReadAhead read_ahead(Stream stream) const;
+  ReadAhead read_ahead(LaneOf of) const;
   /// Records not yet acknowledged nor filtered, up to what was announced.
   std::uint64_t backlog(Stream stream) const;
   /// How long ago the oldest record that is not yet acknowledged was taken in, when it is known.

@@ -17,31 +17,36 @@ constexpr std::uint16_t kLinksLostMost = 3;
 constexpr std::uint32_t kGrowsAfterFirst = 64;
 constexpr std::uint32_t kGrowsAfterMost = 65536;
 
-// An id is: number of the batch in its stream, stream, attempt.
+// An id is: number of the batch in its lane, lane, stream, attempt.
 constexpr unsigned kAttemptBits = 16;
 constexpr unsigned kStreamBits = 2;
+constexpr unsigned kLaneBits = 1;
 
-std::uint64_t batch_part(std::uint64_t id) { return id >> (kAttemptBits + kStreamBits); }
+std::uint64_t batch_part(std::uint64_t id) { return id >> (kAttemptBits + kStreamBits + kLaneBits); }
 std::uint16_t attempt_part(std::uint64_t id) { return static_cast<std::uint16_t>(id & ((1U << kAttemptBits) - 1)); }
 
-std::uint64_t make_id(std::uint64_t number, Stream stream, std::uint16_t attempt) {
-  return (((number << kStreamBits) | static_cast<std::uint64_t>(stream)) << kAttemptBits) | attempt;
+std::uint64_t make_id(std::uint64_t number, LaneOf of, std::uint16_t attempt) {
+  const std::uint64_t numbered = (number << kLaneBits) | static_cast<std::uint64_t>(of.lane);
+  return (((numbered << kStreamBits) | static_cast<std::uint64_t>(of.stream)) << kAttemptBits) | attempt;
 }
 
 }  // namespace
 
-StreamChain::StreamChain(Stream stream, const Parts& parts, std::uint64_t jitter_seed)
+StreamChain::StreamChain(Stream stream, const Parts& parts, std::uint64_t jitter_seed, Lane lane)
     : stream_(stream),
+      lane_(lane),
       delay_max_(parts.options.batch_delay_max),
       blames_size_(parts.options.blames_size_for_lost_links),
       encoder_(parts.encoder),
       clock_(parts.clock),
       fill_(parts.options, parts.encoder, parts.filter),
+      lane_named_(parts.options.live_first && stream == Stream::readings),
       backoff_(parts.options.retry_first, parts.options.retry_most, jitter_seed) {}
 
-Stream StreamChain::stream_of(std::uint64_t batch_id) {
+LaneOf StreamChain::lane_of(std::uint64_t batch_id) {
   const auto number = (batch_id >> kAttemptBits) & ((1U << kStreamBits) - 1);
-  return static_cast<Stream>(std::min<std::uint64_t>(number, kStreamCount - 1));
+  const auto lane = (batch_id >> (kAttemptBits + kStreamBits)) & ((1U << kLaneBits) - 1);
+  return {static_cast<Stream>(std::min<std::uint64_t>(number, kStreamCount - 1)), static_cast<Lane>(lane)};
 }
 
 void StreamChain::restore(const Cursor& cursor, const Accounting& accounting, bool replay) {
@@ -62,13 +67,47 @@ void StreamChain::go_on_from(const Cursor& cursor) {
   unpassed_ = lead_counted_ = 0;
   paused_until_.reset();
   rests_ = false;
-  replay_sealed_ = false;
+  replay_sealed_ = left_sealed_ = false;
   acked_to_ = cursor.acked_to;
   passed_to_ = read_ = cursor.passed_to;
   end_ = std::max(end_, read_);
   fill_.begin_next(std::min(acked_to_.sequence, passed_to_.sequence));
   sealed_to_.reset();
   if (acked_to_.epoch != 0 && acked_to_.sequence != 0) sealed_to_ = ChainEnd{acked_to_.epoch, acked_to_.sequence - 1};
+  close_at_end();
+}
+
+void StreamChain::go_between(const SkippedStretch& stretch, bool replay) {
+  accounting_.first += stretch.cursor.passed_to.sequence - passed_to_.sequence;
+  bounded_ = true;
+  replay_ = replay;
+  end_ = stretch.end;
+  go_on_from(stretch.cursor);
+}
+
+void StreamChain::reach_to(Position end) {
+  end_ = end;
+  rests_ = false;
+}
+
+SkippedStretch StreamChain::leave_to_end() {
+  const SkippedStretch left{cursor(), end_};
+  if (!left_) left_ = acked_to_;
+  accounting_.first += end_.sequence - passed_to_.sequence;
+  replay_ = false;
+  go_on_from({end_, end_});
+  return left;
+}
+
+void StreamChain::go_back_over_filtered() {
+  assert(acked_to_.epoch == passed_to_.epoch);
+  accounting_.filtered -= passed_to_.sequence - acked_to_.sequence;
+  passed_to_ = acked_to_;
+}
+
+// The stretch is answered for to its end, be it by a batch without entries.
+void StreamChain::close_at_end() {
+  if (bounded_ && read_ >= end_ && (!fill_.empty() || fill_.stretch().from < read_.sequence)) seal();
 }
 
 void StreamChain::move(const CursorMove& move) {
@@ -79,24 +118,27 @@ void StreamChain::move(const CursorMove& move) {
   for (const auto& [reason, count] : move.lost) {
     move.is_by_target ? void(accounting_.delivered += count) : accounting_.drop(reason, count);
   }
+  left_.reset();
   go_on_from({move.to, move.to});
   if (!move.is_by_target) replay_ = true;
 }
 
 void StreamChain::announce(Position end) {
-  if (end <= end_) return;
+  if (bounded_ || end <= end_) return;
   end_ = end;
   rests_ = false;
 }
 
 void StreamChain::supply(const RecordBatch& batch, BootTime now, std::size_t room) {
   if (batch.size() == 0) {
+    if (bounded_) return supply_gap(end_, 0, "");
     rests_ = true;
     return;
   }
   if (!enter(batch)) return;
-  end_ = std::max(end_, batch.end());
-  while (read_ < batch.end()) {
+  if (!bounded_) end_ = std::max(end_, batch.end());
+  const Position stop = std::min(batch.end(), end_);
+  while (read_ < stop) {
     if (!fill_.take(batch, static_cast<std::size_t>(read_.sequence - batch.first), now)) {
       if (room == 0) break;
       seal();
@@ -106,13 +148,16 @@ void StreamChain::supply(const RecordBatch& batch, BootTime now, std::size_t roo
     ++read_.sequence;
     ++unpassed_;
   }
+  close_at_end();
   settle();
 }
 
 void StreamChain::supply_gap(Position next, std::uint64_t lost, const std::string& reason) {
+  if (bounded_) next = std::min(next, end_);
   if (next <= read_) return;
   end_ = std::max(end_, next);
   move_to(next, lost, reason);
+  close_at_end();
   settle();
 }
 
@@ -120,22 +165,33 @@ void StreamChain::supply_gap(Position next, std::uint64_t lost, const std::strin
 // is lost in silence.
 bool StreamChain::enter(const RecordBatch& batch) {
   if (batch.end() <= read_) return false;
-  const Position first{batch.epoch, batch.first};
+  Position first{batch.epoch, batch.first};
+  const std::uint64_t reached = bounded_ ? std::min(first.sequence, end_.sequence) : first.sequence;
+  if (bounded_) first = std::min(first, end_);
   if (first <= read_) return true;
-  const bool skips = read_.epoch != 0 && first.sequence > read_.sequence;
-  move_to(first, skips ? first.sequence - read_.sequence : 0, "unknown");
+  const bool skips = read_.epoch != 0 && reached > read_.sequence;
+  move_to(first, skips ? reached - read_.sequence : 0, "unknown");
   return true;
 }
 
 void StreamChain::move_to(Position next, std::uint64_t lost, const std::string& reason) {
   const std::uint64_t reached = read_.sequence + lost;
   if (read_.epoch == 0) accounting_.first += next.sequence - reached;
-  if (read_.epoch != 0 && reached > next.sequence) reuses_.push_back({next, reached - next.sequence});
+  if (read_.epoch != 0 && reached > next.sequence) reuses_.push_back({next, reached - next.sequence, 0});
+  if (bounded_ && next == end_ && read_.epoch != 0 && reached < next.sequence) vanish_to_end(reached);
+  if (next == read_) return;
   if (lost == 0 && next.epoch != read_.epoch) {
     begin_epoch(next);
   } else {
     break_chain(next, lost, reason);
   }
+}
+
+// The lane live once began behind records that the log lost in a crash: nobody is to count their numbers. Within an
+// epoch the last batch answers for them.
+void StreamChain::vanish_to_end(std::uint64_t reached) {
+  reuses_.push_back({end_, 0, end_.sequence - reached});
+  if (read_.epoch == end_.epoch && read_.sequence == reached) read_ = end_;
 }
 
 // A batch has one epoch. What the filter left out at the end of the old one is answered for by the first batch of the
@@ -174,6 +230,8 @@ void StreamChain::seal() {
   sealed_to_ = ChainEnd{read_.epoch, read_.sequence - 1};
   link.replay = replay_ && !replay_sealed_;
   replay_sealed_ = replay_;
+  if (left_ && !left_sealed_) link.skipped = SkippedMark{left_->epoch, left_->sequence, acked_to_.sequence - 1};
+  left_sealed_ = left_.has_value();
   link.doubts = fill_.take_doubts();
   link.entries = fill_.begin_next(read_.sequence);
   chain_.push_back(std::move(link));
@@ -205,6 +263,7 @@ void StreamChain::pass(Position to) {
   passed_to_ = to;
   for (; !reuses_.empty() && reuses_.front().at <= to; reuses_.pop_front()) {
     accounting_.reused += reuses_.front().count;
+    accounting_.first += reuses_.front().vanished;
   }
 }
 
@@ -214,6 +273,8 @@ void StreamChain::count_done(const Link& link) {
   accounting_.filtered += filtered;
   accounting_.drop(link.reason, link.lost);
   if (link.replay) replay_ = replay_sealed_ = false;
+  if (link.skipped) left_.reset();
+  if (link.skipped) left_sealed_ = false;
   const std::uint64_t records = link.stretch.count + filtered + link.lost;
   assert(records <= unpassed_);
   unpassed_ -= records;
@@ -264,7 +325,7 @@ OutgoingBatch StreamChain::send(BootTime now, WallTime wall_now) {
   --waiting_;
   ++in_flight_;
   paused_until_.reset();
-  const std::uint64_t id = make_id(link.number, stream_, link.attempt);
+  const std::uint64_t id = make_id(link.number, {stream_, lane_}, link.attempt);
   return {id, stream_, head.epoch, head.from, head.to, head.count, link.message, head.replay};
 }
 
@@ -287,9 +348,11 @@ BatchHead StreamChain::head_of(const Link& link, BootTime now, WallTime wall_now
   head.from = link.stretch.from;
   head.to = link.end.sequence - 1;
   head.count = link.stretch.count;
-  head.historical = !is_live(link.stretch, now);
+  head.historical = lane_ == Lane::backlog || !is_live(link.stretch, now);
+  if (lane_named_) head.lane = lane_;
   head.sent = wall_now;
   head.prev = link.prev;
+  head.skipped = link.skipped;
   head.replay = link.replay;
   return head;
 }
@@ -367,7 +430,7 @@ void StreamChain::rewind_from(std::size_t index) {
 // The index in the chain, its size when there is none.
 std::size_t StreamChain::find(std::uint64_t batch_id) const {
   const std::uint64_t number = batch_part(batch_id);
-  if (number == 0 || stream_of(batch_id) != stream_) return chain_.size();
+  if (number == 0 || lane_of(batch_id) != LaneOf(stream_, lane_)) return chain_.size();
   const auto at = std::find_if(chain_.begin(), chain_.end(), [number](const Link& l) { return l.number == number; });
   return static_cast<std::size_t>(at - chain_.begin());
 }

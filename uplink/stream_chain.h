@@ -36,14 +36,35 @@ class StreamChain {
     TagFilter& filter;
     const ClockHistory& clock;
   };
-  StreamChain(Stream stream, const Parts& parts, std::uint64_t jitter_seed);
+  StreamChain(Stream stream, const Parts& parts, std::uint64_t jitter_seed, Lane lane = Lane::live);
 
-  static Stream stream_of(std::uint64_t batch_id);
+  static LaneOf lane_of(std::uint64_t batch_id);
 
   void restore(const Cursor& cursor, const Accounting& accounting, bool replay);
   /// See Forwarder::move.
   void move(const CursorMove& move);
   bool is_replay_marked() const { return replay_; }
+
+  // For lanes; see StreamLanes.
+  /// From here on batches say which lane they are of.
+  void name_lane() { lane_named_ = true; }
+  /// Goes on through a stretch of its own, and answers for it exactly to its end.
+  void go_between(const SkippedStretch& stretch, bool replay);
+  /// The stretch is longer than was known.
+  void reach_to(Position end);
+  bool is_done() const { return bounded_ && read_ >= end_ && chain_.empty(); }
+  std::optional<Position> until() const { return bounded_ ? std::optional(end_) : std::nullopt; }
+  /// Goes on at the end that was announced; what it had not delivered is in the answer. The mark of a replay is for
+  /// whoever gets that.
+  SkippedStretch leave_to_end();
+  /// What the filter left out behind what was acknowledged, in this epoch, is to be read and counted again.
+  void go_back_over_filtered();
+  /// Where it left off, until something behind that is delivered.
+  std::optional<Position> left() const { return left_; }
+  void set_left(std::optional<Position> left) { left_ = left; }
+  /// Moves where counting began.
+  void count_from_later(std::uint64_t by) { accounting_.first += by; }
+
   void announce(Position end);
   /// Whether records that were announced are still to be read.
   bool is_behind() const { return !rests_ && read_ < end_; }
@@ -105,6 +126,7 @@ class StreamChain {
     std::uint16_t links_lost = 0;  // with this the oldest that was sent and not acknowledged
     Stretch stretch;
     std::optional<ChainEnd> prev;
+    std::optional<SkippedMark> skipped;
     bool replay = false;
     std::string entries;                         // until it is sent first
     DoubtfulTimes doubts;                        // in these; then
@@ -112,16 +134,20 @@ class StreamChain {
     std::size_t entries_at = 0;
   };
 
-  /// From `at` on numbers are given out that an earlier epoch, read before, gave out too.
+  /// From `at` on numbers are given out that an earlier epoch, read before, gave out too; or just before `at` some that
+  /// were given out have vanished.
   struct Reuse {
     Position at;
     std::uint64_t count = 0;
+    std::uint64_t vanished = 0;
   };
 
   bool enter(const RecordBatch& batch);
   void move_to(Position next, std::uint64_t lost, const std::string& reason);
   void begin_epoch(Position next);
   void break_chain(Position next, std::uint64_t lost, const std::string& reason);
+  void vanish_to_end(std::uint64_t reached);
+  void close_at_end();
   void pass(Position to);
   void seal();
   void settle();
@@ -138,6 +164,7 @@ class StreamChain {
   Duration age_of(const Stretch& stretch, const FrameTimes& now) const;
 
   const Stream stream_;
+  const Lane lane_;
   const Duration delay_max_;
   const bool blames_size_;
   const BatchEncoder& encoder_;
@@ -148,7 +175,11 @@ class StreamChain {
 
   Position read_;
   Position end_;
-  bool rests_ = false;  // the log had nothing: wait for the next announcement
+  bool bounded_ = false;  // by end_, whatever is announced
+  bool lane_named_;
+  std::optional<Position> left_;
+  bool left_sealed_ = false;  // a batch of the chain carries the mark
+  bool rests_ = false;        // the log had nothing: wait for the next announcement
   Position acked_to_;
   Position passed_to_;
   Accounting accounting_;

@@ -71,9 +71,10 @@ std::vector<Key> forwarder_rows() {
       duration<Owner>("retry_most", of(&ForwarderOptions::retry_most), 1s, 1h)
           .by_default("60s")
           .says("The longest pause before a batch that failed is sent again; the pauses grow."),
-      only_word("order", "oldest-first")
-          .not_yet("live-first", "use \"oldest-first\"")
-          .says("What goes first after an outage."),
+      choice<Owner, bool>("order", of(&ForwarderOptions::live_first), {{"oldest-first", false}, {"live-first", true}})
+          .by_default("oldest-first")
+          .says("What goes first after an outage. `live-first`: readings that are current at once, and beside them the "
+                "backlog, with at least one batch of readings in four. Alarms and events go before both with either."),
       parsed<Owner>("backfill_rate",
                     [](const std::string& text, Owner& uplink) -> Result<void> {
                       const auto rate = parse_rate(text);

@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 
+#include "daemon/stored_accounts.h"
 #include "tests/support/fake_ring_log.h"
 #include "tests/support/manual_clock.h"
 
@@ -106,6 +107,66 @@ TEST_F(ReplayTest, MovesNothingWhileTheLogRefusesTheGapRecord) {
   log_.accept_again();
   EXPECT_EQ(move({1, 6}), "") << "and holds nothing that would be in the way of the next one";
   EXPECT_EQ(log_.documents(Stream::events).size(), 1U);
+}
+
+// Of 1 to 10 the lane live has delivered 5 to 7, the lane backlog 1; it has 2 to 4 to go through.
+class ReplayLanesTest : public ReplayTest {
+ protected:
+  ReplayLanesTest() {
+    uplink::ForwarderOptions options;
+    options.name = "beside";
+    options.streams = {Stream::readings};
+    const UplinkEnvironment environment{&log_, &loop_, &storage_, &clock_, &history_, &records_, &tags_, "plant"};
+    uplinks_.clear();
+    uplinks_.push_back(std::make_unique<UplinkRunner>(
+        options, environment, [](uplink::TransportHandlers) { return std::make_unique<NoTransport>(); }));
+    uplink::Accounting counts;
+    counts.delivered = 4;
+    counts.first = 1;
+    uplink::LanePlaces places{{{1, 8}, {1, 8}}};
+    places.stretches = {{{{1, 2}, {1, 2}}, {1, 5}}};
+    uplinks_[0]->restore({"beside", Stream::readings, {1, 2}, {1, 2}, 4, 0, 0, stored_accounts(counts, false, places)});
+    EXPECT_TRUE(uplinks_[0]->start().has_value());
+    uplinks_[0]->pump();
+  }
+  std::string balance() const {
+    const auto found = uplinks_[0]->balance(Stream::readings);
+    EXPECT_EQ(found.mismatch(), 0U);
+    return "accepted " + std::to_string(found.accepted) + " pending " + std::to_string(found.pending) + " dropped " +
+           std::to_string(found.counts.dropped) + " replayed " + std::to_string(found.counts.replayed);
+  }
+};
+
+TEST_F(ReplayLanesTest, BalancesBothLanes) {
+  EXPECT_EQ(balance(), "accepted 10 pending 6 dropped 0 replayed 0");
+  EXPECT_EQ(cursor().acked_to, (Position{1, 2}));
+}
+
+TEST_F(ReplayLanesTest, SavesThePlacesOfBoth) {
+  const auto stored = uplinks_[0]->cursors().at(0);
+  EXPECT_EQ(stored.passed_to, (Position{1, 2})) << "the oldest, for eviction and for versions that know of no lanes";
+  EXPECT_EQ(places_of(stored), uplinks_[0]->forwarder().lanes(Stream::readings));
+  EXPECT_EQ(places_of(stored).live.passed_to, (Position{1, 8}));
+}
+
+TEST_F(ReplayLanesTest, SkipsWhatIsOpenBeforeThePlaceAndReplaysWhatIsDoneBehindIt) {
+  EXPECT_EQ(move({1, 6}), "");
+  EXPECT_EQ(balance(), "accepted 10 pending 5 dropped 3 replayed 2");
+  EXPECT_THAT(log_.documents(Stream::events), ElementsAre(HasSubstr(R"("first":2,"last":4,"count":3,)")));
+  EXPECT_THAT(uplinks_[0]->forwarder().lanes(Stream::readings).stretches, IsEmpty());
+}
+
+TEST_F(ReplayLanesTest, GoesBackIntoAStretch) {
+  EXPECT_EQ(move({1, 3}), "");
+  EXPECT_EQ(balance(), "accepted 10 pending 8 dropped 1 replayed 3");
+  EXPECT_THAT(log_.documents(Stream::events), ElementsAre(HasSubstr(R"("first":2,"last":2,"count":1,)")));
+}
+
+TEST_F(ReplayLanesTest, SkipsWhatIsOpenInBothLanes) {
+  EXPECT_EQ(move({1, 10}), "");
+  EXPECT_EQ(balance(), "accepted 10 pending 1 dropped 5 replayed 0");
+  EXPECT_THAT(log_.documents(Stream::events), ElementsAre(HasSubstr(R"("first":2,"last":4,"count":3,)"),
+                                                          HasSubstr(R"("first":8,"last":9,"count":2,)")));
 }
 
 }  // namespace

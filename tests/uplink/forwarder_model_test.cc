@@ -17,16 +17,19 @@ void run_seeds(bool link_keeps_order, std::uint64_t seeds) {
       std::getenv("TIDEGATE_SEED") != nullptr ? 1 : tidegate::testing::from_environment("TIDEGATE_SEEDS", seeds);
   std::uint64_t batches = 0;
   std::uint64_t repeats = 0;
+  std::uint64_t split = 0;
   for (std::uint64_t seed = first; seed < first + count; ++seed) {
     ForwarderSimulation simulation(seed, link_keeps_order);
     simulation.run();
     ASSERT_EQ(simulation.problem(), "") << "again with TIDEGATE_SEED=" << seed;
     batches += simulation.batches();
     repeats += simulation.repeats();
+    split += simulation.split();
   }
-  std::printf("%llu seeds from %llu, %llu batches, %llu repeats\n", static_cast<unsigned long long>(count),
-              static_cast<unsigned long long>(first), static_cast<unsigned long long>(batches),
-              static_cast<unsigned long long>(repeats));
+  std::printf("%llu seeds from %llu, %llu batches, %llu repeats, %llu beside a backlog\n",
+              static_cast<unsigned long long>(count), static_cast<unsigned long long>(first),
+              static_cast<unsigned long long>(batches), static_cast<unsigned long long>(repeats),
+              static_cast<unsigned long long>(split));
   EXPECT_GT(batches, count);
 }
 

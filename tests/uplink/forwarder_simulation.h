@@ -16,6 +16,7 @@
 #include "tests/uplink/parsed_batch.h"
 #include "tests/uplink/receiver_oracle.h"
 #include "uplink/forwarder.h"
+#include "uplink/stream_chain.h"
 
 namespace tidegate::uplink::testing {
 
@@ -33,8 +34,9 @@ class ForwarderSimulation {
     for (const Stream stream : kAllStreams) {
       const Position begin{1 + below(3), below(2) == 0 ? 0U : below(1000)};
       logs_.push_back(std::make_unique<ModelLog>(stream, begin));
-      receivers_.push_back(std::make_unique<ReceiverOracle>(*logs_.back(), link_keeps_order));
-      saved_[index(stream)].cursor = {begin, begin};
+      const bool has_lanes = options_.live_first && stream == Stream::readings;
+      receivers_.push_back(std::make_unique<ReceiverOracle>(*logs_.back(), link_keeps_order, has_lanes));
+      saved_[index(stream)].places.live = {begin, begin};
       saved_[index(stream)].accounting.first = begin.sequence;
     }
     start_forwarder();
@@ -55,13 +57,15 @@ class ForwarderSimulation {
 
   const std::string& problem() const { return problem_; }
   std::uint64_t batches() const { return batches_; }
+  /// Of these that the lane live sent beside a backlog.
+  std::uint64_t split() const { return split_; }
   std::uint64_t repeats() const {
     return receivers_[0]->repeats() + receivers_[1]->repeats() + receivers_[2]->repeats();
   }
 
  private:
   struct Saved {
-    Cursor cursor;
+    LanePlaces places;
     Accounting accounting;
     bool replay = false;
   };
@@ -69,6 +73,8 @@ class ForwarderSimulation {
   static constexpr int kSteps = 160;
 
   static std::size_t index(Stream stream) { return static_cast<std::size_t>(stream); }
+  static std::size_t index(LaneOf of) { return index(of.stream) + (of.lane == Lane::live ? 0 : kStreamCount); }
+  static LaneOf lane_of(const OutgoingBatch& batch) { return StreamChain::lane_of(batch.id); }
   std::uint32_t below(std::uint32_t bound) { return static_cast<std::uint32_t>(random_() % bound); }
   ModelLog& log(Stream stream) { return *logs_[index(stream)]; }
   Stream any_stream() {
@@ -88,6 +94,9 @@ class ForwarderSimulation {
     options_.retry_first = std::chrono::milliseconds(1 + below(500));
     options_.retry_most = std::chrono::seconds(2);
     if (below(3) == 0) options_.backfill_rate = 20 + below(200);
+    options_.live_first = below(2) == 0;
+    if (options_.live_first && below(2) == 0) options_.backfill_rate = 4 + below(8);
+    is_late_at_times_ = below(3) != 0;
     filter_ = below(3);
     if (filter_ == 1) options_.tags = {"a/*"};
     if (filter_ == 2) options_.tags = {"*/0", "b/5"};
@@ -102,9 +111,9 @@ class ForwarderSimulation {
     forwarder_ = std::make_unique<Forwarder>(options_, "gw", tags_, clock_history_, random_());
     for (const Stream stream : kAllStreams) {
       const Saved& saved = saved_[index(stream)];
-      forwarder_->restore(stream, saved.cursor, saved.accounting, saved.replay);
-      announced_[index(stream)] = saved.cursor.passed_to;
-      last_from_[index(stream)].reset();
+      forwarder_->restore(stream, saved.places, saved.accounting, saved.replay);
+      announced_[index(stream)] = saved.places.live.passed_to;
+      go_back(stream);
     }
     texts_.clear();
     in_flight_.clear();
@@ -190,22 +199,38 @@ class ForwarderSimulation {
     for (; times > 0; --times) {
       const auto demand = forwarder_->demand();
       if (!demand) return;
+      if (demand->until && !log(demand->stream).lost_between(demand->from, *demand->until)) {
+        forwarder_->supply_gap({demand->stream, demand->lane}, *demand->until, 0);
+        continue;
+      }
       const ModelLog::Read outcome = log(demand->stream).read(demand->from, frame_times(), random_);
-      Position& announced = announced_[index(demand->stream)];
+      Position announced{};
       switch (outcome.kind) {
         case ModelLog::Read::Kind::ready:
-          forwarder_->supply(outcome.batch, boot_);
-          announced = std::max(announced, outcome.batch.end());
+          forwarder_->supply(outcome.batch, boot_, demand->lane);
+          announced = outcome.batch.end();
           break;
         case ModelLog::Read::Kind::gone:
-          forwarder_->supply_gap(demand->stream, outcome.next, outcome.lost, "overflow");
-          announced = std::max(announced, outcome.next);
+          supply_gap(*demand, outcome);
+          announced = outcome.next;
           break;
         case ModelLog::Read::Kind::at_end:
           stand_at_end(demand->stream);
           break;
       }
+      if (demand->lane == Lane::live) announce_to(demand->stream, announced);
     }
+  }
+
+  void announce_to(Stream stream, Position end) {
+    announced_[index(stream)] = std::max(announced_[index(stream)], end);
+  }
+
+  // What is gone behind the end of a stretch is not this lane's loss.
+  void supply_gap(const ReadDemand& demand, const ModelLog::Read& outcome) {
+    const Position next = std::min(outcome.next, demand.until.value_or(outcome.next));
+    const std::uint64_t lost = *log(demand.stream).lost_between(demand.from, next);
+    forwarder_->supply_gap({demand.stream, demand.lane}, next, lost, "overflow");
   }
 
   // Either way is right when the log has nothing at the demanded place.
@@ -236,15 +261,29 @@ class ForwarderSimulation {
     const ParsedBatch parsed = parse_batch(*batch.payload);
     if (parsed.from != batch.from || parsed.to != batch.to || parsed.count != batch.count)
       note("head is not the batch");
-    const Position acked_to = forwarder_->cursor(batch.stream).acked_to;
-    if (parsed.last() < acked_to) note("acknowledged batch sent again");
+    check_lane(batch, parsed);
     // Within a process a batch is repeated as it was, and only what failed makes it go back.
-    const auto key = std::pair(index(batch.stream), parsed.first());
+    const auto key = std::pair(index(lane_of(batch)), parsed.first());
     const auto known = texts_.emplace(key, parsed.entries_text).first;
     if (known->second != parsed.entries_text) note("repeat differs");
-    auto& last = last_from_[index(batch.stream)];
+    auto& last = last_from_[index(lane_of(batch))];
     if (last && parsed.first() <= *last) note("went back without a reason");
     last = parsed.first();
+  }
+
+  // What is done is not sent again, and no lane sends what is the other one's.
+  void check_lane(const OutgoingBatch& batch, const ParsedBatch& parsed) {
+    const LanePlaces places = forwarder_->lanes(batch.stream);
+    const bool is_live = lane_of(batch).lane == Lane::live;
+    if (options_.live_first && batch.stream == Stream::readings && parsed.lane != (is_live ? "live" : "backlog"))
+      note("says another lane");
+    if (!is_live && places.stretches.empty()) return note("of a lane that is done");
+    const Position acked_to = is_live ? places.live.acked_to : places.stretches[0].cursor.acked_to;
+    if (parsed.last() < acked_to) note("acknowledged batch sent again");
+    if (!is_live && parsed.last() >= places.stretches[0].end) note("reaches over the end of the stretch");
+    if (is_live && !places.stretches.empty() && parsed.first() < places.stretches.back().end)
+      note("sent in both lanes");
+    if (is_live && !places.stretches.empty()) ++split_;
   }
 
   void deliver(std::uint32_t times) {
@@ -284,12 +323,12 @@ class ForwarderSimulation {
     const OutgoingBatch failed = in_flight_[below(static_cast<std::uint32_t>(in_flight_.size()))];
     const auto at = std::find_if(wire_.begin(), wire_.end(), [&](const auto& batch) { return batch.id == failed.id; });
     const auto end = at == wire_.end() || link_keeps_order_ ? wire_.end() : at + 1;
-    wire_.erase(std::remove_if(at, end, [&](const auto& batch) { return batch.stream == failed.stream; }), end);
+    wire_.erase(std::remove_if(at, end, [&](const auto& batch) { return lane_of(batch) == lane_of(failed); }), end);
     forwarder_->failed(failed.id, boot_);
-    go_back(failed.stream);
+    last_from_[index(lane_of(failed))].reset();
     const auto from = std::pair(failed.epoch, failed.from);
     std::erase_if(in_flight_, [&](const OutgoingBatch& batch) {
-      return batch.stream == failed.stream && std::pair(batch.epoch, batch.from) >= from;
+      return lane_of(batch) == lane_of(failed) && std::pair(batch.epoch, batch.from) >= from;
     });
   }
 
@@ -303,11 +342,11 @@ class ForwarderSimulation {
       if (record.fate == ModelRecord::Fate::vanished) return;
       to = record.at;
     }
-    const CursorMove move = log(stream).move(forwarder_->cursor(stream), to);
+    const CursorMove move = log(stream).move(forwarder_->lanes(stream), to);
     forwarder_->move(stream, move);
     announced_[index(stream)] = std::max(announced_[index(stream)], to);
     std::erase_if(in_flight_, [&](const OutgoingBatch& batch) { return batch.stream == stream; });
-    std::erase_if(texts_, [&](const auto& one) { return one.first.first == index(stream); });
+    for (const Lane lane : kAllLanes) forget_texts({stream, lane});
     go_back(stream);
     save();
   }
@@ -323,7 +362,12 @@ class ForwarderSimulation {
     if (std::none_of(in_flight_.begin(), in_flight_.end(), is_late)) forwarder_->failed(late.id, boot_);
   }
 
-  void go_back(Stream stream) { last_from_[index(stream)].reset(); }
+  void go_back(Stream stream) {
+    for (const Lane lane : kAllLanes) last_from_[index(LaneOf(stream, lane))].reset();
+  }
+  void forget_texts(LaneOf of) {
+    std::erase_if(texts_, [&](const auto& one) { return one.first.first == index(of); });
+  }
 
   void link_up() {
     forwarder_->link_up(boot_);
@@ -345,14 +389,18 @@ class ForwarderSimulation {
     for (const Stream stream : kAllStreams) {
       go_back(stream);
       // It may have forgotten all that it had, to make smaller batches.
-      const bool holds_nothing = forwarder_->read_ahead(stream).read == forwarder_->cursor(stream).passed_to;
-      if (holds_nothing) std::erase_if(texts_, [&](const auto& one) { return one.first.first == index(stream); });
+      const LanePlaces places = forwarder_->lanes(stream);
+      if (forwarder_->read_ahead(stream).read == places.live.passed_to) forget_texts(stream);
+      const LaneOf backlog(stream, Lane::backlog);
+      const bool has_backlog = !places.stretches.empty();
+      if (has_backlog && forwarder_->read_ahead(backlog).read == places.stretches[0].cursor.passed_to)
+        forget_texts(backlog);
     }
   }
 
   void save() {
     for (const Stream stream : kAllStreams) {
-      saved_[index(stream)] = {forwarder_->cursor(stream), forwarder_->accounting(stream),
+      saved_[index(stream)] = {forwarder_->lanes(stream), forwarder_->accounting(stream),
                                forwarder_->is_replay_marked(stream)};
     }
   }
@@ -366,7 +414,7 @@ class ForwarderSimulation {
     answers_.clear();
     for (const Stream stream : kAllStreams) {
       const std::uint32_t torn = below(2) == 0 ? below(8) : 0;
-      if (is_killed) log(stream).crash(torn, saved_[index(stream)].cursor.passed_to);
+      if (is_killed) log(stream).crash(torn, saved_[index(stream)].places);
     }
     start_forwarder();
     if (!is_killed) check_accounts();
@@ -378,8 +426,9 @@ class ForwarderSimulation {
   }
 
   FrameTimes frame_times() {
+    const std::uint32_t age_most_ms = !is_late_at_times_ ? 9'000 : below(4) == 0 ? 60'000 : 3'000;
     FrameTimes times;
-    times.wall = wall_ - std::chrono::milliseconds(below(9000));
+    times.wall = wall_ - std::chrono::milliseconds(below(age_most_ms));
     times.boot = boot_ - (wall_ - times.wall);
     times.quality = ClockQuality::synced;
     return times;
@@ -388,17 +437,27 @@ class ForwarderSimulation {
   // accepted = delivered + filtered + dropped + pending, to the record.
   void check_accounts() {
     for (const Stream stream : kAllStreams) {
+      const LanePlaces places = forwarder_->lanes(stream);
       const Cursor cursor = forwarder_->cursor(stream);
       const Accounting accounting = forwarder_->accounting(stream);
       std::uint64_t passed = 0;
       std::uint64_t pending = 0;
       for (const ModelRecord& record : log(stream).records()) {
         if (!record.is_counted) continue;
-        if (record.at < cursor.passed_to) ++passed;
-        if (record.at >= cursor.passed_to && record.at < announced_[index(stream)]) ++pending;
+        if (is_passed(places, record.at)) {
+          ++passed;
+        } else if (record.fate == ModelRecord::Fate::vanished) {
+          // What the filter left out may be un-passed when the lane live leaves it; there it is not any more.
+          log(stream).find(record.at)->is_counted = false;
+        } else if (record.at < announced_[index(stream)]) {
+          ++pending;
+        }
       }
       const std::string where = std::string(to_string(stream)) + " at " + describe(cursor.passed_to) + ": ";
-      if (imbalance(accounting, cursor.passed_to) != 0) note(where + "counts and place do not agree");
+      Position place = places.live.passed_to;
+      for (const auto& stretch : places.stretches)
+        place.sequence -= stretch.end.sequence - stretch.cursor.passed_to.sequence;
+      if (imbalance(accounting, place) != 0) note(where + "counts and place do not agree");
       passed += log(stream).moved_over();
       const std::uint64_t accounted = accounting.delivered + accounting.filtered + accounting.dropped;
       if (accounted != passed) note(where + "accounted " + std::to_string(accounted) + " of " + std::to_string(passed));
@@ -412,6 +471,7 @@ class ForwarderSimulation {
   bool is_drained() const {
     for (const Stream stream : kAllStreams) {
       if (forwarder_->backlog(stream) != 0 || forwarder_->demand()) return false;
+      if (!forwarder_->lanes(stream).stretches.empty()) return false;
       if (announced_[index(stream)] < logs_[index(stream)]->end()) return false;
     }
     return true;
@@ -440,12 +500,13 @@ class ForwarderSimulation {
   ClockHistory clock_history_;
   ForwarderOptions options_;
   std::uint32_t filter_ = 0;
+  bool is_late_at_times_ = false;
   std::vector<std::unique_ptr<ModelLog>> logs_;
   std::vector<std::unique_ptr<ReceiverOracle>> receivers_;
   std::array<Saved, kStreamCount> saved_{};
   std::unique_ptr<Forwarder> forwarder_;
   std::array<Position, kStreamCount> announced_{};
-  std::array<std::optional<Position>, kStreamCount> last_from_{};
+  std::array<std::optional<Position>, 2 * kStreamCount> last_from_{};
   std::map<std::pair<std::size_t, Position>, std::string> texts_;
   std::deque<OutgoingBatch> wire_;
   std::vector<OutgoingBatch> in_flight_;
@@ -453,6 +514,7 @@ class ForwarderSimulation {
   bool is_up_ = false;
   std::uint64_t next_value_ = 1;
   std::uint64_t batches_ = 0;
+  std::uint64_t split_ = 0;
   BootTime boot_{std::chrono::hours(1)};
   WallTime wall_{std::chrono::seconds(1'760'000'000)};
   std::string problem_;

@@ -20,6 +20,13 @@ std::string make_document(Stream stream, const ModelRecord& record) {
 
 }  // namespace
 
+bool is_passed(const LanePlaces& places, Position at) {
+  const auto is_open = [at](const SkippedStretch& stretch) {
+    return at >= stretch.cursor.passed_to && at < stretch.end;
+  };
+  return at < places.live.passed_to && std::none_of(places.stretches.begin(), places.stretches.end(), is_open);
+}
+
 void ModelLog::append(ModelRecord record) {
   record.at = end_;
   records_.push_back(record);
@@ -43,33 +50,52 @@ void ModelLog::damage(std::size_t count, std::mt19937_64& random) {
   }
 }
 
-void ModelLog::crash(std::size_t count, Position passed) {
+void ModelLog::crash(std::size_t count, const LanePlaces& passed) {
   const std::uint32_t epoch = end_.epoch;
   for (std::size_t i = records_.size(); count > 0 && i > 0; --count, --i) {
     ModelRecord& record = records_[i - 1];
     if (record.at.epoch != epoch || record.fate != Fate::kept) break;
     record.fate = Fate::vanished;
-    record.is_counted = record.at < passed;
+    record.is_counted = is_passed(passed, record.at);
     end_.sequence = record.at.sequence;
     if (reusing_.empty() || reusing_.back() != epoch + 1) reusing_.push_back(epoch + 1);
   }
   end_.epoch = epoch + 1;
 }
 
+// Of the first record at the position or behind it that no crash took.
+std::uint64_t ModelLog::sequence_of(Position position) const {
+  std::size_t next = index_of(position);
+  while (next < records_.size() && records_[next].fate == Fate::vanished) ++next;
+  return (next < records_.size() ? records_[next].at : end_).sequence;
+}
+
+std::optional<std::uint64_t> ModelLog::lost_between(Position from, Position to) const {
+  std::optional<std::uint64_t> lost;
+  for (std::size_t at = index_of(from); at < records_.size() && records_[at].at < to; ++at) {
+    if (records_[at].fate != Fate::vanished) lost = lost.value_or(0) + (records_[at].fate == Fate::evicted ? 1U : 0U);
+  }
+  return lost;
+}
+
 // Counts records, where the daemon subtracts sequences.
-CursorMove ModelLog::move(const Cursor& cursor, Position to) {
-  const Position passed = cursor.passed_to;
+CursorMove ModelLog::move(const LanePlaces& places, Position to) {
   CursorMove move;
   move.to = to;
-  std::size_t next = index_of(passed);
-  while (next < records_.size() && records_[next].fate == Fate::vanished) ++next;
-  move.reused = passed.sequence - (next < records_.size() ? records_[next].at : end_).sequence;
+  const auto behind = [this](Position position) { return position.sequence - sequence_of(position); };
+  move.reused = behind(places.live.passed_to);
+  LanePlaces acked{{places.live.acked_to, places.live.acked_to}};
+  for (const SkippedStretch& stretch : places.stretches) {
+    move.reused += behind(stretch.cursor.passed_to) - behind(stretch.end);
+    acked.stretches.push_back({{stretch.cursor.acked_to, stretch.cursor.acked_to}, stretch.end});
+  }
   for (ModelRecord& record : records_) {
     const bool exists = record.fate != Fate::vanished;
+    const bool passed = is_passed(places, record.at);
     // The gap record covers what the filter left out and no batch answered for, too.
-    if (record.at >= cursor.acked_to && record.at < to) record.skipped = record.declared = true;
-    if (record.at >= passed && record.at < to) move.skipped += exists ? 1U : 0U;
-    if (record.at < to || record.at >= passed) continue;
+    if (!is_passed(acked, record.at) && record.at < to) record.skipped = record.declared = true;
+    if (!passed && record.at < to) move.skipped += exists ? 1U : 0U;
+    if (record.at < to || !passed) continue;
     move.replayed += exists ? 1U : 0U;
     moved_over_ += record.is_counted ? 1U : 0U;
     record.is_counted = exists;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <random>
 #include <vector>
 
@@ -22,7 +23,12 @@ struct ModelRecord {
   bool received = false;
   bool skipped = false;   // by a move of the cursor
   bool declared = false;  // as skipped, once
+  bool promised = false;  // by the lane live, to come in the lane backlog
+  bool answered = false;  // some batch answers for it
 };
+
+/// Whether it lies before the lane live, and in no stretch that the lane backlog has yet to pass.
+bool is_passed(const LanePlaces& places, Position at);
 
 /// A stream of the ring log as an uplink sees it: frames of any size, eviction, damage, crashes that lose the tail.
 class ModelLog {
@@ -44,15 +50,18 @@ class ModelLog {
   void damage(std::size_t count, std::mt19937_64& random);
   /// A crash: the newest `count` of this epoch are gone, their numbers are given out again in the next. What `passed`
   /// does not cover is not counted by anyone.
-  void crash(std::size_t count, Position passed);
+  void crash(std::size_t count, const LanePlaces& passed);
 
   /// Moves the uplink's cursor; what it then has to count.
-  CursorMove move(const Cursor& cursor, Position to);
+  CursorMove move(const LanePlaces& places, Position to);
   /// Records that were passed before the cursor was moved back over them.
   std::uint64_t moved_over() const { return moved_over_; }
 
   /// As RingLog::read, with frames cut at random, also around `from`.
   Read read(Position from, const FrameTimes& times, std::mt19937_64& random) const;
+
+  /// Records of [from, to) that are gone; nothing when there never were any, or none that a crash has left.
+  std::optional<std::uint64_t> lost_between(Position from, Position to) const;
 
   Position end() const { return end_; }
   const std::vector<ModelRecord>& records() const { return records_; }
@@ -66,6 +75,8 @@ class ModelLog {
   bool is_kept(std::size_t index) const { return records_[index].fate == ModelRecord::Fate::kept; }
   bool are_neighbours(std::size_t left, std::size_t right) const;
   RecordBatch make_batch(std::size_t begin, std::size_t end, const FrameTimes& times) const;
+
+  std::uint64_t sequence_of(Position position) const;
 
   Stream stream_;
   Position end_;

@@ -43,8 +43,16 @@ void read_head(const dom::element& root, ParsedBatch& batch) {
   read(root, "count", batch.count, batch.problem);
   read(root, "sent", batch.sent, batch.problem);
   if (root["historical"].get(batch.historical) != simdjson::SUCCESS) batch.problem = "no historical";
-  if (batch.lane != (batch.historical ? "backlog" : "live")) batch.problem = "lane " + batch.lane;
+  const bool is_known = batch.lane == "live" || (batch.lane == "backlog" && batch.historical);
+  if (!is_known) batch.problem = "lane " + batch.lane;
   if (root["replay"].get(batch.replay) == simdjson::SUCCESS && !batch.replay) batch.problem = "replay is not true";
+  dom::element skipped;
+  if (root["skipped"].get(skipped) == simdjson::SUCCESS) {
+    batch.skipped.emplace();
+    read(skipped, "epoch", batch.skipped->epoch, batch.problem);
+    read(skipped, "from", batch.skipped->from, batch.problem);
+    read(skipped, "to", batch.skipped->to, batch.problem);
+  }
   dom::element prev;
   if (root["prev"].get(prev) != simdjson::SUCCESS) return;
   batch.prev.emplace();

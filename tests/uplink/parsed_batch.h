@@ -29,6 +29,7 @@ struct ParsedBatch {
   std::int64_t sent = 0;
   bool historical = false;
   std::optional<ChainEnd> prev;
+  std::optional<SkippedMark> skipped;
   bool replay = false;
   std::vector<ParsedEntry> entries;
   std::string entries_text;  // from the array's bracket on

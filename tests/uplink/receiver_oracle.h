@@ -13,8 +13,10 @@ namespace tidegate::uplink::testing {
 /// everything that a batch answers for is in it, repeats say the same, and, where the link keeps order, no hole.
 class ReceiverOracle {
  public:
-  /// With `link_keeps_order` a batch may only arrive when all before it did.
-  ReceiverOracle(ModelLog& log, bool link_keeps_order) : log_(log), link_keeps_order_(link_keeps_order) {}
+  /// With `link_keeps_order` a batch may only arrive when all before it, of its lane, did. With `has_lanes` the chain
+  /// holds in each lane.
+  ReceiverOracle(ModelLog& log, bool link_keeps_order, bool has_lanes)
+      : log_(log), link_keeps_order_(link_keeps_order), has_lanes_(has_lanes) {}
 
   /// Empty, or what is wrong.
   std::string receive(const ParsedBatch& batch);
@@ -24,13 +26,17 @@ class ReceiverOracle {
 
  private:
   std::string check_content(const ParsedBatch& batch);
-  std::string check_chain(const ParsedBatch& batch) const;
+  std::string check_chain(const ParsedBatch& batch, const std::optional<Position>& newest) const;
+  std::string check_backlog(const ParsedBatch& batch) const;
+  void note_promise(const ParsedBatch& batch);
+  void note_answer(const ParsedBatch& batch);
   bool is_beginning(const ParsedBatch& batch) const;
-  std::string check_prev(const ParsedBatch& batch, bool after_gap) const;
+  std::string check_prev(const ParsedBatch& batch, Position newest, bool after_gap) const;
 
   ModelLog& log_;
   const bool link_keeps_order_;
-  std::optional<Position> newest_;  // the last sequence that was ever answered for
+  const bool has_lanes_;
+  std::map<std::string, std::optional<Position>> newest_;  // by lane: the last sequence that was ever answered for
   std::uint64_t repeats_ = 0;
 };
 
