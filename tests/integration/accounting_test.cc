@@ -180,6 +180,66 @@ TEST_F(AccountingShort, HoldsWhenATinyRingOverflows) {
   expect_balanced("killed");
 }
 
+// The backlog is so slow that it goes beside what is current to the end.
+class AccountingLiveFirstShort : public AccountingShort {
+ protected:
+  AccountingLiveFirstShort() {
+    const std::string order = "order = \"live-first\"\nbackfill_rate = \"300/s\"\nretry_most = \"1s\"\n";
+    gateway.configure(
+        "[buffer]\nsize = \"1MiB\"\n"
+        "[[driver.simulator]]\nname = \"sim\"\ndevices = 20\ntags = 10\ninterval = \"200ms\"\n"
+        "[[uplink.file]]\nname = \"export\"\npath = \"{dir}/out/all.ndjson\"\n" +
+        order + "[[uplink.file]]\nname = \"part\"\npath = \"{dir}/out/part.ndjson\"\ntags = [\"sim-1/*\"]\n" + order);
+  }
+  bool wait_for_two_lanes() const {
+    return wait_until(
+        [&] {
+          const std::string status = http_get(gateway.admin_port(), "/api/v1/status").body;
+          const auto first = status.find("skipped_stretches");
+          return first != std::string::npos && status.find("skipped_stretches", first + 1) != std::string::npos;
+        },
+        seconds(60));
+  }
+  void go_through_an_outage() {
+    uplink_down();
+    ASSERT_TRUE(wait_until(
+        [&] {
+          return gateway.metric("tidegate_uplink_delay_seconds{uplink=\"export\"}") > 8 &&
+                 gateway.metric("tidegate_uplink_delay_seconds{uplink=\"part\"}") > 8;
+        },
+        seconds(60)))
+        << gateway.log();
+    expect_balanced("down");
+    uplink_up();
+    ASSERT_TRUE(wait_for_two_lanes()) << gateway.log();
+    expect_balanced("both lanes");
+  }
+};
+
+TEST_F(AccountingLiveFirstShort, HoldsInTwoLanesThroughOutagesKillReplayAndSkip) {
+  gateway.start();
+  ASSERT_TRUE(wait_for_delivered("export", 500)) << gateway.log();
+  go_through_an_outage();
+  const double before = delivered("export");
+  ASSERT_TRUE(wait_for_delivered("export", before + 1'000));
+  expect_balanced("both lanes going");
+  gateway.kill();
+  gateway.start();
+  expect_balanced("killed");
+  ASSERT_TRUE(wait_for_two_lanes()) << gateway.log();
+  const auto again = replay("-9s");
+  EXPECT_EQ(again.end.exit_code, 0) << again.errors << gateway.log();
+  expect_balanced("replayed");
+  EXPECT_EQ(replay("oldest", "part").end.exit_code, 0);
+  expect_balanced("replayed the other");
+  ASSERT_TRUE(wait_for_two_lanes()) << "the replay is a backlog: " << gateway.log();
+  gateway.kill();
+  gateway.start();
+  ASSERT_TRUE(wait_for_two_lanes()) << gateway.log();
+  EXPECT_EQ(replay("end").end.exit_code, 0);
+  expect_balanced("skipped");
+}
+
 TEST_F(AccountingShort, ShowsAFileThatCannotBeWrittenAndLosesNothing) {
   const std::string up = "tidegate_uplink_up{uplink=\"export\"}";
   gateway.start();
