@@ -73,6 +73,10 @@ void finish_kafka(KafkaUplinkOptions& uplink, const Scope& scope) {
   if (uplink.brokers.empty() && scope.has("brokers") && scope.is_sound("brokers")) {
     scope.wrong("brokers", "needs at least one");
   }
+  if (uplink.exactly_once && uplink.forwarder.live_first) {
+    scope.wrong("order",
+                "\"live-first\" does not go with delivery = \"exactly-once\", whose cursor is one place a stream");
+  }
   uplink.forwarder.blames_size_for_lost_links = !uplink.exactly_once;  // whatever goes wrong there ends the link
   finish_topic(uplink, scope);
   finish_cursor_topic(uplink, scope);

@@ -79,6 +79,7 @@ TEST_F(ConfigKafkaTest, cursors_of_exactly_once_have_a_topic_of_their_own) {
   EXPECT_EQ(load_good(uplink(once + "cursor_topic = \"c.{gateway}\"\n")).kafka_uplinks.at(0).cursor_topic,
             "c.{gateway}");
   EXPECT_THAT(only_problem(uplink("delivery = \"once\"\n")), HasSubstr("exactly-once"));
+  EXPECT_THAT(only_problem(uplink(once + "order = \"live-first\"\n")), HasSubstr("does not go with delivery"));
   EXPECT_THAT(only_problem(uplink(once + "cursor_topic = \"{stream}\"\n")),
               StartsWith("5 uplink.kafka[0].cursor_topic: "));
   EXPECT_THAT(only_problem(uplink(once + "cursor_topic = \"tidegate.readings\"\n")),
