@@ -104,6 +104,8 @@ void HttpRequest::set_tls(const mqtt::TlsOptions& tls) {
   if (!tls.ca_file.empty()) {
     set(CURLOPT_CAINFO, tls.ca_file.c_str());
     set(CURLOPT_CAPATH, static_cast<const char*>(nullptr));
+    // It reads the authorities only when the handshake has begun, too late for raise_tls_floor() to find lists there.
+    if (revocations_.are_in(tls.ca_file)) set(CURLOPT_CRLFILE, tls.ca_file.c_str());
   }
   if (tls.cert_file.empty()) return;
   set(CURLOPT_SSLCERT, tls.cert_file.c_str());

@@ -9,6 +9,7 @@
 #include "uplink/curl_library.h"
 #include "uplink/http_answer.h"
 #include "uplink/http_options.h"
+#include "uplink/revocation_lists.h"
 
 namespace tidegate::uplink {
 
@@ -46,6 +47,7 @@ class HttpRequest {
   curl_slist* headers_ = nullptr;
   OutgoingBatch batch_;
   std::string body_;
+  RevocationLists revocations_;
   bool has_headers_ = false;  // of the final answer, all of them
   std::string answer_;        // the beginning of its body
   std::size_t answer_bytes_ = 0;

@@ -87,6 +87,12 @@ bool GatewayProcess::wait_for_metric(const std::string& sample, double least,
   return wait_until([&] { return metric(sample) >= least; }, patience);
 }
 
+std::string GatewayProcess::status_of(const std::string& name) const {
+  const std::string status = http_get(admin_port_, "/api/v1/status").body;
+  const std::size_t at = status.find("\"name\":\"" + name + "\"");
+  return at == std::string::npos ? "" : status.substr(at, status.find("\"name\":", at + 1) - at);
+}
+
 FinishedProcess GatewayProcess::command(std::vector<std::string> arguments) const {
   arguments.insert(arguments.begin(), program_path());
   return run_to_end(std::move(arguments));

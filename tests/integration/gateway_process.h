@@ -50,6 +50,8 @@ class GatewayProcess {
   double metric(const std::string& sample) const;
   /// Waits until the sample is at least `least`.
   bool wait_for_metric(const std::string& sample, double least, std::chrono::milliseconds patience) const;
+  /// What the status says of the driver or the uplink, as JSON; empty when there is none.
+  std::string status_of(const std::string& name) const;
 
   /// Runs another command of the program with this configuration.
   FinishedProcess command(std::vector<std::string> arguments) const;

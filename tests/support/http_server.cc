@@ -1,7 +1,5 @@
 #include "tests/support/http_server.h"
 
-#include <arpa/inet.h>
-#include <netinet/in.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -9,22 +7,11 @@
 #include <algorithm>
 #include <cctype>
 #include <optional>
-#include <stdexcept>
 
 #include "tests/support/network.h"
 
 namespace tidegate::testing {
 namespace {
-
-bool send_all(int socket, const std::string& bytes) {
-  std::size_t sent = 0;
-  while (sent < bytes.size()) {
-    const ssize_t done = ::send(socket, bytes.data() + sent, bytes.size() - sent, MSG_NOSIGNAL);
-    if (done <= 0) return false;
-    sent += static_cast<std::size_t>(done);
-  }
-  return true;
-}
 
 // Whether the other side has closed within the time.
 bool is_closed_within(int socket, int milliseconds) {
@@ -87,17 +74,7 @@ HttpScriptedReply http_reply(int status, const std::string& body, const std::str
 ScriptedHttpServer::ScriptedHttpServer(Answer answer) : answer_(std::move(answer)), port_(free_port()) { start(); }
 
 void ScriptedHttpServer::start() {
-  listener_ = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  const int on = 1;
-  ::setsockopt(listener_, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_port = htons(port_);
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  if (::bind(listener_, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0 ||
-      ::listen(listener_, 128) != 0) {
-    throw std::runtime_error("port " + std::to_string(port_) + " is taken");
-  }
+  listener_ = listen_on_loopback(port_);
   is_stopping_ = false;
   acceptor_ = std::thread([this] { accept_all(); });
 }

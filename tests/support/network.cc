@@ -96,6 +96,47 @@ std::uint64_t unread_bytes(std::uint16_t port) {
   return unread;
 }
 
+int listen_on_loopback(std::uint16_t port) {
+  const int listener = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  const int on = 1;
+  ::setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+  const sockaddr_in address = loopback(port);
+  if (::bind(listener, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0 &&
+      ::listen(listener, 128) == 0) {
+    return listener;
+  }
+  ::close(listener);
+  throw std::runtime_error("port " + std::to_string(port) + " is taken");
+}
+
+int connect_to_loopback(std::uint16_t port) {
+  const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  const sockaddr_in address = loopback(port);
+  if (::connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0) return fd;
+  ::close(fd);
+  return -1;
+}
+
+bool send_all(int socket, std::string_view bytes) {
+  while (!bytes.empty()) {
+    const ssize_t done = ::send(socket, bytes.data(), bytes.size(), MSG_NOSIGNAL);
+    if (done <= 0) return false;
+    bytes.remove_prefix(static_cast<std::size_t>(done));
+  }
+  return true;
+}
+
+ByteRewrite advertise_port(std::uint16_t broker, std::uint16_t proxy) {
+  const auto address = [](std::uint16_t port) {
+    return std::string("127.0.0.1\0\0", 11) + static_cast<char>(port >> 8) + static_cast<char>(port & 0xff);
+  };
+  return [from = address(broker), to = address(proxy)](std::string& bytes) {
+    for (auto at = bytes.find(from); at != std::string::npos; at = bytes.find(from, at + to.size())) {
+      bytes.replace(at, from.size(), to);
+    }
+  };
+}
+
 HttpReply http_get(std::uint16_t port, const std::string& path, std::chrono::milliseconds patience) {
   const Socket socket;
   limit_waiting(socket.fd(), patience);

@@ -1,0 +1,111 @@
+// Bad certificates before the HTTP and the Kafka uplink, whose libraries make connections of their own.
+#include <gtest/gtest.h>
+
+#include <list>
+#include <string>
+#include <vector>
+
+#include "tests/integration/gateway_process.h"
+#include "tests/support/bad_certificates.h"
+#include "tests/support/http_server.h"
+#include "tests/support/kafka_cluster.h"
+#include "tests/support/tls_front.h"
+#include "tests/support/wait_until.h"
+
+namespace tidegate::testing {
+namespace {
+
+using std::chrono::seconds;
+
+/// One server behind many fronts, each with a certificate of its own, and a gateway with an uplink to each of them.
+class UplinkCertificatesShort : public ::testing::Test {
+ protected:
+  struct Peer {
+    Peer(const BadCertificates::Server& server, std::uint16_t target)
+        : name(server.name), front({server.chain, server.key, target}) {}
+    std::string name;
+    TlsFront front;
+  };
+
+  UplinkCertificatesShort() {
+    write_file(authorities_, read_file(certificates_.authority()) + read_file(certificates_.revocations()));
+  }
+
+  /// A front for each certificate; the first has the good one.
+  void add_peers(std::uint16_t target) {
+    peers_.emplace_back(certificates_.good(), target);
+    peers_.emplace_back(certificates_.revoked(), target);
+    for (const auto& server : certificates_.bad()) peers_.emplace_back(server, target);
+    ASSERT_EQ(peers_.size(), 13U);
+  }
+  /// `url`: a line of the uplink's table, with {address}.
+  void start_gateway(const std::string& kind, const std::string& url) {
+    std::string configuration = "[[driver.simulator]]\nname = \"sim\"\ndevices = 1\ntags = 1\ninterval = \"1s\"\n";
+    for (const Peer& peer : peers_) {
+      // Lists of revoked certificates are of no issuer of most of the bad ones, who would all be refused for that.
+      const bool has_list = peer.name == "good" || peer.name == "revoked";
+      std::string line = url;
+      line.replace(line.find("{address}"), std::string("{address}").size(), peer.front.address());
+      configuration += "[[uplink." + kind + "]]\nname = \"" + peer.name + "\"\nretry_most = \"1s\"\n" + line +
+                       "\n[uplink." + kind + ".tls]\nca = \"" + (has_list ? authorities_ : certificates_.authority()) +
+                       "\"\n";
+    }
+    gateway_.configure(configuration);
+    gateway_.start();
+  }
+  /// Which of the bad ones do not have a refused certificate in their status.
+  std::vector<std::string> not_refused() const {
+    std::vector<std::string> found;
+    for (const Peer& peer : peers_) {
+      const std::string own = gateway_.status_of(peer.name);
+      const bool is_refused = own.find("certificate") != std::string::npos;
+      if (peer.name != "good" && !is_refused) found.push_back(peer.name + ": " + own);
+    }
+    return found;
+  }
+  /// Beside a good one, which is used.
+  void expect_no_bad_one_is_taken() {
+    EXPECT_TRUE(gateway_.wait_for_metric(R"(tidegate_readings_delivered_total{uplink="good",stream="readings"})", 3,
+                                         seconds(60)))
+        << gateway_.log();
+    std::vector<std::string> left;
+    EXPECT_TRUE(wait_until([&] { return (left = not_refused()).empty(); }, seconds(60)))
+        << ::testing::PrintToString(left);
+    for (const Peer& peer : peers_) {
+      EXPECT_GE(peer.front.connections(), 1U) << peer.name;
+      if (peer.name == "good") continue;
+      // libcurl looks at the name when the handshake is over, and then says nothing.
+      EXPECT_EQ(peer.front.application_bytes(), 0U) << peer.name;
+    }
+    EXPECT_GE(peers_.front().front.application_bytes(), 1U);
+    gateway_.stop();
+  }
+
+  const BadCertificates certificates_;
+  std::list<Peer> peers_;
+  GatewayProcess gateway_;
+  const std::string authorities_ = gateway_.directory() + "/ca-and-revocations.pem";
+};
+
+TEST_F(UplinkCertificatesShort, NoBadOneIsTakenOverHttp) {
+  ScriptedHttpServer server([](const HttpRequestSeen&) { return http_reply(204); });
+  add_peers(server.port());
+  start_gateway("http", R"(url = "https://{address}/in")");
+  expect_no_bad_one_is_taken();
+}
+
+TEST_F(UplinkCertificatesShort, NoBadOneIsTakenByKafka) {
+  KafkaCluster cluster;
+  cluster.create_topic("tidegate.readings", 1);
+  const std::string broker = cluster.brokers().front();
+  const auto port = static_cast<std::uint16_t>(std::stoul(broker.substr(broker.find(':') + 1)));
+  add_peers(port);
+  TlsFront& good = peers_.front().front;
+  good.rewrite_answers(advertise_port(port, good.port()));
+  start_gateway("kafka", R"(brokers = ["{address}"])");
+  expect_no_bad_one_is_taken();
+  for (const Peer& peer : peers_) EXPECT_EQ(peer.front.handshakes() > 0, peer.name == "good") << peer.name;
+}
+
+}  // namespace
+}  // namespace tidegate::testing
