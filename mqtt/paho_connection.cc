@@ -14,6 +14,10 @@ namespace tidegate::mqtt {
 namespace {
 
 constexpr int kQueuedMax = 60'000;  // under the number of message ids; how much really waits is the uplink's window
+// Paho asks whether the broker is there after one keep alive without a packet, and waits one and a half more for the
+// answer. So that a dead connection is found within one and a half of what is configured, it is told three fifths.
+constexpr int kKeepAliveParts = 3;
+constexpr int kKeepAliveOf = 5;
 constexpr int kRefusedSubscription = 0x80;  // MQTT 3.1.1, section 3.9.3
 
 std::chrono::seconds whole_seconds(Duration duration) {
@@ -167,7 +171,7 @@ void PahoConnection::install_handlers() {
   options.set_mqtt_version(MQTTVERSION_3_1_1);
   options.set_clean_session(false);
   options.set_automatic_reconnect(false);
-  options.set_keep_alive_interval(whole_seconds(broker_.keep_alive));
+  options.set_keep_alive_interval(whole_seconds(broker_.keep_alive * kKeepAliveParts / kKeepAliveOf));
   options.set_connect_timeout(whole_seconds(broker_.connect_timeout));
   options.set_max_inflight(1000);
   if (!broker_.username.empty()) options.set_user_name(broker_.username);
