@@ -74,7 +74,7 @@ void NumberedPublisher::start() {
 }
 
 void NumberedPublisher::publish_all() {
-  const auto began = std::chrono::steady_clock::now();
+  auto began = std::chrono::steady_clock::now();
   const auto& readings = options_.readings;
   for (std::uint64_t number = 0; number < readings.count && wait_for_turn(number, began); ++number) {
     const std::string payload = readings.payload(number);
@@ -85,9 +85,14 @@ void NumberedPublisher::publish_all() {
 
 // False when the publisher is to stop. Waits for the time of the reading, and for room in a window that keeps
 // libmosquitto's own queue short.
-bool NumberedPublisher::wait_for_turn(std::uint64_t number, std::chrono::steady_clock::time_point began) {
+bool NumberedPublisher::wait_for_turn(std::uint64_t number, std::chrono::steady_clock::time_point& began) {
   const auto window = static_cast<std::uint64_t>(options_.inflight) * 2;
   std::unique_lock lock(mutex_);
+  if (number >= pause_before_) {
+    const auto paused = std::chrono::steady_clock::now();
+    changed_.wait(lock, [&] { return stopping_ || number < pause_before_; });
+    began += std::chrono::steady_clock::now() - paused;  // what was not published meanwhile is not made up for
+  }
   if (options_.rate > 0) {
     const auto due = began + std::chrono::duration_cast<std::chrono::steady_clock::duration>(
                                  std::chrono::duration<double>(static_cast<double>(number) / options_.rate));
@@ -95,6 +100,14 @@ bool NumberedPublisher::wait_for_turn(std::uint64_t number, std::chrono::steady_
   }
   changed_.wait(lock, [&] { return stopping_ || options_.qos == 0 || number < acknowledged_ + window; });
   return !stopping_;
+}
+
+void NumberedPublisher::pause_before(std::uint64_t number) {
+  {
+    const std::lock_guard lock(mutex_);
+    pause_before_ = number;
+  }
+  changed_.notify_all();
 }
 
 std::uint64_t NumberedPublisher::acknowledged() const {

@@ -4,6 +4,7 @@
 #include <condition_variable>
 #include <cstdint>
 #include <functional>
+#include <limits>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -35,13 +36,15 @@ class NumberedPublisher {
 
   /// Connects and begins to publish. Throws std::runtime_error when the broker cannot be reached.
   void start();
+  /// Publishes those below `number`, and the rest when this is called again.
+  void pause_before(std::uint64_t number);
   std::uint64_t acknowledged() const;
   bool wait_for_acknowledged(std::uint64_t count, std::chrono::milliseconds patience);
   bool wait_for_all(std::chrono::milliseconds patience);
 
  private:
   void publish_all();
-  bool wait_for_turn(std::uint64_t number, std::chrono::steady_clock::time_point began);
+  bool wait_for_turn(std::uint64_t number, std::chrono::steady_clock::time_point& began);
 
   const Options options_;
   mosquitto* client_;
@@ -50,6 +53,7 @@ class NumberedPublisher {
   bool connected_ = false;
   bool stopping_ = false;
   std::uint64_t acknowledged_ = 0;
+  std::uint64_t pause_before_ = std::numeric_limits<std::uint64_t>::max();
   std::thread thread_;
 };
 
