@@ -6,6 +6,7 @@
 #include <sys/time.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <cstdio>
@@ -57,6 +58,20 @@ std::string receive_all(int fd) {
   }
 }
 
+std::string without_chunks(std::string_view chunked) {
+  std::string body;
+  for (std::size_t size = 1; size > 0;) {
+    const auto line = chunked.find("\r\n");
+    if (line == std::string_view::npos) return body;
+    size = 0;
+    std::from_chars(chunked.data(), chunked.data() + line, size, 16);
+    chunked.remove_prefix(line + 2);
+    body += chunked.substr(0, size);
+    chunked.remove_prefix(std::min(chunked.size(), size + 2));
+  }
+  return body;
+}
+
 HttpReply parse(const std::string& reply) {
   HttpReply parsed;
   const auto space = reply.find(' ');
@@ -64,6 +79,7 @@ HttpReply parse(const std::string& reply) {
   if (!reply.starts_with("HTTP/1.") || space == std::string::npos || body == std::string::npos) return parsed;
   std::from_chars(reply.data() + space + 1, reply.data() + reply.size(), parsed.status);
   parsed.body = reply.substr(body + 4);
+  if (reply.find("\r\nTransfer-Encoding: chunked\r\n") < body) parsed.body = without_chunks(parsed.body);
   return parsed;
 }
 
