@@ -25,6 +25,7 @@ namespace {
 
 using std::chrono::seconds;
 
+constexpr Duration kReasonPatience = std::chrono::milliseconds(400);
 constexpr Duration kReopenPause = seconds(1);
 constexpr Duration kLookEvery = seconds(1);  // at how long batches wait
 
@@ -209,8 +210,14 @@ class KafkaTransport final : public Transport {
     batches_.remove_if([&](const Batch& one) { return &one == &batch; });
   }
 
-  // The report of the message that was refused says why; where none did, the library's words have to do.
+  // The report of the message that was refused says why, and may come behind the word that the producer has ended;
+  // where none does, the library's words have to do.
   void give_up_producer() {
+    const BootTime until = clock_.boot_now() + kReasonPatience;
+    while (!gap_.empty() && !has_reason_ && !batches_.empty() && clock_.boot_now() < until) {
+      inbox_.wait(kReasonPatience / 4);
+      producer_->serve();
+    }
     if (!gap_.empty() && !has_reason_) complain(gap_stream_, gap_);
     gap_.clear();
     close_producer();
