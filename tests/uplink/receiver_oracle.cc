@@ -48,8 +48,7 @@ void ReceiverOracle::note_answer(const ParsedBatch& batch) {
   }
   if (!batch.prev && !is_beginning(batch)) return;
   const Position chain_end = batch.prev ? Position{batch.prev->epoch, batch.prev->to} : Position{};
-  for (std::size_t i = log_.index_of(chain_end);
-       i < records.size() && records[i].at < batch.first(); ++i) {
+  for (std::size_t i = log_.index_of(chain_end); i < records.size() && records[i].at < batch.first(); ++i) {
     if (!records[i].passes) log_.find(records[i].at)->answered = true;
   }
 }
