@@ -108,7 +108,14 @@ void add_simulate(CLI::App& app, Chosen& chosen) {
       ->capture_default_str();
   on_modbus->callback([&chosen] { chosen = [] { return simulate_modbus(modbus); }; });
   auto* on_mqtt = simulate->add_subcommand("mqtt", "Sensors that publish to a broker");
-  on_mqtt->add_option("--broker", mqtt.broker, "mqtt://HOST:PORT")->capture_default_str();
+  on_mqtt->add_option("--broker", mqtt.broker, "mqtt://HOST:PORT or mqtts://HOST:PORT; waited for")
+      ->capture_default_str();
+  auto* const username = on_mqtt->add_option("--username", mqtt.username, "login");
+  on_mqtt->add_option("--password-file", mqtt.password_file, "whose first line is the password")
+      ->check(CLI::ExistingFile)
+      ->needs(username);
+  on_mqtt->add_option("--ca", mqtt.ca_file, "authorities of an mqtts:// broker, PEM; the system's without it")
+      ->check(CLI::ExistingFile);
   on_mqtt->add_option("--topic", mqtt.topic, "with {device} and {tag}")->capture_default_str();
   on_mqtt->add_option("--devices", mqtt.devices, "number of devices")
       ->check(CLI::Range(1, 10000))

@@ -43,6 +43,9 @@ enum class PayloadShape : std::uint8_t { json, number, csv, flat, array };
 
 struct SimulateMqttOptions {
   std::string broker = "mqtt://127.0.0.1:1883";
+  std::string username;
+  std::string password_file;
+  std::string ca_file;  // of mqtts://
   std::string topic = "plant/{device}/{tag}";
   std::uint32_t devices = 4;
   std::uint32_t tags = 2;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <csignal>
+#include <fstream>
 #include <iostream>
 #include <memory>
 #include <optional>
@@ -21,6 +22,13 @@ constexpr Duration kStep = std::chrono::milliseconds(10);
 constexpr std::uint64_t kUnacknowledgedMax = 10'000;
 constexpr Duration kStopGrace = std::chrono::seconds(5);
 
+// Empty without a file.
+std::string first_line(const std::string& path) {
+  std::string line;
+  if (!path.empty()) std::getline(std::ifstream(path), line);
+  return line;
+}
+
 // Sensors in one process.
 class SimulatedSensors {
  public:
@@ -29,6 +37,9 @@ class SimulatedSensors {
     mqtt::BrokerOptions broker;
     broker.uri = options_.broker;
     broker.client_id = "tidegate-simulate-" + std::to_string(::getpid());
+    broker.username = options_.username;
+    broker.password = first_line(options_.password_file);
+    broker.tls.ca_file = options_.ca_file;
     mqtt::ClientHandlers handlers;
     handlers.published = [this](std::uint64_t ticket, bool ok) {
       loop_.post([this, ticket, ok] { on_published(ticket, ok); });

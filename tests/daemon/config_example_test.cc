@@ -43,7 +43,6 @@ TEST_F(ConfigExampleTest, the_mqtt_driver_of_the_example_is_read) {
   drivers::MqttSubscribeOptions subscribe;
   subscribe.topic = "plant/{device}/{tag}";
   subscribe.value = "/value";
-  subscribe.each = "/readings";
   subscribe.time = "/ts";
   ASSERT_EQ(config.mqtt_drivers.size(), 1U);
   ASSERT_EQ(config.mqtt_drivers[0].subscribe.size(), 1U);
