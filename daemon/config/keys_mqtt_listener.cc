@@ -273,8 +273,9 @@ Section mqtt_listener_keys() {
       std::move(users)
           .by_default_is("everybody may connect")
           .example("{ file = \"users\" }")
-          .says("Who may connect: the file that `mosquitto_passwd -c users NAME` makes. At most 2,000 "
-                "iterations, because each login is checked between the readings."));
+          .says(
+              "Who may connect: the file that `mosquitto_passwd -c users NAME` makes. At most 2,000 "
+              "iterations, because each login is checked between the readings. A change of the file takes a restart."));
   for (Key& key : limit_rows()) section.keys.push_back(std::move(key));
   section.sections = {
       listener_tls_keys(), allow_keys(), watch_keys(),
