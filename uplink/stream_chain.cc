@@ -305,9 +305,11 @@ const Stretch& StreamChain::next_stretch() const {
 }
 
 // By boot time, because the wall clock may have been set since; that says nothing of a record of an earlier boot.
-bool StreamChain::is_live(const Stretch& stretch, BootTime now) const {
+// Whatever is in the lane backlog is historical, however young.
+bool StreamChain::is_historical(const Stretch& stretch, BootTime now) const {
+  if (lane_ == Lane::backlog || stretch.boot_id != clock_.this_boot()) return true;
   const Duration age = now - stretch.times.boot;
-  return stretch.boot_id == clock_.this_boot() && age >= Duration::zero() && age <= delay_max_ + kLiveMargin;
+  return age < Duration::zero() || age > delay_max_ + kLiveMargin;
 }
 
 OutgoingBatch StreamChain::send(BootTime now, WallTime wall_now) {
@@ -348,7 +350,7 @@ BatchHead StreamChain::head_of(const Link& link, BootTime now, WallTime wall_now
   head.from = link.stretch.from;
   head.to = link.end.sequence - 1;
   head.count = link.stretch.count;
-  head.historical = lane_ == Lane::backlog || !is_live(link.stretch, now);
+  head.historical = is_historical(link.stretch, now);
   if (lane_named_) head.lane = lane_;
   head.sent = wall_now;
   head.prev = link.prev;

@@ -87,7 +87,7 @@ class StreamChain {
   bool has_more() const { return is_behind() || waiting_ > 0 || !fill_.empty(); }
   /// How many entries send() would send, and whether these were stored while the uplink was away.
   std::uint32_t next_count() const { return next_stretch().count; }
-  bool is_next_historical(BootTime now) const { return !is_live(next_stretch(), now); }
+  bool is_next_historical(BootTime now) const { return is_historical(next_stretch(), now); }
   /// The oldest waiting batch, else the one being filled. Only when ready.
   OutgoingBatch send(BootTime now, WallTime wall_now);
 
@@ -158,7 +158,7 @@ class StreamChain {
   void grow_again();
   BootTime waits_since() const;
   const Stretch& next_stretch() const;
-  bool is_live(const Stretch& stretch, BootTime now) const;
+  bool is_historical(const Stretch& stretch, BootTime now) const;
   void put_head(Link& link, const BatchHead& head) const;
   BatchHead head_of(const Link& link, BootTime now, WallTime wall_now) const;
   Duration age_of(const Stretch& stretch, const FrameTimes& now) const;

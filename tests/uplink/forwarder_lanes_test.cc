@@ -166,6 +166,21 @@ TEST_F(ForwarderLanesTest, LimitsTheBacklogAloneAndLeavesTheRoomToWhatIsCurrent)
   EXPECT_EQ(send_now(), "backlog 10..19");
 }
 
+TEST_F(ForwarderLanesTest, LimitsTheBacklogToItsYoungestRecord) {
+  options_.backfill_rate = 10;
+  begin_at({1, 0});
+  take_in(10);
+  pass(hours(1));
+  take_in(20);
+  link_up();
+  EXPECT_EQ(send_now(), "backlog 0..9");
+  acknowledge_all();
+  pass(seconds(1));
+  EXPECT_EQ(send_now(), "backlog 10..19");
+  acknowledge_all();
+  EXPECT_EQ(forwarder_->next_deadline(), now_ + seconds(1));
+}
+
 TEST_F(ForwarderLanesTest, AnotherOutageLeavesAnotherStretchAndEachIsFilled) {
   come_back();
   send_now(1);
