@@ -52,7 +52,7 @@ void deliver_live_first(const Course& course) {
 }
 
 TEST(LiveFirstShort, SendsWhatIsCurrentBesideTheBacklogAndAllArrives) {
-  deliver_live_first({{12'000, 600}, 600, "1000/s", 0});
+  deliver_live_first({{12'000, 600}, 60, "1000/s", 0});  // before anything has left
 }
 
 TEST(LiveFirst, LosesNothingWhenKilledWhileBothLanesGo) { deliver_live_first({{36'000, 1'500}, 1'500, "1500/s", 3}); }

@@ -40,6 +40,7 @@ struct BatchChecker::Parsed {
   std::uint64_t prev_to = 0;
   std::string lane;
   bool has_skipped = false;
+  std::uint32_t skipped_epoch = 0;
   std::uint64_t skipped_from = 0;
   std::uint64_t skipped_to = 0;
   std::uint64_t count = 0;
@@ -69,6 +70,7 @@ bool BatchChecker::Parsed::read(const simdjson::dom::element& batch) {
   simdjson::dom::element skipped;
   has_skipped = batch["skipped"].get(skipped) == simdjson::SUCCESS;
   if (has_skipped) {
+    skipped_epoch = static_cast<std::uint32_t>(number_at(skipped, "epoch", ok));
     skipped_from = number_at(skipped, "from", ok);
     skipped_to = number_at(skipped, "to", ok);
   }
@@ -178,10 +180,10 @@ void BatchChecker::follow(Chain& chain, const Parsed& batch) {
   const auto is_skipped = [](const Stretch& hole) { return hole.skipped; };
   if (batch.lane == "live" && std::any_of(chain.holes.begin(), chain.holes.end(), is_skipped)) ++report_.beside;
   if (!chain.begun) {
-    chain = Chain{true, stretch.epoch, stretch.from, {}};
-  } else if (stretch.epoch > chain.epoch) {
-    begin_epoch(chain, batch);
+    chain = batch.has_skipped ? Chain{true, batch.skipped_epoch, batch.skipped_from, {}}
+                              : Chain{true, stretch.epoch, stretch.from, {}};
   }
+  if (stretch.epoch > chain.epoch) begin_epoch(chain, batch);
   if (stretch.epoch < chain.epoch) {
     if (stretch.to >= chain.next) {
       complain(report_.chain_breaks, batch.stream + ": epoch " + std::to_string(stretch.epoch) +

@@ -66,6 +66,15 @@ TEST_F(BatchCheckerTest, TakesWhatTheLaneLiveSkippedFromTheLaneBacklog) {
   EXPECT_EQ(checker.report().skipped_open, 0u);
 }
 
+TEST_F(BatchCheckerTest, WaitsForWhatWasSkippedBeforeTheFirstBatch) {
+  checker.take(batch(6, 9, {2, 100, ",\"skipped\":{\"epoch\":1,\"from\":100,\"to\":105}"}));
+  EXPECT_EQ(checker.report().skipped_open, 1u);
+  EXPECT_EQ(checker.report().chain_breaks, 1u) << "nothing of it has come";
+  checker.take(replaced(batch(0, 5), "\"live\"", "\"backlog\""));
+  EXPECT_EQ(checker.report().skipped_open, 0u);
+  EXPECT_EQ(checker.report().defects(), 0u) << ::testing::PrintToString(checker.report().complaints);
+}
+
 TEST_F(BatchCheckerTest, TakesNothingLaterForAHoleThatNobodySkipped) {
   checker.take(batch(0, 1));
   checker.take(batch(6, 9));
