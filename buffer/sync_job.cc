@@ -88,7 +88,8 @@ Result<void> SyncJob::run_task(SegmentTask& task, const std::string& directory) 
   return task.kind == SegmentTask::Kind::create ? create(task, directory) : recycle(task, directory);
 }
 
-// In parts, so that records do not wait until a whole segment is on the disk before they are synced.
+// In parts, so that records do not wait until a whole segment is on the disk before they are synced. A part by itself
+// has no use, so only the last is followed by a sync: each would cost records the time of one of their own.
 Result<void> SyncJob::create(SegmentTask& task, const std::string& directory) {
   if (!task.file) {
     auto file = files_.open(task.new_path, OpenMode::create);
@@ -96,8 +97,9 @@ Result<void> SyncJob::create(SegmentTask& task, const std::string& directory) {
     task.file = std::move(*file);
   }
   auto made = task.file->reserve(task.make_to);
-  if (made) made = task.file->sync();
-  if (made && task.make_to == task.bytes) made = files_.sync_directory(directory);
+  const bool is_whole = task.make_to == task.bytes;
+  if (made && is_whole) made = task.file->sync();
+  if (made && is_whole) made = files_.sync_directory(directory);
   if (!made) (void)files_.remove(task.new_path);
   return made;
 }
