@@ -4,6 +4,7 @@
 #include <iostream>
 #include <map>
 #include <string>
+#include <utility>
 
 #include "daemon/commands/commands.h"
 
@@ -94,6 +95,43 @@ void add_replay(CLI::App& app, Chosen& chosen) {
   command->callback([&chosen] { chosen = [] { return replay_uplink(options); }; });
 }
 
+void add_modbus_target(CLI::App& command, ModbusTarget& target) {
+  command.add_option("URL", target.url, "tcp://HOST:PORT or rtu:///dev/ttyUSB0?baud=19200&parity=even&stop=1")
+      ->required();
+  command
+      .add_option("--address", target.address,
+                  "holding:100, input:8, coil:3, discrete:0, or a reference number such as 40011")
+      ->capture_default_str();
+  command.add_option("--timeout", target.timeout, "how long to wait for an answer")->capture_default_str();
+}
+
+void add_modbus(CLI::App& app, Chosen& chosen) {
+  static ModbusReadOptions read;
+  static ModbusScanOptions scan;
+  static ModbusTarget probe;
+  auto* modbus =
+      app.add_subcommand("modbus", "Ask Modbus devices straight; on a serial line not while the daemon polls it");
+  modbus->require_subcommand(1);
+  auto* on_read = modbus->add_subcommand("read", "Read values");
+  auto* on_scan = modbus->add_subcommand("scan", "Find the units that answer");
+  auto* on_probe = modbus->add_subcommand("probe", "Show what is at an address under all types and byte orders");
+  add_modbus_target(*on_read, read.target);
+  add_modbus_target(*on_scan, scan.target);
+  add_modbus_target(*on_probe, probe);
+  for (const auto& [command, target] : {std::pair{on_read, &read.target}, std::pair{on_probe, &probe}}) {
+    command->add_option("--unit", target->unit, "unit id")->capture_default_str();
+    command->add_flag("--json", target->json, "a JSON object a line");
+  }
+  on_read->add_option("--type", read.type, "as in the configuration: uint16, float32, string(8) ...")
+      ->capture_default_str();
+  on_read->add_option("--order", read.order, "ABCD, CDAB, BADC or DCBA")->capture_default_str();
+  on_read->add_option("--count", read.count, "how many values, one behind the other")->capture_default_str();
+  on_scan->add_option("--units", scan.units, "which, such as 1,2,5-9")->capture_default_str();
+  on_read->callback([&chosen] { chosen = [] { return read_modbus(read); }; });
+  on_scan->callback([&chosen] { chosen = [] { return scan_modbus(scan); }; });
+  on_probe->callback([&chosen] { chosen = [] { return probe_modbus(probe); }; });
+}
+
 void add_simulate(CLI::App& app, Chosen& chosen) {
   static SimulateModbusOptions modbus;
   static SimulateMqttOptions mqtt;
@@ -174,6 +212,7 @@ int main(int argc, char** argv) {
   add_tail(app, chosen);
   add_log(app, chosen);
   add_replay(app, chosen);
+  add_modbus(app, chosen);
   add_simulate(app, chosen);
   try {
     app.parse(argc, argv);

@@ -38,6 +38,27 @@ struct SimulateModbusOptions {
   std::uint32_t registers = 1000;
 };
 
+/// A device that is asked straight, without the daemon.
+struct ModbusTarget {
+  std::string url;
+  std::uint16_t unit = 1;
+  std::string address = "holding:0";
+  std::string timeout = "500ms";
+  bool json = false;
+};
+
+struct ModbusReadOptions {
+  ModbusTarget target;
+  std::string type = "uint16";
+  std::string order = "ABCD";
+  std::uint32_t count = 1;  // values
+};
+
+struct ModbusScanOptions {
+  ModbusTarget target;
+  std::string units = "1-247";
+};
+
 /// {"ts","value"}; the value alone; "ts,value"; all tags of a device in one object; ten of the first in an array.
 enum class PayloadShape : std::uint8_t { json, number, csv, flat, array };
 
@@ -65,6 +86,11 @@ int list_log(const std::string& data_dir);
 int cat_log(const std::string& data_dir, const std::string& stream, const std::string& from, const std::string& to);
 int verify_log(const std::string& data_dir);
 int replay_uplink(const ReplayOptions& options);
+int read_modbus(const ModbusReadOptions& options);
+/// Prints the units that answer, be it by an exception.
+int scan_modbus(const ModbusScanOptions& options);
+/// Prints what is at the address under all types and orders.
+int probe_modbus(const ModbusTarget& target);
 int simulate_modbus(const SimulateModbusOptions& options);
 int simulate_mqtt(const SimulateMqttOptions& options);
 

@@ -2,28 +2,15 @@
 #include <iostream>
 
 #include "core/log.h"
-#include "core/parse_whole.h"
 #include "core/text.h"
 #include "daemon/commands/commands.h"
+#include "daemon/commands/modbus_values.h"
 #include "daemon/config/host_port.h"
 #include "daemon/event_loop.h"
 #include "drivers/modbus/simulated_server.h"
 
 namespace tidegate::daemon {
 namespace {
-
-Result<std::vector<std::uint8_t>> parse_units(const std::string& text) {
-  std::vector<std::uint8_t> units;
-  for (const auto part : split(text, ',')) {
-    const auto unit = parse_whole<std::uint8_t>(part);
-    if (!unit) {
-      return fail(ErrorCode::invalid,
-                  "--units \"" + clip(text) + "\": allowed are numbers from 0 to 255, such as 1,2,5");
-    }
-    units.push_back(*unit);
-  }
-  return units;
-}
 
 Result<drivers::SimulatedModbusOptions> to_server_options(const SimulateModbusOptions& options) {
   drivers::SimulatedModbusOptions server;
