@@ -95,6 +95,19 @@ void add_replay(CLI::App& app, Chosen& chosen) {
   command->callback([&chosen] { chosen = [] { return replay_uplink(options); }; });
 }
 
+void add_rules(CLI::App& app, Chosen& chosen) {
+  static TestRulesOptions options;
+  auto* rules = app.add_subcommand("rules", "Try rules out");
+  rules->require_subcommand(1);
+  auto* command = rules->add_subcommand("test", "Say which alarms the rules would have raised over stored readings");
+  command->add_option("--config", options.config_file, "configuration file with the rules")
+      ->default_val(kDefaultConfig);
+  command->add_option("--data-dir", options.data_dir, "where the readings are; default: gateway.data_dir of the file");
+  command->add_option("--from", options.from, kPlaces);
+  command->add_option("--to", options.to, "up to there, that record not included");
+  command->callback([&chosen] { chosen = [] { return test_rules(options); }; });
+}
+
 void add_modbus_target(CLI::App& command, ModbusTarget& target) {
   command.add_option("URL", target.url, "tcp://HOST:PORT or rtu:///dev/ttyUSB0?baud=19200&parity=even&stop=1")
       ->required();
@@ -212,6 +225,7 @@ int main(int argc, char** argv) {
   add_tail(app, chosen);
   add_log(app, chosen);
   add_replay(app, chosen);
+  add_rules(app, chosen);
   add_modbus(app, chosen);
   add_simulate(app, chosen);
   try {

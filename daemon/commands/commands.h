@@ -38,6 +38,13 @@ struct SimulateModbusOptions {
   std::uint32_t registers = 1000;
 };
 
+struct TestRulesOptions {
+  std::string config_file;
+  std::string data_dir;  // empty: that of the configuration
+  std::string from;
+  std::string to;
+};
+
 /// A device that is asked straight, without the daemon.
 struct ModbusTarget {
   std::string url;
@@ -86,6 +93,8 @@ int list_log(const std::string& data_dir);
 int cat_log(const std::string& data_dir, const std::string& stream, const std::string& from, const std::string& to);
 int verify_log(const std::string& data_dir);
 int replay_uplink(const ReplayOptions& options);
+/// Prints which alarms the configured rules would have raised and cleared over stored readings; changes nothing.
+int test_rules(const TestRulesOptions& options);
 int read_modbus(const ModbusReadOptions& options);
 /// Prints the units that answer, be it by an exception.
 int scan_modbus(const ModbusScanOptions& options);

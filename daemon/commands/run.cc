@@ -8,6 +8,7 @@
 #include "daemon/admin_api.h"
 #include "daemon/admin_server.h"
 #include "daemon/commands/commands.h"
+#include "daemon/commands/problems.h"
 #include "daemon/config/config.h"
 #include "daemon/gateway.h"
 #include "daemon/start_pages.h"
@@ -21,11 +22,6 @@ constexpr Duration kStartAgainAfter = std::chrono::seconds(1);
 void bound_allocator() {
   mallopt(M_ARENA_MAX, 2);
   mallopt(M_TRIM_THRESHOLD, 256 * 1024);
-}
-
-void print_problems(const std::vector<Problem>& problems) {
-  const std::string priority = journal_prefix(LogLevel::error);
-  for (const auto& problem : problems) std::cerr << priority << format_problem(problem) << '\n';
 }
 
 void reload(Gateway& gateway, const std::string& config_file) {
@@ -101,6 +97,11 @@ int run(const Config& config, const std::string& config_file) {
 }
 
 }  // namespace
+
+void print_problems(const std::vector<Problem>& problems) {
+  const std::string priority = journal_prefix(LogLevel::error);
+  for (const auto& problem : problems) std::cerr << priority << format_problem(problem) << '\n';
+}
 
 int run_gateway(const std::string& config_file, const std::string& log_level) {
   const auto level = parse_log_level(log_level);

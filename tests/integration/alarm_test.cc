@@ -67,6 +67,47 @@ TEST_F(AlarmShort, NeitherRepeatsNorForgetsAnAlarmOverKills) {
   EXPECT_EQ(alarms("cleared").size(), 1u);
 }
 
+// {"epoch":1,"seq":1,"alarm":...} without the first two: what the rule engine wrote.
+std::string document(const std::string& line) { return "{" + line.substr(line.find("\"alarm\"")); }
+
+TEST_F(AlarmShort, RulesTestSaysOfStoredReadingsWhatTheDaemonSaidOfThem) {
+  const std::vector<double> values{20, 95, 99, 88, 80, 91, 70};
+  for (const double value : values) publish_value(value);
+  ASSERT_TRUE(all_are_in_the_log(static_cast<double>(values.size())));
+  ASSERT_TRUE(wait_until([&] { return alarms("cleared").size() == 2; }, seconds(20)));
+  const auto tested = gateway.command({"rules", "test", "--config", gateway.config_file()});
+  EXPECT_EQ(tested.end.exit_code, 0) << tested.errors;
+  std::string logged;
+  for (const std::string& line : gateway.tail("alarms", "\"rule\":\"hot\"")) logged += document(line) + "\n";
+  EXPECT_EQ(tested.output, logged);
+  EXPECT_NE(tested.errors.find("7 readings judged by 1 rules: 2 alarms raised, 2 cleared, 0 active at the end"),
+            std::string::npos)
+      << tested.errors;
+
+  const std::string other = gateway.directory() + "/other.toml";
+  write_file(other, "[[rule]]\nname = \"hotter\"\ntype = \"threshold\"\ntags = [\"*\"]\nraise = \"> 98\"\n");
+  const auto elsewhere = gateway.command({"rules", "test", "--config", other, "--data-dir", gateway.data_directory()});
+  EXPECT_EQ(lines_with(elsewhere.output, "\"hotter/boiler/temp\"").size(), 2U) << elsewhere.output << elsewhere.errors;
+  const auto later = gateway.command(
+      {"rules", "test", "--config", other, "--data-dir", gateway.data_directory(), "--from", "4", "--to", "end"});
+  EXPECT_EQ(later.output, "") << "what was before is not judged";
+  EXPECT_EQ(alarms("raised").size(), 2U) << "and nothing was recorded";
+}
+
+TEST_F(AlarmShort, RulesTestSaysWhatItCannotTest) {
+  const auto with = [&](std::vector<std::string> more) {
+    std::vector<std::string> arguments{"rules", "test", "--config", gateway.config_file()};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return gateway.command(arguments).end.exit_code;
+  };
+  EXPECT_EQ(with({"--data-dir", gateway.directory() + "/nowhere"}), 1);
+  EXPECT_EQ(with({"--from", "yesterday"}), 64);
+  write_file(gateway.config_file(), "[[rule]]\nname = \"hot\"\ntype = \"treshold\"\n");
+  EXPECT_EQ(with({}), 78);
+  write_file(gateway.config_file(), "");
+  EXPECT_EQ(with({}), 1) << "no rules";
+}
+
 TEST_F(AlarmShort, CountsBadInputByReasonAndGoesOn) {
   publish("plant/boiler/temp", "not json at all");
   publish("plant/boiler/temp", "{\"value\":{\"deep\":1}}");

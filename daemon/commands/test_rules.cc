@@ -1,0 +1,89 @@
+#include <spdlog/fmt/fmt.h>
+
+#include <iostream>
+#include <optional>
+
+#include "buffer/inspect.h"
+#include "core/clock.h"
+#include "core/file_system.h"
+#include "core/log.h"
+#include "daemon/commands/commands.h"
+#include "daemon/commands/problems.h"
+#include "daemon/config/config.h"
+#include "daemon/offset.h"
+#include "rules/rule_engine.h"
+
+namespace tidegate::daemon {
+namespace {
+
+// Messages name units. Those that MQTT subscriptions give become known only with a message, so they are missing.
+void claim_units(const Config& config, TagRegistry& tags) {
+  for (const auto& bus : config.modbus_buses) {
+    for (const auto& device : bus.devices) {
+      for (const auto& tag : device.tags) {
+        (void)tags.claim({device.name + "/" + tag.name, bus.name, ValueType::automatic, tag.unit, std::nullopt});
+      }
+    }
+  }
+}
+
+Result<buffer::ReadRange> range_of(const TestRulesOptions& options) {
+  const WallTime now = SystemClock().wall_now();
+  buffer::ReadRange range{Stream::readings, {}, std::nullopt};
+  if (!options.from.empty()) {
+    const auto from = parse_offset(options.from, now);
+    if (!from) return tl::unexpected(from.error());
+    range.from = *from;
+  }
+  if (!options.to.empty()) {
+    const auto to = parse_offset(options.to, now);
+    if (!to) return tl::unexpected(to.error());
+    range.to = *to;
+  }
+  return range;
+}
+
+int judge(const Config& config, const std::string& data_dir, const buffer::ReadRange& range) {
+  PosixFileSystem files;
+  TagRegistry tags;
+  claim_units(config, tags);
+  rules::RuleEngine engine(config.rules, tags);
+  std::vector<rules::AlarmTransition> transitions;
+  std::uint64_t readings = 0;
+  std::uint64_t raised = 0;
+  std::uint64_t cleared = 0;
+  const auto read = buffer::read_log(files, data_dir + "/log", tags, range, [&](const RecordBatch& batch) {
+    readings += batch.size();
+    engine.apply(batch, transitions);
+    for (const auto& transition : transitions) {
+      ++(transition.state == rules::AlarmState::raised ? raised : cleared);
+      std::cout << to_document(transition) << '\n';
+    }
+    transitions.clear();
+    return static_cast<bool>(std::cout);
+  });
+  if (!read) return report_failure(read.error().message);
+  std::cerr << fmt::format("{} readings judged by {} rules: {} alarms raised, {} cleared, {} active at the end\n",
+                           readings, config.rules.size(), raised, cleared, engine.active().size());
+  return kExitDone;
+}
+
+}  // namespace
+
+int test_rules(const TestRulesOptions& options) {
+  set_up_logging(LogLevel::warning);
+  const auto config = load_config(options.config_file);
+  if (!config) {
+    print_problems(config.error());
+    return kExitConfiguration;
+  }
+  if (config->rules.empty()) return report_failure(options.config_file + " has no [[rule]] to test");
+  const auto range = range_of(options);
+  if (!range) {
+    report_failure(range.error().message);
+    return kExitUsage;
+  }
+  return judge(*config, options.data_dir.empty() ? config->gateway.data_dir : options.data_dir, *range);
+}
+
+}  // namespace tidegate::daemon
