@@ -8,6 +8,9 @@
 
 namespace tidegate::uplink {
 
+/// The reason under which what the target refuses for good is dropped: it is a dead letter then.
+inline constexpr const char* kDeadLetter = "dead-letter";
+
 /// Records of one stream counted by what became of them at one uplink, since its first start. At any time
 ///
 ///   accepted + replayed = delivered + filtered + pending + dropped

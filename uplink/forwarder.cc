@@ -129,15 +129,22 @@ class Forwarder::Impl {
     backoff_.reset();
   }
 
-  void failed(std::uint64_t batch_id, BootTime now, const BatchFailure& how) {
+  std::optional<RefusedRecord> failed(std::uint64_t batch_id, BootTime now, const BatchFailure& how) {
     if (how.retry_after > Duration::zero()) wait_until(now, how.retry_after);
-    StreamChain* const c = chain(StreamChain::lane_of(batch_id));
-    if (c == nullptr) return;
+    const LaneOf of = StreamChain::lane_of(batch_id);
+    StreamChain* const c = chain(of);
+    if (c == nullptr) return std::nullopt;
+    if (options_.dead_letter_after > 0 && !how.refusal.empty()) {
+      auto refused = c->refuse(batch_id, now, how);
+      lanes(of.stream)->settle();
+      return refused;
+    }
     if (const auto bytes = how.too_large ? c->refuse_size(batch_id) : std::nullopt) {
       complain_of_size(SizeSign::refused, *bytes);
     } else {
       c->fail(batch_id, now);
     }
+    return std::nullopt;
   }
 
   void link_up(BootTime now) {
@@ -357,9 +364,18 @@ std::optional<OutgoingBatch> Forwarder::next_batch(BootTime now, WallTime wall_n
 }
 
 void Forwarder::acknowledged(std::uint64_t batch_id) { impl_->acknowledged(batch_id); }
-void Forwarder::failed(std::uint64_t batch_id, BootTime now, const BatchFailure& how) {
-  impl_->failed(batch_id, now, how);
+std::optional<RefusedRecord> Forwarder::failed(std::uint64_t batch_id, BootTime now, const BatchFailure& how) {
+  return impl_->failed(batch_id, now, how);
 }
+
+void Forwarder::leave_out(std::uint64_t batch_id) {
+  if (StreamChain* const chain = impl_->chain(StreamChain::lane_of(batch_id))) chain->leave_out(batch_id);
+}
+
+void Forwarder::keep(std::uint64_t batch_id, BootTime now) {
+  if (StreamChain* const chain = impl_->chain(StreamChain::lane_of(batch_id))) chain->keep(batch_id, now);
+}
+
 void Forwarder::link_up(BootTime now) { impl_->link_up(now); }
 void Forwarder::link_down(BootTime) { impl_->link_down(); }
 std::optional<BootTime> Forwarder::next_deadline() const { return impl_->next_deadline(); }

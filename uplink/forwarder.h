@@ -74,9 +74,22 @@ struct OutgoingBatch {
 
 /// How a batch failed, where more is known than that it did.
 struct BatchFailure {
-  bool too_large = false;  // the target takes none of that size
-  Duration retry_after{};  // the target wants nothing before that is over
+  bool too_large = false;       // the target takes none of that size
+  Duration retry_after{};       // the target wants nothing before that is over
+  std::string refusal{};        // the target takes none with what is in it: what it says. Empty: that is not known
+  bool may_be_general = false;  // the same refusal may come for whatever is sent, as when something is set up wrongly
   bool operator==(const BatchFailure&) const = default;
+};
+
+/// A record that the target refuses for good. It stays where it is until leave_out() or keep().
+struct RefusedRecord {
+  std::uint64_t batch_id = 0;  // of the batch that held it alone
+  Stream stream = Stream::readings;
+  Position at;
+  std::string record{};  // as an entry of a batch has it: JSON
+  std::string answer{};  // of the target
+  std::uint32_t tries = 0;
+  bool operator==(const RefusedRecord&) const = default;
 };
 
 /// What a forwarder wants to read next.
@@ -141,7 +154,17 @@ class Forwarder {
   /// pause, which grows. Where it was too large, demand() goes back to the cursor and batches from there on are half as
   /// large, which they grow out of later; one record alone cannot be made smaller. Where the target said how long it
   /// wants nothing, no stream sends before that.
-  void failed(std::uint64_t batch_id, BootTime now, const BatchFailure& how = {});
+  /// What the target refuses for what is in it `dead_letter_after` times is sent in halves, one batch at a time, and
+  /// these in halves, until it is one record that is refused so often: that is the answer, and nothing of its stream is
+  /// sent until leave_out() or keep(). Where the same refusal may come for whatever is sent, and nothing of the stream
+  /// was taken since it came first, the one record is tried kPatience times as often.
+  std::optional<RefusedRecord> failed(std::uint64_t batch_id, BootTime now, const BatchFailure& how = {});
+  /// The record is kept elsewhere, durably: it is dropped as a dead letter once a batch without entries, which comes in
+  /// its place and answers for its number, is acknowledged or refused.
+  void leave_out(std::uint64_t batch_id);
+  /// It could not be kept: it is sent again after a pause, and comes back at the next refusal.
+  void keep(std::uint64_t batch_id, BootTime now);
+  static constexpr std::uint32_t kPatience = 10;
   void link_up(BootTime now);
   /// Everything in flight is unknown: it goes out again when the link is up. Where that was so some times in a row with
   /// the same batch the oldest, it may be too large for the target: demand() then goes back to the cursor, and batches

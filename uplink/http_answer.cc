@@ -49,6 +49,14 @@ std::string refusal(const HttpAnswer& answer) {
   return with_body("refused with " + status, answer.body);
 }
 
+// Of all refusals these are of what the request holds. 400 is also said of anything whatever, as by a proxy that wants
+// a certificate.
+void note_refusal(const HttpAnswer& answer, BatchFailure& failure) {
+  if (answer.status != 400 && answer.status != 413 && answer.status != 422) return;
+  failure.refusal = with_body(std::to_string(answer.status), answer.body);
+  failure.may_be_general = answer.status == 400;
+}
+
 bool is_for_a_time(long status) {
   return status == 408 || status == 425 || status == 429 || (status >= 500 && status <= 599);
 }
@@ -69,6 +77,7 @@ HttpVerdict judge(const HttpAnswer& answer, std::uint32_t records) {
   }
   if (!is_for_a_time(answer.status)) {
     verdict.trouble = refusal(answer);
+    note_refusal(answer, verdict.failure);
     return verdict;
   }
   if (answer.status == 429 || answer.status == 503) {

@@ -26,7 +26,8 @@ struct HttpVerdict {
 };
 
 /// 2xx but 207 acknowledges; 413 asks for smaller batches; 408, 425, 429, 5xx and no answer are tried again; all else
-/// is a refusal, which only changes here or there will end. `records` are the batch's.
+/// is a refusal, which only changes here or there will end: of what is in the batch 400, 422, and 413 of one record
+/// alone. `records` are the batch's.
 HttpVerdict judge(const HttpAnswer& answer, std::uint32_t records);
 
 }  // namespace tidegate::uplink

@@ -23,6 +23,8 @@ struct ForwarderOptions {
   bool blames_size_for_lost_links = true;  // where a connection is lost again and again with the same batch
   Duration retry_first = std::chrono::milliseconds(500);
   Duration retry_most = std::chrono::seconds(60);
+  std::uint32_t dead_letter_after = 0;  // refusals of the same record until it is a dead letter; 0: it never is
+  std::uint32_t dead_letters_max = 10'000;
   bool live_first = false;   // readings that are current do not wait for the backlog
   double backfill_rate = 0;  // readings a second of the backlog; 0: as fast as the target acknowledges
   bool operator==(const ForwarderOptions&) const = default;

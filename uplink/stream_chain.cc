@@ -37,6 +37,7 @@ StreamChain::StreamChain(Stream stream, const Parts& parts, std::uint64_t jitter
       lane_(lane),
       delay_max_(parts.options.batch_delay_max),
       blames_size_(parts.options.blames_size_for_lost_links),
+      dead_letter_after_(parts.options.dead_letter_after),
       encoder_(parts.encoder),
       clock_(parts.clock),
       fill_(parts.options, parts.encoder, parts.filter),
@@ -63,10 +64,10 @@ void StreamChain::restore(const Cursor& cursor, const Accounting& accounting, bo
 void StreamChain::go_on_from(const Cursor& cursor) {
   chain_.clear();
   reuses_.clear();
-  held_ = waiting_ = in_flight_ = 0;
+  held_ = waiting_ = in_flight_ = suspects_ = set_aside_ = 0;
   unpassed_ = lead_counted_ = 0;
   paused_until_.reset();
-  rests_ = false;
+  rests_ = looks_for_others_ = false;
   replay_sealed_ = left_sealed_ = false;
   acked_to_ = cursor.acked_to;
   passed_to_ = read_ = cursor.passed_to;
@@ -256,7 +257,8 @@ void StreamChain::settle() {
   accounting_.filtered += newly_filtered;
   unpassed_ -= newly_filtered;
   lead_counted_ = head.lead;
-  pass(head.count == 0 ? head_end : head.first_entry);
+  const bool is_all_filtered = head.count == 0 && (chain_.empty() || chain_.front().lost == 0);
+  pass(is_all_filtered ? head_end : head.first_entry);
 }
 
 void StreamChain::pass(Position to) {
@@ -283,6 +285,7 @@ void StreamChain::count_done(const Link& link) {
 
 std::optional<BootTime> StreamChain::ready_at() const {
   if (waiting_ == 0 && fill_.empty()) return std::nullopt;
+  if (set_aside_ > 0 || (suspects_ > 0 && in_flight_ > 0 && !looks_for_others_)) return std::nullopt;
   // An alarm does not wait for company, unless others are on their way already.
   const bool is_urgent = stream_ == Stream::alarms && in_flight_ == 0;
   const bool waits = waiting_ == 0 && !fill_.full() && !is_urgent;
@@ -363,7 +366,13 @@ bool StreamChain::acknowledge(std::uint64_t batch_id) {
   const std::size_t index = find(batch_id);
   if (index == chain_.size() || chain_[index].state == State::done) return false;
   Link& link = chain_[index];
+  if (link.state == State::set_aside) return false;
   --(link.state == State::waiting ? waiting_ : in_flight_);
+  if (link.suspect) --suspects_;
+  if (link.stretch.count > 0) {
+    ++acknowledged_;
+    looks_for_others_ = false;
+  }
   link.state = State::done;
   link.message.reset();
   link.entries = std::string();
@@ -375,11 +384,15 @@ bool StreamChain::acknowledge(std::uint64_t batch_id) {
 
 void StreamChain::fail(std::uint64_t batch_id, BootTime now) {
   const std::size_t index = find(batch_id);
-  if (index == chain_.size() || chain_[index].state != State::in_flight) return;
-  if (chain_[index].attempt != attempt_part(batch_id)) return;
+  if (!is_current_attempt(index, batch_id)) return;
   rewind_from(index);
   // Several of one window fail together: that is one failure.
   if (!paused_until_) paused_until_ = now + backoff_.next();
+}
+
+bool StreamChain::is_current_attempt(std::size_t index, std::uint64_t batch_id) const {
+  return index < chain_.size() && chain_[index].state == State::in_flight &&
+         chain_[index].attempt == attempt_part(batch_id);
 }
 
 std::optional<std::size_t> StreamChain::lose_link() {
@@ -404,7 +417,7 @@ std::optional<std::size_t> StreamChain::refuse_size(std::uint64_t batch_id) {
   const std::size_t index = find(batch_id);
   if (index == chain_.size() || chain_[index].state == State::done) return std::nullopt;
   const Link& link = chain_[index];
-  if (link.stretch.count <= 1) return std::nullopt;
+  if (link.stretch.count <= 1 || !link.message) return std::nullopt;
   const std::size_t bytes = link.message->size();
   // Each refusal of what had grown makes the next attempt rarer.
   grows_after_ = grows_after_ == 0 ? kGrowsAfterFirst : std::min(grows_after_ * 4, kGrowsAfterMost);

@@ -104,6 +104,12 @@ class StreamChain {
   /// record alone.
   std::optional<std::size_t> refuse_size(std::uint64_t batch_id);
 
+  /// The target refuses it for what is in it; see Forwarder::failed.
+  std::optional<RefusedRecord> refuse(std::uint64_t batch_id, BootTime now, const BatchFailure& how);
+  /// See Forwarder.
+  void leave_out(std::uint64_t batch_id);
+  void keep(std::uint64_t batch_id, BootTime now);
+
   Cursor cursor() const { return {acked_to_, passed_to_}; }
   const Accounting& accounting() const { return accounting_; }
   ReadAhead read_ahead() const;
@@ -112,18 +118,21 @@ class StreamChain {
   std::optional<Duration> oldest_age(const FrameTimes& now) const;
 
  private:
-  enum class State : std::uint8_t { waiting, in_flight, done };
+  enum class State : std::uint8_t { waiting, in_flight, set_aside, done };
   struct Link {
     bool is_gap() const { return number == 0; }
 
     State state = State::waiting;
     Position end;
-    std::uint64_t lost = 0;  // a gap: only the reason of what is below is used
+    std::uint64_t lost = 0;  // a gap: only the reason of what is below is used; else a dead letter
     std::string reason;
     std::uint64_t number = 0;
     std::uint16_t attempt = 0;
     bool sent_on_this_link = false;
-    std::uint16_t links_lost = 0;  // with this the oldest that was sent and not acknowledged
+    std::uint16_t links_lost = 0;               // with this the oldest that was sent and not acknowledged
+    std::uint32_t refusals = 0;                 // for what is in it
+    std::optional<std::uint64_t> taken_before;  // acknowledged_ when it was refused first
+    bool suspect = false;                       // part of what was refused often enough
     Stretch stretch;
     std::optional<ChainEnd> prev;
     std::optional<SkippedMark> skipped;
@@ -154,6 +163,12 @@ class StreamChain {
   void count_done(const Link& link);
   std::size_t find(std::uint64_t batch_id) const;
   void rewind_from(std::size_t index);
+  bool is_current_attempt(std::size_t index, std::uint64_t batch_id) const;
+  bool is_doubtful(const Link& link, const BatchFailure& how) const;
+  bool split(std::size_t index);
+  RefusedRecord set_aside(Link& link);
+  void suspect(Link& link);
+  Link* find_set_aside(std::uint64_t batch_id);
   void go_on_from(const Cursor& cursor);
   void grow_again();
   BootTime waits_since() const;
@@ -167,6 +182,7 @@ class StreamChain {
   const Lane lane_;
   const Duration delay_max_;
   const bool blames_size_;
+  const std::uint32_t dead_letter_after_;
   const BatchEncoder& encoder_;
   const ClockHistory& clock_;
   BatchFill fill_;
@@ -192,6 +208,10 @@ class StreamChain {
   std::size_t held_ = 0;
   std::size_t waiting_ = 0;
   std::size_t in_flight_ = 0;
+  std::size_t suspects_ = 0;        // batches: while there are any, one goes at a time
+  std::size_t set_aside_ = 0;       // batches: while there is one, none goes
+  bool looks_for_others_ = false;   // that the target takes: then suspects do not go alone
+  std::uint64_t acknowledged_ = 0;  // batches with entries
   std::uint64_t next_number_ = 1;
   Backoff backoff_;
   std::optional<BootTime> paused_until_;

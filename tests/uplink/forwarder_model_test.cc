@@ -18,6 +18,7 @@ void run_seeds(bool link_keeps_order, std::uint64_t seeds) {
   std::uint64_t batches = 0;
   std::uint64_t repeats = 0;
   std::uint64_t split = 0;
+  std::uint64_t dead = 0;
   for (std::uint64_t seed = first; seed < first + count; ++seed) {
     ForwarderSimulation simulation(seed, link_keeps_order);
     simulation.run();
@@ -25,11 +26,12 @@ void run_seeds(bool link_keeps_order, std::uint64_t seeds) {
     batches += simulation.batches();
     repeats += simulation.repeats();
     split += simulation.split();
+    dead += simulation.dead();
   }
-  std::printf("%llu seeds from %llu, %llu batches, %llu repeats, %llu beside a backlog\n",
+  std::printf("%llu seeds from %llu, %llu batches, %llu repeats, %llu beside a backlog, %llu dead letters\n",
               static_cast<unsigned long long>(count), static_cast<unsigned long long>(first),
               static_cast<unsigned long long>(batches), static_cast<unsigned long long>(repeats),
-              static_cast<unsigned long long>(split));
+              static_cast<unsigned long long>(split), static_cast<unsigned long long>(dead));
   EXPECT_GT(batches, count);
 }
 

@@ -47,7 +47,8 @@ class ForwarderSimulation {
       do_something();
       check_accounts();
     }
-    for (int round = 0; round < 400 && problem_.empty() && !is_drained(); ++round) drain_some();
+    const int rounds = poison_every_ == 0 ? 400 : 8'000;
+    for (int round = 0; round < rounds && problem_.empty() && !is_drained(); ++round) drain_some();
     if (!problem_.empty()) return;
     if (!is_drained()) note("not drained");
     for (const auto& receiver : receivers_) {
@@ -59,6 +60,8 @@ class ForwarderSimulation {
   std::uint64_t batches() const { return batches_; }
   /// Of these that the lane live sent beside a backlog.
   std::uint64_t split() const { return split_; }
+  /// Records that the target never takes, all of which have become dead letters.
+  std::uint64_t dead() const { return dead_; }
   std::uint64_t repeats() const {
     return receivers_[0]->repeats() + receivers_[1]->repeats() + receivers_[2]->repeats();
   }
@@ -97,6 +100,9 @@ class ForwarderSimulation {
     options_.live_first = below(2) == 0;
     if (options_.live_first && below(2) == 0) options_.backfill_rate = 4 + below(8);
     is_late_at_times_ = below(3) != 0;
+    if (below(2) == 0) poison_every_ = 3 + below(80);
+    options_.dead_letter_after = poison_every_ == 0 ? below(2) : 1 + below(3);
+    poison_is_doubtful_ = options_.dead_letter_after == 1 && below(2) == 0;
     filter_ = below(3);
     if (filter_ == 1) options_.tags = {"a/*"};
     if (filter_ == 2) options_.tags = {"*/0", "b/5"};
@@ -117,10 +123,12 @@ class ForwarderSimulation {
     }
     texts_.clear();
     in_flight_.clear();
+    aside_.clear();
     is_up_ = false;
   }
 
   void do_something() {
+    if (below(2) == 0) decide_on_refused();
     switch (below(16)) {
       case 0:
       case 1:
@@ -183,6 +191,7 @@ class ForwarderSimulation {
       record.tag = TagId{tag};
       record.passes = passes(stream, tag);
       record.value = static_cast<std::int64_t>(next_value_++);
+      record.poison = poison_every_ != 0 && below(poison_every_) == 0;
       log(stream).append(record);
     }
   }
@@ -291,9 +300,62 @@ class ForwarderSimulation {
       const std::size_t at = link_keeps_order_ ? 0 : below(static_cast<std::uint32_t>(wire_.size()));
       const OutgoingBatch batch = wire_[at];
       wire_.erase(wire_.begin() + static_cast<std::ptrdiff_t>(at));
-      note(receivers_[index(batch.stream)]->receive(parse_batch(*batch.payload)));
+      const ParsedBatch parsed = parse_batch(*batch.payload);
+      if (is_poisoned(batch.stream, parsed)) {
+        refuse(batch);
+        continue;
+      }
+      note(receivers_[index(batch.stream)]->receive(parsed));
       answers_.push_back(batch);
       if (below(20) == 0) answers_.push_back(batch);
+    }
+  }
+
+  bool is_poisoned(Stream stream, const ParsedBatch& batch) {
+    return std::any_of(batch.entries.begin(), batch.entries.end(), [&](const auto& entry) {
+      const ModelRecord* const record = log(stream).find({batch.epoch, entry.sequence});
+      return record != nullptr && record->poison;
+    });
+  }
+
+  // Of what was forgotten by a replay since, an answer changes nothing.
+  void refuse(const OutgoingBatch& refused) {
+    BatchFailure how;
+    how.refusal = "never";
+    how.may_be_general = poison_is_doubtful_;
+    const auto record = forwarder_->failed(refused.id, boot_, how);
+    const auto is_on_its_way = [&](const OutgoingBatch& one) {
+      return std::any_of(in_flight_.begin(), in_flight_.end(), [&](const auto& batch) { return batch.id == one.id; });
+    };
+    const bool is_forgotten = !is_on_its_way(refused);
+    // A link that keeps order takes nothing behind it either.
+    std::erase_if(wire_, [&](const OutgoingBatch& batch) {
+      return link_keeps_order_ && lane_of(batch) == lane_of(refused) && is_on_its_way(batch) != is_forgotten;
+    });
+    if (is_forgotten && record) note("gives up what is not on its way");
+    if (is_forgotten) return;
+    forget_from(refused);
+    forget_texts(lane_of(refused));  // it may go on in parts
+    if (!record) return;
+    const ModelRecord* const found = log(record->stream).find(record->at);
+    if (found == nullptr || !found->poison) return note("gives up another record");
+    if (record->record.find("\"seq\":" + std::to_string(record->at.sequence)) == std::string::npos)
+      note("gives another record away");
+    aside_.push_back(*record);
+  }
+
+  // The store answers later, and is full at times.
+  void decide_on_refused() {
+    for (const RefusedRecord& record : std::exchange(aside_, {})) {
+      if (below(4) == 0) {
+        forwarder_->keep(record.batch_id, boot_);
+        continue;
+      }
+      ModelRecord* const found = log(record.stream).find(record.at);
+      dead_ += found->dead ? 0 : 1;
+      found->dead = true;
+      forget_texts(StreamChain::lane_of(record.batch_id));
+      forwarder_->leave_out(record.batch_id);
     }
   }
 
@@ -325,6 +387,11 @@ class ForwarderSimulation {
     const auto end = at == wire_.end() || link_keeps_order_ ? wire_.end() : at + 1;
     wire_.erase(std::remove_if(at, end, [&](const auto& batch) { return lane_of(batch) == lane_of(failed); }), end);
     forwarder_->failed(failed.id, boot_);
+    forget_from(failed);
+  }
+
+  // It and what is behind it in its lane goes out again.
+  void forget_from(const OutgoingBatch& failed) {
     last_from_[index(lane_of(failed))].reset();
     const auto from = std::pair(failed.epoch, failed.from);
     std::erase_if(in_flight_, [&](const OutgoingBatch& batch) {
@@ -486,6 +553,7 @@ class ForwarderSimulation {
     read(20);
     send(20);
     deliver(100);
+    decide_on_refused();
     for (const OutgoingBatch& batch : std::exchange(answers_, {})) {
       forwarder_->acknowledged(batch.id);
       forget_in_flight(batch);
@@ -515,6 +583,10 @@ class ForwarderSimulation {
   std::uint64_t next_value_ = 1;
   std::uint64_t batches_ = 0;
   std::uint64_t split_ = 0;
+  std::uint32_t poison_every_ = 0;  // about; 0: there is none
+  bool poison_is_doubtful_ = false;
+  std::vector<RefusedRecord> aside_;
+  std::uint64_t dead_ = 0;
   BootTime boot_{std::chrono::hours(1)};
   WallTime wall_{std::chrono::seconds(1'760'000'000)};
   std::string problem_;

@@ -38,6 +38,18 @@ TEST(HttpAnswerTest, TooLargeIsNoTroubleUnlessItIsOneRecord) {
   EXPECT_THAT(verdict.trouble, HasSubstr("one record alone: too big"));
 }
 
+TEST(HttpAnswerTest, OnlySomeRefusalsAreOfWhatTheBatchHolds) {
+  for (long status = 100; status < 600; ++status) {
+    SCOPED_TRACE(status);
+    const auto of_many = judge(answer(status, "no"), 10);
+    EXPECT_EQ(!of_many.failure.refusal.empty(), status == 400 || status == 422);
+    const auto of_one = judge(answer(status, "no"), 1);
+    EXPECT_EQ(!of_one.failure.refusal.empty(), status == 400 || status == 413 || status == 422);
+    EXPECT_EQ(of_one.failure.may_be_general, status == 400);
+  }
+  EXPECT_EQ(judge(answer(422, "value is NaN"), 1).failure.refusal, "422: value is NaN");
+}
+
 TEST(HttpAnswerTest, ATargetMaySayHowLongItWantsNothing) {
   EXPECT_EQ(judge(answer(429, "", seconds(7)), 10).failure.retry_after, seconds(7));
   EXPECT_EQ(judge(answer(503, "", seconds(7)), 10).failure.retry_after, seconds(7));

@@ -25,6 +25,8 @@ struct ModelRecord {
   bool declared = false;  // as skipped, once
   bool promised = false;  // by the lane live, to come in the lane backlog
   bool answered = false;  // some batch answers for it
+  bool poison = false;    // the target takes no batch with it
+  bool dead = false;      // kept as a dead letter
 };
 
 /// Whether it lies before the lane live, and in no stretch that the lane backlog has yet to pass.

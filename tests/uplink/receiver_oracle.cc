@@ -76,6 +76,7 @@ std::string ReceiverOracle::check_content(const ParsedBatch& batch) {
     if (record == nullptr || !record->passes) continue;
     const bool is_next = next < batch.entries.size() && batch.entries[next].sequence == sequence;
     if (record->fate == Fate::vanished && !is_next) continue;  // the end of a stretch may be
+    if (record->dead && !is_next) continue;
     if (next >= batch.entries.size() || batch.entries[next].sequence != sequence) {
       if ((batch.prev || is_beginning(batch)) && record->fate == Fate::evicted) continue;
       return "lacks " + std::to_string(sequence);
@@ -134,7 +135,7 @@ std::string ReceiverOracle::check_prev(const ParsedBatch& batch, Position newest
 
 std::string ReceiverOracle::find_missing() const {
   for (const ModelRecord& record : log_.records()) {
-    if (record.passes && record.fate == Fate::kept && !record.received && !record.skipped)
+    if (record.passes && record.fate == Fate::kept && !record.received && !record.skipped && !record.dead)
       return testing::describe(record.at);
     const bool is_gone = record.fate != Fate::kept || record.declared;
     // What the filter left out at the very end no batch answers for yet; a kill may have taken the promise back.

@@ -73,6 +73,7 @@ class KafkaTransport final : public Transport {
     BootTime since{};
     std::size_t open = 0;  // messages without a report
     bool has_failed = false;
+    std::string refusal{};  // of one of its messages, for what that is
   };
 
   Result<void> open_producer() {
@@ -132,7 +133,7 @@ class KafkaTransport final : public Transport {
   void take(const OutgoingBatch& batch) {
     if (!producer_ || comes_too_early(batch)) return handlers_.done(batch.id, false);
     awaited_[static_cast<std::size_t>(batch.stream)].reset();
-    batches_.push_back({batch.id, batch.stream, {batch.epoch, batch.from}, clock_.boot_now(), 0, false});
+    batches_.push_back({batch.id, batch.stream, {batch.epoch, batch.from}, clock_.boot_now(), 0, false, ""});
     Batch& taken = batches_.back();
     producer_->set_headers(batch);
     const auto made = messages_.for_each(batch, [&](const KafkaProducer::Message& message) {
@@ -161,7 +162,9 @@ class KafkaTransport final : public Transport {
       return mark_failed(batch);
     }
     has_reason_ = true;
-    refuse(batch, describe_kafka_refusal(error, producer_->text_of(error), producer_->topic(batch.stream)));
+    const auto reason = describe_kafka_refusal(error, producer_->text_of(error), producer_->topic(batch.stream));
+    if (is_refusal_of_message(error)) batch.refusal = reason;
+    refuse(batch, reason);
   }
 
   void refuse(Batch& batch, const std::string& reason) {
@@ -206,8 +209,15 @@ class KafkaTransport final : public Transport {
   void finish(Batch& batch) {
     const bool ok = !batch.has_failed;
     if (ok) watch_.on_delivered(batch.stream);
-    handlers_.done(batch.id, ok);
+    report(batch, ok);
     batches_.remove_if([&](const Batch& one) { return &one == &batch; });
+  }
+
+  void report(const Batch& batch, bool ok) {
+    if (ok || batch.refusal.empty()) return handlers_.done(batch.id, ok);
+    BatchFailure how;
+    how.refusal = batch.refusal;
+    handlers_.failed(batch.id, how);
   }
 
   // The report of the message that was refused says why, and may come behind the word that the producer has ended;
@@ -230,7 +240,7 @@ class KafkaTransport final : public Transport {
     reopen_at_ = clock_.boot_now() + kReopenPause;
     for (Batch& batch : batches_) {
       mark_failed(batch);
-      handlers_.done(batch.id, false);
+      report(batch, false);
     }
     batches_.clear();
   }

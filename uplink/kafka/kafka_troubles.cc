@@ -25,6 +25,11 @@ std::string describe_kafka_refusal(rd_kafka_resp_err_t error, const std::string&
   }
 }
 
+bool is_refusal_of_message(rd_kafka_resp_err_t error) {
+  return error == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE || error == RD_KAFKA_RESP_ERR_INVALID_MSG_SIZE ||
+         error == RD_KAFKA_RESP_ERR_INVALID_RECORD;
+}
+
 // The library adds how often it has said so before, and text that changes is news.
 std::string describe_kafka_outage(rd_kafka_resp_err_t error, const std::string& reason) {
   const std::string text = reason.substr(0, reason.find(" (after "));
