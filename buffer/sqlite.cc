@@ -127,6 +127,8 @@ Result<SqliteStatement> SqliteDatabase::prepare(const std::string& sql) {
   return SqliteStatement(statement);
 }
 
+std::uint64_t SqliteDatabase::changes() const { return static_cast<std::uint64_t>(sqlite3_changes(database_.get())); }
+
 Result<std::uint64_t> SqliteDatabase::query_number(const std::string& sql) {
   auto statement = prepare(sql);
   if (!statement) return tl::unexpected(statement.error());

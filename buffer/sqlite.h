@@ -47,6 +47,8 @@ class SqliteDatabase {
   /// The one number that a query gives.
   Result<std::uint64_t> query_number(const std::string& sql);
   Result<std::string> query_text(const std::string& sql);
+  /// Rows that the last statement which changes any has changed.
+  std::uint64_t changes() const;
 
  private:
   struct Close {

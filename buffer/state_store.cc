@@ -115,6 +115,8 @@ class SqliteStateStore final : public StateStore {
   const std::optional<std::string>& notice() const override { return notice_; }
   Result<Checkpoint> load() override;
   Result<void> save(const Checkpoint& checkpoint) override;
+  DeadLetterStore* dead_letters() override { return dead_letters_.get(); }
+  Result<void> open_dead_letters();
 
  private:
   Result<void> load_log(LogState& log);
@@ -131,9 +133,17 @@ class SqliteStateStore final : public StateStore {
 
   SqliteDatabase database_;  // outlives its statements
   Statements statements_;
+  std::unique_ptr<DeadLetterStore> dead_letters_;
   std::optional<std::string> notice_;
   std::optional<Checkpoint> saved_;  // what the file holds; nothing: not known, every row is written
 };
+
+Result<void> SqliteStateStore::open_dead_letters() {
+  auto opened = DeadLetterStore::open(database_);
+  if (!opened) return tl::unexpected(opened.error());
+  dead_letters_ = std::move(*opened);
+  return {};
+}
 
 Result<Checkpoint> SqliteStateStore::load() {
   Checkpoint checkpoint;
@@ -360,6 +370,7 @@ Result<std::unique_ptr<StateStore>> open_at(const std::string& path, std::option
   if (auto prepared = prepare_all(*database, statements); !prepared) return tl::unexpected(prepared.error());
   auto store = std::make_unique<SqliteStateStore>(std::move(*database), std::move(statements), std::move(notice));
   if (auto loaded = store->load(); !loaded) return tl::unexpected(loaded.error());
+  if (auto opened = store->open_dead_letters(); !opened) return tl::unexpected(opened.error());
   return store;
 }
 

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "buffer/dead_letter_store.h"
 #include "buffer/ring_log.h"
 #include "core/descriptor.h"
 #include "core/error.h"
@@ -46,6 +47,8 @@ class StateStore {
   virtual Result<Checkpoint> load() = 0;
   /// One durable transaction (synchronous = FULL).
   virtual Result<void> save(const Checkpoint& checkpoint) = 0;
+  /// In the same file, with transactions of their own. Not null, and lives as long.
+  virtual DeadLetterStore* dead_letters() = 0;
 };
 
 /// The data directory: makes it (0700) when its parent exists, refuses one that belongs to another user, is not

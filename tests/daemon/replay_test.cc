@@ -29,6 +29,7 @@ class CountingStore final : public buffer::StateStore {
     saved.push_back(checkpoint);
     return {};
   }
+  buffer::DeadLetterStore* dead_letters() override { return nullptr; }
   std::vector<buffer::Checkpoint> saved;  // looked at when the storage thread rests
 
  private:

@@ -1,0 +1,115 @@
+#include "buffer/dead_letter_store.h"
+
+#include <algorithm>
+#include <chrono>
+#include <utility>
+
+namespace tidegate::buffer {
+namespace {
+
+// An id is never given out again, so that who has listed them drops no other one.
+constexpr const char* kSchema =
+    "CREATE TABLE IF NOT EXISTS dead_letters (id INTEGER PRIMARY KEY AUTOINCREMENT, uplink TEXT NOT NULL,"
+    " stream INTEGER NOT NULL, epoch INTEGER NOT NULL, sequence INTEGER NOT NULL, time INTEGER NOT NULL,"
+    " reason TEXT NOT NULL, record TEXT NOT NULL, UNIQUE (uplink, stream, epoch, sequence));";
+
+std::int64_t to_milliseconds(WallTime time) {
+  return std::chrono::floor<std::chrono::milliseconds>(time.time_since_epoch()).count();
+}
+
+DeadLetter read_letter(const SqliteStatement& row) {
+  DeadLetter letter;
+  letter.id = row.number(0);
+  letter.uplink = row.bytes(1);
+  letter.stream = static_cast<Stream>(std::min<std::uint64_t>(row.number(2), kStreamCount - 1));
+  letter.at = {static_cast<std::uint32_t>(row.number(3)), row.number(4)};
+  letter.time = WallTime(std::chrono::milliseconds(static_cast<std::int64_t>(row.number(5))));
+  letter.reason = row.bytes(6);
+  letter.record = row.bytes(7);
+  return letter;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<DeadLetterStore>> DeadLetterStore::open(SqliteDatabase& database) {
+  if (auto made = database.execute(kSchema); !made) return tl::unexpected(made.error());
+  std::unique_ptr<DeadLetterStore> store(new DeadLetterStore(database));
+  if (auto prepared = store->prepare(); !prepared) return tl::unexpected(prepared.error());
+  return store;
+}
+
+Result<void> DeadLetterStore::prepare() {
+  const std::pair<SqliteStatement*, const char*> all[] = {
+      {&put_,
+       "INSERT INTO dead_letters (uplink, stream, epoch, sequence, time, reason, record) VALUES (?, ?, ?, ?, ?, ?, ?)"
+       " ON CONFLICT (uplink, stream, epoch, sequence) DO UPDATE SET time = excluded.time, reason = excluded.reason,"
+       " record = excluded.record"},
+      {&list_,
+       "SELECT id, uplink, stream, epoch, sequence, time, reason, record FROM dead_letters"
+       " WHERE id > ?1 AND (?2 = '' OR uplink = ?2) ORDER BY id LIMIT ?3"},
+      {&drop_, "DELETE FROM dead_letters WHERE uplink = ? AND id = ?"},
+      {&drop_all_, "DELETE FROM dead_letters WHERE uplink = ?"},
+      // SQLite takes the reason from the row that has the greatest id.
+      {&count_, "SELECT uplink, count(*), max(id), reason FROM dead_letters GROUP BY uplink"},
+  };
+  for (const auto& [statement, sql] : all) {
+    auto prepared = database_.prepare(sql);
+    if (!prepared) return tl::unexpected(prepared.error());
+    *statement = std::move(*prepared);
+  }
+  return {};
+}
+
+Result<void> DeadLetterStore::put(const DeadLetter& letter) {
+  auto& put = put_.bind(std::string_view(letter.uplink)).bind(static_cast<std::uint64_t>(letter.stream));
+  put.bind(letter.at.epoch).bind(letter.at.sequence).bind(static_cast<std::uint64_t>(to_milliseconds(letter.time)));
+  return put.bind(std::string_view(letter.reason)).bind(std::string_view(letter.record)).run();
+}
+
+Result<std::vector<DeadLetter>> DeadLetterStore::list(const std::string& uplink, std::uint64_t after,
+                                                      std::size_t limit) {
+  std::vector<DeadLetter> letters;
+  auto& list = list_.bind(after).bind(std::string_view(uplink)).bind(std::uint64_t{limit});
+  for (;;) {
+    const auto row = list.step();
+    if (!row) return tl::unexpected(row.error());
+    if (!*row) return letters;
+    letters.push_back(read_letter(list));
+  }
+}
+
+Result<std::uint64_t> DeadLetterStore::drop(const std::string& uplink, const std::vector<std::uint64_t>& ids) {
+  if (auto begun = database_.execute("BEGIN IMMEDIATE"); !begun) return tl::unexpected(begun.error());
+  auto dropped = drop_each(uplink, ids);
+  if (dropped) {
+    if (auto kept = database_.execute("COMMIT"); !kept) dropped = tl::unexpected(kept.error());
+  }
+  if (!dropped) (void)database_.execute("ROLLBACK");
+  return dropped;
+}
+
+Result<std::uint64_t> DeadLetterStore::drop_each(const std::string& uplink, const std::vector<std::uint64_t>& ids) {
+  std::uint64_t dropped = 0;
+  for (const std::uint64_t id : ids) {
+    if (auto done = drop_.bind(std::string_view(uplink)).bind(id).run(); !done) return tl::unexpected(done.error());
+    dropped += database_.changes();
+  }
+  return dropped;
+}
+
+Result<std::uint64_t> DeadLetterStore::drop_all(const std::string& uplink) {
+  if (auto done = drop_all_.bind(std::string_view(uplink)).run(); !done) return tl::unexpected(done.error());
+  return database_.changes();
+}
+
+Result<std::map<std::string, DeadLetterCount>> DeadLetterStore::count() {
+  std::map<std::string, DeadLetterCount> counts;
+  for (;;) {
+    const auto row = count_.step();
+    if (!row) return tl::unexpected(row.error());
+    if (!*row) return counts;
+    counts[count_.bytes(0)] = {count_.number(1), count_.bytes(3)};
+  }
+}
+
+}  // namespace tidegate::buffer

@@ -1,0 +1,65 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "buffer/sqlite.h"
+#include "core/error.h"
+#include "core/record.h"
+#include "core/time.h"
+
+namespace tidegate::buffer {
+
+/// A record that the target of an uplink refuses for good. Known by uplink, stream and place.
+struct DeadLetter {
+  std::uint64_t id = 0;  // given by the store, rising
+  std::string uplink;
+  Stream stream = Stream::readings;
+  Position at;
+  WallTime time{};     // when it was given up, in whole milliseconds
+  std::string reason;  // what the target said
+  std::string record;  // JSON, as an entry of a batch
+  bool operator==(const DeadLetter&) const = default;
+};
+
+/// What an uplink has of them.
+struct DeadLetterCount {
+  std::uint64_t count = 0;
+  std::string last_reason;
+  bool operator==(const DeadLetterCount&) const = default;
+};
+
+/// The table of dead letters in the state database. What a function changes is durable when it returns. Used by the
+/// thread that uses the state store, which outlives it.
+class DeadLetterStore {
+ public:
+  /// Makes the table where there is none. Error `corrupt` when it is not as we make it.
+  static Result<std::unique_ptr<DeadLetterStore>> open(SqliteDatabase& database);
+
+  /// One of the same uplink, stream and place takes the place of the one before, under its id.
+  Result<void> put(const DeadLetter& letter);
+  /// At most `limit` of an uplink, of all with "", whose id is greater than `after`; by id.
+  Result<std::vector<DeadLetter>> list(const std::string& uplink, std::uint64_t after, std::size_t limit);
+  /// Removes those of the uplink with these ids, or all of them. How many there were.
+  Result<std::uint64_t> drop(const std::string& uplink, const std::vector<std::uint64_t>& ids);
+  Result<std::uint64_t> drop_all(const std::string& uplink);
+  /// By uplink.
+  Result<std::map<std::string, DeadLetterCount>> count();
+
+ private:
+  explicit DeadLetterStore(SqliteDatabase& database) : database_(database) {}
+  Result<void> prepare();
+  Result<std::uint64_t> drop_each(const std::string& uplink, const std::vector<std::uint64_t>& ids);
+
+  SqliteDatabase& database_;
+  SqliteStatement put_;
+  SqliteStatement list_;
+  SqliteStatement drop_;
+  SqliteStatement drop_all_;
+  SqliteStatement count_;
+};
+
+}  // namespace tidegate::buffer
