@@ -72,7 +72,8 @@ std::optional<RecordedGap> parse_gap(std::string_view document) {
   if (!stream || first == 0 || last < first || last == UINT64_MAX) return std::nullopt;
   std::string_view reason = field(document, "reason");
   if (reason.size() >= 2) reason = reason.substr(1, reason.size() - 2);
-  if (reason == "skipped") return std::nullopt;
+  const bool is_of_one_uplink = !field(document, "uplink").empty();
+  if (reason == "skipped" || is_of_one_uplink) return std::nullopt;
   return RecordedGap{*stream,
                      static_cast<std::uint32_t>(number(field(document, "epoch"))),
                      {first, last + 1},

@@ -10,8 +10,8 @@ namespace tidegate::daemon {
 class Gateway;
 
 /// What the admin address answers: /healthz, /readyz, /metrics, /api/v1/status, /api/v1/readings/latest,
-/// /api/v1/alarms, /api/v1/records, all of which only read; replay_api.h answers the one that does not. The gateway
-/// outlives it.
+/// /api/v1/alarms, /api/v1/records, all of which only read; replay_api.h and dead_letters_api.h answer the rest. The
+/// gateway outlives it.
 class AdminApi {
  public:
   explicit AdminApi(Gateway& gateway) : gateway_(gateway) {}

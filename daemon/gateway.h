@@ -20,6 +20,7 @@
 #include "daemon/clock_watch.h"
 #include "daemon/compactor.h"
 #include "daemon/config/config.h"
+#include "daemon/dead_letters.h"
 #include "daemon/event_loop.h"
 #include "daemon/latest_table.h"
 #include "daemon/log_keeper.h"
@@ -70,12 +71,15 @@ class Gateway {
   const LogKeeper& keeper() const { return *keeper_; }
   const Checkpointer& checkpointer() const { return *checkpointer_; }
   Replay& replay() { return *replay_; }
+  DeadLetters& dead_letters() { return *dead_letters_; }
+  const DeadLetters& dead_letters() const { return *dead_letters_; }
   BootTime started() const { return started_; }
 
  private:
   Result<void> open_log();
   Result<void> make_drivers(const buffer::Checkpoint& saved);
   void make_uplinks(const buffer::Checkpoint& saved);
+  Result<void> make_dead_letters();
   void restore_rules(const std::string& packed);
   void replace_rules(const std::vector<rules::RuleOptions>& rules);
   void report_opening(const buffer::Checkpoint& saved);
@@ -122,6 +126,7 @@ class Gateway {
   std::unique_ptr<ClockWatch> clock_watch_;
   std::unique_ptr<ClockRecords> clock_records_;
   std::unique_ptr<Replay> replay_;
+  std::unique_ptr<DeadLetters> dead_letters_;
   std::unique_ptr<Timer> turn_timer_;
   std::unique_ptr<Timer> rules_timer_;
   std::unique_ptr<Timer> watchdog_timer_;

@@ -99,6 +99,7 @@ Result<void> Gateway::open_log() {
   // Drivers first: they claim their tags with unit and type, which messages of alarms name.
   if (auto made = make_drivers(saved); !made) return made;
   restore_rules(opened.rules);
+  if (auto made = make_dead_letters(); !made) return made;
   make_uplinks(saved);
   checkpointer_ =
       std::make_unique<Checkpointer>(Checkpointer::Parts{log_.get(), store_.get(), pipeline_.get(), &uplinks_, &loop_,
@@ -197,6 +198,19 @@ Result<void> Gateway::make_drivers(const buffer::Checkpoint& saved) {
   return {};
 }
 
+Result<void> Gateway::make_dead_letters() {
+  auto counts = store_->dead_letters()->count();
+  if (!counts) return tl::unexpected(counts.error());
+  for (const auto& [uplink, found] : *counts) {
+    log_warning("uplink", "{}: {} dead letters, the newest for: {}", uplink, found.count, found.last_reason);
+  }
+  dead_letters_ =
+      std::make_unique<DeadLetters>(DeadLetters::Parts{store_->dead_letters(), log_.get(), pipeline_.get(),
+                                                       keeper_.get(), storage_.get(), &loop_, &reserve_, &clock_},
+                                    std::move(*counts));
+  return {};
+}
+
 void Gateway::make_uplinks(const buffer::Checkpoint& saved) {
   UplinkEnvironment environment{log_.get(),           &loop_, storage_.get(),    &clock_, &clock_history_,
                                 clock_records_.get(), &tags_, config_.gateway.id};
@@ -205,6 +219,10 @@ void Gateway::make_uplinks(const buffer::Checkpoint& saved) {
     wake();
   };
   environment.marks = &start_marks_;
+  environment.keep_dead_letter = [this](const std::string& uplink, const uplink::RefusedRecord& record,
+                                        std::uint32_t most, const std::function<void(const Result<void>&)>& done) {
+    dead_letters_->keep(uplink, record, most, done);
+  };
   for (const auto& options : config_.mqtt_uplinks) {
     uplinks_.push_back(
         std::make_unique<UplinkRunner>(options.forwarder, environment, [&](uplink::TransportHandlers handlers) {

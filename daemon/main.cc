@@ -145,6 +145,24 @@ void add_modbus(CLI::App& app, Chosen& chosen) {
   on_probe->callback([&chosen] { chosen = [] { return probe_modbus(probe); }; });
 }
 
+void add_deadletter(CLI::App& app, Chosen& chosen) {
+  static DeadLetterOptions options;
+  auto* command = app.add_subcommand("deadletter", "Records that the target of an uplink refuses for good");
+  command->require_subcommand(1);
+  command->footer("To send one again is not possible yet. What the log still has, `tidegate replay` gives again.");
+  auto* ls = command->add_subcommand("ls", "List them");
+  auto* drop = command->add_subcommand("drop", "Remove some; they are not to be had any more then");
+  for (auto* each : {ls, drop}) add_location(*each, options.daemon);
+  ls->add_option("--uplink", options.uplink, "only of this one");
+  ls->add_flag("--json", options.json, "as JSON lines");
+  drop->add_option("--uplink", options.uplink, "its name")->required();
+  auto* which = drop->add_option_group("which")->require_option(1);
+  which->add_option("--id", options.ids, "those with these ids, as ls shows them");
+  which->add_flag("--all", options.all, "all of the uplink");
+  ls->callback([&chosen] { chosen = [] { return list_dead_letters(options); }; });
+  drop->callback([&chosen] { chosen = [] { return drop_dead_letters(options); }; });
+}
+
 void add_simulate(CLI::App& app, Chosen& chosen) {
   static SimulateModbusOptions modbus;
   static SimulateMqttOptions mqtt;
@@ -227,6 +245,7 @@ int main(int argc, char** argv) {
   add_replay(app, chosen);
   add_rules(app, chosen);
   add_modbus(app, chosen);
+  add_deadletter(app, chosen);
   add_simulate(app, chosen);
   try {
     app.parse(argc, argv);

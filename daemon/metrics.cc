@@ -159,6 +159,11 @@ void put_uplinks(Exposition& out, const Gateway& gateway) {
     const Duration age = uplink->forwarder().oldest_age(gateway.pipeline().now()).value_or(Duration::zero());
     out.sample({{"uplink", uplink->name()}}, to_seconds(age));
   }
+  out.begin("tidegate_uplink_dead_letters", "gauge",
+            "Records that the target refuses for good, kept until somebody drops them.");
+  for (const auto& uplink : gateway.uplinks()) {
+    out.sample({{"uplink", uplink->name()}}, gateway.dead_letters().of(uplink->name()).count);
+  }
 }
 
 void put_sync_times(Exposition& out, const Gateway& gateway) {

@@ -98,7 +98,11 @@ void put_uplink(JsonWriter& json, const Gateway& gateway, const UplinkRunner& up
     if (balance.mismatch() != 0) json.member("account_mismatch", static_cast<std::int64_t>(balance.mismatch()));
     json.end_object();
   }
-  json.end_object().end_object();
+  json.end_object();
+  const auto letters = gateway.dead_letters().of(uplink.name());
+  json.member("dead_letters", letters.count);
+  if (letters.count > 0) json.member("last_dead_letter_reason", letters.last_reason);
+  json.end_object();
 }
 
 }  // namespace

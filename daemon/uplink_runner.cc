@@ -284,8 +284,8 @@ void UplinkRunner::on_trouble(const std::string& reason) {
 }
 
 void UplinkRunner::show_link() {
-  const bool up = link_up_ && trouble_.empty();
-  detail_ = link_up_ && !up ? trouble_ : link_detail_;
+  const bool up = link_up_ && trouble_.empty() && !not_kept_;
+  detail_ = !link_up_ || up ? link_detail_ : not_kept_ ? not_kept_->why : trouble_;
   if (is_told_ && up == up_) return;
   if (up != up_) since_ = environment_.clock->boot_now();
   up_ = up;
@@ -304,11 +304,7 @@ void UplinkRunner::show_link() {
 void UplinkRunner::on_done(std::uint64_t batch_id, bool ok) {
   if (!ok) return on_failed(batch_id, {});
   forwarder_.acknowledged(batch_id);
-  pump();
-}
-
-void UplinkRunner::on_failed(std::uint64_t batch_id, const uplink::BatchFailure& how) {
-  forwarder_.failed(batch_id, environment_.clock->boot_now(), how);
+  look_at_not_kept();
   pump();
 }
 
@@ -364,6 +360,7 @@ void UplinkRunner::move(Stream stream, const uplink::CursorMove& move) {
   ++moves_[index_of(stream)];
   read_again_at_ = BootTime{};
   forwarder_.move(stream, move);
+  look_at_not_kept();
   pump();
 }
 

@@ -34,6 +34,10 @@ struct UplinkEnvironment {
   std::string gateway;
   std::function<void(std::string event)> record_event{};
   const StartMarks* marks = nullptr;  // of the log
+  /// Keeps the record durably where the uplink has less than `most`, and answers. Without it none is given up.
+  std::function<void(const std::string& uplink, const uplink::RefusedRecord& record, std::uint32_t most,
+                     std::function<void(const Result<void>&)> done)>
+      keep_dead_letter{};
 };
 
 /// Brings together one forwarder, the log it reads and the transport that carries its batches. Core thread; the
@@ -104,6 +108,10 @@ class UplinkRunner {
   void show_link();
   void on_done(std::uint64_t batch_id, bool ok);
   void on_failed(std::uint64_t batch_id, const uplink::BatchFailure& how);
+  void give_up(const uplink::RefusedRecord& record);
+  void on_dead(const uplink::RefusedRecord& record);
+  void on_not_kept(const uplink::RefusedRecord& record, const std::string& why);
+  void look_at_not_kept();
 
   UplinkEnvironment environment_;
   uplink::Forwarder forwarder_;
@@ -117,7 +125,13 @@ class UplinkRunner {
   bool link_up_ = false;
   std::string link_detail_;
   std::string trouble_;
-  bool is_told_ = false;  // whether it is up, by an event
+  struct NotKept {
+    Stream stream = Stream::readings;
+    Position cursor;  // as long as it is there
+    std::string why;
+  };
+  std::optional<NotKept> not_kept_;  // a record that is refused for good
+  bool is_told_ = false;             // whether it is up, by an event
   bool stopping_ = false;
   bool up_ = false;           // the link stands and there is no trouble
   BootTime read_again_at_{};  // after a read that gave nothing

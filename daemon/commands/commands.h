@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 namespace tidegate::daemon {
 
@@ -29,6 +30,14 @@ struct ReplayOptions {
   std::string uplink;
   std::string from;
   std::string stream = "readings";
+};
+
+struct DeadLetterOptions {
+  DaemonLocation daemon;
+  std::string uplink;
+  bool json = false;
+  std::vector<std::uint64_t> ids;
+  bool all = false;
 };
 
 struct SimulateModbusOptions {
@@ -100,6 +109,8 @@ int read_modbus(const ModbusReadOptions& options);
 int scan_modbus(const ModbusScanOptions& options);
 /// Prints what is at the address under all types and orders.
 int probe_modbus(const ModbusTarget& target);
+int list_dead_letters(const DeadLetterOptions& options);
+int drop_dead_letters(const DeadLetterOptions& options);
 int simulate_modbus(const SimulateModbusOptions& options);
 int simulate_mqtt(const SimulateMqttOptions& options);
 

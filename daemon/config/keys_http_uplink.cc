@@ -100,6 +100,7 @@ Section http_uplink_keys() {
   section.keys = {name_row<Owner>()};
   for (Key& key : request_rows()) section.keys.push_back(std::move(key));
   for (Key& key : forwarder_rows<Owner>()) section.keys.push_back(std::move(key));
+  for (Key& key : refusal_rows<Owner>()) section.keys.push_back(std::move(key));
   Section tls =
       table<Owner>("tls", &Owner::tls,
                    "How the target is checked and how we show who we are; only with `https://`. The files are "

@@ -77,6 +77,12 @@ void finish_kafka(KafkaUplinkOptions& uplink, const Scope& scope) {
     scope.wrong("order",
                 "\"live-first\" does not go with delivery = \"exactly-once\", whose cursor is one place a stream");
   }
+  if (uplink.exactly_once && scope.has("dead_letter_after") && uplink.forwarder.dead_letter_after > 0) {
+    scope.wrong("dead_letter_after",
+                "does not go with delivery = \"exactly-once\" yet: leave it out or set 0, then a record that is "
+                "refused for good holds the uplink up");
+  }
+  if (uplink.exactly_once) uplink.forwarder.dead_letter_after = 0;
   uplink.forwarder.blames_size_for_lost_links = !uplink.exactly_once;  // whatever goes wrong there ends the link
   finish_topic(uplink, scope);
   finish_cursor_topic(uplink, scope);
@@ -157,6 +163,7 @@ Section kafka_uplink_keys() {
                                  "librdkafka1.");
   section.keys = kafka_rows();
   for (Key& key : forwarder_rows<Owner>()) section.keys.push_back(std::move(key));
+  for (Key& key : refusal_rows<Owner>()) section.keys.push_back(std::move(key));
   section.sections = {tls_keys<Owner>(
                           [](Owner & owner) -> auto& { return owner.tls.emplace(); },
                           "The connection is TLS when this table is there, if only as `tls = {}`: how the "

@@ -94,8 +94,10 @@ TEST(GapRecord, IsOneDocumentAnEpoch) {
 }
 
 TEST(GapRecord, IsNoOtherDocument) {
-  for (const char* other : {"", "{}", R"({"event":"start"})", R"({"event":"gap"})", R"({"event":"gap","stream":"x"})",
-                            R"({"event":"gap","stream":"readings","epoch":1,"first":9,"last":3})"}) {
+  for (const char* other :
+       {"", "{}", R"({"event":"start"})", R"({"event":"gap"})", R"({"event":"gap","stream":"x"})",
+        R"({"event":"gap","stream":"readings","epoch":1,"first":9,"last":3})",
+        R"({"event":"gap","stream":"readings","epoch":1,"first":3,"last":3,"reason":"dead-letter","uplink":"a"})"}) {
     EXPECT_FALSE(parse_gap(other)) << other;
   }
 }

@@ -33,6 +33,7 @@ TEST_F(ConfigKafkaTest, an_uplink_is_read_with_all_its_keys) {
   expected.forwarder.streams = {Stream::alarms};
   expected.forwarder.inflight_max = 3;
   expected.forwarder.batch_readings_max = 7;
+  expected.forwarder.dead_letter_after = 5;
   expected.brokers = {"k1:9093", "k2:9092", "[::1]:9092"};
   expected.topic = "plant.{stream}";
   expected.key = "{gateway}/{tag}";
@@ -80,6 +81,9 @@ TEST_F(ConfigKafkaTest, cursors_of_exactly_once_have_a_topic_of_their_own) {
             "c.{gateway}");
   EXPECT_THAT(only_problem(uplink("delivery = \"once\"\n")), HasSubstr("exactly-once"));
   EXPECT_THAT(only_problem(uplink(once + "order = \"live-first\"\n")), HasSubstr("does not go with delivery"));
+  EXPECT_THAT(only_problem(uplink(once + "dead_letter_after = 5\n")), HasSubstr("does not go with delivery"));
+  EXPECT_EQ(load_good(uplink(once)).kafka_uplinks.at(0).forwarder.dead_letter_after, 0U);
+  EXPECT_EQ(load_good(uplink(once + "dead_letter_after = 0\n")).kafka_uplinks.at(0).forwarder.dead_letter_after, 0U);
   EXPECT_THAT(only_problem(uplink(once + "cursor_topic = \"{stream}\"\n")),
               StartsWith("5 uplink.kafka[0].cursor_topic: "));
   EXPECT_THAT(only_problem(uplink(once + "cursor_topic = \"tidegate.readings\"\n")),

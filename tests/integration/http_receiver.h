@@ -4,6 +4,7 @@
 #include <mutex>
 #include <string>
 #include <tuple>
+#include <utility>
 #include <vector>
 
 #include "tests/support/batch_checker.h"
@@ -15,8 +16,10 @@ namespace tidegate::testing {
 class HttpReceiver {
  public:
   /// `faults`: each third request is not answered well, in one way or another.
-  explicit HttpReceiver(bool faults)
-      : server_([this, faults](const HttpRequestSeen& request) { return take(request, faults); }) {}
+  /// What holds `poison` is refused for good.
+  explicit HttpReceiver(bool faults, std::string poison = "")
+      : poison_(std::move(poison)),
+        server_([this, faults](const HttpRequestSeen& request) { return take(request, faults); }) {}
 
   ScriptedHttpServer& server() { return server_; }
   std::size_t taken() const {
@@ -44,6 +47,7 @@ class HttpReceiver {
 
   HttpScriptedReply take(const HttpRequestSeen& request, bool faults) {
     const std::lock_guard lock(mutex_);
+    if (!poison_.empty() && request.body.find(poison_) != std::string::npos) return http_reply(422, "not that one");
     const bool is_kept = !faults || ++requests_ % 3 != 0;
     // Of these, some were taken although the sender cannot know.
     if (is_kept || requests_ % 2 == 0) {
@@ -63,6 +67,7 @@ class HttpReceiver {
     }
   }
 
+  const std::string poison_;
   mutable std::mutex mutex_;
   std::vector<Taken> taken_;
   std::uint64_t requests_ = 0;

@@ -2,6 +2,8 @@
 #include <gtest/gtest.h>
 
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "tests/integration/gateway_process.h"
 #include "tests/integration/http_receiver.h"
@@ -20,8 +22,8 @@ using std::chrono::seconds;
 /// Publisher -> broker -> the daemon -> an HTTP server.
 class HttpRig {
  public:
-  HttpRig(std::uint64_t count, double rate, bool faults)
-      : readings_{count}, source_("max_queued_messages 0\nlog_type subscribe\n"), receiver_(faults) {
+  HttpRig(std::uint64_t count, double rate, bool faults, const std::string& poison = "")
+      : readings_{count}, source_("max_queued_messages 0\nlog_type subscribe\n"), receiver_(faults, poison) {
     source_.start();
     publisher_ = std::make_unique<NumberedPublisher>(NumberedPublisher::Options{source_.port(), readings_, rate, 1});
   }
@@ -38,21 +40,28 @@ class HttpRig {
     }
   }
 
-  void expect_all_arrived(milliseconds patience) {
+  /// All but `dead`, of each of which a gap record tells.
+  void expect_all_arrived(milliseconds patience, std::uint64_t dead = 0) {
     std::size_t looked_at = 0;
     DeliveryReport report;
     const auto has_all = [&] {
       if (receiver_.taken() == looked_at) return false;
       looked_at = receiver_.taken();
       report = receiver_.check(readings_);
-      return report.distinct == readings_.count;
+      return report.distinct == readings_.count - dead && report.gap_records >= dead;
     };
     EXPECT_TRUE(wait_until(has_all, patience)) << report.distinct << " of " << readings_.count;
     EXPECT_EQ(report.defects(), 0U) << ::testing::PrintToString(report.complaints);
-    EXPECT_EQ(report.gap_records, 0U);
+    EXPECT_EQ(report.gap_records, dead);
     if (::testing::Test::HasFailure()) ADD_FAILURE() << "the daemon said: " << gateway_.log();
     std::printf("arrived %llu in %llu batches, repeats %llu\n", static_cast<unsigned long long>(report.distinct),
                 static_cast<unsigned long long>(report.batches), static_cast<unsigned long long>(report.repeats));
+  }
+
+  FinishedProcess deadletter(std::vector<std::string> arguments) const {
+    arguments.insert(arguments.begin(), "deadletter");
+    arguments.insert(arguments.end(), {"--config", gateway_.config_file()});
+    return gateway_.command(std::move(arguments));
   }
 
   HttpReceiver& receiver() { return receiver_; }
@@ -153,6 +162,66 @@ TEST(HttpUplinkShort, BringsAllThroughRestartsOfTheServerAndKillsOfTheDaemon) {
   EXPECT_TRUE(rig.publisher().wait_for_all(seconds(120)));
   rig.expect_all_arrived(seconds(120));
   rig.gateway().stop();
+}
+
+TEST(HttpUplinkShort, WhatTheTargetRefusesForGoodIsADeadLetterAndAllElseArrives) {
+  HttpRig rig(2'000, 2'000, false, "\"value\":1000,");
+  rig.start_gateway(rig.receiver().server().url("/in"), "dead_letter_after = 2\n");
+  rig.publisher().start();
+  EXPECT_TRUE(rig.publisher().wait_for_all(seconds(60)));
+  GatewayProcess& gateway = rig.gateway();
+  const std::string letters = "tidegate_uplink_dead_letters{uplink=\"lake\"}";
+  EXPECT_TRUE(gateway.wait_for_metric(letters, 1, seconds(60))) << gateway.log();
+  rig.expect_all_arrived(seconds(60), 1);
+  const auto expect_one = [&] {
+    const auto listed = rig.deadletter({"ls", "--uplink", "lake", "--json"});
+    EXPECT_EQ(listed.end.exit_code, 0) << listed.errors;
+    EXPECT_EQ(lines_with(listed.output, "\"value\":1000,").size(), 1U) << listed.output;
+    EXPECT_EQ(lines_with(listed.output, "").size(), 1U) << listed.output;
+    EXPECT_NE(listed.output.find("\"reason\":\"422: not that one\""), std::string::npos) << listed.output;
+  };
+  expect_one();
+  gateway.kill();
+  gateway.start();
+  // What the kill took back of the cursor comes once more.
+  const std::string backlog = "tidegate_uplink_backlog_readings{uplink=\"lake\",stream=\"readings\"}";
+  EXPECT_TRUE(wait_until([&] { return gateway.metric(backlog) == 0; }, seconds(60))) << gateway.log();
+  expect_one();
+  EXPECT_NE(rig.deadletter({"ls"}).output.find("422: not that one"), std::string::npos);
+  const std::string status = gateway.status_of("lake");
+  EXPECT_NE(status.find("\"dead-letter\":1"), std::string::npos) << status;
+  EXPECT_NE(status.find("\"dead_letters\":1,\"last_dead_letter_reason\":\"422: not that one\""), std::string::npos)
+      << status;
+  EXPECT_EQ(status.find("account_mismatch"), std::string::npos) << status;
+
+  EXPECT_EQ(rig.deadletter({"drop", "--uplink", "lake", "--id", "4711"}).end.exit_code, 1);
+  const auto dropped = rig.deadletter({"drop", "--uplink", "lake", "--all"});
+  EXPECT_EQ(dropped.output, "1 dead letters of lake are dropped\n") << dropped.errors;
+  EXPECT_EQ(rig.deadletter({"ls"}).output, "");
+  EXPECT_EQ(gateway.metric(letters), 0);
+  gateway.stop();
+}
+
+// 1 and 10 to 19 are refused, and three may be kept.
+TEST(HttpUplinkShort, StandsStillWithAsManyDeadLettersAsMayBeUntilTheyAreDropped) {
+  HttpRig rig(30, 1'000, false, "\"value\":1");
+  rig.start_gateway(rig.receiver().server().url("/in"), "dead_letter_after = 1\ndead_letters_max = 3\n");
+  rig.publisher().start();
+  GatewayProcess& gateway = rig.gateway();
+  const auto status_says = [&](const std::string& what) {
+    return gateway.status_of("lake").find(what) != std::string::npos;
+  };
+  EXPECT_TRUE(wait_until([&] { return status_says("cannot be kept as a dead letter: there are 3"); }, seconds(60)))
+      << gateway.status_of("lake") << gateway.log();
+  EXPECT_EQ(gateway.metric("tidegate_uplink_dead_letters{uplink=\"lake\"}"), 3);
+  const auto drops_to_the_end = [&] {
+    EXPECT_EQ(rig.deadletter({"drop", "--uplink", "lake", "--all"}).end.exit_code, 0);
+    return status_says("\"dead-letter\":11");
+  };
+  EXPECT_TRUE(wait_until(drops_to_the_end, seconds(60))) << gateway.status_of("lake") << gateway.log();
+  EXPECT_TRUE(wait_until([&] { return status_says("\"up\":true"); }, seconds(60))) << gateway.status_of("lake");
+  rig.expect_all_arrived(seconds(60), 11);
+  gateway.stop();
 }
 
 }  // namespace

@@ -1,0 +1,69 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "buffer/dead_letter_store.h"
+#include "buffer/space_reserve.h"
+#include "core/clock.h"
+#include "daemon/event_loop.h"
+#include "daemon/log_keeper.h"
+#include "daemon/pipeline.h"
+#include "daemon/worker.h"
+#include "uplink/forwarder.h"
+
+namespace tidegate::daemon {
+
+/// The records that targets refuse for good: keeps them durably, counts, lists and drops them. Core thread; the storage
+/// thread works on the table.
+class DeadLetters {
+ public:
+  struct Parts {
+    buffer::DeadLetterStore* store = nullptr;
+    buffer::RingLog* log = nullptr;
+    const Pipeline* pipeline = nullptr;
+    LogKeeper* keeper = nullptr;
+    Worker* storage = nullptr;
+    EventLoop* loop = nullptr;
+    buffer::SpaceReserve* reserve = nullptr;
+    const Clock* clock = nullptr;
+  };
+  using Counts = std::map<std::string, buffer::DeadLetterCount>;
+  template <class T>
+  using Done = std::function<void(const Result<T>&)>;
+
+  /// `counts` is what the table holds.
+  DeadLetters(Parts parts, Counts counts) : parts_(parts), counts_(std::move(counts)) {}
+
+  /// First a gap record with the reason `dead-letter` is durable, then the letter; then it is answered. Errors: `full`
+  /// where the uplink has `most` of them, `retry` for the rest; then there may be a gap record and no letter.
+  void keep(const std::string& uplink, const uplink::RefusedRecord& record, std::uint32_t most, const Done<void>& done);
+
+  /// As DeadLetterStore::list.
+  void list(const std::string& uplink, std::uint64_t after, std::size_t limit,
+            const Done<std::vector<buffer::DeadLetter>>& done);
+  /// Those with the ids, without them all; how many there were.
+  void drop(const std::string& uplink, const std::optional<std::vector<std::uint64_t>>& ids,
+            const Done<std::uint64_t>& done);
+
+  buffer::DeadLetterCount of(const std::string& uplink) const;
+  /// By uplink, also of those that are not configured any more.
+  const Counts& counts() const { return counts_; }
+
+ private:
+  /// Does it on the storage thread, counts again, and answers.
+  template <class T>
+  void work(std::function<Result<T>()> job, const Done<T>& done);
+  void put(buffer::DeadLetter letter, const Done<void>& done);
+  Result<void> record_gap(const std::string& uplink, const uplink::RefusedRecord& record);
+
+  Parts parts_;
+  Counts counts_;
+  std::map<std::string, std::uint64_t> under_way_;  // by uplink
+};
+
+}  // namespace tidegate::daemon

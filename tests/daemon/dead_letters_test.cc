@@ -1,0 +1,114 @@
+#include "daemon/dead_letters.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "buffer/state_store.h"
+#include "tests/support/fake_ring_log.h"
+#include "tests/support/manual_clock.h"
+#include "tests/support/temporary_directory.h"
+
+namespace tidegate::daemon {
+namespace {
+
+using namespace std::chrono_literals;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+
+uplink::RefusedRecord refused(std::uint64_t sequence, Stream stream = Stream::readings) {
+  uplink::RefusedRecord record;
+  record.stream = stream;
+  record.at = {2, sequence};
+  record.record = "{\"seq\":" + std::to_string(sequence) + "}";
+  record.answer = "422: no";
+  return record;
+}
+
+class DeadLettersTest : public ::testing::Test {
+ protected:
+  DeadLettersTest() { log_.sync_by_jobs(); }
+
+  /// Runs the loop until it is answered; the error's text, or "".
+  std::string keep(const uplink::RefusedRecord& record, std::uint32_t most = 10) {
+    std::optional<std::string> answer;
+    letters_.keep("lake", record, most, [&](const Result<void>& kept) {
+      answer = kept ? "" : kept.error().message;
+      loop_.stop();
+    });
+    run_until(answer);
+    return answer.value_or("no answer");
+  }
+  std::uint64_t drop_all() {
+    std::optional<std::uint64_t> answer;
+    letters_.drop("lake", std::nullopt, [&](const Result<std::uint64_t>& dropped) {
+      answer = dropped.value_or(0);
+      loop_.stop();
+    });
+    run_until(answer);
+    return answer.value_or(0);
+  }
+  template <class T>
+  void run_until(const std::optional<T>& answer) {
+    const auto give_up = loop_.make_timer();
+    give_up->arm(5s, [this] { loop_.stop(); });
+    if (!answer) loop_.run();
+  }
+
+  testing::TemporaryDirectory directory_;
+  std::unique_ptr<buffer::StateStore> store_ = std::move(*buffer::StateStore::open(directory_ / "state.db"));
+  TagRegistry tags_;
+  testing::ManualClock clock_;
+  testing::FakeRingLog log_;
+  EventLoop loop_;
+  Pipeline pipeline_{log_, tags_, clock_, BootId{}};
+  buffer::SpaceReserve reserve_{"/nowhere/reserve"};
+  LogKeeper keeper_{log_, loop_, clock_};
+  Worker storage_{"storage"};
+  DeadLetters letters_{{store_->dead_letters(), &log_, &pipeline_, &keeper_, &storage_, &loop_, &reserve_, &clock_},
+                       {}};
+};
+
+TEST_F(DeadLettersTest, KeepsARecordBehindADurableGapRecord) {
+  EXPECT_EQ(keep(refused(7)), "");
+  EXPECT_THAT(log_.documents(Stream::events),
+              ElementsAre(HasSubstr(R"({"event":"gap","stream":"readings","epoch":2,"first":7,"last":7,"count":1,)"
+                                    R"("reason":"dead-letter","uplink":"lake")")));
+  EXPECT_EQ(log_.durable(Stream::events), log_.end(Stream::events));
+  EXPECT_EQ(letters_.of("lake"), (buffer::DeadLetterCount{1, "422: no"}));
+  EXPECT_EQ(letters_.of("cloud"), (buffer::DeadLetterCount{0, ""}));
+}
+
+TEST_F(DeadLettersTest, KeepsNoMoreThanMayBeAndMoreWhenSomeAreDropped) {
+  EXPECT_EQ(keep(refused(7), 2), "");
+  EXPECT_EQ(keep(refused(8), 2), "");
+  EXPECT_THAT(keep(refused(9), 2), HasSubstr("there are 2 dead letters of it already"));
+  EXPECT_EQ(log_.documents(Stream::events).size(), 2U) << "nothing says that it is gone";
+  EXPECT_EQ(drop_all(), 2U);
+  EXPECT_EQ(keep(refused(9), 2), "");
+}
+
+TEST_F(DeadLettersTest, KeepsNothingThatTheLogCannotTellOf) {
+  log_.refuse_with(ErrorCode::full);
+  EXPECT_THAT(keep(refused(7)), HasSubstr("the log takes no records now"));
+  log_.accept_again();
+  EXPECT_EQ(keep(refused(7), 1), "") << "what failed does not count";
+  log_.fail_syncs(true);
+  EXPECT_THAT(keep(refused(8)), HasSubstr("the log cannot be synced"));
+  EXPECT_EQ(letters_.of("lake").count, 1U);
+}
+
+TEST_F(DeadLettersTest, WritesNoGapRecordForAGapRecordOfItsOwn) {
+  auto own = refused(7, Stream::events);
+  own.record = R"({"seq":7,"event":"gap","stream":"readings","reason":"dead-letter","uplink":"lake"})";
+  EXPECT_EQ(keep(own), "");
+  EXPECT_THAT(log_.documents(Stream::events), IsEmpty());
+  EXPECT_EQ(letters_.of("lake").count, 1U);
+}
+
+}  // namespace
+}  // namespace tidegate::daemon
