@@ -21,8 +21,9 @@ class File {
   virtual Result<void> write_at(std::uint64_t offset, std::span<const std::byte> data) = 0;
   /// fdatasync. After an error the file's unsynced content is lost to us: never call sync on this file again.
   virtual Result<void> sync() = 0;
-  /// Writes zeros to [size, bytes), so that, once synced, later overwrites need neither space nor metadata. Their way to
-  /// the disk is begun, and that of the zeros of an earlier call waited for: a sync() behind several has little to do.
+  /// Writes zeros to [size, bytes), so that, once synced, later overwrites need neither space nor metadata. Their way
+  /// to the disk is begun, and that of the zeros of an earlier call waited for: a sync() behind several has little to
+  /// do.
   virtual Result<void> reserve(std::uint64_t bytes) = 0;
   virtual Result<std::uint64_t> size() const = 0;
 };

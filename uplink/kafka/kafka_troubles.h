@@ -13,9 +13,6 @@ std::string describe_kafka_refusal(rd_kafka_resp_err_t error, const std::string&
 bool is_refusal_of_message(rd_kafka_resp_err_t error);
 
 /// Why there is no connection, or no producer; `text` is what the library says of it.
-/// Whether it is the message that is refused, as it is, and would be whenever it comes.
-bool is_refusal_of_message(rd_kafka_resp_err_t error);
-
 std::string describe_kafka_outage(rd_kafka_resp_err_t error, const std::string& text);
 
 }  // namespace tidegate::uplink
