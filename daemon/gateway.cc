@@ -183,9 +183,34 @@ void Gateway::feed_watchdog() {
   watchdog_timer_->arm(*interval, [this] { feed_watchdog(); });
 }
 
+// What users may do goes by their names: a new list beside the rights of before could give somebody more than either.
+void Gateway::take_users(const Config& config) {
+  for (drivers::MqttListenerOptions& ours : config_.mqtt_listeners) {
+    const auto& listeners = config.mqtt_listeners;
+    const auto wanted = std::find_if(listeners.begin(), listeners.end(),
+                                     [&](const auto& listener) { return listener.name == ours.name; });
+    if (wanted == listeners.end() || wanted->users == ours.users) continue;
+    if (wanted->users.empty() || ours.users.empty()) continue;  // with or without users at all: at a restart
+    if (wanted->rights != ours.rights || wanted->watch != ours.watch) {
+      log_warning(
+          "gateway",
+          "driver {}: \"users\" changed together with \"allow\" or \"watch\", which take a restart: logins go by "
+          "the users of before until then",
+          ours.name);
+      continue;
+    }
+    for (const auto& source : pipeline_->sources()) {
+      if (source.driver->name() != ours.name || !source.driver->take_users(wanted->users)) continue;
+      ours.users = wanted->users;
+      log_info("gateway", "driver {}: logins go by the new users from here on; who is connected stays", ours.name);
+    }
+  }
+}
+
 void Gateway::reload(const Config& config) {
   if (stopping_) return;
   service_.reloading();
+  take_users(config);
   std::string kept;
   const auto note = [&](const char* what, bool same) {
     if (same) return;

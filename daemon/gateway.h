@@ -82,6 +82,7 @@ class Gateway {
   Result<void> make_dead_letters();
   void restore_rules(const std::string& packed);
   void replace_rules(const std::vector<rules::RuleOptions>& rules);
+  void take_users(const Config& config);
   void report_opening(const buffer::Checkpoint& saved);
   void show_latest();
   drivers::DriverContext driver_context();

@@ -100,6 +100,10 @@ class Driver {
   /// there go on. Where they cannot be used the old content stays, and the error says why.
   virtual Result<void> read_files_anew() { return {}; }
 
+  /// Checks logins by this list from here on: the content of the file of users. Who is connected stays. Only for a
+  /// driver that was made with one; where it cannot be used the old one stays.
+  virtual Result<void> take_users(const std::string& /*content*/) { return fail(ErrorCode::invalid, "has no users"); }
+
   /// Makes durable what the driver keeps of its own about what it has handed over, before the log's records of that
   /// are. Log sync thread.
   virtual void sync_own() {}

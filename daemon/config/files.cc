@@ -136,6 +136,13 @@ Result<std::string> resolve_secret(const Node& node) {
   return credential_path(member->node.text).and_then(read_secret_file);
 }
 
+std::string secret_source(const Node& node) {
+  const Member* member = reference(node, {"file", "credential", "env"});
+  if (member == nullptr) return "";
+  if (member->name == "file") return clip(beside(node.place, member->node.text), 200);
+  return (member->name == "env" ? "environment variable " : "credential ") + clip(member->node.text);
+}
+
 Result<std::string> resolve_secret_file(const Node& node) {
   if (node.kind == Node::Kind::text && node.text.rfind("-----BEGIN", 0) != 0) {
     return resolve_file(node.place, node.text);

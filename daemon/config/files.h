@@ -20,6 +20,9 @@ Result<std::vector<std::string>> matching_files(const std::string& pattern);
 /// The text behind { file = ".." }, { credential = ".." } or { env = ".." }, without one trailing newline.
 Result<std::string> resolve_secret(const Node& node);
 
+/// Where that text stands, in words: "/etc/tidegate/users", "credential users"; empty when it is none of them.
+std::string secret_source(const Node& node);
+
 /// The path behind "path", { file = ".." } or { credential = ".." }; the file is readable.
 Result<std::string> resolve_secret_file(const Node& node);
 

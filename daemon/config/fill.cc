@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "core/text.h"
+#include "daemon/config/files.h"
 
 namespace tidegate::daemon {
 namespace {
@@ -98,7 +99,9 @@ class Filler {
     auto setting = convert(key, node);
     if (!setting) return wrong(node, join(path_, key.name), setting.error().message);
     if (const auto stored = key.store(self_, *setting); !stored) {
-      wrong(node, join(path_, key.name), stored.error().message);
+      // What is wrong stands in another file then.
+      const std::string source = key.type == KeyType::secret ? secret_source(node) + ": " : "";
+      wrong(node, join(path_, key.name), source + stored.error().message);
     }
   }
 

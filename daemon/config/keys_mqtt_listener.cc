@@ -265,17 +265,21 @@ Section mqtt_listener_keys() {
   Key users = plain<Owner>("users", KeyType::secret, &Owner::users, 1, kUsersBytesMax);
   users.store = [](void* owner, Setting& setting) -> Result<void> {
     auto& content = std::get<std::string>(setting);
-    if (auto good = drivers::check_user_list(content); !good) return good;
-    static_cast<Owner*>(owner)->users = std::move(content);
+    Owner& listener = *static_cast<Owner*>(owner);
+    if (auto good = drivers::check_user_list(content); !good) {
+      return fail(ErrorCode::invalid, good.error().message + " (users of driver \"" + clip(listener.name) + "\")");
+    }
+    listener.users = std::move(content);
     return {};
   };
   section.keys.push_back(
       std::move(users)
           .by_default_is("everybody may connect")
           .example("{ file = \"users\" }")
-          .says(
-              "Who may connect: the file that `mosquitto_passwd -c users NAME` makes. At most 2,000 "
-              "iterations, because each login is checked between the readings. A change of the file takes a restart."));
+          .says("Who may connect: the file that `mosquitto_passwd -c users NAME` makes. At most 2,000 "
+                "iterations, because each login is checked between the readings. A reload takes a changed list for new "
+                "logins; who is "
+                "connected stays."));
   for (Key& key : limit_rows()) section.keys.push_back(std::move(key));
   section.sections = {
       listener_tls_keys(), allow_keys(), watch_keys(),

@@ -39,6 +39,9 @@ class ListenerCore final : public SessionHost {
   /// What clients with a right to watch can subscribe to; it outlives this. Before the first client comes.
   void use_latest(LatestValues& latest) { latest_ = &latest; }
 
+  /// Who may come in from here on; who is in stays.
+  void use_users(std::unique_ptr<UserList> users) { users_ = std::move(users); }
+
   // SessionHost.
   Admission admit(ListenerSession& session, const mqtt::ConnectPacket& connect, const std::string& client_id) override;
   std::string make_client_id() override;
@@ -120,7 +123,7 @@ class ListenerCore final : public SessionHost {
   void refuse(const std::string& why, const std::string& detail);
 
   const MqttListenerOptions& options_;
-  const std::unique_ptr<UserList> users_;  // null: everybody may connect
+  std::unique_ptr<UserList> users_;  // null: everybody may connect
   const Clock& clock_;
   Inbox inbox_;
   std::function<void(ListenerSession&)> taken_over_;

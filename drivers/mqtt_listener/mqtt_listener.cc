@@ -95,6 +95,7 @@ class MqttListener final : public Driver {
   bool collect(Intake& into) override;
   void settled() override;
   Result<void> read_files_anew() override;
+  Result<void> take_users(const std::string& content) override;
   void sync_own() override {
     if (SessionJournal* const journal = synced_journal_) journal->sync();
   }
@@ -350,6 +351,13 @@ Result<void> MqttListener::read_files_anew() {
   auto made = TlsServer::make(options_.tls);
   if (!made) return tl::unexpected(made.error());
   tls_ = std::move(*made);
+  return {};
+}
+
+Result<void> MqttListener::take_users(const std::string& content) {
+  auto users = UserList::parse(content);
+  if (!users) return tl::unexpected(users.error());
+  core_.use_users(std::move(*users));
   return {};
 }
 

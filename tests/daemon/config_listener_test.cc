@@ -77,7 +77,8 @@ TEST_F(ConfigListenerTest, acknowledges_as_the_buffer_says_unless_told_otherwise
 TEST_F(ConfigListenerTest, a_password_file_that_is_none_is_named_by_its_line) {
   write("users", "boiler:secret\n");
   const std::string problem = only_problem(listener("127.0.0.1:1883", "users = { file = \"users\" }\n"));
-  EXPECT_THAT(problem, HasSubstr("line 1 must be NAME:$7$"));
+  EXPECT_THAT(problem, HasSubstr("driver.mqtt_listener[0].users: " + path("users") + ": line 1 must be NAME:$7$"));
+  EXPECT_THAT(problem, HasSubstr("users of driver \"l\""));
   EXPECT_THAT(problem, ::testing::Not(HasSubstr("secret")));
 }
 

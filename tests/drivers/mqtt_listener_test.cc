@@ -188,6 +188,41 @@ TEST_F(MqttListenerTest, AsksForALoginWhereThereAreUsers) {
   EXPECT_EQ(driver_->status().refused.at("not_authorized"), 1U);
 }
 
+TEST_F(MqttListenerTest, ANewListOfUsersIsForNewLoginsAndABadOneForNobody) {
+  const testing::TemporaryDirectory directory;
+  const auto users = [&](const std::string& name) {
+    const std::string file = directory / name;
+    testing::run_to_end({"/usr/bin/mosquitto_passwd", "-c", "-b", file, name, "secret"});
+    return testing::read_file(file);
+  };
+  const auto gets_in = [&](const std::string& user) {
+    auto command = publish_command("plant/d/t", "{\"v\":1}");
+    command.insert(command.end(), {"-u", user, "-P", "secret"});
+    return run(command) == 0;
+  };
+  options_.users = users("boiler");
+  start();
+  ASSERT_TRUE(gets_in("boiler"));
+  mqtt::ConnectPacket login;
+  login.clean_start = true;
+  login.client_id = "stays";
+  login.user_name = "boiler";
+  login.password = "secret";
+  std::string bytes;
+  mqtt::encode(login, bytes);
+  RawClient client(options_.port);
+  client.send(bytes);
+  ASSERT_TRUE(is_connected(client));
+  EXPECT_FALSE(driver_->take_users("pump:secret\n"));
+  EXPECT_TRUE(gets_in("boiler")) << "a bad list has changed nothing";
+  ASSERT_TRUE(driver_->take_users(users("pump")));
+  EXPECT_TRUE(gets_in("pump"));
+  EXPECT_FALSE(gets_in("boiler"));
+  const std::size_t before = client.received().size();
+  client.send(publish(1, number(1), login.version));
+  EXPECT_TRUE(turn_until([&] { return client.received().size() >= before + 4; })) << "who is connected stays";
+}
+
 TEST_F(MqttListenerTest, NobodyCanSubscribe) {
   start();
   run({"/usr/bin/mosquitto_sub", "-h", "127.0.0.1", "-p", std::to_string(options_.port), "-t", "#"});
