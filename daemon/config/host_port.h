@@ -20,4 +20,8 @@ std::string format_host_port(const std::string& host, std::uint16_t port);
 /// An address, or "localhost", that is reached from this machine alone.
 bool is_loopback_host(const std::string& host);
 
+/// Whether two sockets cannot listen on one port with these addresses (or "localhost"): they are the same, or one of
+/// them stands for all. On Linux "::" takes those of IPv4 too.
+bool are_same_place(const std::string& host, const std::string& other);
+
 }  // namespace tidegate::daemon

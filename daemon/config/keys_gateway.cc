@@ -6,6 +6,7 @@
 
 #include "core/text.h"
 #include "daemon/config/admin_address.h"
+#include "daemon/config/host_port.h"
 #include "daemon/config/keys.h"
 #include "daemon/config/rows.h"
 #include "daemon/config/scope.h"
@@ -50,8 +51,41 @@ void finish_buffer(BufferOptions& buffer, const Scope& scope) {
   }
 }
 
+struct ListeningPlace {
+  std::string key;
+  std::string host;
+  std::uint16_t port = 0;
+};
+
+// Else only the start says so, and not who has the port.
+void check_ports(const Config& config, const Scope& scope) {
+  std::vector<ListeningPlace> taken;
+  const Scope gateway = scope.table("gateway");
+  const AdminAddress& admin = config.gateway.admin;
+  const bool is_written = scope.has("gateway") && gateway.has("admin");
+  if (admin.kind == AdminAddress::Kind::tcp && admin.port != 0 && (!is_written || gateway.is_sound("admin"))) {
+    taken.push_back({is_written ? "gateway.admin" : "gateway.admin by its default", admin.host, admin.port});
+  }
+  for (std::size_t i = 0; i < config.mqtt_listeners.size(); ++i) {
+    const auto& listener = config.mqtt_listeners[i];
+    const Scope item = scope.table("driver").item("mqtt_listener", i);
+    if (!item.has("listen") || !item.is_sound("listen") || listener.port == 0) continue;
+    const auto other = std::find_if(taken.begin(), taken.end(), [&](const ListeningPlace& place) {
+      return place.port == listener.port && are_same_place(place.host, listener.host);
+    });
+    if (other != taken.end()) {
+      item.wrong("listen", "takes the port of " + other->key + ", which listens on " +
+                               format_host_port(other->host, other->port) + ": give one of them another port, found " +
+                               item.found("listen"));
+      continue;
+    }
+    taken.push_back(
+        {item.path() + ".listen (the table at " + to_string(item.place()) + ")", listener.host, listener.port});
+  }
+}
+
 // A held-back MQTT driver holds Paho's thread, which the clients of the uplinks need too: nothing would ever make room.
-void finish_config(Config& config, const Scope& scope) {
+void check_holding_back(const Config& config, const Scope& scope) {
   if (config.buffer.ring.when_full != buffer::WhenFull::block) return;
   const auto holds_paho = std::find_if(config.mqtt_drivers.begin(), config.mqtt_drivers.end(),
                                        [](const auto& driver) { return driver.ack == drivers::MessageAck::written; });
@@ -60,6 +94,11 @@ void finish_config(Config& config, const Scope& scope) {
       "when_full", "cannot be \"block\" beside driver.mqtt \"" + clip(holds_paho->name) +
                        "\" with ack = \"written\": holding it back would also hold back the uplinks, which share its "
                        "client thread and have to make the room; use \"drop-oldest\" or \"drop-newest\"");
+}
+
+void finish_config(Config& config, const Scope& scope) {
+  check_ports(config, scope);
+  check_holding_back(config, scope);
 }
 
 }  // namespace

@@ -22,6 +22,17 @@ TEST(HostPort, takes_names_and_both_kinds_of_addresses) {
   EXPECT_EQ(parse_host_port("[::1]")->host, "::1");
 }
 
+TEST(HostPort, knows_which_addresses_cannot_share_a_port) {
+  EXPECT_TRUE(are_same_place("127.0.0.1", "localhost"));
+  EXPECT_TRUE(are_same_place("0.0.0.0", "10.0.0.5"));
+  EXPECT_TRUE(are_same_place("10.0.0.5", "::"));
+  EXPECT_TRUE(are_same_place("::1", "0:0:0:0:0:0:0:1"));
+  EXPECT_TRUE(are_same_place("::ffff:10.0.0.5", "10.0.0.5"));
+  EXPECT_FALSE(are_same_place("10.0.0.5", "10.0.0.6"));
+  EXPECT_FALSE(are_same_place("0.0.0.0", "::1"));
+  EXPECT_FALSE(are_same_place("127.0.0.1", "::1"));
+}
+
 TEST(HostPort, refuses_everything_else) {
   for (const char* text : {"", ":80", "h:", "h:x", "h:65536", "h:-1", "h:80 ", " h:80", "h:1:2", "::1:80", "[::1",
                            "[]:1", "[h]:80", "[::1]80", "u@h:80", "h/:80", "h\n:80"}) {

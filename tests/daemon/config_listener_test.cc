@@ -44,6 +44,29 @@ TEST_F(ConfigListenerTest, an_address_is_one_of_this_machine_with_a_port) {
   }
 }
 
+TEST_F(ConfigListenerTest, a_port_has_one_listener) {
+  const auto two = [&](const std::string& first, const std::string& second) {
+    return listener(first) + "[[driver.mqtt_listener]]\nname = \"m\"\nlisten = \"" + second +
+           "\"\n[[driver.mqtt_listener.subscribe]]\ntopic = \"plant/{device}/{tag}\"\n";
+  };
+  EXPECT_EQ(only_problem(two("[::1]:1883", "[0::1]:1883")),
+            "8 driver.mqtt_listener[1].listen: takes the port of driver.mqtt_listener[0].listen (the table at " +
+                path("tidegate.toml") +
+                ":1), which listens on [::1]:1883: give one of them another port, found \"[0::1]:1883\"");
+  load_good(two("127.0.0.1:1883", "127.0.0.1:1884"));
+  load_good(two("127.0.0.1:1883", "127.0.0.2:1883"));
+  load_good(two("127.0.0.1:0", "127.0.0.1:0"));
+}
+
+TEST_F(ConfigListenerTest, a_listener_cannot_have_the_port_of_the_admin_address) {
+  EXPECT_THAT(only_problem(listener("127.0.0.1:8480")),
+              HasSubstr("listen: takes the port of gateway.admin by its default, which listens on 127.0.0.1:8480"));
+  EXPECT_THAT(only_problem(listener("127.0.0.1:1883", "", "gateway.admin = \"localhost:1883\"\n")),
+              HasSubstr("listen: takes the port of gateway.admin, which listens on localhost:1883"));
+  load_good(listener("127.0.0.1:8480", "", "gateway.admin = \"\"\n"));
+  load_good(listener("127.0.0.1:8480", "", "gateway.admin = \"unix:/run/tidegate/admin.sock\"\n"));
+}
+
 TEST_F(ConfigListenerTest, a_topic_cannot_be_shared) {
   const std::string text =
       "[[driver.mqtt_listener]]\nname = \"l\"\nlisten = \"127.0.0.1:1883\"\n"
