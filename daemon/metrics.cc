@@ -67,7 +67,7 @@ void put_drivers(Exposition& out, const Gateway& gateway) {
 
   out.begin("tidegate_driver_up", "gauge", "1 while the driver has its connection.");
   for (const auto& [name, status] : all) out.sample({{"driver", name}}, std::uint64_t{status.up});
-  out.begin("tidegate_driver_refused_total", "counter", "Messages and values not taken, by reason.");
+  out.begin("tidegate_driver_refused_total", "counter", "Clients, messages and values not taken, by reason.");
   for (const auto& [name, status] : all) {
     for (const auto& [reason, count] : status.refused) out.sample({{"driver", name}, {"reason", reason}}, count);
   }

@@ -111,6 +111,7 @@ bool Connection::take(std::string_view input) {
   const auto received = tls_->receive(input, plain, sending_);
   if (!plain.empty()) work_through(plain);
   if (received) return !session_.is_over();
+  is_tls_refused_ = !tls_->is_ready();
   session_.end(mqtt::ReasonCode::unspecified_error, received.error().message);
   return false;
 }

@@ -64,6 +64,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
   ListenerSession& session() { return session_; }
   const ListenerSession& session() const { return session_; }
   const std::string& peer() const { return peer_; }
+  /// No TLS connection came about: the client speaks none, or was refused, or refused us.
+  bool is_tls_refused() const { return is_tls_refused_; }
 
  private:
   void wait_for_input();
@@ -98,6 +100,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   bool waits_for_input_ = false;
   bool waits_for_output_ = false;
   bool reading_stopped_ = false;
+  bool is_tls_refused_ = false;
   bool was_over_ = false;  // when its deadline was last looked at
   bool closed_ = false;
 };

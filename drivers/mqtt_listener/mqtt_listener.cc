@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <atomic>
 #include <limits>
+#include <map>
 #include <set>
 #include <utility>
 
@@ -116,6 +117,7 @@ class MqttListener final : public Driver {
   void flush_later(ListenerSession& session);
   void make_room();
   void tick();
+  void count_refusal(const Connection& connection);
   void resume_all();
   void complain(const char* kind, const std::string& text);
 
@@ -137,6 +139,7 @@ class MqttListener final : public Driver {
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
   std::vector<DriverEvent> events_;
   std::uint64_t turned_away_ = 0;
+  std::map<std::string, std::uint64_t> ended_;  // connections that had to end, by reason
   std::uint64_t slowed_ = 0;
   int low_descriptors_end_ = 0;  // of those that connections may have
   bool held_back_ = false;
@@ -273,8 +276,23 @@ void MqttListener::note_slowed(Connection& connection) {
                                    options_.limits.messages_per_second_max));
 }
 
+// What the core refuses it counts itself.
+void MqttListener::count_refusal(const Connection& connection) {
+  const mqtt::ReasonCode code = connection.session().end_code();
+  if (connection.is_tls_refused()) {
+    ++ended_["tls_handshake"];
+  } else if (code == mqtt::ReasonCode::packet_too_large) {
+    ++ended_["packet_too_large"];
+  } else if (code == mqtt::ReasonCode::unsupported_protocol_version) {
+    ++ended_["protocol_version"];
+  } else if (code == mqtt::ReasonCode::malformed_packet || code == mqtt::ReasonCode::protocol_error) {
+    ++ended_["protocol_error"];
+  }
+}
+
 void MqttListener::forget(Connection& connection) {
   ListenerSession& session = connection.session();
+  count_refusal(connection);
   rounds_.remove(connection);
   core_.gone(session);
   if (session.is_connected() && !session.is_orderly()) {
@@ -392,6 +410,7 @@ DriverStatus MqttListener::status() const {
   status.remarked = counters.remarked;
   if (slowed_ > 0) status.remarked["slowed"] = slowed_;
   if (turned_away_ > 0) status.refused["too_many_connections"] = turned_away_;
+  status.refused.insert(ended_.begin(), ended_.end());
   return status;
 }
 

@@ -80,9 +80,7 @@ std::optional<BootTime> ListenerSession::slowed_until(BootTime now) {
 void ListenerSession::handle(const mqtt::RawPacket& packet) {
   if (!connected_) {
     if (packet.type == PacketType::connect) return handle_connect(packet);
-    over_ = true;
-    end_reason_ = "its first packet is no CONNECT";
-    return;
+    return end(ReasonCode::protocol_error, "its first packet is no CONNECT");
   }
   switch (packet.type) {
     case PacketType::publish:
@@ -117,9 +115,7 @@ void ListenerSession::handle_connect(const mqtt::RawPacket& packet) {
     if (connect.error().reason == ReasonCode::unsupported_protocol_version) {
       mqtt::encode(mqtt::ConnackPacket{false, connect.error().reason, {}}, mqtt::ProtocolVersion::v3_1_1, out_);
     }
-    over_ = true;
-    end_reason_ = connect.error().message;
-    return;
+    return fail(connect.error());
   }
   version_ = connect->version;
   client_id_ = connect->client_id;
@@ -384,6 +380,7 @@ void ListenerSession::end(ReasonCode reason, std::string why) {
   if (over_) return;
   if (connected_ && is_v5()) mqtt::encode(mqtt::DisconnectPacket{reason, {}}, version_, out_);
   over_ = true;
+  end_code_ = reason;
   end_reason_ = std::move(why);
 }
 

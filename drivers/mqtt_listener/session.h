@@ -108,6 +108,8 @@ class ListenerSession {
   /// The connection is to end when out() is sent; end_reason() says why, for the log.
   bool is_over() const { return over_; }
   const std::string& end_reason() const { return end_reason_; }
+  /// Success unless the client broke the protocol or was told to go.
+  mqtt::ReasonCode end_code() const { return end_code_; }
   /// Whether the client said goodbye, so that nobody has to be told.
   bool is_orderly() const { return orderly_; }
 
@@ -169,6 +171,7 @@ class ListenerSession {
   bool over_ = false;
   bool orderly_ = false;
   std::string end_reason_;
+  mqtt::ReasonCode end_code_ = mqtt::ReasonCode::success;
 
   mqtt::ProtocolVersion version_ = mqtt::ProtocolVersion::v3_1_1;
   std::string client_id_;

@@ -15,6 +15,7 @@ using mqtt::ProtocolVersion;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::Pair;
 
 /// A listener on a real port, with clients that say what a test wants, byte by byte.
 class MqttListenerTest : public ListenerRig {

@@ -98,8 +98,21 @@ TEST_F(MqttListenerTest, GarbageEndsItsConnectionAndNoOther) {
     bad.send(garbage);
     EXPECT_TRUE(turn_until([&] { return bad.is_ended(); }));
   }
+  EXPECT_THAT(driver_->status().refused, ElementsAre(Pair("packet_too_large", 1), Pair("protocol_error", 3)));
   good.send(publish(1, number(1)));
   ASSERT_TRUE(turn_until([&] { return intake_.readings.size() == 1; }));
+}
+
+TEST_F(MqttListenerTest, CountsWhoSendsMoreThanAPacketMayHoldOrSpeaksAnotherVersion) {
+  options_.limits.packet_bytes_max = 1024;
+  start();
+  RawClient large(options_.port);
+  large.send(connect("large") + publish(1, std::string(1024, ' ')));
+  EXPECT_TRUE(turn_until([&] { return large.is_ended(); }));
+  RawClient old(options_.port);
+  old.send(std::string("\x10\x10\x00\x06MQIsdp\x03\x02\x00\x3c\x00\x02id", 18));
+  EXPECT_TRUE(turn_until([&] { return old.is_ended(); }));
+  EXPECT_THAT(driver_->status().refused, ElementsAre(Pair("packet_too_large", 1), Pair("protocol_version", 1)));
 }
 
 // Messages to topics that nobody wants are acknowledged at once; nothing that is still to come would bring up the rest.

@@ -47,6 +47,7 @@ TEST_F(MqttListenerTlsTest, RefusesWhoSpeaksNoTlsOrAnOldOne) {
   start();
   EXPECT_NE(run(publish_command("plant/d/t", "{\"v\":1}")), 0);
   EXPECT_NE(shake_hands("-tls1_1"), 0);
+  EXPECT_THAT(driver_->status().refused, ElementsAre(Pair("tls_handshake", 2)));
   EXPECT_EQ(shake_hands("-tls1_2"), 0);
   EXPECT_EQ(publish_over_tls({}), 0) << errors_;
   EXPECT_THAT(values(), ElementsAre("d/t=1"));
@@ -58,6 +59,7 @@ TEST_F(MqttListenerTlsTest, AsksForAClientCertificateWhereThereIsAnAuthority) {
   EXPECT_NE(publish_over_tls({}), 0);
   EXPECT_NE(publish_over_tls({"--cert", directory_ / "stranger.crt", "--key", directory_ / "stranger.key"}), 0);
   EXPECT_THAT(values(), IsEmpty());
+  EXPECT_THAT(driver_->status().refused, ElementsAre(Pair("tls_handshake", 2)));
   EXPECT_EQ(publish_over_tls({"--cert", directory_ / "client.crt", "--key", directory_ / "client.key"}), 0) << errors_;
   EXPECT_THAT(values(), ElementsAre("d/t=1"));
 }
