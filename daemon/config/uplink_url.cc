@@ -17,6 +17,20 @@ constexpr std::string_view kSecure = "https://";
 
 tl::unexpected<Error> wrong(std::string message) { return fail(ErrorCode::invalid, std::move(message)); }
 
+// What of a URL can be shown: up to its path, without a login. A path or a query may be as good as a password.
+std::string shown(const std::string& url) {
+  const std::size_t at = url.rfind('@');
+  const std::size_t colon = std::min(url.find_first_of(":/?#@"), url.size());
+  const std::size_t begin = url.substr(colon).starts_with("://") ? colon + 3 : 0;
+  std::string out = url.substr(0, begin);
+  if (at != std::string::npos) out += "...@";
+  const std::string rest = url.substr(at == std::string::npos ? begin : at + 1);
+  const std::size_t end = std::min(rest.find_first_of("/?#"), rest.size());
+  out += rest.substr(0, end);
+  if (end < rest.size()) out += rest.size() > end + 1 ? rest.substr(end, 1) + "..." : rest.substr(end);
+  return "\"" + clip(out) + "\"";
+}
+
 struct Parts {
   std::string_view scheme;
   std::string_view authority;
@@ -68,7 +82,7 @@ Result<void> check_uplink_url(const std::string& url) {
   constexpr const char* kForm = "\"http://HOST[:PORT]/PATH\" or \"https://HOST[:PORT]/PATH\"";
   const auto parts = take_apart(url);
   if (!parts) {
-    return wrong(std::string("must be ") + kForm + ", found \"" + clip(url.substr(0, url.find_first_of(":?@"))) + "\"");
+    return wrong(std::string("must be ") + kForm + ", found " + shown(url));
   }
   if (auto good = check_authority(*parts, kForm); !good) return good;
   if (auto good = check_query(parts->path); !good) return good;
@@ -82,7 +96,7 @@ Result<void> check_proxy_url(const std::string& url) {
   constexpr const char* kForm = "\"http://HOST[:PORT]\" or \"https://HOST[:PORT]\"";
   const auto parts = take_apart(url);
   if (!parts || !is_printable_ascii(url) || !(parts->path.empty() || parts->path == "/")) {
-    return wrong(std::string("must be ") + kForm + ", found \"" + clip(url.substr(0, url.find_first_of(":?@"))) + "\"");
+    return wrong(std::string("must be ") + kForm + ", found " + shown(url));
   }
   return check_authority(*parts, kForm);
 }

@@ -89,6 +89,18 @@ TEST_F(ConfigHttpUplinkTest, urls_are_checked) {
   }
 }
 
+TEST_F(ConfigHttpUplinkTest, what_was_found_instead_of_a_url_is_shown_up_to_its_path) {
+  const auto found = [&](const std::string& url) {
+    const std::string problem = only_problem(uplink("", url));
+    return problem.substr(problem.find(", found ") + 8);
+  };
+  EXPECT_EQ(found("ftp://lake.example:21"), "\"ftp://lake.example:21\"");
+  EXPECT_EQ(found("lake.example/"), "\"lake.example/\"");
+  EXPECT_EQ(found("ftp://lake.example/hidden?hidden"), "\"ftp://lake.example/...\"");
+  EXPECT_EQ(found("ftp://me:hidden@lake.example/x"), "\"ftp://...@lake.example/...\"");
+  EXPECT_EQ(found("me:hid/den://@lake.example"), "\"...@lake.example\"");
+}
+
 TEST_F(ConfigHttpUplinkTest, a_secret_in_a_url_is_refused_and_not_shown) {
   for (const char* bad : {"https://user:hidden@h/x", "https://h/write?u=a&p=hidden", "https://h/?access_token=hidden",
                           "https://h/?api_key=hidden"}) {
