@@ -163,6 +163,17 @@ Result<Setting> convert_file(const Key& key, const Node& node) {
   return resolve_file(node.place, *path);
 }
 
+// Who writes the text itself mostly means the file of that name.
+Result<Setting> convert_secret(const Key& key, const Node& node) {
+  auto secret = resolve_secret(node);
+  if (secret) return Setting(std::move(*secret));
+  if (node.kind != Node::Kind::text) return tl::unexpected(secret.error());
+  std::string example = key.example_toml;
+  if (resolve_file(node.place, node.text)) example = "{ file = \"" + clip(node.text, 200) + "\" }";
+  if (example.empty()) return tl::unexpected(secret.error());
+  return fail(ErrorCode::invalid, secret.error().message + ", such as " + key.name + " = " + example);
+}
+
 // The complaint about a word, or a list with a word, that only a later version knows.
 const LaterWord* find_later_word(const Key& key, const Node& node) {
   for (const Node& item : node.items) {
@@ -199,7 +210,7 @@ Result<Setting> convert_by_type(const Key& key, const Node& node) {
     case KeyType::file:
       return convert_file(key, node);
     case KeyType::secret:
-      return resolve_secret(node).map(as_setting);
+      return convert_secret(key, node);
     case KeyType::secret_file:
       return resolve_secret_file(node).map(as_setting);
     case KeyType::headers:

@@ -105,6 +105,16 @@ TEST_F(ConfigListenerTest, a_password_file_that_is_none_is_named_by_its_line) {
   EXPECT_THAT(problem, ::testing::Not(HasSubstr("secret")));
 }
 
+TEST_F(ConfigListenerTest, the_bare_name_of_a_file_of_users_is_shown_as_it_should_be_written) {
+  EXPECT_THAT(only_problem(listener("127.0.0.1:1883", "users = \"users\"\n")),
+              HasSubstr("or { env = \"...\" }, such as users = { file = \"users\" }"));
+  write("logins", kUsers);
+  EXPECT_THAT(only_problem(listener("127.0.0.1:1883", "users = \"logins\"\n")),
+              HasSubstr("such as users = { file = \"logins\" }"));
+  const std::string secret = only_problem(listener("127.0.0.1:1883", "users = \"hidden\"\n"));
+  EXPECT_THAT(secret, ::testing::Not(HasSubstr("hidden")));
+}
+
 TEST_F(ConfigListenerTest, tls_needs_a_certificate_and_its_key) {
   write("gateway.pem", testing::tls_texts().certificate);
   EXPECT_THAT(only_problem(listener("127.0.0.1:1883", "tls = { cert = \"gateway.pem\" }\n")),
