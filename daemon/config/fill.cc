@@ -130,6 +130,11 @@ class Filler {
       return;
     }
     const Node& list = member->node;
+    // Looked at all the same: else the next mistakes show only when this one is mended.
+    if (list.kind == Node::Kind::table) {
+      wrong(list, path, "must be an array of tables: write " + header + " instead of [" + header_of(path) + "]");
+      return fill(section, section.open(self_), list, path, state_);
+    }
     if (list.kind != Node::Kind::array || (section.needs_one && list.items.empty())) {
       return wrong(list, path, "must be an array of tables, " + header + ", found " + describe(list));
     }

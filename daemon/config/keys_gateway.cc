@@ -96,9 +96,25 @@ void check_holding_back(const Config& config, const Scope& scope) {
                        "client thread and have to make the room; use \"drop-oldest\" or \"drop-newest\"");
 }
 
+// A file that is empty, or whose tables are all commented out, is valid. Beside errors it says nothing new.
+void warn_of_nothing_to_do(const Config& config, const Scope& scope) {
+  const bool has_drivers = !config.mqtt_drivers.empty() || !config.mqtt_listeners.empty() ||
+                           !config.modbus_buses.empty() || !config.simulators.empty();
+  const bool has_uplinks = !config.mqtt_uplinks.empty() || !config.kafka_uplinks.empty() ||
+                           !config.http_uplinks.empty() || !config.file_uplinks.empty();
+  const auto& problems = scope.state().problems;
+  const bool has_errors = std::any_of(problems.begin(), problems.end(),
+                                      [](const Problem& problem) { return problem.kind == ProblemKind::error; });
+  if (has_drivers || has_uplinks || has_errors) return;
+  scope.odd("",
+            "nothing is ingested and nothing is forwarded: there is no driver, such as [[driver.mqtt]], and no uplink, "
+            "such as [[uplink.mqtt]]");
+}
+
 void finish_config(Config& config, const Scope& scope) {
   check_ports(config, scope);
   check_holding_back(config, scope);
+  warn_of_nothing_to_do(config, scope);
 }
 
 }  // namespace

@@ -561,22 +561,6 @@ TEST_F(ConfigChecksTest, streams_are_known_and_named_once) {
   EXPECT_THAT(only_problem(uplink("streams = [\"reading\"]\n")), HasSubstr("did you mean \"readings\"?"));
 }
 
-TEST_F(ConfigChecksTest, a_table_where_an_array_of_tables_should_be_is_an_error) {
-  EXPECT_EQ(only_problem("[driver.modbus]\nname = \"b\"\n"),
-            "1 driver.modbus: must be an array of tables, [[driver.modbus]], found a table");
-  EXPECT_EQ(only_problem("[[gateway]]\n"), "1 gateway: must be a table, [gateway], found an array of 1");
-  EXPECT_EQ(only_problem("rule = [1]\n"), "1 rule[0]: must be a table, found 1");
-  EXPECT_EQ(only_problem("driver = 1\n"), "1 driver: must be a table, [driver], found 1");
-}
-
-TEST_F(ConfigChecksTest, an_unknown_section_is_an_error_that_names_the_right_one) {
-  EXPECT_THAT(only_problem("[[driver.modbsu]]\nname = \"b\"\n"),
-              HasSubstr("driver.modbsu: is not a known key; did you mean \"modbus\"?"));
-  EXPECT_THAT(only_problem("[[uplinks.mqtt]]\n"), HasSubstr("did you mean \"uplink\"?"));
-  EXPECT_THAT(only_problem("[quite_another_thing]\n"),
-              HasSubstr("known here: include, gateway, buffer, driver, rule, uplink"));
-}
-
 TEST_F(ConfigChecksTest, an_average_that_forgets_everything_is_none) {
   const std::string rule = "[[rule]]\nname = \"odd\"\ntype = \"anomaly\"\ntags = [\"*\"]\nalpha = ";
   EXPECT_THAT(only_problem(rule + "1\n"), HasSubstr("from 0.001 to 0.99"));
