@@ -26,13 +26,23 @@ std::string login_words(const BrokerOptions& broker) {
   return "user name \"" + clip(broker.username) + "\": check username and password, and the broker's own list";
 }
 
+// The answer was none of TLS. OpenSSL's alert for that is the one for a version that is too old.
+bool is_other_language(const std::string& complaint) {
+  return !complaint.starts_with("broker: ") &&
+         (complaint.ends_with("wrong version number") || complaint.ends_with("protocol version") ||
+          complaint.ends_with("http request") || complaint.ends_with("packet length too long"));
+}
+
 LinkState explain_tls(const std::string& complaint, const BrokerOptions& broker) {
   const bool about_certificates = complaint.find("certificate") != std::string::npos ||
                                   complaint.find("unknown CA") != std::string::npos ||
                                   complaint.find("host name") != std::string::npos;
   if (!about_certificates) {
+    const std::string failed = "the TLS handshake failed (" + complaint + "): ";
+    if (!is_other_language(complaint))
+      return down(LinkProblem::unreachable, failed + "check whether that port speaks TLS");
     return down(LinkProblem::unreachable,
-                "the TLS handshake failed (" + complaint + "): check whether that port speaks TLS");
+                failed + "mostly that port speaks no TLS: use mqtt:// instead of mqtts://, or the port of TLS");
   }
   if (complaint.rfind("broker: ", 0) == 0) {
     return down(LinkProblem::refused_login,
@@ -62,9 +72,12 @@ LinkState explain(const ConnectFailure& failure, const BrokerOptions& broker) {
       break;
   }
   if (!failure.tls_complaint.empty()) return explain_tls(failure.tls_complaint, broker);
-  return down(LinkProblem::unreachable, "no connection" +
-                                            (failure.message.empty() ? "" : " (" + failure.message + ")") +
-                                            ": check name, port, route and whether the broker runs");
+  return down(
+      LinkProblem::unreachable,
+      "no connection" + (failure.message.empty() ? "" : " (" + failure.message + ")") +
+          ": check name, port, route and whether the broker runs" +
+          (broker.uri.starts_with("mqtts://") ? ", and whether that port speaks TLS; one that does not wants mqtt://"
+                                              : ""));
 }
 
 LinkState explain(ReasonCode refusal, ProtocolVersion version, const BrokerOptions& broker) {

@@ -26,9 +26,11 @@ bool LinkReport::note(const LinkState& state) {
 
 LinkState lost_link(Duration lived, const BrokerOptions& broker) {
   if (lived >= kShortLife) return {false, LinkProblem::lost, "the connection was lost"};
-  return {false, LinkProblem::lost,
-          "the broker ended the connection right after it was made: check whether another client uses client id \"" +
-              broker.client_id + "\""};
+  return {
+      false, LinkProblem::lost,
+      "the broker ended the connection right after it was made: it is going down or being restarted, or another client "
+      "uses client id \"" +
+          broker.client_id + "\" too"};
 }
 
 }  // namespace tidegate::mqtt

@@ -20,6 +20,17 @@ std::string tls_complaint() {
 
 int no_passphrase(char* /*into*/, int /*size*/, int /*is_writing*/, void* /*user*/) { return 0; }
 
+namespace {
+
+// The first bytes are none of TLS.
+bool is_other_language(unsigned long code) {
+  const int reason = ERR_GET_REASON(code);
+  return ERR_GET_LIB(code) == ERR_LIB_SSL && (reason == SSL_R_WRONG_VERSION_NUMBER || reason == SSL_R_HTTP_REQUEST ||
+                                              reason == SSL_R_PACKET_LENGTH_TOO_LONG);
+}
+
+}  // namespace
+
 TlsChannel::TlsChannel(ssl_st* ssl) : ssl_(ssl), from_peer_(BIO_new(BIO_s_mem())), to_peer_(BIO_new(BIO_s_mem())) {
   SSL_set_bio(ssl_, from_peer_, to_peer_);
 }
@@ -68,6 +79,9 @@ std::string TlsChannel::explain_failure() const {
   std::string complaint = tls_complaint();
   if (const long verified = SSL_get_verify_result(ssl_); verified != X509_V_OK && !is_alert) {
     complaint += std::string(": ") + X509_verify_cert_error_string(verified);
+  }
+  if (SSL_is_server(ssl_) == 1 && is_other_language(code)) {
+    complaint += ", which mostly means that the client speaks no TLS: it needs mqtts://, or a port without TLS";
   }
   return complaint;
 }

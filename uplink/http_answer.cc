@@ -67,6 +67,9 @@ HttpVerdict judge(const HttpAnswer& answer, std::uint32_t records) {
   HttpVerdict verdict;
   if (!answer.problem.empty()) {
     verdict.trouble = answer.problem;
+    if (answer.problem.find("wrong version number") != std::string::npos) {
+      verdict.trouble += ": mostly that port speaks no TLS: use http:// instead of https://, or the port of TLS";
+    }
     return verdict;
   }
   verdict.acknowledged = answer.status >= 200 && answer.status < 300 && answer.status != 207;

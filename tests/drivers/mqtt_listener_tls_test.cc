@@ -2,6 +2,7 @@
 #include <string>
 #include <vector>
 
+#include "core/log.h"
 #include "mqtt/tls_client.h"
 #include "mqtt/tls_files.h"
 #include "tests/drivers/mqtt_listener_fixture.h"
@@ -45,7 +46,10 @@ TEST_F(MqttListenerTlsTest, TakesMessagesOverTls) {
 
 TEST_F(MqttListenerTlsTest, RefusesWhoSpeaksNoTlsOrAnOldOne) {
   start();
+  ::testing::internal::CaptureStderr();
+  set_up_logging(LogLevel::info);
   EXPECT_NE(run(publish_command("plant/d/t", "{\"v\":1}")), 0);
+  EXPECT_THAT(::testing::internal::GetCapturedStderr(), HasSubstr("the client speaks no TLS: it needs mqtts://"));
   EXPECT_NE(shake_hands("-tls1_1"), 0);
   EXPECT_THAT(driver_->status().refused, ElementsAre(Pair("tls_handshake", 2)));
   EXPECT_EQ(shake_hands("-tls1_2"), 0);

@@ -2,6 +2,8 @@
 
 #include <gmock/gmock.h>
 
+#include "mqtt/link_report.h"
+
 namespace tidegate::mqtt {
 namespace {
 
@@ -70,6 +72,31 @@ TEST(ConnectFailure, ARefusalOfVersion5SaysWhatToDo) {
   EXPECT_EQ(problem(ReasonCode::server_unavailable).problem, LinkProblem::unreachable);
   EXPECT_EQ(problem(ReasonCode::quota_exceeded).problem, LinkProblem::unreachable);
   EXPECT_THAT(problem(ReasonCode::quota_exceeded).detail, HasSubstr("quota exceeded"));
+}
+
+TEST(ConnectFailure, ABrokerThatSpeaksNoTlsIsTheFirstThingToLookAt) {
+  for (const char* complaint : {"wrong version number", "protocol version", "http request"}) {
+    const LinkState state = explain({-1, "", complaint}, plant_broker());
+    EXPECT_EQ(state.problem, LinkProblem::unreachable);
+    EXPECT_THAT(state.detail, HasSubstr(complaint));
+    EXPECT_THAT(state.detail, HasSubstr("that port speaks no TLS: use mqtt:// instead of mqtts://, or the port of TLS"))
+        << complaint;
+  }
+}
+
+TEST(ConnectFailure, AConnectionThatIsResetMayBeForTlsToo) {
+  BrokerOptions broker = plant_broker();
+  EXPECT_THAT(explain({-1, "Connection reset by peer", ""}, broker).detail,
+              HasSubstr("one that does not wants mqtt://"));
+  broker.uri = "mqtt://hub.example:1883";
+  EXPECT_THAT(explain({-1, "Connection refused", ""}, broker).detail, Not(HasSubstr("TLS")));
+}
+
+TEST(ConnectFailure, AConnectionThatEndedAtOnceHasTwoCauses) {
+  const std::string detail = lost_link(std::chrono::seconds(1), plant_broker()).detail;
+  EXPECT_THAT(detail, HasSubstr("it is going down or being restarted, or another client uses client id"));
+  EXPECT_THAT(detail, HasSubstr("\"tidegate-plant-7\""));
+  EXPECT_THAT(lost_link(std::chrono::minutes(1), plant_broker()).detail, Not(HasSubstr("client id")));
 }
 
 TEST(ConnectFailure, AFileThatCannotBeReadIsNamed) {

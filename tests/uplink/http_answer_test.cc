@@ -92,5 +92,11 @@ TEST(HttpAnswerTest, WithoutAWholeAnswerNothingIsKnown) {
   EXPECT_EQ(verdict.trouble, "Connection reset by peer");
 }
 
+TEST(HttpAnswerTest, ATargetThatSpeaksNoTlsIsTheFirstThingToLookAt) {
+  HttpAnswer none;
+  none.problem = "error:0A00010B:SSL routines::wrong version number";
+  EXPECT_THAT(judge(none, 10).trouble, HasSubstr("wrong version number: mostly that port speaks no TLS: use http://"));
+}
+
 }  // namespace
 }  // namespace tidegate::uplink
