@@ -27,6 +27,12 @@ std::string event_record(std::string_view event, WallTime time, std::initializer
   return document;
 }
 
+std::string event_line(std::string_view subject, std::string_view event, std::string_view detail) {
+  std::string line = std::string(subject) + " " + std::string(event);
+  if (!detail.empty()) line += ": " + std::string(detail);
+  return line;
+}
+
 void append_findings(std::string& detail, const std::vector<std::string>& findings) {
   const std::size_t count = std::min(findings.size(), kFindingsMax);
   for (std::size_t i = 0; i < count; ++i) detail += "; " + clip(findings[i], kFindingBytesMax);

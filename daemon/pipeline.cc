@@ -206,10 +206,11 @@ void Pipeline::record_event(std::string document) {
 void Pipeline::record_driver_events(const drivers::Driver& driver) {
   for (const auto& event : intake_.events) {
     const std::string subject = event.device.empty() ? driver.name() : driver.name() + "/" + event.device;
+    const std::string line = event_line(subject, event.event, event.detail);
     if (event.event.ends_with("-down")) {
-      log_warning("driver", "{} {}: {}", subject, event.event, event.detail);
+      log_warning("driver", "{}", line);
     } else {
-      log_info("driver", "{} {} {}", subject, event.event, event.detail);
+      log_info("driver", "{}", line);
     }
     record_event(event_record(event.event, clock_.wall_now(),
                               {{"driver", driver.name()}, {"device", event.device}, {"detail", event.detail}}));

@@ -118,12 +118,12 @@ std::string name_of_sparkplug_type(SparkplugType type) {
 }
 
 Result<SparkplugPayload> decode_sparkplug(std::string_view bytes, std::size_t metrics_max) {
-  if (!has_sound_size(bytes)) return fail(ErrorCode::invalid, "is no Sparkplug payload");
+  if (!has_sound_size(bytes)) return fail(ErrorCode::invalid, "the payload is no Sparkplug payload");
   if (has_more_metrics_than(metrics_max, bytes)) {
     return fail(ErrorCode::give_up_item, "has more than " + std::to_string(metrics_max) + " metrics");
   }
   wire::Payload whole;
-  if (!parse(whole, bytes)) return fail(ErrorCode::invalid, "is no Sparkplug payload");
+  if (!parse(whole, bytes)) return fail(ErrorCode::invalid, "the payload is no Sparkplug payload");
   const auto count = static_cast<std::size_t>(whole.metrics_size());
   SparkplugPayload payload;
   if (whole.has_timestamp()) payload.timestamp = whole.timestamp();

@@ -215,13 +215,20 @@ MessageDecoder::Slot MessageDecoder::find_slot(const std::string& path, const st
   return Slot{*claimed, Refusal::none, true};
 }
 
+// The detail may be a place in the payload or a sentence.
+std::string refusal_line(Refusal why, std::string_view detail, std::string_view topic, std::string_view payload) {
+  std::string line = name(why);
+  if (!detail.empty()) line += " (" + clip(detail) + ")";
+  return line + " on topic \"" + clip(topic) + "\", payload \"" + clip(payload) + "\"";
+}
+
 void MessageDecoder::refuse(Refusal why, std::string_view detail) {
   count(why, 1);
   if (refusal_ == Refusal::none) refusal_ = why;
   const auto left_out = complaints_.admit(name(why), now_);
   if (!left_out) return;
-  log_warning(driver_, "{}{}{} on topic \"{}\", payload \"{}\"{}", name(why), detail.empty() ? "" : " at ",
-              clip(detail), clip(message_->topic), clip(message_->payload), since_last_line(*left_out));
+  log_warning(driver_, "{}{}", refusal_line(why, detail, message_->topic, message_->payload),
+              since_last_line(*left_out));
 }
 
 void MessageDecoder::count(Refusal why, std::uint64_t times) { refused_[static_cast<std::size_t>(why)] += times; }

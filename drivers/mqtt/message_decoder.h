@@ -120,4 +120,7 @@ class MessageDecoder final : private SampleSink, private SparkplugSink {
   ComplaintFilter complaints_;
 };
 
+/// What the log says of a message that was not taken, or not as it is.
+std::string refusal_line(Refusal why, std::string_view detail, std::string_view topic, std::string_view payload);
+
 }  // namespace tidegate::drivers

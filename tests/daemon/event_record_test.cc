@@ -12,6 +12,11 @@ TEST(EventRecord, WritesTextsAsTextsAndNumbersAsNumbers) {
             R"({"event":"start","time":1760000000000,"driver":"line-1","epoch":3,"lost":0})");
 }
 
+TEST(EventRecord, ALineOfTheLogEndsWithItsEventWhereThereIsNothingMoreToSay) {
+  EXPECT_EQ(event_line("local", "driver-up", ""), "local driver-up");
+  EXPECT_EQ(event_line("line-1/boiler", "device-down", "timeout"), "line-1/boiler device-down: timeout");
+}
+
 TEST(EventRecord, NamesTheFirstFindingsAndCountsTheOthers) {
   std::string detail = "after an unclean stop";
   append_findings(detail, {"segment 7 is damaged", "segment 9 is damaged"});
