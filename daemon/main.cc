@@ -6,6 +6,7 @@
 #include <string>
 #include <utility>
 
+#include "core/text.h"
 #include "daemon/commands/commands.h"
 
 namespace {
@@ -18,6 +19,46 @@ constexpr const char* kDefaultConfig = "/etc/tidegate/tidegate.toml";
 
 // Each add_* declares one command; `chosen` gets what to do once the line is parsed.
 using Chosen = std::function<int()>;
+
+void append_limit(std::string& out, double limit) {
+  const auto whole = static_cast<std::int64_t>(limit);
+  if (static_cast<double>(whole) == limit) return tidegate::append_number(out, whole);
+  tidegate::append_number(out, limit);
+}
+
+// As the commands themselves say it: `--rate "0": allowed is a number from 0.01 to 1000000`.
+CLI::Validator in_range(double least, double most) {
+  std::string wanted = "a number from ";
+  append_limit(wanted, least);
+  append_limit(wanted += " to ", most);
+  return {[least, most, wanted](std::string& text) {
+            double number = 0;
+            const bool is_right = CLI::detail::lexical_cast(text, number) && number >= least && number <= most;
+            return is_right ? std::string() : "\"" + text + "\": allowed is " + wanted;
+          },
+          ""};
+}
+
+CLI::Validator shape_by_name() {
+  return {[](std::string& text) -> std::string {
+            static const std::map<std::string, PayloadShape> shapes{{"json", PayloadShape::json},
+                                                                    {"number", PayloadShape::number},
+                                                                    {"csv", PayloadShape::csv},
+                                                                    {"flat", PayloadShape::flat},
+                                                                    {"array", PayloadShape::array}};
+            const auto found = shapes.find(text);
+            if (found == shapes.end()) return "\"" + text + "\": allowed are json, number, csv, flat, array";
+            text = std::to_string(static_cast<int>(found->second));
+            return "";
+          },
+          ""};
+}
+
+std::string describe_wrong_usage(const CLI::App* /*app*/, const CLI::Error& error) {
+  std::string text = error.what();
+  if (const std::size_t colon = text.find(": \""); colon != std::string::npos) text.erase(colon, 1);
+  return "tidegate: " + text + "\nRun with --help for more information.\n";
+}
 
 void add_location(CLI::App& command, DaemonLocation& location) {
   command.add_option("--admin", location.admin, "the daemon's admin address");
@@ -173,11 +214,15 @@ void add_simulate(CLI::App& app, Chosen& chosen) {
   on_modbus->add_option("--serial", modbus.serial, "a serial device (RTU) instead of TCP");
   on_modbus->add_option("--units", modbus.units, "unit ids that answer, such as 1,2,5")->capture_default_str();
   on_modbus->add_option("--registers", modbus.registers, "registers and bits of each table")
-      ->check(CLI::Range(1, 65536))
+      ->check(in_range(1, 65536))
       ->capture_default_str();
   on_modbus->callback([&chosen] { chosen = [] { return simulate_modbus(modbus); }; });
   auto* on_mqtt = simulate->add_subcommand("mqtt", "Sensors that publish to a broker");
-  on_mqtt->add_option("--broker", mqtt.broker, "mqtt://HOST:PORT or mqtts://HOST:PORT; waited for")
+  on_mqtt->add_option("--broker", mqtt.broker, "mqtt://HOST[:PORT] or mqtts://HOST[:PORT]")->capture_default_str();
+  on_mqtt
+      ->add_option("--wait", mqtt.wait_seconds,
+                   "seconds to try for the first connection; later ones are tried for ever")
+      ->check(in_range(0.1, 86400))
       ->capture_default_str();
   auto* const username = on_mqtt->add_option("--username", mqtt.username, "login");
   on_mqtt->add_option("--password-file", mqtt.password_file, "whose first line is the password")
@@ -185,26 +230,20 @@ void add_simulate(CLI::App& app, Chosen& chosen) {
       ->needs(username);
   on_mqtt->add_option("--ca", mqtt.ca_file, "authorities of an mqtts:// broker, PEM; the system's without it")
       ->check(CLI::ExistingFile);
-  on_mqtt->add_option("--topic", mqtt.topic, "with {device} and {tag}")->capture_default_str();
-  on_mqtt->add_option("--devices", mqtt.devices, "number of devices")
-      ->check(CLI::Range(1, 10000))
+  on_mqtt->add_option("--topic", mqtt.topic, "with {device} and {tag}; of --payload flat {tag} is always value-1")
       ->capture_default_str();
-  on_mqtt->add_option("--tags", mqtt.tags, "tags a device")->check(CLI::Range(1, 1000))->capture_default_str();
+  on_mqtt->add_option("--devices", mqtt.devices, "number of devices")->check(in_range(1, 10000))->capture_default_str();
+  on_mqtt->add_option("--tags", mqtt.tags, "tags a device")->check(in_range(1, 1000))->capture_default_str();
   on_mqtt->add_option("--rate", mqtt.rate, "messages a second in all")
-      ->check(CLI::Range(0.01, 1e6))
+      ->check(in_range(0.01, 1e6))
       ->capture_default_str();
   on_mqtt->add_option("--count", mqtt.count, "end after so many messages; 0 never")->capture_default_str();
-  const std::map<std::string, PayloadShape> shapes{{"json", PayloadShape::json},
-                                                   {"number", PayloadShape::number},
-                                                   {"csv", PayloadShape::csv},
-                                                   {"flat", PayloadShape::flat},
-                                                   {"array", PayloadShape::array}};
   on_mqtt
       ->add_option(
           "--payload", mqtt.payload,
           "json: {\"ts\",\"value\"}; number; csv: ts,value; flat: all tags of a device in one object; array: ten "
           "of json in \"readings\"")
-      ->transform(CLI::CheckedTransformer(shapes).description("json|number|csv|flat|array"))
+      ->transform(shape_by_name())
       ->type_name("SHAPE")
       ->default_str("json");
   on_mqtt
@@ -212,7 +251,7 @@ void add_simulate(CLI::App& app, Chosen& chosen) {
           "--faults", mqtt.faults,
           "share of the messages that are cut, empty, no number, too large a number, of the year 3000, or have a "
           "key twice, as far as the payload's shape can")
-      ->check(CLI::Range(0.0, 1.0))
+      ->check(in_range(0, 1))
       ->capture_default_str();
   on_mqtt->callback([&chosen] { chosen = [] { return simulate_mqtt(mqtt); }; });
 }
@@ -236,6 +275,7 @@ int main(int argc, char** argv) {
   CLI::App app("Tidegate: takes sensor readings in, keeps them safe, forwards them when the link allows", "tidegate");
   app.set_version_flag("--version", std::string("tidegate ") + TIDEGATE_VERSION);
   app.require_subcommand(1);
+  app.failure_message(describe_wrong_usage);
   Chosen chosen;
   add_run(app, chosen);
   add_check(app, chosen);

@@ -80,6 +80,7 @@ enum class PayloadShape : std::uint8_t { json, number, csv, flat, array };
 
 struct SimulateMqttOptions {
   std::string broker = "mqtt://127.0.0.1:1883";
+  double wait_seconds = 10;  // for the first connection
   std::string username;
   std::string password_file;
   std::string ca_file;  // of mqtts://

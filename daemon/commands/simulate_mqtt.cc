@@ -12,6 +12,7 @@
 #include "core/log.h"
 #include "daemon/commands/commands.h"
 #include "daemon/commands/simulated_messages.h"
+#include "daemon/config/values.h"
 #include "daemon/event_loop.h"
 #include "mqtt/client.h"
 
@@ -32,10 +33,8 @@ std::string first_line(const std::string& path) {
 // Sensors in one process.
 class SimulatedSensors {
  public:
-  SimulatedSensors(SimulateMqttOptions options, EventLoop& loop, const Clock& clock)
+  SimulatedSensors(SimulateMqttOptions options, mqtt::BrokerOptions broker, EventLoop& loop, const Clock& clock)
       : options_(std::move(options)), messages_(options_), loop_(loop), clock_(clock), timer_(loop.make_timer()) {
-    mqtt::BrokerOptions broker;
-    broker.uri = options_.broker;
     broker.client_id = "tidegate-simulate-" + std::to_string(::getpid());
     broker.username = options_.username;
     broker.password = first_line(options_.password_file);
@@ -49,6 +48,8 @@ class SimulatedSensors {
   }
 
   void start() {
+    give_up_at_ =
+        clock_.boot_now() + std::chrono::duration_cast<Duration>(std::chrono::duration<double>(options_.wait_seconds));
     client_->start();
     step();
   }
@@ -62,9 +63,16 @@ class SimulatedSensors {
     });
   }
 
+  int exit_code() const { return exit_code_; }
+
  private:
   void step() {
     if (!begun_ && up_) begun_ = clock_.boot_now();
+    if (!begun_ && clock_.boot_now() >= give_up_at_) {
+      exit_code_ = report_failure(
+          fmt::format("--broker {}: no connection within {} s: {}", options_.broker, options_.wait_seconds, why_down_));
+      return stop();
+    }
     const double elapsed = begun_ ? std::chrono::duration<double>(clock_.boot_now() - *begun_).count() : 0;
     auto due = static_cast<std::uint64_t>(elapsed * options_.rate);
     if (options_.count > 0) due = std::min(due, options_.count);
@@ -86,7 +94,7 @@ class SimulatedSensors {
   void on_published(std::uint64_t, bool ok) { ++(ok ? acknowledged_ : failed_); }
   void on_link(const mqtt::LinkState& state) {
     up_ = state.up;
-    if (!state.up) log_warning("simulate", "{}: {}", options_.broker, state.detail);
+    why_down_ = state.detail;
   }
 
   const SimulateMqttOptions options_;
@@ -95,7 +103,10 @@ class SimulatedSensors {
   const Clock& clock_;
   std::unique_ptr<Timer> timer_;
   std::unique_ptr<mqtt::Client> client_;
+  BootTime give_up_at_{};
   std::optional<BootTime> begun_;  // with the first link
+  std::string why_down_ = "no answer";
+  int exit_code_ = kExitDone;
   bool up_ = false;
   std::uint64_t published_ = 0;
   std::uint64_t published_from_ = 0;  // due while there was no link, and left out
@@ -108,13 +119,18 @@ class SimulatedSensors {
 
 int simulate_mqtt(const SimulateMqttOptions& options) {
   set_up_logging(LogLevel::info);
+  mqtt::BrokerOptions broker;
+  if (!parse_broker_uri(options.broker, broker)) {
+    report_failure("--broker \"" + options.broker + "\": allowed is mqtt://HOST[:PORT] or mqtts://HOST[:PORT]");
+    return kExitUsage;
+  }
   const SystemClock clock;
   EventLoop loop;
-  SimulatedSensors sensors(options, loop, clock);
+  SimulatedSensors sensors(options, std::move(broker), loop, clock);
   for (const int signal_number : {SIGTERM, SIGINT}) loop.on_signal(signal_number, [&sensors] { sensors.stop(); });
   sensors.start();
   loop.run();
-  return kExitDone;
+  return sensors.exit_code();
 }
 
 }  // namespace tidegate::daemon

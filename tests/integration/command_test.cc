@@ -231,6 +231,12 @@ TEST_F(CommandShort, TailsReadingsFromTheDaemonAndFromTheFiles) {
 TEST_F(CommandShort, NamesWhatIsWrongByWhatItIsCalledHere) {
   const auto simulate = gateway.command({"simulate", "modbus", "--listen", "nowhere"});
   EXPECT_THAT(simulate.errors, HasSubstr("--listen \"nowhere\": allowed is HOST:PORT"));
+  const auto fast = gateway.command({"simulate", "mqtt", "--rate", "0"});
+  EXPECT_EQ(fast.end.exit_code, kUsage);
+  EXPECT_THAT(fast.errors, HasSubstr("tidegate: --rate \"0\": allowed is a number from 0.01 to 1000000"));
+  const auto broker = gateway.command({"simulate", "mqtt", "--broker", "hub:1883"});
+  EXPECT_EQ(broker.end.exit_code, kUsage);
+  EXPECT_THAT(broker.errors, HasSubstr("tidegate: --broker \"hub:1883\": allowed is mqtt://HOST[:PORT]"));
   run_for_a_while(1);
   for (const char* limit : {"0", "1001", "x", "-1"}) {
     const auto answer = http_get(gateway.admin_port(), std::string("/api/v1/records?limit=") + limit);
@@ -238,6 +244,13 @@ TEST_F(CommandShort, NamesWhatIsWrongByWhatItIsCalledHere) {
     EXPECT_THAT(answer.body, HasSubstr("from 1 to 1000")) << limit;
   }
   EXPECT_EQ(http_get(gateway.admin_port(), "/api/v1/records?limit=1000").status, 200);
+}
+
+TEST_F(CommandShort, SimulatedSensorsGiveABrokerUpThatIsNotThere) {
+  const std::string broker = "mqtt://127.0.0.1:" + std::to_string(free_port());
+  const auto simulated = gateway.command({"simulate", "mqtt", "--broker", broker, "--wait", "0.5"});
+  EXPECT_EQ(simulated.end.exit_code, 1);
+  EXPECT_THAT(simulated.errors, HasSubstr("tidegate: --broker " + broker + ": no connection within 0.5 s: "));
 }
 
 // Each shape of a simulated payload, with and without faults, is what a subscription can take; what is spoiled is
@@ -275,7 +288,7 @@ TEST_F(CommandShort, SimulatesSensorsWithFaults) {
   for (const char* reason : {"not_json", "bad_number", "key_twice", "bad_time"}) EXPECT_THAT(status, HasSubstr(reason));
   const auto unknown = gateway.command({"simulate", "mqtt", "--payload", "xml"});
   EXPECT_EQ(unknown.end.exit_code, 64);
-  EXPECT_THAT(unknown.errors + unknown.output, HasSubstr("json"));
+  EXPECT_THAT(unknown.errors, HasSubstr("tidegate: --payload \"xml\": allowed are json, number, csv, flat, array"));
 }
 
 TEST_F(CommandShort, LooksAtSoManyRecordsInOneAnswerAndGoesOn) {
