@@ -27,6 +27,7 @@ class PatientFile final : public File {
   }
   Result<void> sync() override { return file_->sync(); }
   Result<void> reserve(std::uint64_t bytes) override { return file_->reserve(bytes); }
+  Result<void> begin_write_back() override { return file_->begin_write_back(); }
   Result<std::uint64_t> size() const override {
     return patiently([&] { return file_->size(); });
   }

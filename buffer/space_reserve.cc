@@ -52,6 +52,7 @@ class ReservingFile final : public File {
     const std::uint64_t missing = bytes > present ? bytes - present : 0;
     return with_room(reserve_, missing + kGivenBeside, [&] { return file_->reserve(bytes); });
   }
+  Result<void> begin_write_back() override { return file_->begin_write_back(); }
   Result<std::uint64_t> size() const override { return file_->size(); }
 
  private:

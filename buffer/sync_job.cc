@@ -98,7 +98,7 @@ Result<void> SyncJob::create(SegmentTask& task, const std::string& directory) {
   }
   auto made = task.file->reserve(task.make_to);
   const bool is_whole = task.make_to == task.bytes;
-  if (made && is_whole) made = task.file->sync();
+  if (made) made = is_whole ? task.file->sync() : task.file->begin_write_back();
   if (made && is_whole) made = files_.sync_directory(directory);
   if (!made) (void)files_.remove(task.new_path);
   return made;

@@ -44,7 +44,7 @@ struct SegmentTask {
   std::uint64_t new_number = 0;
   std::string new_path;  // of the other file of a replace, which gets the old one unless `overwrote`
   std::uint64_t bytes = 0;
-  std::uint64_t made = 0;      // of `bytes`, by earlier jobs of this create; written and synced
+  std::uint64_t made = 0;      // of `bytes`, by earlier jobs of this create; written, not synced
   std::uint64_t make_to = 0;   // how far this one goes
   bool overwrote = false;      // result of replace
   std::shared_ptr<File> file;  // result of create and recycle; what an earlier job began to create

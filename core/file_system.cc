@@ -58,7 +58,14 @@ class PosixFile final : public File {
       if (auto written = write_at(at, std::span(zeros).first(static_cast<std::size_t>(part))); !written) return written;
       at += part;
     }
-    return bytes > *present ? begin_write_back(bytes) : Result<void>();
+    return {};
+  }
+
+  Result<void> begin_write_back() override {
+    constexpr unsigned kWaitThenBegin = SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE;
+    if (::sync_file_range(fd_.get(), 0, 0, kWaitThenBegin) == 0) return {};  // a length of 0: to the end
+    const bool is_not_for_us = errno == ENOSYS || errno == EINVAL || errno == ESPIPE || errno == EPERM;
+    return is_not_for_us ? Result<void>() : fail_errno("write " + path_);
   }
 
   Result<std::uint64_t> size() const override {
@@ -68,15 +75,6 @@ class PosixFile final : public File {
   }
 
  private:
-  // Waits for what was begun before, so that no more than one part is under way. A file system that cannot do that
-  // leaves it all to sync(). What it reports is not reported to sync() once more.
-  Result<void> begin_write_back(std::uint64_t bytes) {
-    constexpr unsigned kWaitThenBegin = SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE;
-    if (::sync_file_range(fd_.get(), 0, static_cast<off64_t>(bytes), kWaitThenBegin) == 0) return {};
-    if (errno == EIO || errno == ENOSPC || errno == EDQUOT) return fail_errno("write " + path_);
-    return {};
-  }
-
   std::string path_;
   Descriptor fd_;
 };

@@ -21,10 +21,12 @@ class File {
   virtual Result<void> write_at(std::uint64_t offset, std::span<const std::byte> data) = 0;
   /// fdatasync. After an error the file's unsynced content is lost to us: never call sync on this file again.
   virtual Result<void> sync() = 0;
-  /// Writes zeros to [size, bytes), so that, once synced, later overwrites need neither space nor metadata. Their way
-  /// to the disk is begun, and that of the zeros of an earlier call waited for: a sync() behind several has little to
-  /// do.
+  /// Writes zeros to [size, bytes), so that, once synced, later overwrites need neither space nor metadata.
   virtual Result<void> reserve(std::uint64_t bytes) = 0;
+  /// Begins to bring the content to the disk, and waits for what an earlier call began, so that a sync() behind several
+  /// has little to do. An error that it reports is not reported to sync() again: only for a file whose content is worth
+  /// nothing yet, and which is given up then. Where that is not possible, it is all left to sync().
+  virtual Result<void> begin_write_back() { return {}; }
   virtual Result<std::uint64_t> size() const = 0;
 };
 
