@@ -23,6 +23,8 @@ std::string shown(const std::string& url) {
   const std::size_t colon = std::min(url.find_first_of(":/?#@"), url.size());
   const std::size_t begin = url.substr(colon).starts_with("://") ? colon + 3 : 0;
   std::string out = url.substr(0, begin);
+  // Whether the last @ ends a login or stands in path or query nobody can tell.
+  if (at != std::string::npos && url.find_first_of("/?#", begin) < at) return "\"" + clip(out) + "...\"";
   if (at != std::string::npos) out += "...@";
   const std::string rest = url.substr(at == std::string::npos ? begin : at + 1);
   const std::size_t end = std::min(rest.find_first_of("/?#"), rest.size());
