@@ -62,10 +62,17 @@ Result<std::unique_ptr<ModbusLink>> connect(const Line& line, const Clock& clock
   return link;
 }
 
-// Some devices close the connection with every exception they answer.
-ModbusResult ask(ModbusLink& link, const ModbusRequest& request, std::span<std::uint16_t> into) {
-  if (!link.is_connected() && !link.connect()) return ModbusResult::not_connected;
-  return link.read(request, into);
+// Some devices close the connection with every exception they answer, which is seen only at the next request. Error: no
+// connection came about.
+Result<ModbusResult> ask(ModbusLink& link, const ModbusRequest& request, std::span<std::uint16_t> into) {
+  for (const bool is_last : {false, true}) {
+    if (!link.is_connected()) {
+      if (auto connected = link.connect(); !connected) return tl::unexpected(connected.error());
+    }
+    const ModbusResult result = link.read(request, into);
+    if (is_last || result != ModbusResult::not_connected) return result;
+  }
+  return ModbusResult::not_connected;
 }
 
 std::string place(ModbusAddress at) { return std::string(to_string(at.table)) + ":" + std::to_string(at.address); }
@@ -132,8 +139,9 @@ int read_modbus(const ModbusReadOptions& options) {
   auto link = connect(*line, clock);
   if (!link) return report_failure(link.error().message);
   std::vector<std::uint16_t> words(request->count);
-  const ModbusResult result = ask(**link, *request, words);
-  if (result != ModbusResult::ok) return report_failure(explain(result, *request));
+  const auto result = ask(**link, *request, words);
+  if (!result) return report_failure(result.error().message);
+  if (*result != ModbusResult::ok) return report_failure(explain(*result, *request));
   for (std::size_t at = 0; at < words.size(); at += format.count) {
     const auto part = std::span(words).subspan(at, format.count);
     const ModbusAddress address{line->address.table, static_cast<std::uint16_t>(line->address.address + at)};
@@ -155,10 +163,12 @@ int scan_modbus(const ModbusScanOptions& options) {
   for (const std::uint8_t unit : *units) {
     const ModbusRequest request{unit, line->address.table, line->address.address, 1};
     std::array<std::uint16_t, 1> word{};
-    const ModbusResult result = ask(**link, request, word);
-    if (!is_answer(result)) continue;
+    const auto result = ask(**link, request, word);
+    if (!result) return report_failure("unit " + std::to_string(unit) + " was not asked: " + result.error().message);
+    // What is damaged may be two devices of one id, or the wrong parity.
+    if (!is_answer(*result) && *result != ModbusResult::bad_reply) continue;
     ++answered;
-    const std::string what = result == ModbusResult::ok ? show_words(word) : to_string(result);
+    const std::string what = *result == ModbusResult::ok ? show_words(word) : to_string(*result);
     std::cout << "unit " << unsigned{unit} << "  " << place(line->address) << "  " << what << std::endl;
   }
   if (answered > 0) return kExitDone;
@@ -181,14 +191,15 @@ int probe_modbus(const ModbusTarget& target) {
   std::array<std::uint16_t, kProbedRegisters> words{};
   ModbusRequest request{line->unit, line->address.table, line->address.address, kProbedRegisters};
   // Fewer where the table ends, and where a device hands out what it knows only as a whole.
-  auto result = ModbusResult::illegal_address;
+  Result<ModbusResult> result = ModbusResult::illegal_address;
   for (const std::uint16_t count : {kProbedRegisters, std::uint16_t{2}, std::uint16_t{1}}) {
     if (line->address.address + count > 65536) continue;
     request.count = count;
     result = ask(**link, request, std::span(words).first(count));
-    if (result != ModbusResult::illegal_address && result != ModbusResult::illegal_value) break;
+    if (!result) return report_failure(result.error().message);
+    if (*result != ModbusResult::illegal_address && *result != ModbusResult::illegal_value) break;
   }
-  if (result != ModbusResult::ok) return report_failure(explain(result, request));
+  if (*result != ModbusResult::ok) return report_failure(explain(*result, request));
   print_interpretations(target, line->address, std::span(words).first(request.count));
   return kExitDone;
 }

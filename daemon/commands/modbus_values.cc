@@ -19,6 +19,7 @@ constexpr std::array<const char*, 10> kNumbers{"int16", "uint16",  "bcd16", "int
                                                "bcd32", "float32", "int64", "uint64", "float64"};
 constexpr std::array<const char*, 4> kOrders{"ABCD", "CDAB", "BADC", "DCBA"};
 constexpr std::uint32_t kAddresses = 65536;
+constexpr std::size_t kShownMost = 2000;  // more than the longest text of a tag
 
 // Of one register the order of words says nothing.
 bool differs(const std::string& order, std::uint16_t registers) {
@@ -57,7 +58,7 @@ std::string show_value(const drivers::DecodedValue& decoded) {
   }
   std::string text;
   append_json(text, decoded.value);
-  return text;
+  return clip(text, kShownMost);
 }
 
 std::string show_words(std::span<const std::uint16_t> words) {

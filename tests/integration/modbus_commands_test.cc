@@ -33,11 +33,12 @@ class ModbusCommandsShort : public ::testing::Test {
 
   std::string url() const { return "tcp://127.0.0.1:" + std::to_string(server->port()); }
   FinishedProcess modbus(const std::string& what, std::vector<std::string> more) {
-    std::vector<std::string> arguments{"modbus", what, url(), "--timeout", "250ms"};
+    std::vector<std::string> arguments{"modbus", what, url(), "--timeout", timeout};
     arguments.insert(arguments.end(), more.begin(), more.end());
     return gateway.command(arguments);
   }
 
+  std::string timeout = "5s";
   GatewayProcess gateway;
   std::unique_ptr<drivers::SimulatedModbusServer> server;
 };
@@ -56,6 +57,7 @@ TEST_F(ModbusCommandsShort, ReadSaysWhatIsWrongWithTheDevice) {
   const auto beyond = modbus("read", {"--unit", "5", "--address", "holding:500"});
   EXPECT_EQ(beyond.end.exit_code, kFailed);
   EXPECT_THAT(beyond.errors, HasSubstr("holding 500 of unit 5: the device has no such address"));
+  timeout = "250ms";
   const auto silent = modbus("read", {"--unit", "6"});
   EXPECT_EQ(silent.end.exit_code, kFailed);
   EXPECT_THAT(silent.errors, HasSubstr("holding 0 of unit 6: no answer in time"));
@@ -64,6 +66,7 @@ TEST_F(ModbusCommandsShort, ReadSaysWhatIsWrongWithTheDevice) {
 }
 
 TEST_F(ModbusCommandsShort, ScanFindsTheUnitsThatAnswer) {
+  timeout = "500ms";
   const auto some = modbus("scan", {"--units", "1-6", "--address", "holding:100"});
   EXPECT_EQ(some.end.exit_code, kDone) << some.errors;
   EXPECT_THAT(some.output, HasSubstr("unit 1  holding:100  0x"));
