@@ -140,7 +140,8 @@ void add_rules(CLI::App& app, Chosen& chosen) {
   static TestRulesOptions options;
   auto* rules = app.add_subcommand("rules", "Try rules out");
   rules->require_subcommand(1);
-  auto* command = rules->add_subcommand("test", "Say which alarms the rules would have raised over stored readings");
+  auto* command = rules->add_subcommand(
+      "test", "Say which alarms the rules would have raised over stored readings; a delay ends with a reading");
   command->add_option("--config", options.config_file, "configuration file with the rules")
       ->default_val(kDefaultConfig);
   command->add_option("--data-dir", options.data_dir, "where the readings are; default: gateway.data_dir of the file");
