@@ -34,9 +34,10 @@ void UplinkRunner::on_dead(const uplink::RefusedRecord& record) {
 // The uplink stands still here: what is refused is not lost.
 void UplinkRunner::on_not_kept(const uplink::RefusedRecord& record, const std::string& why) {
   forwarder_.keep(record.batch_id, environment_.clock->boot_now());
-  not_kept_ = NotKept{record.stream, forwarder_.cursor(record.stream).acked_to,
-                      std::string(to_string(record.stream)) + " " + format_position(record.at) +
-                          " is refused for good (" + record.answer + ") and cannot be kept as a dead letter: " + why};
+  const std::string text = std::string(to_string(record.stream)) + " " + format_position(record.at) +
+                           " is refused for good (" + record.answer + ") and cannot be kept as a dead letter: " + why;
+  if (!not_kept_ || not_kept_->why != text) log_warning("uplink", "{}: stands still: {}", name(), text);
+  not_kept_ = NotKept{record.stream, forwarder_.cursor(record.stream).acked_to, text};
   show_link();
 }
 

@@ -372,11 +372,11 @@ bool StreamChain::acknowledge(std::uint64_t batch_id) {
   if (link.stretch.count > 0) {
     ++acknowledged_;
     looks_for_others_ = false;
+    backoff_.reset();
   }
   link.state = State::done;
   link.message.reset();
   link.entries = std::string();
-  backoff_.reset();
   grow_again();
   settle();
   return true;

@@ -149,7 +149,6 @@ TEST_F(ConfigExampleTest, the_uplinks_of_the_example_are_read) {
   lake.forwarder.name = "lake";
   lake.url = "https://ingest.example/v1/{stream}";
   lake.compression = uplink::Compression::gzip;
-  lake.forwarder.dead_letter_after = 5;
   ASSERT_EQ(config.http_uplinks.size(), 1U);
   EXPECT_EQ(config.http_uplinks[0], lake);
   ASSERT_EQ(config.file_uplinks.size(), 1U);

@@ -27,7 +27,6 @@ TEST_F(ConfigHttpUplinkTest, everything_is_read) {
   expected.forwarder.name = "lake";
   expected.forwarder.inflight_max = 3;
   expected.forwarder.batch_readings_max = 50;
-  expected.forwarder.dead_letter_after = 5;
   expected.url = "https://lake.example/v1/{stream}";
   expected.method = uplink::HttpMethod::put;
   expected.format = uplink::BatchFormat::influx;

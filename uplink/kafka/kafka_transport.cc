@@ -73,6 +73,7 @@ class KafkaTransport final : public Transport {
     BootTime since{};
     std::size_t open = 0;  // messages without a report
     bool has_failed = false;
+    bool has_messages = false;
     std::string refusal{};  // of one of its messages, for what that is
   };
 
@@ -133,7 +134,8 @@ class KafkaTransport final : public Transport {
   void take(const OutgoingBatch& batch) {
     if (!producer_ || comes_too_early(batch)) return handlers_.done(batch.id, false);
     awaited_[static_cast<std::size_t>(batch.stream)].reset();
-    batches_.push_back({batch.id, batch.stream, {batch.epoch, batch.from}, clock_.boot_now(), 0, false, ""});
+    batches_.push_back(
+        {batch.id, batch.stream, {batch.epoch, batch.from}, clock_.boot_now(), 0, false, batch.count > 0, ""});
     Batch& taken = batches_.back();
     producer_->set_headers(batch);
     const auto made = messages_.for_each(batch, [&](const KafkaProducer::Message& message) {
@@ -208,7 +210,7 @@ class KafkaTransport final : public Transport {
 
   void finish(Batch& batch) {
     const bool ok = !batch.has_failed;
-    if (ok) watch_.on_delivered(batch.stream);
+    if (ok && batch.has_messages) watch_.on_delivered(batch.stream);
     report(batch, ok);
     batches_.remove_if([&](const Batch& one) { return &one == &batch; });
   }
