@@ -97,7 +97,8 @@ TEST_F(ConfigHttpUplinkTest, what_was_found_instead_of_a_url_is_shown_up_to_its_
   EXPECT_EQ(found("lake.example/"), "\"lake.example/\"");
   EXPECT_EQ(found("ftp://lake.example/hidden?hidden"), "\"ftp://lake.example/...\"");
   EXPECT_EQ(found("ftp://me:hidden@lake.example/x"), "\"ftp://...@lake.example/...\"");
-  EXPECT_EQ(found("me:hid/den://@lake.example"), "\"...@lake.example\"");
+  EXPECT_EQ(found("me:hid/den://@lake.example"), "\"...\"");
+  EXPECT_EQ(found("htps://lake.example/write?u=me@plant.example&p=hidden"), "\"htps://...\"");
 }
 
 TEST_F(ConfigHttpUplinkTest, a_secret_in_a_url_is_refused_and_not_shown) {
