@@ -2,15 +2,13 @@
 #include <simdjson.h>
 
 #include <iostream>
-#include <optional>
 #include <string>
 
 #include "buffer/inspect.h"
-#include "core/clock.h"
 #include "core/file_system.h"
 #include "daemon/admin_server.h"
 #include "daemon/commands/ask.h"
-#include "daemon/offset.h"
+#include "daemon/commands/read_range.h"
 #include "daemon/percent_encode.h"
 #include "daemon/record_json.h"
 
@@ -74,21 +72,6 @@ int tail_files(const std::string& data_dir, const buffer::ReadRange& range, cons
   return kExitDone;
 }
 
-Result<buffer::ReadRange> range_of(const TailOptions& options, Stream stream) {
-  const WallTime now = SystemClock().wall_now();
-  buffer::ReadRange range{stream, {}, std::nullopt};
-  if (!options.from.empty()) {
-    const auto from = parse_offset(options.from, now);
-    if (!from) return tl::unexpected(from.error());
-    range.from = *from;
-  }
-  if (options.to.empty()) return range;
-  const auto to = parse_offset(options.to, now);
-  if (!to) return tl::unexpected(to.error());
-  range.to = *to;
-  return range;
-}
-
 }  // namespace
 
 int tail_records(const TailOptions& options) {
@@ -97,7 +80,7 @@ int tail_records(const TailOptions& options) {
     report_failure("stream \"" + options.stream + "\": allowed are readings, alarms, events");
     return kExitUsage;
   }
-  const auto range = range_of(options, *stream);
+  const auto range = parse_read_range(*stream, options.from, options.to);
   if (!range) {
     report_failure(range.error().message);
     return kExitUsage;

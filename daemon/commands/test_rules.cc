@@ -4,13 +4,12 @@
 #include <optional>
 
 #include "buffer/inspect.h"
-#include "core/clock.h"
 #include "core/file_system.h"
 #include "core/log.h"
 #include "daemon/commands/commands.h"
 #include "daemon/commands/problems.h"
+#include "daemon/commands/read_range.h"
 #include "daemon/config/config.h"
-#include "daemon/offset.h"
 #include "rules/rule_engine.h"
 
 namespace tidegate::daemon {
@@ -25,22 +24,6 @@ void claim_units(const Config& config, TagRegistry& tags) {
       }
     }
   }
-}
-
-Result<buffer::ReadRange> range_of(const TestRulesOptions& options) {
-  const WallTime now = SystemClock().wall_now();
-  buffer::ReadRange range{Stream::readings, {}, std::nullopt};
-  if (!options.from.empty()) {
-    const auto from = parse_offset(options.from, now);
-    if (!from) return tl::unexpected(from.error());
-    range.from = *from;
-  }
-  if (!options.to.empty()) {
-    const auto to = parse_offset(options.to, now);
-    if (!to) return tl::unexpected(to.error());
-    range.to = *to;
-  }
-  return range;
 }
 
 int judge(const Config& config, const std::string& data_dir, const buffer::ReadRange& range) {
@@ -78,7 +61,7 @@ int test_rules(const TestRulesOptions& options) {
     return kExitConfiguration;
   }
   if (config->rules.empty()) return report_failure(options.config_file + " has no [[rule]] to test");
-  const auto range = range_of(options);
+  const auto range = parse_read_range(Stream::readings, options.from, options.to);
   if (!range) {
     report_failure(range.error().message);
     return kExitUsage;
