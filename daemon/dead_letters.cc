@@ -62,7 +62,7 @@ Result<void> DeadLetters::record_gap(const std::string& uplink, const uplink::Re
 }
 
 void DeadLetters::put(buffer::DeadLetter letter, const Done<void>& done) {
-  work<void>(
+  change<void>(
       [store = parts_.store, reserve = parts_.reserve, letter = std::move(letter)] {
         return buffer::with_room(*reserve, SpaceKeeper::kForState, [&] { return store->put(letter); });
       },
@@ -73,12 +73,23 @@ template <class T>
 void DeadLetters::work(std::function<Result<T>()> job, const Done<T>& done) {
   parts_.storage->post([this, job = std::move(job), done] {
     auto result = std::make_shared<Result<T>>(job());
-    auto counts = std::make_shared<Result<Counts>>(parts_.store->count());
-    parts_.loop->post([this, result, counts, done] {
-      if (*counts) counts_ = std::move(**counts);
-      done(*result);
-    });
+    parts_.loop->post([result, done] { done(*result); });
   });
+}
+
+template <class T>
+void DeadLetters::change(std::function<Result<T>()> job, const Done<T>& done) {
+  auto counts = std::make_shared<Result<Counts>>();
+  work<T>(
+      [this, job = std::move(job), counts] {
+        auto result = job();
+        *counts = parts_.store->count();
+        return result;
+      },
+      [this, counts, done](const Result<T>& result) {
+        if (*counts) counts_ = std::move(**counts);
+        done(result);
+      });
 }
 
 void DeadLetters::list(const std::string& uplink, std::uint64_t after, std::size_t limit,
@@ -89,7 +100,7 @@ void DeadLetters::list(const std::string& uplink, std::uint64_t after, std::size
 
 void DeadLetters::drop(const std::string& uplink, const std::optional<std::vector<std::uint64_t>>& ids,
                        const Done<std::uint64_t>& done) {
-  work<std::uint64_t>(
+  change<std::uint64_t>(
       [store = parts_.store, uplink, ids] { return ids ? store->drop(uplink, *ids) : store->drop_all(uplink); }, done);
 }
 

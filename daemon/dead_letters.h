@@ -55,9 +55,12 @@ class DeadLetters {
   const Counts& counts() const { return counts_; }
 
  private:
-  /// Does it on the storage thread, counts again, and answers.
+  /// Does it on the storage thread, and answers.
   template <class T>
   void work(std::function<Result<T>()> job, const Done<T>& done);
+  /// The same for what changes the table: it is counted again, which takes as long as there are letters.
+  template <class T>
+  void change(std::function<Result<T>()> job, const Done<T>& done);
   void put(buffer::DeadLetter letter, const Done<void>& done);
   Result<void> record_gap(const std::string& uplink, const uplink::RefusedRecord& record);
 
