@@ -60,6 +60,7 @@ struct KafkaUplinkOptions {
   std::string topic = "tidegate.{stream}";
   std::string key = "{tag}";
   std::string compression = "none";  // as Kafka calls it
+  bool headers = true;               // tidegate-* in each message
   bool exactly_once = false;
   std::string cursor_topic = "tidegate-cursors";  // of exactly_once
   std::optional<mqtt::TlsOptions> tls;            // nothing: plain TCP

@@ -150,6 +150,11 @@ std::vector<Key> kafka_rows() {
           {{"none", "none"}, {"gzip", "gzip"}, {"snappy", "snappy"}, {"lz4", "lz4"}, {"zstd", "zstd"}})
           .by_default("none")
           .says("How messages are compressed. `zstd` is the smallest, and takes some 8 MiB of memory."),
+      boolean<Owner>("headers", &Owner::headers)
+          .by_default(true)
+          .says("Whether each message has the headers `tidegate-gateway`, `-stream`, `-epoch`, `-from` and `-to`. "
+                "Without them it is half as long and costs a third of the time; gateway, stream, epoch and seq are in "
+                "the record itself, `from` and `to` of its batch are not."),
   };
 }
 

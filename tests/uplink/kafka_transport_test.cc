@@ -152,6 +152,22 @@ TEST_F(KafkaTransportTest, GoesOnWhereItWasAfterAnOutageOfAllBrokers) {
   read_back();
 }
 
+TEST_F(KafkaTransportTest, SendsNoHeadersWhereItIsToldSo) {
+  make_cluster(1);
+  options_.headers = false;
+  auto uplink = start_uplink();
+  uplink->announce(100);
+  ASSERT_TRUE(uplink->run_until([&] { return uplink->delivered() == 100; }, kPatience));
+  std::size_t messages = 0;
+  tidegate::testing::read_kafka_topic(options_.brokers, "plant.readings",
+                                      [&](const tidegate::testing::KafkaMessage& message) {
+                                        ++messages;
+                                        EXPECT_TRUE(message.headers.empty()) << message.value;
+                                        EXPECT_THAT(message.value, HasSubstr(R"({"gateway":"gw","stream":"readings")"));
+                                      });
+  EXPECT_EQ(messages, 100U);
+}
+
 TEST_F(KafkaTransportTest, SaysWhyItIsNotUp) {
   options_.brokers = {"127.0.0.1:" + std::to_string(free_port())};
   std::vector<std::string> details;

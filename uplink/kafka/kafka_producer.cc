@@ -22,15 +22,19 @@ int to_milliseconds(Duration patience) {
 Result<std::unique_ptr<KafkaProducer>> KafkaProducer::open(const KafkaLibrary& library,
                                                            const KafkaUplinkOptions& options,
                                                            const std::string& gateway, int wake_fd, Handlers handlers) {
-  std::unique_ptr<KafkaProducer> producer(
-      new KafkaProducer(library, options.forwarder.name, gateway, std::move(handlers)));
+  std::unique_ptr<KafkaProducer> producer(new KafkaProducer(library, options, gateway, std::move(handlers)));
   if (auto connected = producer->connect(options, wake_fd); !connected) return tl::unexpected(connected.error());
   if (auto opened = producer->open_topics(options); !opened) return tl::unexpected(opened.error());
   return producer;
 }
 
-KafkaProducer::KafkaProducer(const KafkaLibrary& library, std::string name, std::string gateway, Handlers handlers)
-    : library_(library), name_(std::move(name)), gateway_(std::move(gateway)), handlers_(std::move(handlers)) {}
+KafkaProducer::KafkaProducer(const KafkaLibrary& library, const KafkaUplinkOptions& options, std::string gateway,
+                             Handlers handlers)
+    : library_(library),
+      name_(options.forwarder.name),
+      has_headers_(options.headers),
+      gateway_(std::move(gateway)),
+      handlers_(std::move(handlers)) {}
 
 // A producer ends only when nothing of it is held any more.
 KafkaProducer::~KafkaProducer() {
@@ -134,6 +138,7 @@ void KafkaProducer::log(rd_kafka_event_t& event) {
 }
 
 void KafkaProducer::set_headers(const OutgoingBatch& batch) {
+  if (!has_headers_) return;
   constexpr std::size_t kHeaders = 5;
   if (headers_ != nullptr) library_.headers_destroy_(headers_);
   headers_ = library_.headers_new_(kHeaders);
@@ -148,11 +153,12 @@ void KafkaProducer::set_headers(const OutgoingBatch& batch) {
 }
 
 rd_kafka_resp_err_t KafkaProducer::produce(const Message& message, void* mark) {
-  return produce(topics_[static_cast<std::size_t>(message.stream)], message, library_.headers_copy_(headers_), mark);
+  rd_kafka_headers_t* const headers = has_headers_ ? library_.headers_copy_(headers_) : nullptr;
+  return produce(topics_[static_cast<std::size_t>(message.stream)], message, headers, mark);
 }
 
 rd_kafka_resp_err_t KafkaProducer::produce_cursor(std::string_view key, std::string_view value, void* mark) {
-  return produce(cursor_topic_, {Stream::readings, key, value}, library_.headers_new_(0), mark);
+  return produce(cursor_topic_, {Stream::readings, key, value}, nullptr, mark);
 }
 
 rd_kafka_resp_err_t KafkaProducer::produce(rd_kafka_topic_t* topic, const Message& message, rd_kafka_headers_t* headers,
@@ -170,8 +176,9 @@ rd_kafka_resp_err_t KafkaProducer::produce(rd_kafka_topic_t* topic, const Messag
   fields[4].u.ptr = mark;
   fields[5].vtype = RD_KAFKA_VTYPE_HEADERS;
   fields[5].u.headers = headers;
-  const Step done = step(library_.produceva_(producer_, fields.data(), fields.size()));
-  if (!done.is_done()) library_.headers_destroy_(headers);
+  const std::size_t count = headers == nullptr ? fields.size() - 1 : fields.size();
+  const Step done = step(library_.produceva_(producer_, fields.data(), count));
+  if (!done.is_done() && headers != nullptr) library_.headers_destroy_(headers);
   return done.error;
 }
 

@@ -56,7 +56,7 @@ class KafkaProducer {
   KafkaProducer& operator=(const KafkaProducer&) = delete;
 
   void serve();
-  /// The headers of the messages until the next call: what the batch answers for.
+  /// The headers of the messages until the next call: what the batch answers for. None where the options say so.
   void set_headers(const OutgoingBatch& batch);
   /// Copies the message into the library's queue. An error says that there will be no report of it.
   rd_kafka_resp_err_t produce(const Message& message, void* mark);
@@ -80,7 +80,7 @@ class KafkaProducer {
   std::string text_of(rd_kafka_resp_err_t error) const { return library_.err2str_(error); }
 
  private:
-  KafkaProducer(const KafkaLibrary& library, std::string name, std::string gateway, Handlers handlers);
+  KafkaProducer(const KafkaLibrary& library, const KafkaUplinkOptions& options, std::string gateway, Handlers handlers);
   Result<void> connect(const KafkaUplinkOptions& options, int wake_fd);
   Result<void> open_topics(const KafkaUplinkOptions& options);
   Result<rd_kafka_topic_t*> open_topic(const Result<std::string>& name) const;
@@ -92,6 +92,7 @@ class KafkaProducer {
 
   const KafkaLibrary library_;
   const std::string name_;
+  const bool has_headers_;
   const std::string gateway_;
   const Handlers handlers_;
   rd_kafka_t* producer_ = nullptr;
