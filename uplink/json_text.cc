@@ -26,14 +26,28 @@ simdjson::error_code visit_entries(ondemand::object& batch, Stream stream, std::
 
 }  // namespace
 
-std::optional<std::string> find_text_member(std::string_view document, std::string_view name) {
-  const simdjson::padded_string padded(document);
+struct TextMemberFinder::Workspace {
+  std::string document;  // with the padding that the parser wants
   ondemand::parser parser;
+};
+
+TextMemberFinder::TextMemberFinder() : workspace_(std::make_unique<Workspace>()) {}
+TextMemberFinder::~TextMemberFinder() = default;
+
+std::optional<std::string_view> TextMemberFinder::find(std::string_view document, std::string_view name) {
+  std::string& padded = workspace_->document;
+  padded.assign(document).append(simdjson::SIMDJSON_PADDING, ' ');
   ondemand::document parsed;
   std::string_view text;
-  if (parser.iterate(padded).get(parsed) != simdjson::SUCCESS) return std::nullopt;
-  if (parsed[name].get_string().get(text) != simdjson::SUCCESS) return std::nullopt;
-  return std::string(text);
+  const auto error = workspace_->parser.iterate(padded.data(), document.size(), padded.size()).get(parsed);
+  if (error != simdjson::SUCCESS || parsed[name].get_string().get(text) != simdjson::SUCCESS) return std::nullopt;
+  return text;
+}
+
+std::optional<std::string> find_text_member(std::string_view document, std::string_view name) {
+  TextMemberFinder finder;
+  const auto found = finder.find(document, name);
+  return found ? std::optional<std::string>(*found) : std::nullopt;
 }
 
 bool has_member(std::string_view document, std::string_view name) {

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -14,6 +15,19 @@ namespace tidegate::uplink {
 
 /// The text member `name` of a JSON object, unescaped; nothing when there is none or `document` is no JSON object.
 std::optional<std::string> find_text_member(std::string_view document, std::string_view name);
+
+/// The same again and again: it keeps what the search needs.
+class TextMemberFinder {
+ public:
+  TextMemberFinder();
+  ~TextMemberFinder();
+  /// Valid until the next call.
+  std::optional<std::string_view> find(std::string_view document, std::string_view name);
+
+ private:
+  struct Workspace;
+  std::unique_ptr<Workspace> workspace_;
+};
 
 /// Whether a JSON object has a member of that name, whatever it is.
 bool has_member(std::string_view document, std::string_view name);

@@ -152,6 +152,36 @@ TEST_F(KafkaTransportTest, GoesOnWhereItWasAfterAnOutageOfAllBrokers) {
   read_back();
 }
 
+TEST_F(KafkaTransportTest, HoldsBatchesBackWhileEnoughMessagesAreOnTheirWay) {
+  make_cluster(1);
+  options_.forwarder.batch_readings_max = 1'000;
+  options_.forwarder.inflight_max = 32;  // more than the library is given at a time
+  uplink_ = start_uplink();
+  uplink_->announce(100);
+  ASSERT_TRUE(uplink_->run_until([&] { return uplink_->delivered() == 100; }, kPatience));
+  cluster_->set_up(1, false);
+  uplink_->announce(kReadings);
+  ASSERT_TRUE(uplink_->run_until([&] { return !uplink_->troubles().empty(); }, kPatience));
+  cluster_->set_up(1, true);
+  ASSERT_TRUE(uplink_->run_until([&] { return uplink_->delivered() == kReadings; }, kPatience)) << uplink_->delivered();
+  read_back();
+}
+
+TEST_F(KafkaTransportTest, ReportsWhatItHeldBackWhenItIsStopped) {
+  make_cluster(1);
+  options_.forwarder.batch_readings_max = 1'000;
+  options_.forwarder.inflight_max = 32;
+  auto uplink = start_uplink();
+  uplink->announce(100);
+  ASSERT_TRUE(uplink->run_until([&] { return uplink->delivered() == 100; }, kPatience));
+  cluster_->set_up(1, false);
+  uplink->announce(kReadings);
+  ASSERT_TRUE(uplink->run_until([&] { return !uplink->troubles().empty(); }, kPatience));
+  uplink->stop(milliseconds(10));
+  // Each batch exactly once: 19,900 readings at 1,000 a batch.
+  EXPECT_EQ(uplink->failures(), 20U);
+}
+
 TEST_F(KafkaTransportTest, SendsNoHeadersWhereItIsToldSo) {
   make_cluster(1);
   options_.headers = false;

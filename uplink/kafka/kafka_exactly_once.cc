@@ -240,14 +240,11 @@ class KafkaExactlyOnce final : public Transport {
     const BootTime since = clock_.boot_now();
     if (const Step begun = producer_->begin_transaction(); !begun.is_done()) return close_after(begun);
     for (const OutgoingBatch& batch : batches) {
+      if (!wait_for_reports(KafkaProducer::kMessagesMost, since, batches.size())) return false;
       if (const auto failure = produce(batch); !failure.empty()) return close(failure);
     }
     count(producer_->produce_cursor(key_, to_json(cursor), nullptr), nullptr);
-    while (unreported_ > 0 && !must_close_) {
-      if (!may_wait(since, batches.size())) return false;
-      inbox_.wait(kStep);
-      producer_->serve();
-    }
+    if (!wait_for_reports(0, since, batches.size())) return false;
     while (!must_close_) {
       const Step step = producer_->commit_transaction(kStep);
       producer_->serve();
@@ -259,6 +256,17 @@ class KafkaExactlyOnce final : public Transport {
       if (!may_wait(since, batches.size())) return false;
     }
     return close(reason_);
+  }
+
+  // Until at most so many messages have none, or the producer has ended. False: it took too long, and the session has
+  // ended.
+  bool wait_for_reports(std::size_t left, BootTime since, std::size_t batches) {
+    while (unreported_ > left && !must_close_) {
+      if (!may_wait(since, batches)) return false;
+      inbox_.wait(kStep);
+      producer_->serve();
+    }
+    return true;
   }
 
   // The reason when it cannot be.

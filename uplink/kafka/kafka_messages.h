@@ -5,6 +5,7 @@
 
 #include "core/error.h"
 #include "uplink/forwarder.h"
+#include "uplink/json_text.h"
 #include "uplink/kafka/kafka_producer.h"
 #include "uplink/ndjson_lines.h"
 
@@ -23,7 +24,9 @@ class KafkaMessages {
   const std::string gateway_;
   const std::string key_template_;
   const bool key_has_tag_;
+  const bool key_is_tag_;
   const NdjsonLines renderer_;
+  TextMemberFinder finder_;
   std::string lines_;  // of a batch; reused
 };
 

@@ -2,6 +2,7 @@
 #include <array>
 #include <chrono>
 #include <cstdint>
+#include <deque>
 #include <list>
 #include <memory>
 #include <optional>
@@ -96,7 +97,8 @@ class KafkaTransport final : public Transport {
     std::vector<OutgoingBatch> batches;
     for (;;) {
       const std::optional<BootTime> stop_by = inbox_.take(batches);
-      for (const OutgoingBatch& batch : batches) take(batch);
+      waiting_.insert(waiting_.end(), batches.begin(), batches.end());
+      take_waiting();
       const BootTime now = clock_.boot_now();
       if (stop_by && (batches_.empty() || now >= *stop_by)) break;
       if (!stop_by) look_after(now);
@@ -105,6 +107,15 @@ class KafkaTransport final : public Transport {
       if (must_reopen_) give_up_producer();
     }
     close_producer();
+  }
+
+  // A batch has messages when it is looked at, so one is on its way as long as others wait.
+  void take_waiting() {
+    while (!waiting_.empty() && open_ < KafkaProducer::kMessagesMost) {
+      const OutgoingBatch batch = std::move(waiting_.front());
+      waiting_.pop_front();
+      take(batch);
+    }
   }
 
   void wait(std::optional<Duration> most) const {
@@ -150,6 +161,7 @@ class KafkaTransport final : public Transport {
     const auto error = producer_->produce(message, &batch);
     if (error == RD_KAFKA_RESP_ERR_NO_ERROR) {
       ++batch.open;
+      ++open_;
     } else {
       refuse(batch, error);
     }
@@ -190,6 +202,7 @@ class KafkaTransport final : public Transport {
 
   void on_delivered(Batch& batch, rd_kafka_resp_err_t error) {
     --batch.open;
+    --open_;
     if (error != RD_KAFKA_RESP_ERR_NO_ERROR) {
       must_reopen_ = true;
       refuse(batch, error);
@@ -245,6 +258,8 @@ class KafkaTransport final : public Transport {
       report(batch, false);
     }
     batches_.clear();
+    open_ = 0;
+    for (const OutgoingBatch& batch : std::exchange(waiting_, {})) handlers_.done(batch.id, false);
   }
 
   const KafkaUplinkOptions options_;
@@ -256,7 +271,9 @@ class KafkaTransport final : public Transport {
   KafkaWatch watch_;
   KafkaProbe probe_;
   ComplaintFilter complaints_;
-  std::list<Batch> batches_;  // on their way, oldest first
+  std::deque<OutgoingBatch> waiting_;  // for those to be acknowledged that are on their way
+  std::list<Batch> batches_;           // on their way, oldest first
+  std::size_t open_ = 0;               // messages of theirs without a report
   std::array<std::optional<Position>, kStreamCount> awaited_;
   bool must_reopen_ = false;
   bool has_reason_ = false;  // for the end of this producer
