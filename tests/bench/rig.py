@@ -33,12 +33,12 @@ def accepts(port):
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
-def wait_until(reached, what, seconds=PATIENCE):
+def wait_until(reached, what, seconds=PATIENCE, explain=lambda: ""):
     deadline = time.monotonic() + seconds
     pause = threading.Event()
     while not reached():
         if time.monotonic() > deadline:
-            raise RuntimeError(f"{what}: not within {seconds} s")
+            raise RuntimeError(f"{what}: not within {seconds} s {explain()}")
         pause.wait(0.02)
 
 
