@@ -1,4 +1,4 @@
-#include "uplink/ndjson_writer.h"
+#include "uplink/file_writer.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -48,15 +48,20 @@ class FullDisk {
   void (*old_handler_)(int);
 };
 
-class NdjsonWriterTest : public ::testing::Test {
+class FileWriterTest : public ::testing::Test {
  protected:
-  NdjsonWriterTest() : path_(directory_ / "out.ndjson") {
+  FileWriterTest() : path_(directory_ / "out.ndjson") {
     set_up_logging(LogLevel::error);  // the failures are made on purpose, hundreds of them
     restart();
   }
 
   void restart() { restart_at(path_); }
-  void restart_at(const std::string& path) { writer_ = std::make_unique<NdjsonWriter>("export", path, "plant-7"); }
+  void restart_at(const std::string& path, std::uint64_t rotate_bytes = 0) {
+    options_.forwarder.name = "export";
+    options_.path = path;
+    options_.rotate_bytes = rotate_bytes;
+    writer_ = std::make_unique<FileWriter>(options_, "plant-7");
+  }
 
   // Readings from..to of epoch 3, sent at 2025-10-09T08:53:20Z and the given days later.
   OutgoingBatch batch(std::uint64_t from, std::uint64_t to, Stream stream = Stream::readings, int days = 0) {
@@ -91,17 +96,18 @@ class NdjsonWriterTest : public ::testing::Test {
 
   TemporaryDirectory directory_;
   std::string path_;
-  std::unique_ptr<NdjsonWriter> writer_;
+  FileUplinkOptions options_;
+  std::unique_ptr<FileWriter> writer_;
   std::vector<std::pair<std::uint64_t, bool>> done_;
 };
 
-TEST_F(NdjsonWriterTest, WritesALineARecordWithTheEntryAsItStands) {
+TEST_F(FileWriterTest, WritesALineARecordWithTheEntryAsItStands) {
   write({batch(0, 1), batch(2, 4)});
   EXPECT_THAT(done_, ElementsAre(Pair(1, true), Pair(3, true)));
   EXPECT_EQ(text(), lines(0, 4));
 }
 
-TEST_F(NdjsonWriterTest, GivesNoMemberOfALineTwice) {
+TEST_F(FileWriterTest, GivesNoMemberOfALineTwice) {
   const auto event = [](const std::string& document) {
     OutgoingBatch batch;
     batch.stream = Stream::events;
@@ -119,14 +125,14 @@ TEST_F(NdjsonWriterTest, GivesNoMemberOfALineTwice) {
             "\n");
 }
 
-TEST_F(NdjsonWriterTest, GoesOnInTheFileThatIsThere) {
+TEST_F(FileWriterTest, GoesOnInTheFileThatIsThere) {
   write({batch(0, 1)});
   restart();
   write({batch(2, 3)});
   EXPECT_EQ(text(), lines(0, 3));
 }
 
-TEST_F(NdjsonWriterTest, NamesTheFileByStreamAndDayOfSending) {
+TEST_F(FileWriterTest, NamesTheFileByStreamAndDayOfSending) {
   restart_at(directory_ / "{gateway}-{stream}-{date}.ndjson");
   write({batch(0, 1), batch(5, 6, Stream::events), batch(2, 3, Stream::readings, 1)});
   EXPECT_EQ(read_file(directory_ / "plant-7-readings-2025-10-09.ndjson"), lines(0, 1));
@@ -134,9 +140,9 @@ TEST_F(NdjsonWriterTest, NamesTheFileByStreamAndDayOfSending) {
   EXPECT_EQ(read_file(directory_ / "plant-7-events-2025-10-09.ndjson"), lines(5, 6, "events"));
 }
 
-TEST_F(NdjsonWriterTest, GivesAFileThatIsLargeEnoughANameOfItsOwn) {
+TEST_F(FileWriterTest, GivesAFileThatIsLargeEnoughANameOfItsOwn) {
   const auto size = lines(0, 3).size();
-  writer_ = std::make_unique<NdjsonWriter>("export", path_, "plant-7", size);
+  restart_at(path_, size);
   write({batch(0, 1)});
   EXPECT_EQ(text(), lines(0, 1));
   write({batch(2, 3)});
@@ -144,44 +150,44 @@ TEST_F(NdjsonWriterTest, GivesAFileThatIsLargeEnoughANameOfItsOwn) {
   EXPECT_EQ(read_file(directory_ / "out.3-3.ndjson"), lines(0, 3));
   write({batch(4, 5)});
   EXPECT_EQ(text(), lines(4, 5));
-  writer_ = std::make_unique<NdjsonWriter>("export", path_, "plant-7", size);
+  restart_at(path_, size);
   write({batch(6, 6)});
   write({batch(7, 20)});
   EXPECT_EQ(read_file(directory_ / "out.3-20.ndjson"), lines(4, 20)) << "goes on in what an earlier process left";
   EXPECT_THAT(done_, ElementsAre(Pair(8, true)));
 }
 
-TEST_F(NdjsonWriterTest, PutsNoFileInThePlaceOfAnother) {
-  writer_ = std::make_unique<NdjsonWriter>("export", path_, "plant-7", 1);
+TEST_F(FileWriterTest, PutsNoFileInThePlaceOfAnother) {
+  restart_at(path_, 1);
   write({batch(0, 1)});
   write({batch(0, 1)});  // of a replay
   EXPECT_EQ(read_file(directory_ / "out.3-1.ndjson"), lines(0, 1));
   EXPECT_EQ(read_file(directory_ / "out.3-1-2.ndjson"), lines(0, 1));
 }
 
-TEST_F(NdjsonWriterTest, NamesRotatedFilesWithAndWithoutAnExtension) {
+TEST_F(FileWriterTest, NamesRotatedFilesWithAndWithoutAnExtension) {
   std::filesystem::create_directory(directory_ / "a.d");
   for (const auto& [path, rotated] : std::vector<std::pair<std::string, std::string>>{
            {"a.d/out", "a.d/out.3-1"}, {"a.d/.hidden", "a.d/.hidden.3-1"}, {"a.d/x.y.json", "a.d/x.y.3-1.json"}}) {
-    writer_ = std::make_unique<NdjsonWriter>("export", directory_ / path, "plant-7", 1);
+    restart_at(directory_ / path, 1);
     write({batch(0, 1)});
     EXPECT_EQ(read_file(directory_ / rotated), lines(0, 1)) << path;
   }
 }
 
-TEST_F(NdjsonWriterTest, PutsAllStreamsIntoOneFileWhenThePathNamesNone) {
+TEST_F(FileWriterTest, PutsAllStreamsIntoOneFileWhenThePathNamesNone) {
   write({batch(0, 1), batch(0, 0, Stream::alarms), batch(2, 2)});
   EXPECT_EQ(text(), lines(0, 1) + lines(0, 0, "alarms") + lines(2, 2));
 }
 
-TEST_F(NdjsonWriterTest, WritesNothingForABatchWithoutEntriesAndReportsIt) {
+TEST_F(FileWriterTest, WritesNothingForABatchWithoutEntriesAndReportsIt) {
   OutgoingBatch empty = batch(0, 9);
   empty.payload = std::make_shared<const std::string>("{\"v\":1,\"sent\":0,\"readings\":[]}");
   write({empty, batch(10, 10)});
   EXPECT_THAT(done_, ElementsAre(Pair(1, true), Pair(11, true)));
 }
 
-TEST_F(NdjsonWriterTest, CutsALineThatACrashTore) {
+TEST_F(FileWriterTest, CutsALineThatACrashTore) {
   const std::string whole = lines(0, 2);
   const std::string torn = lines(3, 3);
   for (std::size_t kept = 0; kept <= torn.size(); ++kept) {
@@ -193,7 +199,7 @@ TEST_F(NdjsonWriterTest, CutsALineThatACrashTore) {
   }
 }
 
-TEST_F(NdjsonWriterTest, CutsFromWhereACrashLeftZeros) {
+TEST_F(FileWriterTest, CutsFromWhereACrashLeftZeros) {
   const std::string whole = lines(0, 2);
   const std::string unsynced = lines(3, 6);
   for (std::size_t at = 0; at < unsynced.size(); ++at) {
@@ -208,7 +214,7 @@ TEST_F(NdjsonWriterTest, CutsFromWhereACrashLeftZeros) {
   }
 }
 
-TEST_F(NdjsonWriterTest, LeavesAFileAloneThatIsNotOfAnUplink) {
+TEST_F(FileWriterTest, LeavesAFileAloneThatIsNotOfAnUplink) {
   const std::string endless = lines(0, 0) + std::string(std::size_t{9} << 20, '{');
   const std::string zeros = lines(0, 0) + std::string(std::size_t{9} << 20, '\0');  // more than was ever not synced
   for (const std::string& content : {std::string("a diary"), std::string("{\"gate\n{\"some\":"), endless, zeros}) {
@@ -220,7 +226,7 @@ TEST_F(NdjsonWriterTest, LeavesAFileAloneThatIsNotOfAnUplink) {
   }
 }
 
-TEST_F(NdjsonWriterTest, FailsOnWhatIsNoRegularFile) {
+TEST_F(FileWriterTest, FailsOnWhatIsNoRegularFile) {
   ASSERT_EQ(::mkdir((directory_ / "folder").c_str(), 0700), 0);
   ASSERT_EQ(::symlink((directory_ / "elsewhere").c_str(), (directory_ / "link").c_str()), 0);
   ASSERT_EQ(::mkfifo((directory_ / "pipe").c_str(), 0600), 0);
@@ -233,7 +239,7 @@ TEST_F(NdjsonWriterTest, FailsOnWhatIsNoRegularFile) {
   EXPECT_NE(::access((directory_ / "elsewhere").c_str(), F_OK), 0);
 }
 
-TEST_F(NdjsonWriterTest, TakesTheBatchAgainWhenTheDirectoryHasCome) {
+TEST_F(FileWriterTest, TakesTheBatchAgainWhenTheDirectoryHasCome) {
   restart_at(directory_ / "later/x.ndjson");
   write({batch(0, 1)});
   ASSERT_EQ(::mkdir((directory_ / "later").c_str(), 0700), 0);
@@ -242,7 +248,7 @@ TEST_F(NdjsonWriterTest, TakesTheBatchAgainWhenTheDirectoryHasCome) {
   EXPECT_EQ(read_file(directory_ / "later/x.ndjson"), lines(0, 1));
 }
 
-TEST_F(NdjsonWriterTest, KeepsLinesWholeAndInOrderOnADiskThatIsFull) {
+TEST_F(FileWriterTest, KeepsLinesWholeAndInOrderOnADiskThatIsFull) {
   const std::size_t line = lines(0, 0).size();
   for (std::size_t room = 0; room <= 8 * line; room += 7) {
     ::unlink(path_.c_str());
@@ -271,7 +277,7 @@ TEST_F(NdjsonWriterTest, KeepsLinesWholeAndInOrderOnADiskThatIsFull) {
   }
 }
 
-TEST_F(NdjsonWriterTest, TakesNothingBehindABatchThatFailedUntilItComesAgain) {
+TEST_F(FileWriterTest, TakesNothingBehindABatchThatFailedUntilItComesAgain) {
   {
     const FullDisk full(0);
     write({batch(0, 1)});
@@ -283,7 +289,7 @@ TEST_F(NdjsonWriterTest, TakesNothingBehindABatchThatFailedUntilItComesAgain) {
   EXPECT_EQ(text(), lines(0, 0, "events") + lines(0, 3));
 }
 
-TEST_F(NdjsonWriterTest, WaitsNoLongerForABatchThatAReplayHasPassedOver) {
+TEST_F(FileWriterTest, WaitsNoLongerForABatchThatAReplayHasPassedOver) {
   {
     const FullDisk full(0);
     write({batch(0, 1), batch(0, 1, Stream::events)});
@@ -295,7 +301,7 @@ TEST_F(NdjsonWriterTest, WaitsNoLongerForABatchThatAReplayHasPassedOver) {
   EXPECT_EQ(text(), lines(8, 11));
 }
 
-TEST_F(NdjsonWriterTest, BeginsANewFileWhenTheOldOneWasMovedAwayOrDeleted) {
+TEST_F(FileWriterTest, BeginsANewFileWhenTheOldOneWasMovedAwayOrDeleted) {
   write({batch(0, 1)});
   ASSERT_EQ(::rename(path_.c_str(), (directory_ / "moved").c_str()), 0);
   write({batch(2, 3)});
@@ -306,7 +312,7 @@ TEST_F(NdjsonWriterTest, BeginsANewFileWhenTheOldOneWasMovedAwayOrDeleted) {
   EXPECT_EQ(text(), lines(4, 5));
 }
 
-TEST_F(NdjsonWriterTest, GoesOnInAFileThatOthersHaveEmptied) {
+TEST_F(FileWriterTest, GoesOnInAFileThatOthersHaveEmptied) {
   write({batch(0, 5)});
   ASSERT_EQ(::truncate(path_.c_str(), 0), 0);
   write({batch(6, 6)});
@@ -318,7 +324,105 @@ TEST_F(NdjsonWriterTest, GoesOnInAFileThatOthersHaveEmptied) {
   EXPECT_EQ(text(), lines(6, 6));
 }
 
-TEST_F(NdjsonWriterTest, FailsWhatIsNoBatch) {
+TEST_F(FileWriterTest, CsvBeginsEachFileWithTheNamesOfTheColumns) {
+  options_.format = FileFormat::csv;
+  restart_at(directory_ / "{stream}-{date}.csv");
+  const std::string header = "stream,gateway,epoch,seq,tag,time,value,kind,quality,reason,time_quality\r\n";
+  write({batch(0, 0), batch(1, 1)});
+  restart_at(options_.path);
+  write({batch(2, 2), batch(3, 3, Stream::readings, 1)});
+  const auto line = [](int seq) {
+    return "\"readings\",\"plant-7\",3," + std::to_string(seq) + ",\"a}{\"\"/x\",,1.0,float,,,\r\n";
+  };
+  EXPECT_EQ(read_file(directory_ / "readings-2025-10-09.csv"), header + line(0) + line(1) + line(2));
+  EXPECT_EQ(read_file(directory_ / "readings-2025-10-10.csv"), header + line(3));
+}
+
+// Texts with line breaks and quotes, at whose every byte a crash may have torn the file.
+TEST_F(FileWriterTest, CsvThatACrashToreIsCutToItsLastWholeLine) {
+  options_.format = FileFormat::csv;
+  options_.forwarder.streams = {Stream::readings};
+  const auto text_batch = [this](std::uint64_t from, std::uint64_t to) {
+    OutgoingBatch made = batch(from, to);
+    std::string payload = *made.payload;
+    for (std::size_t at = 0; (at = payload.find("1.0", at)) != std::string::npos; at += 10) {
+      payload.replace(at, 3, R"("\r\n\"readings\",\"plant-7\",\n\"")");
+    }
+    made.payload = std::make_shared<const std::string>(payload);
+    return made;
+  };
+  restart();
+  write({text_batch(0, 2)});
+  const std::string whole = text();
+  write({text_batch(3, 3)});
+  const std::string all = text();
+  ::unlink(path_.c_str());
+  restart();
+  write({text_batch(3, 3)});
+  const std::string alone = text();
+  for (std::size_t kept = 0; kept <= all.size(); ++kept) {
+    write_file(path_, all.substr(0, kept));
+    restart();
+    write({text_batch(3, 3)});
+    ASSERT_THAT(done_, ElementsAre(Pair(4, true))) << kept;
+    ASSERT_TRUE(text().ends_with(alone.substr(alone.find('\n') + 1))) << kept << text();
+    if (kept >= whole.size() && kept < all.size()) {
+      ASSERT_EQ(text(), all) << kept;
+    }
+    ASSERT_EQ(text().substr(0, alone.find('\n')), alone.substr(0, alone.find('\n'))) << kept;
+  }
+}
+
+TEST_F(FileWriterTest, CsvIsNotPutIntoAFileOfAnotherForm) {
+  options_.format = FileFormat::csv;
+  for (const std::string& content : {lines(0, 0), std::string("stream,gateway,epoch,other\r\n")}) {
+    write_file(path_, content);
+    restart();
+    write({batch(0, 1)});
+    ASSERT_THAT(done_, ElementsAre(Pair(1, false)));
+    ASSERT_EQ(text(), content);
+    EXPECT_THAT(writer_->trouble(), HasSubstr("does not begin with the header line \"stream,gateway,epoch,seq,tag"));
+  }
+}
+
+TEST_F(FileWriterTest, AFileHasItsNameOnlyWhenItIsFinished) {
+  options_.part_suffix = ".part";
+  restart_at(path_, lines(0, 1).size());
+  write({batch(0, 0)});
+  EXPECT_FALSE(std::filesystem::exists(path_));
+  EXPECT_EQ(read_file(path_ + ".part"), lines(0, 0));
+  restart_at(path_, lines(0, 1).size());
+  write({batch(1, 1)});
+  EXPECT_FALSE(std::filesystem::exists(path_ + ".part"));
+  EXPECT_EQ(read_file(directory_ / "out.3-1.ndjson"), lines(0, 1));
+}
+
+TEST_F(FileWriterTest, AFileOfAnotherDayIsFinishedWithTheNextBatchOfItsStream) {
+  options_.part_suffix = ".part";
+  restart_at(directory_ / "{stream}-{date}.ndjson");
+  write({batch(0, 0), batch(0, 0, Stream::events)});
+  write({batch(1, 1), batch(2, 2, Stream::readings, 1)});
+  EXPECT_EQ(read_file(directory_ / "readings-2025-10-09.ndjson"), lines(0, 1));
+  EXPECT_EQ(read_file(directory_ / "readings-2025-10-10.ndjson.part"), lines(2, 2));
+  EXPECT_EQ(read_file(directory_ / "events-2025-10-09.ndjson.part"), lines(0, 0, "events"));
+}
+
+TEST_F(FileWriterTest, AFileThatWasLeftUnfinishedIsFinishedAfterARestartWithoutItsTornEnd) {
+  options_.part_suffix = ".part";
+  write_file(directory_ / "readings-2025-10-07.ndjson.part", lines(0, 1) + "{\"gateway\":\"pl");
+  write_file(directory_ / "readings-2025-10-08.ndjson.part", lines(2, 3));
+  write_file(directory_ / "readings-2025-10-08.ndjson", lines(0, 0));
+  write_file(directory_ / "readings-x.ndjson.part", "another's");
+  restart_at(directory_ / "{stream}-{date}.ndjson");
+  write({batch(4, 4)});
+  EXPECT_EQ(read_file(directory_ / "readings-2025-10-07.ndjson"), lines(0, 1));
+  EXPECT_EQ(read_file(directory_ / "readings-2025-10-08.ndjson"), lines(0, 0)) << "no file takes the place of another";
+  EXPECT_EQ(read_file(directory_ / "readings-2025-10-08.2.ndjson"), lines(2, 3));
+  EXPECT_EQ(read_file(directory_ / "readings-2025-10-09.ndjson.part"), lines(4, 4));
+  EXPECT_EQ(read_file(directory_ / "readings-x.ndjson.part"), "another's");
+}
+
+TEST_F(FileWriterTest, FailsWhatIsNoBatch) {
   OutgoingBatch broken = batch(0, 1);
   broken.payload = std::make_shared<const std::string>("{\"v\":1");
   write({broken});
@@ -326,10 +430,10 @@ TEST_F(NdjsonWriterTest, FailsWhatIsNoBatch) {
   EXPECT_THAT(text(), IsEmpty());
 }
 
-TEST(NdjsonWriterPathTest, HasOnlyPlaceholdersThatAreKnownAndNamesAFile) {
-  EXPECT_TRUE(NdjsonWriter::check_path("/srv/{gateway}/{stream}-{date}.ndjson"));
+TEST(FileWriterPathTest, HasOnlyPlaceholdersThatAreKnownAndNamesAFile) {
+  EXPECT_TRUE(FileWriter::check_path("/srv/{gateway}/{stream}-{date}.ndjson"));
   for (const char* const path : {"", "/srv/", "/srv/{day}.ndjson", "/srv/{date"}) {
-    const auto checked = NdjsonWriter::check_path(path);
+    const auto checked = FileWriter::check_path(path);
     ASSERT_FALSE(checked) << path;
     EXPECT_EQ(checked.error().code, ErrorCode::invalid);
     EXPECT_THAT(checked.error().message, HasSubstr(path));
