@@ -1,0 +1,27 @@
+#pragma once
+
+#include <string>
+
+#include "core/error.h"
+#include "uplink/http_options.h"
+#include "uplink/keyed_records.h"
+
+namespace tidegate::uplink {
+
+/// Writes batches as requests `publish` of Google Cloud Pub/Sub, a message a record. One thread.
+class PubsubMessages {
+ public:
+  static constexpr std::uint32_t kMessagesMost = 1000;  // of one request
+
+  PubsubMessages(const HttpUplinkOptions& options, std::string gateway);
+
+  /// Empty for a batch without entries, which the target would refuse. Error `give_up_item` when the payload is none.
+  Result<std::string> body(const OutgoingBatch& batch);
+
+ private:
+  const std::string gateway_;
+  const bool has_keys_;
+  KeyedRecords records_;
+};
+
+}  // namespace tidegate::uplink
