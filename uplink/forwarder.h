@@ -171,6 +171,9 @@ class Forwarder {
   /// from there on are half as large.
   void link_down(BootTime now);
 
+  /// Nothing of the stream is sent before that; the last word counts.
+  void hold(Stream stream, BootTime until);
+
   /// When next_batch() may give something without new input.
   std::optional<BootTime> next_deadline() const;
 

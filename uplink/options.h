@@ -8,6 +8,7 @@
 #include "core/record.h"
 #include "core/time.h"
 #include "mqtt/broker_options.h"
+#include "uplink/sending_windows.h"
 
 namespace tidegate::uplink {
 
@@ -25,8 +26,10 @@ struct ForwarderOptions {
   Duration retry_most = std::chrono::seconds(60);
   std::uint32_t dead_letter_after = 0;  // refusals of the same record until it is a dead letter; 0: it never is
   std::uint32_t dead_letters_max = 10'000;
-  bool live_first = false;   // readings that are current do not wait for the backlog
-  double backfill_rate = 0;  // readings a second of the backlog; 0: as fast as the target acknowledges
+  bool live_first = false;               // readings that are current do not wait for the backlog
+  double backfill_rate = 0;              // readings a second of the backlog; 0: as fast as the target acknowledges
+  std::vector<SendingWindow> windows{};  // when readings are sent; empty: always
+  bool alarms_always = true;             // alarms and events outside of these too
   bool operator==(const ForwarderOptions&) const = default;
 };
 

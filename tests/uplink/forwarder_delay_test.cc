@@ -53,5 +53,40 @@ TEST_F(ForwarderDelayTest, LetsABacklogGoInFullBatches) {
   EXPECT_EQ(stretches(send_all()), "0..7");
 }
 
+TEST_F(ForwarderDelayTest, WhatIsHeldWaitsAndNothingElseDoes) {
+  link_up();
+  forwarder_->hold(Stream::readings, now_ + std::chrono::hours(1));
+  supply_all(readings(1, 0, 49));
+  EXPECT_FALSE(send());
+  EXPECT_EQ(forwarder_->next_deadline(), now_ + std::chrono::hours(1));
+  for (std::uint64_t i = 0; i < 3; ++i) {
+    supply(documents(Stream::alarms, i, {"{\"alarm\":\"a\"}"}));
+    pass(options_.batch_delay_max);
+    const auto alarm = send();
+    ASSERT_TRUE(alarm);
+    EXPECT_EQ(alarm->stream, Stream::alarms);
+    forwarder_->acknowledged(alarm->id);
+  }
+  forwarder_->hold(Stream::readings, now_);
+  const auto first = send();
+  ASSERT_TRUE(first);
+  EXPECT_EQ(first->stream, Stream::readings);
+  EXPECT_EQ(first->from, 0U);
+}
+
+// Once it is held again, what failed waits too.
+TEST_F(ForwarderDelayTest, WhatFailedIsHeldLikeAnythingElse) {
+  link_up();
+  supply(readings(1, 0, 9));
+  const auto sent = send();
+  ASSERT_TRUE(sent);
+  forwarder_->hold(Stream::readings, now_ + std::chrono::hours(1));
+  forwarder_->failed(sent->id, now_);
+  pass(std::chrono::hours(1) - Duration(1));
+  EXPECT_FALSE(send());
+  pass(Duration(1));
+  EXPECT_TRUE(send());
+}
+
 }  // namespace
 }  // namespace tidegate::uplink::testing
