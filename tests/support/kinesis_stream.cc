@@ -10,7 +10,9 @@ namespace {
 
 constexpr std::size_t kRequestsKept = 10;
 
-std::string decoded(std::string_view base64) {
+}  // namespace
+
+std::string decode_base64(std::string_view base64) {
   std::string bytes(base64.size(), '\0');
   const int size =
       EVP_DecodeBlock(reinterpret_cast<unsigned char*>(bytes.data()),
@@ -20,8 +22,6 @@ std::string decoded(std::string_view base64) {
   bytes.resize(static_cast<std::size_t>(size) - padding);
   return bytes;
 }
-
-}  // namespace
 
 HttpScriptedReply KinesisStream::answer(const HttpRequestSeen& request) {
   const std::lock_guard lock(mutex_);
@@ -47,7 +47,7 @@ std::string KinesisStream::take_some(const HttpRequestSeen& request) {
       continue;
     }
     taken_[std::string(record["PartitionKey"].get_string().value())].push_back(
-        decoded(record["Data"].get_string().value()));
+        decode_base64(record["Data"].get_string().value()));
     answers += R"({"SequenceNumber":"4964","ShardId":"shardId-000000000000"})";
   }
   return "{\"FailedRecordCount\":0,\"Records\":[" + answers + "]}";

@@ -5,11 +5,15 @@
 #include <mutex>
 #include <random>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "tests/support/http_server.h"
 
 namespace tidegate::testing {
+
+/// Throws std::runtime_error where it is none.
+std::string decode_base64(std::string_view base64);
 
 /// Answers PutRecords as a stream of Kinesis does that is asked too much: it takes some records of a request and not
 /// others, or none at all. Keeps what it took, by partition key in the order it came. Use as the answer of a
