@@ -84,6 +84,8 @@ class UplinkRunner {
   /// Whether what is sent arrives, as far as the transport knows.
   bool is_up() const { return up_; }
   const std::string& detail() const { return detail_; }
+  /// What is held back by the time of day, in words; empty when nothing is.
+  const std::string& waiting() const { return waiting_; }
   BootTime since() const { return since_; }
 
  private:
@@ -100,6 +102,7 @@ class UplinkRunner {
   void on_read(uplink::LaneOf of, const Result<DiskFeed::Outcomes>& outcomes);
   std::unique_ptr<DiskFeed>& feed(uplink::LaneOf of);
   void pause_reading();
+  void look_at_windows();
   void send_ready();
   void on_link(bool up, const std::string& detail);
   void on_placed(const uplink::TargetCursor& cursor);
@@ -136,6 +139,7 @@ class UplinkRunner {
   bool up_ = false;           // the link stands and there is no trouble
   BootTime read_again_at_{};  // after a read that gave nothing
   ComplaintFilter complaints_;
+  std::string waiting_;
   std::string detail_ = "not connected yet";
   BootTime since_{};
 };

@@ -24,6 +24,18 @@ TEST_F(ConfigUplinkTest, rates_are_numbers_of_readings_a_second) {
   }
 }
 
+TEST_F(ConfigUplinkTest, windows_are_parts_of_a_day) {
+  const std::string uplink = "[[uplink.file]]\nname = \"f\"\npath = \"p\"\nalarms_always = false\nwindows = ";
+  const auto forwarder = load_good(uplink + "[\"22:00-06:00\", \"12:00-12:30\"]\n").file_uplinks.at(0).forwarder;
+  using std::chrono::hours;
+  using std::chrono::minutes;
+  EXPECT_EQ(forwarder.windows,
+            (std::vector<uplink::SendingWindow>{{hours(22), hours(6)}, {hours(12), hours(12) + minutes(30)}}));
+  EXPECT_FALSE(forwarder.alarms_always);
+  EXPECT_EQ(only_problem(uplink + "[\"22-6\"]\n"),
+            "5 uplink.file[0].windows: must be parts of a day in UTC as \"22:00-06:00\", found \"22-6\"");
+}
+
 class ConfigFileUplinkTest : public ConfigTest {
  protected:
   static std::string uplink(const std::string& path, const std::string& lines) {

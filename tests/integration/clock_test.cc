@@ -151,5 +151,41 @@ TEST_F(Clocks, ThatAreSetBackAndForthChangeNoOrderAndNoCount) {
   for (std::size_t i = 0; i < lines.size(); ++i) ASSERT_EQ(parse(lines[i]).seq, i + 1);
 }
 
+/// Sends readings at night only.
+class SendingWindows : public Clocks {
+ protected:
+  void show(std::chrono::hours time_of_day) {
+    const WallTime now = SystemClock().wall_now();
+    const auto tomorrow = std::chrono::floor<std::chrono::days>(now) + std::chrono::days(1);
+    set(milliseconds(WallTime(tomorrow) + time_of_day) - milliseconds(now), true);
+  }
+  void start_by_night() {
+    start(kDriver + kUplink + "windows = [\"22:00-06:00\"]\nbatch = { max_delay = \"50ms\" }\n");
+  }
+};
+
+TEST_F(SendingWindows, KeepReadingsBackAndNothingElseUntilTheyOpen) {
+  show(12h);
+  start_by_night();
+  accept_more(100);
+  EXPECT_THAT(read_file(gateway.directory() + "/events.ndjson"), HasSubstr("\"event\":\"start\""));
+  EXPECT_THAT(sent(), IsEmpty());
+  EXPECT_THAT(gateway.status_of("export"), HasSubstr("\"waiting\":\"readings wait until 22:00 UTC\""));
+  EXPECT_THAT(gateway.command({"status", "--config", gateway.config_file()}).output,
+              HasSubstr("readings wait until 22:00 UTC"));
+  show(23h);
+  const std::string backlog = "tidegate_uplink_backlog_readings{uplink=\"export\",stream=\"readings\"}";
+  EXPECT_TRUE(wait_until([&] { return sent().size() > 100 && gateway.metric(backlog) < 50; }, 60s)) << gateway.log();
+  EXPECT_THAT(gateway.status_of("export"), Not(HasSubstr("waiting")));
+  gateway.stop();
+}
+
+TEST_F(SendingWindows, AreNoneWhileNobodyKnowsTheTime) {
+  set(-milliseconds(SystemClock().wall_now()) + 12 * 3'600'000, false);  // noon of 1970-01-01
+  start_by_night();
+  EXPECT_TRUE(wait_until([&] { return sent().size() > 10; }, 60s)) << gateway.status_of("export");
+  gateway.stop();
+}
+
 }  // namespace
 }  // namespace tidegate::testing
