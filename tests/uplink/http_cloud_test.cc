@@ -86,7 +86,7 @@ TEST_F(HttpCloudTest, AStreamOfKinesisThatTakesSomeRecordsOnlyGetsAllInTheOrderO
   KinesisStream stream(seed());
   options_.format = BatchFormat::kinesis;
   serve([&](const HttpRequestSeen& request) { return stream.answer(request); });
-  deliver_all();
+  deliver_all(10);
   std::uint64_t distinct = 0;
   simdjson::dom::parser parser;
   for (const auto& [key, records] : stream.taken()) {
