@@ -23,7 +23,6 @@ struct HttpVerdict {
   BatchFailure failure;   // when it is not
   std::string trouble;    // in words; empty when nobody needs to do anything about it
   bool may_pass = false;  // worth telling only when it comes again
-  bool again = false;     // neither: the next part of the batch is to be sent at once
 };
 
 /// 2xx but 207 acknowledges; 413 asks for smaller batches; 408, 425, 429, 5xx and no answer are tried again; all else

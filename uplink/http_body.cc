@@ -27,8 +27,7 @@ HttpBody::HttpBody(const HttpUplinkOptions& options, const std::string& gateway)
       ndjson_(gateway),
       influx_(gateway, options.integers_as_floats),
       kinesis_(options, gateway),
-      pubsub_(options, gateway),
-      prometheus_(options, gateway) {}
+      pubsub_(options, gateway) {}
 
 Result<void> HttpBody::prepare() {
   if (compression_ != Compression::gzip) return {};
@@ -54,21 +53,10 @@ Result<std::string> HttpBody::make(const OutgoingBatch& batch) {
 
 HttpVerdict HttpBody::judge(const OutgoingBatch& batch, const HttpAnswer& answer) {
   if (format_ == BatchFormat::kinesis) return kinesis_.judge(batch, answer);
-  if (format_ == BatchFormat::prometheus) return prometheus_.judge(batch, answer);
   return uplink::judge(answer, batch.count);
 }
 
-void HttpBody::forget(const OutgoingBatch& batch) {
-  kinesis_.forget(batch);
-  prometheus_.forget(batch);
-}
-
-const char* HttpBody::why_left_out() const {
-  if (format_ == BatchFormat::prometheus) {
-    return "because Prometheus takes only numbers and booleans that are not bad, each series in the order of time";
-  }
-  return "because line protocol has no integers of more than 63 bits";
-}
+void HttpBody::forget(const OutgoingBatch& batch) { kinesis_.forget(batch); }
 
 Result<std::string> HttpBody::format(const OutgoingBatch& batch) {
   std::string text;
@@ -85,8 +73,6 @@ Result<std::string> HttpBody::format(const OutgoingBatch& batch) {
       return kinesis_.body(batch);
     case BatchFormat::pubsub:
       return pubsub_.body(batch);
-    case BatchFormat::prometheus:
-      return prometheus_.body(batch);
   }
   return text;
 }

@@ -10,7 +10,6 @@
 #include "uplink/kinesis_records.h"
 #include "uplink/ndjson_lines.h"
 #include "uplink/pubsub_messages.h"
-#include "uplink/remote_write.h"
 
 namespace tidegate::uplink {
 
@@ -32,9 +31,8 @@ class HttpBody {
   /// The batch failed without an answer, or before it was sent.
   void forget(const OutgoingBatch& batch);
 
-  /// Values that the format could not say, and why.
-  std::uint64_t left_out() const { return influx_.left_out() + prometheus_.left_out(); }
-  const char* why_left_out() const;
+  /// Values that the format could not say.
+  std::uint64_t left_out() const { return influx_.left_out(); }
 
  private:
   Result<std::string> format(const OutgoingBatch& batch);
@@ -45,7 +43,6 @@ class HttpBody {
   InfluxLines influx_;
   KinesisRecords kinesis_;
   PubsubMessages pubsub_;
-  RemoteWrite prometheus_;
   const DeflateLibrary* deflate_ = nullptr;
 };
 

@@ -20,8 +20,6 @@ std::string media_type(BatchFormat format) {
       return "application/x-amz-json-1.1";
     case BatchFormat::pubsub:
       return "application/json";
-    case BatchFormat::prometheus:
-      return "application/x-protobuf";
   }
   return "application/octet-stream";
 }
@@ -54,16 +52,12 @@ HttpHeaders::HttpHeaders(const HttpUplinkOptions& options, std::string gateway) 
   common_ = {"User-Agent: tidegate/" TIDEGATE_VERSION, "Content-Type: " + media_type(options.format),
              // No question before the body, which some servers never answer.
              "Expect:", "tidegate-gateway: " + gateway};
-  if (options.format == BatchFormat::prometheus) {
-    common_.emplace_back("Content-Encoding: snappy");
-    common_.emplace_back("X-Prometheus-Remote-Write-Version: 0.1.0");
-  }
   if (options.compression == Compression::gzip) common_.emplace_back("Content-Encoding: gzip");
   if (options.compression == Compression::zstd) common_.emplace_back("Content-Encoding: zstd");
   key_gateway_ = std::move(gateway);
   key_uplink_ = options.forwarder.name;
   // A part of a batch must not have the name of the whole.
-  has_key_ = options.format != BatchFormat::kinesis && options.format != BatchFormat::prometheus;
+  has_key_ = options.format != BatchFormat::kinesis;
 }
 
 Result<std::vector<std::string>> HttpHeaders::lines(const OutgoingBatch& batch) {

@@ -10,7 +10,7 @@
 namespace tidegate::uplink {
 
 enum class HttpMethod : std::uint8_t { post, put };
-enum class BatchFormat : std::uint8_t { json, ndjson, influx, kinesis, pubsub, prometheus };
+enum class BatchFormat : std::uint8_t { json, ndjson, influx, kinesis, pubsub };
 enum class Compression : std::uint8_t { none, gzip, zstd };
 
 /// A header of every request.
@@ -41,7 +41,6 @@ struct HttpUplinkOptions {
   bool integers_as_floats = false;  // format influx
   Compression compression = Compression::none;
   std::string key = "{tag}";  // kinesis: of the partition; pubsub: of the order, empty for none
-  std::string metric_prefix;  // prometheus
   AwsOptions aws;             // kinesis
   std::vector<HttpHeader> headers;
   mqtt::TlsOptions tls;

@@ -195,7 +195,6 @@ class HttpTransport final : public Transport {
 
   // Who hears that a batch is done has heard before whether there is trouble.
   void report(const OutgoingBatch& batch, const HttpVerdict& verdict) {
-    if (verdict.again) return begin(batch);
     if (verdict.acknowledged) return acknowledge(batch);
     const bool is_first = failures_in_row_++ == 0;
     if (!verdict.trouble.empty() && !(is_first && verdict.may_pass)) tell(batch.stream, verdict.trouble);
@@ -229,7 +228,9 @@ class HttpTransport final : public Transport {
     if (body_.left_out() == said_left_out_) return;
     if (!complaints_.admit("left out", clock_.boot_now())) return;
     said_left_out_ = body_.left_out();
-    log_warning("uplink", "{}: {} values so far were left out, {}", name(), said_left_out_, body_.why_left_out());
+    log_warning("uplink",
+                "{}: {} values so far were left out, because line protocol has no integers of more than 63 bits",
+                name(), said_left_out_);
   }
 
   const HttpUplinkOptions options_;

@@ -1,7 +1,5 @@
 #include "daemon/config/http_formats.h"
 
-#include <algorithm>
-#include <cctype>
 #include <string_view>
 
 #include "core/text.h"
@@ -33,7 +31,6 @@ void refuse_keys_of_others(const HttpUplinkOptions& uplink, const Scope& scope) 
   if (format != BatchFormat::kinesis && format != BatchFormat::pubsub) {
     refuse_key("key", "\"kinesis\" and \"pubsub\"", scope);
   }
-  if (format != BatchFormat::prometheus) refuse_key("metric_prefix", "\"prometheus-remote-write\"", scope);
 }
 
 void want_post(const HttpUplinkOptions& uplink, const Scope& scope) {
@@ -93,28 +90,6 @@ void check_pubsub(const HttpUplinkOptions& uplink, const Scope& scope) {
   }
 }
 
-// Of two requests on their way the later one may be there first, and what is older is then refused.
-void finish_prometheus(HttpUplinkOptions& uplink, const Scope& scope) {
-  want_post(uplink, scope);
-  want_no_compression(uplink, scope);
-  if (!scope.has("streams")) uplink.forwarder.streams = {Stream::readings};
-  if (scope.is_sound("streams") && uplink.forwarder.streams != std::vector{Stream::readings}) {
-    scope.wrong("streams", "must be [\"readings\"] with format = \"prometheus-remote-write\", found " +
-                               scope.found("streams") + ": alarms and events are no samples");
-  }
-  if (!scope.has("inflight")) uplink.forwarder.inflight_max = 1;
-  if (uplink.forwarder.inflight_max > 1) {
-    scope.odd("inflight",
-              "lets requests overtake each other, and Prometheus refuses samples older than the newest of "
-              "their series unless out_of_order_time_window is set there");
-  }
-  if (uplink.forwarder.live_first) {
-    scope.odd("order",
-              "sends older readings behind newer ones, which Prometheus refuses unless "
-              "out_of_order_time_window is set there");
-  }
-}
-
 }  // namespace
 
 Section aws_keys() {
@@ -145,19 +120,10 @@ Section aws_keys() {
 
 Result<void> check_record_key(const std::string& key) { return check_placeholders(key, {"tag", "gateway"}); }
 
-Result<void> check_metric_prefix(const std::string& prefix) {
-  const auto may_stand = [](unsigned char c) { return c < 128 && (std::isalnum(c) != 0 || c == '_' || c == ':'); };
-  const bool begins_well = std::isdigit(static_cast<unsigned char>(prefix.front())) == 0;
-  if (begins_well && std::all_of(prefix.begin(), prefix.end(), may_stand)) return {};
-  return fail(ErrorCode::invalid,
-              "must be letters, digits, _ and :, the first one no digit, found \"" + clip(prefix) + "\"");
-}
-
 void finish_http_format(HttpUplinkOptions& uplink, const Scope& scope) {
   refuse_keys_of_others(uplink, scope);
   if (uplink.format == BatchFormat::kinesis) check_kinesis(uplink, scope);
   if (uplink.format == BatchFormat::pubsub) check_pubsub(uplink, scope);
-  if (uplink.format == BatchFormat::prometheus) finish_prometheus(uplink, scope);
 }
 
 }  // namespace tidegate::daemon

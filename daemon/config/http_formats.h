@@ -14,8 +14,6 @@ Section aws_keys();
 
 /// Partition and ordering keys: {tag} and {gateway} may stand in them.
 Result<void> check_record_key(const std::string& key);
-/// What a metric's name of Prometheus may begin with.
-Result<void> check_metric_prefix(const std::string& prefix);
 
 /// What goes with which format, the limits of its target, and the defaults that are others there.
 void finish_http_format(uplink::HttpUplinkOptions& uplink, const Scope& scope);

@@ -59,13 +59,11 @@ std::vector<Key> request_rows() {
                                   {"ndjson", BatchFormat::ndjson},
                                   {"influx", BatchFormat::influx},
                                   {"kinesis", BatchFormat::kinesis},
-                                  {"pubsub", BatchFormat::pubsub},
-                                  {"prometheus-remote-write", BatchFormat::prometheus}})
+                                  {"pubsub", BatchFormat::pubsub}})
           .by_default("json")
           .says(
               "How a batch is written: one JSON object, a line of JSON a record, InfluxDB's line protocol, records of "
-              "Amazon Kinesis, messages of Google Pub/Sub, or Prometheus remote write: "
-              "[what they need and do](cloud.md)."),
+              "Amazon Kinesis, or messages of Google Pub/Sub: [what they need and do](cloud.md)."),
       checked<Owner>("key", &Owner::key, check_record_key)
           .may_be_empty()
           .must_be("a text with {tag} and {gateway}")
@@ -73,10 +71,6 @@ std::vector<Key> request_rows() {
           .says(
               "With \"kinesis\" the partition key of a record, with \"pubsub\" its ordering key, where \"\" is none. A "
               "record of no tag has the gateway's id for it."),
-      checked<Owner>("metric_prefix", &Owner::metric_prefix, check_metric_prefix)
-          .must_be("the beginning of a metric's name")
-          .example("\"plant_\"")
-          .says("With \"prometheus-remote-write\": stands before the last part of a tag's path in the metric's name."),
       choice<Owner, bool>("integers", &Owner::integers_as_floats, {{"integer", false}, {"float", true}})
           .by_default("integer")
           .says("What integers become with `format = \"influx\"`. A database that keeps one type a field refuses a tag "

@@ -77,26 +77,11 @@ TEST_F(ConfigHttpFormatsTest, keys_of_other_formats_are_refused) {
   EXPECT_EQ(only_problem(uplink("json", kAws)), "5 uplink.http[0].aws: is only for format = \"kinesis\"");
   EXPECT_EQ(only_problem(uplink("json", "key = \"{tag}\"\n")),
             "5 uplink.http[0].key: is only for format = \"kinesis\" and \"pubsub\"");
-  EXPECT_EQ(only_problem(uplink("json", "metric_prefix = \"x_\"\n")),
-            "5 uplink.http[0].metric_prefix: is only for format = \"prometheus-remote-write\"");
 }
 
 TEST_F(ConfigHttpFormatsTest, pubsub_without_publish_is_odd) {
   EXPECT_THAT(only_warning(uplink("pubsub", "", "https://pubsub.googleapis.com/v1/projects/p/topics/t")),
               HasSubstr("does not end in \":publish\""));
-}
-
-TEST_F(ConfigHttpFormatsTest, prometheus_has_one_request_at_a_time_and_readings_alone) {
-  const auto options = load_good(uplink("prometheus-remote-write", "metric_prefix = \"plant_\"\n")).http_uplinks.at(0);
-  EXPECT_EQ(options.forwarder.streams, std::vector{Stream::readings});
-  EXPECT_EQ(options.forwarder.inflight_max, 1U);
-  EXPECT_EQ(options.metric_prefix, "plant_");
-  EXPECT_THAT(only_problem(uplink("prometheus-remote-write", "streams = [\"readings\", \"alarms\"]\n")),
-              HasSubstr("5 uplink.http[0].streams: must be [\"readings\"]"));
-  EXPECT_THAT(only_problem(uplink("prometheus-remote-write", "metric_prefix = \"4x\"\n")), HasSubstr("found \"4x\""));
-  EXPECT_THAT(only_warning(uplink("prometheus-remote-write", "inflight = 4\n")), HasSubstr("out_of_order_time_window"));
-  EXPECT_THAT(only_warning(uplink("prometheus-remote-write", "order = \"live-first\"\n")),
-              HasSubstr("out_of_order_time_window"));
 }
 
 }  // namespace

@@ -83,8 +83,6 @@ Lines companions(const std::string& path, const std::string& key, const std::str
   if (path == "driver.mqtt_listener.tls" || path == "uplink.kafka.sasl" || path == "uplink.kafka") return lines;
   if (path == "uplink.http.aws") return lines;
   if (line == "format = \"kinesis\"") lines.push_back(kAwsTable);
-  if (line == "format = \"prometheus-remote-write\"") lines.emplace_back("streams = [\"readings\"]");
-  if (path == "uplink.http" && key == "metric_prefix") lines.emplace_back("format = \"prometheus-remote-write\"");
   if (path == "uplink.http" && key == "key") lines.emplace_back("format = \"pubsub\"");
   if (key == "password") lines.emplace_back("username = \"u\"");
   if (key == "spreadsheet_safe") lines = {"name = \"f\"", "path = \"{stream}\"", "format = \"csv\""};

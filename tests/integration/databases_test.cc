@@ -7,7 +7,6 @@
 #include <string>
 #include <vector>
 
-#include "core/clock.h"
 #include "tests/integration/gateway_process.h"
 #include "tests/support/databases.h"
 #include "tests/support/mosquitto_broker.h"
@@ -20,10 +19,6 @@ namespace {
 using std::chrono::seconds;
 
 constexpr seconds kPatience{120};
-
-std::int64_t now_ms() {
-  return std::chrono::floor<std::chrono::milliseconds>(SystemClock().wall_now().time_since_epoch()).count();
-}
 
 std::string programs() {
   const char* const found = std::getenv("TIDEGATE_DATABASES");
@@ -151,60 +146,6 @@ TEST_F(PrometheusDatabases, ReadsTheMetricsOfTheDaemon) {
   EXPECT_TRUE(wait_until(has_all, kPatience)) << ::testing::PrintToString(read);
   const double samples = prometheus.values("scrape_samples_scraped").at(0);
   EXPECT_GT(samples, 50);
-  gateway_.stop();
-}
-
-// Readings of now, since Prometheus takes none that are old. The daemon is killed on the way, so some come again, and
-// Prometheus refuses these: nothing may stop for that.
-TEST_F(PrometheusDatabases, IsWrittenToAndHasEveryReadingOnceThroughAKill) {
-  constexpr std::uint64_t kCount = 5'000;
-  PrometheusServer prometheus(programs());
-  prometheus.start();
-  start_gateway("[[uplink.http]]\nname = \"p\"\nformat = \"prometheus-remote-write\"\nmetric_prefix = \"plant_\"\n" +
-                std::string("retry_most = \"1s\"\nurl = \"http://127.0.0.1:") + std::to_string(prometheus.port()) +
-                "/api/v1/write\"\nbatch = { max_delay = \"100ms\" }\n");
-  NumberedReadings readings{kCount, 10};
-  readings.time_of_first_ms = now_ms() - 60'000;
-  NumberedPublisher publisher({source_.port(), readings, 2'000});
-  publisher.start();
-  ASSERT_TRUE(publisher.wait_for_acknowledged(kCount / 2, kPatience));
-  gateway_.kill();
-  gateway_.start();
-  ASSERT_TRUE(publisher.wait_for_all(kPatience));
-  const std::string count = "sum(count_over_time(plant_temp%7Bgateway%3D%22test-gateway%22%7D%5B10m%5D))";
-  const auto has_all = [&] { return prometheus.values(count) == std::vector<double>{kCount}; };
-  EXPECT_TRUE(wait_until(has_all, kPatience)) << ::testing::PrintToString(prometheus.values(count)) << gateway_.log();
-  // plant_temp{tag="dev-7/temp"}: the last value is that of the last number of this device.
-  EXPECT_EQ(prometheus.values("max_over_time(plant_temp%7Btag%3D%22dev-7%2Ftemp%22%7D%5B10m%5D)"),
-            std::vector<double>{kCount - 3});
-  const std::string backlog = "tidegate_uplink_backlog_readings{uplink=\"p\",stream=\"readings\"}";
-  EXPECT_TRUE(wait_until([&] { return gateway_.metric(backlog) == 0; }, kPatience)) << gateway_.log();
-  EXPECT_NE(gateway_.status_of("p").find("\"up\":true"), std::string::npos) << gateway_.status_of("p");
-  gateway_.stop();
-}
-
-TEST_F(PrometheusDatabases, GoesOnBehindReadingsThatPrometheusRefusesForTheirTime) {
-  PrometheusServer prometheus(programs());
-  prometheus.start();
-  start_gateway("[[uplink.http]]\nname = \"p\"\nformat = \"prometheus-remote-write\"\nurl = \"http://127.0.0.1:" +
-                std::to_string(prometheus.port()) + "/api/v1/write\"\nbatch = { max_delay = \"100ms\" }\n");
-  const std::int64_t now = now_ms();
-  const auto give = [&](std::int64_t time, int value) {
-    publish("plant/a/level", "{\"ts\":" + std::to_string(time) + ",\"value\":" + std::to_string(value) + "}");
-  };
-  give(now, 1);
-  EXPECT_TRUE(wait_until([&] { return prometheus.values("level") == std::vector<double>{1}; }, kPatience))
-      << gateway_.log();
-  give(now - 1'000, 2);              // out of order
-  give(now, 3);                      // another value at the same time
-  give(now - 30LL * 86'400'000, 4);  // a month old
-  publish("plant/b/level", "{\"ts\":" + std::to_string(now) + ",\"value\":\"text\"}");
-  give(now + 1'000, 5);
-  EXPECT_TRUE(wait_until([&] { return prometheus.values("max_over_time(level%5B10m%5D)") == std::vector<double>{5}; },
-                         kPatience))
-      << gateway_.log();
-  EXPECT_EQ(prometheus.values("count_over_time(level%5B10m%5D)"), std::vector<double>{2});
-  EXPECT_NE(gateway_.log().find("values so far were left out"), std::string::npos) << gateway_.log();
   gateway_.stop();
 }
 

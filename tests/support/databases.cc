@@ -3,7 +3,6 @@
 #include <csignal>
 #include <cstdlib>
 #include <stdexcept>
-#include <utility>
 
 #include "tests/support/network.h"
 #include "tests/support/wait_until.h"
@@ -55,18 +54,14 @@ PrometheusServer::PrometheusServer(const std::string& programs, const std::strin
                  target + "\"]\n");
 }
 
-PrometheusServer::PrometheusServer(const std::string& programs)
-    : program_(programs + "/prometheus"), port_(free_port()), more_arguments_{"--web.enable-remote-write-receiver"} {
-  write_file(directory_ / "prometheus.yml", "global:\n  scrape_interval: 1m\n");
-}
-
 void PrometheusServer::start() {
   const std::string log = directory_ / "log";
-  std::vector<std::string> arguments{program_, "--config.file=" + (directory_ / "prometheus.yml"),
-                                     "--storage.tsdb.path=" + (directory_ / "data"),
-                                     "--web.listen-address=127.0.0.1:" + std::to_string(port_)};
-  arguments.insert(arguments.end(), more_arguments_.begin(), more_arguments_.end());
-  process_ = std::make_unique<ProcessUnderTest>(ProcessUnderTest::Options{std::move(arguments), {}, log, log});
+  process_ = std::make_unique<ProcessUnderTest>(ProcessUnderTest::Options{
+      {program_, "--config.file=" + (directory_ / "prometheus.yml"), "--storage.tsdb.path=" + (directory_ / "data"),
+       "--web.listen-address=127.0.0.1:" + std::to_string(port_)},
+      {},
+      log,
+      log});
   wait_for_answer(*process_, port_, "/-/ready", log);
 }
 

@@ -32,24 +32,20 @@ class InfluxDatabase {
   std::unique_ptr<ProcessUnderTest> process_;
 };
 
-/// Prometheus in a process of its own, which scrapes one target each second, or is written to. Likewise.
+/// Prometheus in a process of its own, which scrapes one target each second. Likewise.
 class PrometheusServer {
  public:
   /// `programs` is the directory of prometheus.
   PrometheusServer(const std::string& programs, const std::string& target);
-  /// One that scrapes nothing and takes remote writes.
-  explicit PrometheusServer(const std::string& programs);
 
   /// Returns when it answers.
   void start();
   /// The values that an expression has now, as it stands in a URL; of each series one.
   std::vector<double> values(const std::string& encoded) const;
-  std::uint16_t port() const { return port_; }
 
  private:
   const std::string program_;
   const std::uint16_t port_;
-  std::vector<std::string> more_arguments_;
   TemporaryDirectory directory_;
   std::unique_ptr<ProcessUnderTest> process_;
 };

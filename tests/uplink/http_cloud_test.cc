@@ -14,7 +14,6 @@
 
 #include "tests/support/http_server.h"
 #include "tests/support/kinesis_stream.h"
-#include "tests/support/remote_write.h"
 #include "tests/support/seed.h"
 #include "tests/support/temporary_directory.h"
 #include "tests/uplink/uplink_harness.h"
@@ -29,9 +28,7 @@ using tidegate::testing::http_reply;
 using tidegate::testing::HttpRequestSeen;
 using tidegate::testing::KinesisStream;
 using tidegate::testing::NumberedReadings;
-using tidegate::testing::read_write_request;
 using tidegate::testing::ScriptedHttpServer;
-using tidegate::testing::SeriesSeen;
 using tidegate::testing::TemporaryDirectory;
 using tidegate::testing::write_file;
 
@@ -158,40 +155,6 @@ TEST_F(HttpCloudTest, PubsubGetsAllWithATokenThatSomebodyElseRenews) {
   deliver_all();
   EXPECT_EQ(taken.size(), kReadings);
   EXPECT_EQ(refused, 1U);
-}
-
-// Refuses a whole request for one sample that is not newer than what it has of the series, as Prometheus does; and
-// forgets to say that it took a request now and then.
-TEST_F(HttpCloudTest, PrometheusGetsAllThoughItTakesNothingTwice) {
-  options_.format = BatchFormat::prometheus;
-  std::map<std::string, std::map<std::int64_t, double>> series;
-  std::uint64_t requests = 0;
-  std::uint64_t refused = 0;
-  serve([&](const HttpRequestSeen& request) -> tidegate::testing::HttpScriptedReply {
-    EXPECT_EQ(request.header("content-encoding"), "snappy");
-    EXPECT_EQ(request.header("content-type"), "application/x-protobuf");
-    EXPECT_EQ(request.header("x-prometheus-remote-write-version"), "0.1.0");
-    auto after = series;
-    for (const SeriesSeen& one : read_write_request(request.body)) {
-      auto& known = after[one.labels.at("tag")];
-      for (const auto& [time, value] : one.samples) {
-        const bool is_same = !known.empty() && known.rbegin()->first == time && known.rbegin()->second == value;
-        if (!known.empty() && known.rbegin()->first >= time && !is_same) {
-          ++refused;
-          return http_reply(400, "out of order sample\n");
-        }
-        known[time] = value;
-      }
-    }
-    series = std::move(after);
-    if (++requests % 5 == 0) return http_reply(500, "and yet it was taken");
-    return http_reply(204);
-  });
-  deliver_all(10);
-  std::size_t samples = 0;
-  for (const auto& [tag, points] : series) samples += points.size();
-  EXPECT_EQ(samples, kReadings);
-  EXPECT_GT(refused, 0U) << "repeats of what was taken";
 }
 
 }  // namespace
