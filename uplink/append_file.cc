@@ -90,6 +90,17 @@ bool is_ours(int descriptor, std::uint64_t at, std::string_view line_beginning) 
   return line_beginning.substr(0, text.size()) == text;
 }
 
+// 0, or the number of the error. Some file systems, as NFS, know no rename that replaces nothing.
+int rename_to_free_name(const std::string& from, const std::string& to) {
+  if (::renameat2(AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(), RENAME_NOREPLACE) == 0) return 0;
+  if (errno != EINVAL && errno != ENOSYS) return errno;
+  if (::link(from.c_str(), to.c_str()) != 0) return errno;
+  if (::unlink(from.c_str()) == 0) return 0;
+  const int problem = errno;
+  ::unlink(to.c_str());
+  return problem;
+}
+
 }  // namespace
 
 Result<std::unique_ptr<AppendFile>> AppendFile::open(const std::string& path, const LineForm& form) {
@@ -98,7 +109,7 @@ Result<std::unique_ptr<AppendFile>> AppendFile::open(const std::string& path, co
   if (!descriptor.is_open()) return fail_errno("open " + path);
   std::unique_ptr<AppendFile> file(new AppendFile(path, form.header, std::move(descriptor)));
   if (auto cut = file->cut_torn_end(form); !cut) return tl::unexpected(cut.error());
-  if (auto synced = file->sync_directory(); !synced) return tl::unexpected(synced.error());
+  if (auto synced = sync_directory_of(path); !synced) return tl::unexpected(synced.error());
   return file;
 }
 
@@ -176,12 +187,12 @@ bool AppendFile::is_in_place() const {
 }
 
 Result<bool> AppendFile::move_to(const std::string& path) {
-  if (::renameat2(AT_FDCWD, path_.c_str(), AT_FDCWD, path.c_str(), RENAME_NOREPLACE) != 0) {
-    if (errno == EEXIST) return false;
+  if (const int problem = rename_to_free_name(path_, path); problem != 0) {
+    if (problem == EEXIST) return false;
+    errno = problem;
     return fail_errno("rename " + path_ + " to " + path);
   }
   path_ = path;
-  if (auto synced = sync_directory(); !synced) return tl::unexpected(synced.error());
   return true;
 }
 
@@ -202,10 +213,9 @@ Result<void> AppendFile::cut_to(std::uint64_t size) {
   return {};
 }
 
-// The file's name has to be as durable as its content.
-Result<void> AppendFile::sync_directory() const {
-  const std::size_t slash = path_.rfind('/');
-  const std::string directory = slash == std::string::npos ? "." : slash == 0 ? "/" : path_.substr(0, slash);
+Result<void> sync_directory_of(const std::string& path) {
+  const std::size_t slash = path.rfind('/');
+  const std::string directory = slash == std::string::npos ? "." : slash == 0 ? "/" : path.substr(0, slash);
   const Descriptor descriptor(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!descriptor.is_open()) return fail_errno("open " + directory);
   if (::fsync(descriptor.get()) != 0) return fail_errno("fsync " + directory);

@@ -39,14 +39,14 @@ class AppendFile {
   bool is_in_place() const;
   std::uint64_t size() const { return size_; }
   /// Gives the file another name in its directory, for good; it is not to be appended to any more. False when there is
-  /// something of that name. Whoever looks finds it under one of the two names, whole.
+  /// something of that name, an error when it still has the old one. Whoever looks finds it under one of the two names,
+  /// or under both for a moment, whole. That it has the new one is durable when sync_directory_of() has returned.
   Result<bool> move_to(const std::string& path);
 
  private:
   AppendFile(std::string path, std::string header, Descriptor descriptor)
       : path_(std::move(path)), header_(std::move(header)), descriptor_(std::move(descriptor)) {}
   Result<void> cut_torn_end(const LineForm& form);
-  Result<void> sync_directory() const;
   Result<void> write_some(std::string_view& lines);
   Result<void> flush();
   Result<void> cut_to(std::uint64_t size);
@@ -61,5 +61,8 @@ class AppendFile {
   bool is_torn_ = false;
   std::optional<Error> lost_;  // the error of the flush that failed
 };
+
+/// Makes the name of a file durable.
+Result<void> sync_directory_of(const std::string& path);
 
 }  // namespace tidegate::uplink

@@ -1,6 +1,10 @@
 #include "uplink/file_writer.h"
 
+#include <sys/stat.h>
+#include <unistd.h>
+
 #include <algorithm>
+#include <cerrno>
 #include <filesystem>
 #include <system_error>
 #include <utility>
@@ -15,6 +19,8 @@ namespace tidegate::uplink {
 namespace {
 
 constexpr std::size_t kDateLength = 10;  // of "2026-11-21T..."
+constexpr const char* kNamedLater = "the file keeps its name and its records for now, and is named later";
+constexpr const char* kNamedNever = "it is left as it is";
 
 Result<std::string> fill_path(const std::string& path_template, std::string_view gateway, std::string_view stream,
                               std::string_view date) {
@@ -34,17 +40,6 @@ std::string rotated_name(const std::string& path, const OutgoingBatch& last, int
   std::string mark = "." + std::to_string(last.epoch) + "-" + std::to_string(last.to);
   if (count > 1) mark += "-" + std::to_string(count);
   return marked_name(path, mark);
-}
-
-// Gives the file the first of the names that is free; false when none is.
-template <class Name>
-Result<bool> move_to_free_name(AppendFile& file, const Name& name) {
-  constexpr int kNamesTried = 100;
-  for (int count = 1; count <= kNamesTried; ++count) {
-    auto moved = file.move_to(name(count));
-    if (!moved || *moved) return moved;
-  }
-  return false;
 }
 
 std::unique_ptr<const RecordLines> make_renderer(const FileUplinkOptions& options, const std::string& gateway) {
@@ -82,6 +77,7 @@ void FileWriter::write(const std::vector<OutgoingBatch>& batches, const Report& 
   }
   sync_all(report);
   finish_days();
+  sync_names();
 }
 
 const std::string& FileWriter::trouble() const {
@@ -153,25 +149,24 @@ bool FileWriter::sync(OpenFile& open, const Report& report) {
 // last record already.
 bool FileWriter::rotate(const std::string& path, OpenFile& open, const OutgoingBatch& last) {
   if (rotate_bytes_ == 0 || open.file->size() < rotate_bytes_) return false;
-  const auto moved = move_to_free_name(*open.file, [&](int count) { return rotated_name(path, last, count); });
-  if (!moved) complain(moved.error());
-  return moved && *moved;
+  const auto named = give_name(*open.file, [&](int count) { return rotated_name(path, last, count); });
+  if (!named) complain(named.error(), kNamedLater);
+  return named.has_value();
 }
 
-// What the stream's batches went to before is finished, once it is synced.
+// What one of the streams that share a file has left is finished for all of them, once it is synced: the others may be
+// silent for days.
 void FileWriter::note_day(Stream stream, const std::string& path) {
+  if (part_suffix_.empty()) return;
+  if (!std::exchange(has_looked_[static_cast<std::size_t>(stream)], true)) find_left_parts(stream, path);
   std::string& current = current_[static_cast<std::size_t>(stream)];
-  if (part_suffix_.empty() || current == path) return;
-  if (current.empty()) {
-    find_left_parts(stream);
-  } else {
-    past_.emplace(current, stream);
-  }
+  if (current == path) return;
+  if (!current.empty()) past_.emplace(current, stream);
   current = path;
 }
 
 // Files of other days that an earlier process left unfinished.
-void FileWriter::find_left_parts(Stream stream) {
+void FileWriter::find_left_parts(Stream stream, const std::string& current) {
   const auto pattern = fill_path(path_template_, gateway_, to_string(stream),
                                  "????"
                                  "-"
@@ -185,36 +180,62 @@ void FileWriter::find_left_parts(Stream stream) {
   for (std::filesystem::directory_iterator at(directory, error), end; !error && at != end; at.increment(error)) {
     const std::string name = at->path().filename().string();
     if (!glob_matches(wanted.filename().string(), name)) continue;
-    const std::string finished = name.substr(0, name.size() - part_suffix_.size());
-    past_.emplace((wanted.parent_path() / finished).string(), stream);
+    const std::string finished = (wanted.parent_path() / name.substr(0, name.size() - part_suffix_.size())).string();
+    const bool is_current =
+        finished == current || std::find(current_.begin(), current_.end(), finished) != current_.end();
+    if (!is_current) past_.emplace(finished, stream);
   }
 }
 
+// What is no file of ours stays as it is: to look at it again and again helps nobody.
 void FileWriter::finish_days() {
   for (auto at = past_.begin(); at != past_.end();) {
-    const bool is_current = std::find(current_.begin(), current_.end(), at->first) != current_.end();
-    if (!is_current) {
-      files_.erase(at->first);
-      if (const auto finished = finish_day(at->first, at->second); !finished) {
-        complain(finished.error());
-        ++at;
-        continue;
-      }
-    }
-    at = past_.erase(at);
+    files_.erase(at->first);
+    std::replace(current_.begin(), current_.end(), at->first, std::string());
+    const auto finished = finish_day(at->first, at->second);
+    const bool is_given_up = !finished && finished.error().code == ErrorCode::invalid;
+    if (!finished) complain(finished.error(), is_given_up ? kNamedNever : kNamedLater);
+    at = finished || is_given_up ? past_.erase(at) : std::next(at);
   }
 }
 
-Result<void> FileWriter::finish_day(const std::string& path, Stream stream) const {
-  std::error_code error;
-  if (!std::filesystem::exists(path + part_suffix_, error)) return {};
-  auto file = AppendFile::open(path + part_suffix_, renderer_->form(stream));
+Result<void> FileWriter::finish_day(const std::string& path, Stream stream) {
+  const std::string part = path + part_suffix_;
+  struct stat status {};
+  if (::lstat(part.c_str(), &status) != 0) return errno == ENOENT ? Result<void>() : fail_errno("lstat " + part);
+  auto file = AppendFile::open(part, renderer_->form(stream));
   if (!file) return tl::unexpected(file.error());
   if (auto synced = (*file)->sync(); !synced) return synced;
-  const auto name = [&](int count) { return count == 1 ? path : marked_name(path, "." + std::to_string(count)); };
-  const auto moved = move_to_free_name(**file, name);
-  if (!moved) return tl::unexpected(moved.error());
-  return {};
+  if ((*file)->size() == 0) {
+    if (::unlink(part.c_str()) != 0) return fail_errno("unlink " + part);
+    return {};
+  }
+  return give_name(**file,
+                   [&](int count) { return count == 1 ? path : marked_name(path, "." + std::to_string(count)); });
+}
+
+// The first of the names that is free. That the name is durable is seen to apart: the file has it in any case.
+template <class Name>
+Result<void> FileWriter::give_name(AppendFile& file, const Name& name) {
+  constexpr int kNamesTried = 100;
+  for (int count = 1; count <= kNamesTried; ++count) {
+    const std::string path = name(count);
+    const auto moved = file.move_to(path);
+    if (!moved) return tl::unexpected(moved.error());
+    if (!*moved) continue;
+    renamed_.insert(path.substr(0, path.rfind('/') + 1));
+    return {};
+  }
+  return fail(ErrorCode::retry,
+              name(1) + " and " + std::to_string(kNamesTried - 1) + " names like it are taken; move these files away");
+}
+
+void FileWriter::sync_names() {
+  for (auto at = renamed_.begin(); at != renamed_.end();) {
+    const auto synced = sync_directory_of(*at);
+    if (!synced) complain(synced.error(), "the finished file has its name, and that is made durable later");
+    at = synced ? renamed_.erase(at) : std::next(at);
+  }
 }
 
 void FileWriter::fail_batch(const OutgoingBatch& batch, const Error& error, const Report& report) {
@@ -222,15 +243,14 @@ void FileWriter::fail_batch(const OutgoingBatch& batch, const Error& error, cons
   const Position from{batch.epoch, batch.from};
   awaited = awaited ? std::min(*awaited, from) : from;
   troubles_[static_cast<std::size_t>(batch.stream)] = error.message;
-  complain(error);
+  complain(error, "the records stay in the log and are written again later");
   report(batch.id, false);
 }
 
-void FileWriter::complain(const Error& error) {
+void FileWriter::complain(const Error& error, const char* what_now) {
   const auto left_out = complaints_.admit(error.message, SystemClock().boot_now());
   if (!left_out) return;
-  log_warning("uplink " + name_, "{}; the records stay in the log and are written again later{}", error.message,
-              since_last_line(*left_out));
+  log_warning("uplink " + name_, "{}; {}{}", error.message, what_now, since_last_line(*left_out));
 }
 
 }  // namespace tidegate::uplink

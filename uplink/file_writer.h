@@ -6,6 +6,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -27,7 +28,7 @@ namespace tidegate::uplink {
 /// With `rotate_bytes`, a file that has as much gets its last record's epoch and sequence into its name,
 /// "readings.ndjson" becomes "readings.3-123401.ndjson", and is never touched again: what has such a name is whole.
 /// With `part_suffix`, a file that is not finished has that behind its name: one of another day gets rid of it when the
-/// next batch of its stream comes, also after a restart.
+/// next batch of one of its streams comes, also after a restart.
 /// Blocks on the disk: for the uplink's own thread.
 class FileWriter {
  public:
@@ -57,11 +58,14 @@ class FileWriter {
   bool sync(OpenFile& open, const Report& report);
   bool rotate(const std::string& path, OpenFile& open, const OutgoingBatch& last);
   void note_day(Stream stream, const std::string& path);
-  void find_left_parts(Stream stream);
+  void find_left_parts(Stream stream, const std::string& current);
   void finish_days();
-  Result<void> finish_day(const std::string& path, Stream stream) const;
+  Result<void> finish_day(const std::string& path, Stream stream);
+  template <class Name>
+  Result<void> give_name(AppendFile& file, const Name& name);
+  void sync_names();
   void fail_batch(const OutgoingBatch& batch, const Error& error, const Report& report);
-  void complain(const Error& error);
+  void complain(const Error& error, const char* what_now);
 
   const std::string name_;
   const std::string path_template_;
@@ -69,10 +73,12 @@ class FileWriter {
   const std::uint64_t rotate_bytes_;
   const std::string part_suffix_;
   const std::unique_ptr<const RecordLines> renderer_;
-  std::string lines_;                                          // reused
-  std::map<std::string, OpenFile> files_;                      // by their names when they are finished, as below
-  std::array<std::string, kStreamCount> current_;              // with part_suffix: where the stream's newest batch went
-  std::map<std::string, Stream> past_;                         // with part_suffix: files of other days, to be finished
+  std::string lines_;                              // reused
+  std::map<std::string, OpenFile> files_;          // by their names when they are finished, as below
+  std::array<std::string, kStreamCount> current_;  // with part_suffix: where the stream's newest batch went
+  std::array<bool, kStreamCount> has_looked_{};    // for what an earlier process left
+  std::map<std::string, Stream> past_;             // with part_suffix: files of other days, to be finished
+  std::set<std::string> renamed_;                  // directories whose new names are not durable yet: "dir/"
   std::array<std::optional<Position>, kStreamCount> awaited_;  // of a batch that failed
   std::array<std::string, kStreamCount> troubles_;             // by stream
   ComplaintFilter complaints_;

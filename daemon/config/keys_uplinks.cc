@@ -122,7 +122,8 @@ Section file_keys() {
           .example("\".part\"")
           .says(
               "Stands behind the name of a file as long as it is written; what is finished has its name at once and is "
-              "whole. With `{date}` a file of another day is finished when the stream's next batch comes. Needs "
+              "whole. With `{date}` a file of another day is finished when a stream that it has goes on in the next. "
+              "Needs "
               "`rotate_size` or `{date}` in the file's name."),
   };
   for (Key& key : forwarder_rows<Owner>()) section.keys.push_back(std::move(key));

@@ -7,14 +7,12 @@
 #include <unistd.h>
 
 #include <csignal>
-#include <filesystem>
 #include <memory>
 #include <string>
 #include <utility>
 #include <vector>
 
-#include "core/log.h"
-#include "tests/support/temporary_directory.h"
+#include "tests/uplink/file_writer_fixture.h"
 
 namespace tidegate::uplink::testing {
 namespace {
@@ -24,7 +22,6 @@ using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::Pair;
 using tidegate::testing::read_file;
-using tidegate::testing::TemporaryDirectory;
 using tidegate::testing::write_file;
 
 // While it lives no file of this process grows over the limit: a disk that is full, short writes included.
@@ -48,58 +45,7 @@ class FullDisk {
   void (*old_handler_)(int);
 };
 
-class FileWriterTest : public ::testing::Test {
- protected:
-  FileWriterTest() : path_(directory_ / "out.ndjson") {
-    set_up_logging(LogLevel::error);  // the failures are made on purpose, hundreds of them
-    restart();
-  }
-
-  void restart() { restart_at(path_); }
-  void restart_at(const std::string& path, std::uint64_t rotate_bytes = 0) {
-    options_.forwarder.name = "export";
-    options_.path = path;
-    options_.rotate_bytes = rotate_bytes;
-    writer_ = std::make_unique<FileWriter>(options_, "plant-7");
-  }
-
-  // Readings from..to of epoch 3, sent at 2025-10-09T08:53:20Z and the given days later.
-  OutgoingBatch batch(std::uint64_t from, std::uint64_t to, Stream stream = Stream::readings, int days = 0) {
-    std::string payload = "{\"v\":1,\"sent\":" + std::to_string(1'760'000'000'000 + days * 86'400'000LL) + ",\"" +
-                          to_string(stream) + "\":[";
-    for (std::uint64_t i = from; i <= to; ++i) payload += (i == from ? "" : ",") + entry(i);
-    OutgoingBatch batch;
-    batch.id = from + 1;
-    batch.stream = stream;
-    batch.epoch = 3;
-    batch.from = from;
-    batch.to = to;
-    batch.payload = std::make_shared<const std::string>(payload + "]}");
-    return batch;
-  }
-  static std::string entry(std::uint64_t sequence) {
-    return "{\"seq\":" + std::to_string(sequence) + ",\"tag\":\"a}{\\\"/x\",\"value\":1.0}";
-  }
-  static std::string lines(std::uint64_t from, std::uint64_t to, const std::string& stream = "readings") {
-    std::string text;
-    for (std::uint64_t i = from; i <= to; ++i) {
-      text += "{\"gateway\":\"plant-7\",\"stream\":\"" + stream + "\",\"epoch\":3," + entry(i).substr(1) + "\n";
-    }
-    return text;
-  }
-
-  void write(const std::vector<OutgoingBatch>& batches) {
-    done_.clear();
-    writer_->write(batches, [this](std::uint64_t id, bool ok) { done_.emplace_back(id, ok); });
-  }
-  std::string text() const { return read_file(path_); }
-
-  TemporaryDirectory directory_;
-  std::string path_;
-  FileUplinkOptions options_;
-  std::unique_ptr<FileWriter> writer_;
-  std::vector<std::pair<std::uint64_t, bool>> done_;
-};
+class FileWriterTest : public FileWriterFixture {};
 
 TEST_F(FileWriterTest, WritesALineARecordWithTheEntryAsItStands) {
   write({batch(0, 1), batch(2, 4)});
@@ -138,41 +84,6 @@ TEST_F(FileWriterTest, NamesTheFileByStreamAndDayOfSending) {
   EXPECT_EQ(read_file(directory_ / "plant-7-readings-2025-10-09.ndjson"), lines(0, 1));
   EXPECT_EQ(read_file(directory_ / "plant-7-readings-2025-10-10.ndjson"), lines(2, 3));
   EXPECT_EQ(read_file(directory_ / "plant-7-events-2025-10-09.ndjson"), lines(5, 6, "events"));
-}
-
-TEST_F(FileWriterTest, GivesAFileThatIsLargeEnoughANameOfItsOwn) {
-  const auto size = lines(0, 3).size();
-  restart_at(path_, size);
-  write({batch(0, 1)});
-  EXPECT_EQ(text(), lines(0, 1));
-  write({batch(2, 3)});
-  EXPECT_FALSE(std::filesystem::exists(path_));
-  EXPECT_EQ(read_file(directory_ / "out.3-3.ndjson"), lines(0, 3));
-  write({batch(4, 5)});
-  EXPECT_EQ(text(), lines(4, 5));
-  restart_at(path_, size);
-  write({batch(6, 6)});
-  write({batch(7, 20)});
-  EXPECT_EQ(read_file(directory_ / "out.3-20.ndjson"), lines(4, 20)) << "goes on in what an earlier process left";
-  EXPECT_THAT(done_, ElementsAre(Pair(8, true)));
-}
-
-TEST_F(FileWriterTest, PutsNoFileInThePlaceOfAnother) {
-  restart_at(path_, 1);
-  write({batch(0, 1)});
-  write({batch(0, 1)});  // of a replay
-  EXPECT_EQ(read_file(directory_ / "out.3-1.ndjson"), lines(0, 1));
-  EXPECT_EQ(read_file(directory_ / "out.3-1-2.ndjson"), lines(0, 1));
-}
-
-TEST_F(FileWriterTest, NamesRotatedFilesWithAndWithoutAnExtension) {
-  std::filesystem::create_directory(directory_ / "a.d");
-  for (const auto& [path, rotated] : std::vector<std::pair<std::string, std::string>>{
-           {"a.d/out", "a.d/out.3-1"}, {"a.d/.hidden", "a.d/.hidden.3-1"}, {"a.d/x.y.json", "a.d/x.y.3-1.json"}}) {
-    restart_at(directory_ / path, 1);
-    write({batch(0, 1)});
-    EXPECT_EQ(read_file(directory_ / rotated), lines(0, 1)) << path;
-  }
 }
 
 TEST_F(FileWriterTest, PutsAllStreamsIntoOneFileWhenThePathNamesNone) {
@@ -383,43 +294,6 @@ TEST_F(FileWriterTest, CsvIsNotPutIntoAFileOfAnotherForm) {
     ASSERT_EQ(text(), content);
     EXPECT_THAT(writer_->trouble(), HasSubstr("does not begin with the header line \"stream,gateway,epoch,seq,tag"));
   }
-}
-
-TEST_F(FileWriterTest, AFileHasItsNameOnlyWhenItIsFinished) {
-  options_.part_suffix = ".part";
-  restart_at(path_, lines(0, 1).size());
-  write({batch(0, 0)});
-  EXPECT_FALSE(std::filesystem::exists(path_));
-  EXPECT_EQ(read_file(path_ + ".part"), lines(0, 0));
-  restart_at(path_, lines(0, 1).size());
-  write({batch(1, 1)});
-  EXPECT_FALSE(std::filesystem::exists(path_ + ".part"));
-  EXPECT_EQ(read_file(directory_ / "out.3-1.ndjson"), lines(0, 1));
-}
-
-TEST_F(FileWriterTest, AFileOfAnotherDayIsFinishedWithTheNextBatchOfItsStream) {
-  options_.part_suffix = ".part";
-  restart_at(directory_ / "{stream}-{date}.ndjson");
-  write({batch(0, 0), batch(0, 0, Stream::events)});
-  write({batch(1, 1), batch(2, 2, Stream::readings, 1)});
-  EXPECT_EQ(read_file(directory_ / "readings-2025-10-09.ndjson"), lines(0, 1));
-  EXPECT_EQ(read_file(directory_ / "readings-2025-10-10.ndjson.part"), lines(2, 2));
-  EXPECT_EQ(read_file(directory_ / "events-2025-10-09.ndjson.part"), lines(0, 0, "events"));
-}
-
-TEST_F(FileWriterTest, AFileThatWasLeftUnfinishedIsFinishedAfterARestartWithoutItsTornEnd) {
-  options_.part_suffix = ".part";
-  write_file(directory_ / "readings-2025-10-07.ndjson.part", lines(0, 1) + "{\"gateway\":\"pl");
-  write_file(directory_ / "readings-2025-10-08.ndjson.part", lines(2, 3));
-  write_file(directory_ / "readings-2025-10-08.ndjson", lines(0, 0));
-  write_file(directory_ / "readings-x.ndjson.part", "another's");
-  restart_at(directory_ / "{stream}-{date}.ndjson");
-  write({batch(4, 4)});
-  EXPECT_EQ(read_file(directory_ / "readings-2025-10-07.ndjson"), lines(0, 1));
-  EXPECT_EQ(read_file(directory_ / "readings-2025-10-08.ndjson"), lines(0, 0)) << "no file takes the place of another";
-  EXPECT_EQ(read_file(directory_ / "readings-2025-10-08.2.ndjson"), lines(2, 3));
-  EXPECT_EQ(read_file(directory_ / "readings-2025-10-09.ndjson.part"), lines(4, 4));
-  EXPECT_EQ(read_file(directory_ / "readings-x.ndjson.part"), "another's");
 }
 
 TEST_F(FileWriterTest, FailsWhatIsNoBatch) {
