@@ -39,7 +39,7 @@ std::span<const std::string_view> columns(Stream stream) {
 }
 
 bool looks_like_a_formula(std::string_view text) {
-  constexpr std::string_view kBegin = "=+-@\t\r";
+  constexpr std::string_view kBegin = "=+-@\t\r\n";
   return !text.empty() && kBegin.find(text.front()) != std::string_view::npos;
 }
 
@@ -152,10 +152,16 @@ Result<WallTime> CsvLines::append(std::string& into, const OutgoingBatch& batch)
     return fail(ErrorCode::give_up_item, std::string("payload of stream ") + to_string(batch.stream) +
                                              " is no batch: " + simdjson::error_message(error));
   }
-  const std::string usual = beginning(batch.stream) + "," + std::to_string(batch.epoch);
+  std::string usual = beginning(batch.stream);
+  append_text(usual, gateway_, spreadsheet_safe_);
+  usual += "," + std::to_string(batch.epoch);
   for (const dom::element element : entries) {
     dom::object entry;
-    if (element.get_object().get(entry) != simdjson::SUCCESS) continue;
+    if (element.get_object().get(entry) != simdjson::SUCCESS) {
+      return fail(ErrorCode::give_up_item, std::string("payload of stream ") + to_string(batch.stream) +
+                                               " is no batch: it needs an array of objects, found " +
+                                               clip(simdjson::minify(element), 100));
+    }
     into += usual;
     for (const std::string_view column : columns(batch.stream)) {
       into += ',';
@@ -178,15 +184,10 @@ Result<WallTime> CsvLines::append(std::string& into, const OutgoingBatch& batch)
 LineForm CsvLines::form(Stream stream) const {
   std::string header = "stream,gateway,epoch";
   for (const std::string_view column : columns(stream)) header.append(",").append(column);
-  return {beginning(stream) + ",", header + std::string(kLineEnd), true};
+  return {beginning(stream), header + std::string(kLineEnd), true};
 }
 
-std::string CsvLines::beginning(Stream stream) const {
-  std::string text;
-  append_text(text, to_string(stream), false);
-  text += ',';
-  append_text(text, gateway_, spreadsheet_safe_);
-  return text;
-}
+// Without the gateway's id, which may have been another one when the file's end was written.
+std::string CsvLines::beginning(Stream stream) { return std::string("\"") + to_string(stream) + "\","; }
 
 }  // namespace tidegate::uplink

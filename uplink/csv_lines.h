@@ -23,7 +23,7 @@ class CsvLines final : public RecordLines {
  private:
   struct Parser;
 
-  std::string beginning(Stream stream) const;
+  static std::string beginning(Stream stream);
 
   const std::string gateway_;
   const bool spreadsheet_safe_;

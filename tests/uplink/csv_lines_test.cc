@@ -62,6 +62,8 @@ TEST_F(CsvLinesTest, WhatASpreadsheetWouldRunGetsAnApostropheWhereThatIsWanted) 
     EXPECT_EQ(value('"' + std::string(text) + '"', true), "\"'" + std::string(text) + "\",text");
   }
   EXPECT_EQ(value(R"("\t=1")", true), "\"'\t=1\",text");
+  EXPECT_EQ(value(R"("\r=1")", true), "\"'\r=1\",text");
+  EXPECT_EQ(value(R"("\n=1")", true), "\"'\n=1\",text");
   EXPECT_EQ(value(R"("a=1")", true), "\"a=1\",text");
   EXPECT_EQ(value("-1", true), "-1,int") << "numbers are none";
   EXPECT_EQ(line(Stream::events, R"({"seq":1,"event":"stop","time":0})", true, "=gw"),
@@ -93,7 +95,7 @@ TEST_F(CsvLinesTest, TheHeaderHasAsManyColumnsAsALine) {
   EXPECT_EQ(csv.form(Stream::alarms).header,
             "stream,gateway,epoch,seq,alarm,rule,tag,state,severity,message,value,kind,time,more\r\n");
   EXPECT_EQ(csv.form(Stream::events).header, "stream,gateway,epoch,seq,event,time,more\r\n");
-  EXPECT_EQ(csv.form(Stream::events).beginning, "\"events\",\"gw\",");
+  EXPECT_EQ(csv.form(Stream::events).beginning, "\"events\",");
 }
 
 TEST_F(CsvLinesTest, WhatIsNoBatchIsAnError) {
@@ -101,6 +103,14 @@ TEST_F(CsvLinesTest, WhatIsNoBatchIsAnError) {
   batch.payload = std::make_shared<const std::string>("{\"v\":1");
   std::string text;
   EXPECT_EQ(CsvLines("gw", false).append(text, batch).error().code, ErrorCode::give_up_item);
+  for (const char* entries : {"5", R"({"seq":1},"text")", "[{}]"}) {
+    batch.payload =
+        std::make_shared<const std::string>(R"({"v":1,"sent":1,"readings":[)" + std::string(entries) + "]}");
+    const auto made = CsvLines("gw", false).append(text, batch);
+    ASSERT_FALSE(made) << entries;
+    EXPECT_EQ(made.error().code, ErrorCode::give_up_item);
+    EXPECT_NE(made.error().message.find("needs an array of objects, found"), std::string::npos) << made.error().message;
+  }
 }
 
 }  // namespace

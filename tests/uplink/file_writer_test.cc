@@ -284,6 +284,23 @@ TEST_F(FileWriterTest, CsvThatACrashToreIsCutToItsLastWholeLine) {
   }
 }
 
+TEST_F(FileWriterTest, CsvGoesOnUnderAnotherIdOfTheGateway) {
+  options_.format = FileFormat::csv;
+  options_.forwarder.streams = {Stream::readings};
+  restart();
+  write({batch(0, 2)});
+  const std::string whole = text();
+  write({batch(3, 3)});
+  const std::string torn = text();
+  for (std::size_t kept = whole.size(); kept < torn.size(); ++kept) {
+    write_file(path_, torn.substr(0, kept));
+    writer_ = std::make_unique<FileWriter>(options_, "plant-8");
+    write({batch(3, 3)});
+    ASSERT_THAT(done_, ElementsAre(Pair(4, true))) << kept << writer_->trouble();
+    ASSERT_EQ(text(), whole + "\"readings\",\"plant-8\",3,3,\"a}{\"\"/x\",,1.0,float,,,\r\n") << kept;
+  }
+}
+
 TEST_F(FileWriterTest, CsvIsNotPutIntoAFileOfAnotherForm) {
   options_.format = FileFormat::csv;
   for (const std::string& content : {lines(0, 0), std::string("stream,gateway,epoch,other\r\n")}) {
