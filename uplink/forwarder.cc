@@ -142,7 +142,7 @@ class Forwarder::Impl {
     if (const auto bytes = how.too_large ? c->refuse_size(batch_id) : std::nullopt) {
       complain_of_size(SizeSign::refused, *bytes);
     } else {
-      c->fail(batch_id, now);
+      c->fail(batch_id, now, how.progressed);
     }
     return std::nullopt;
   }

@@ -54,6 +54,20 @@ bool is_of_the_signature(std::string_view type) {
   return type.find("Signature") != std::string_view::npos || type == "RequestExpired" || type == "RequestTimeTooSkewed";
 }
 
+// Taken is only what has a number in the stream and no error.
+std::string why_not_taken(const dom::element& record) {
+  dom::element code;
+  std::string_view message;
+  std::string_view number;
+  if (record["ErrorCode"].get(code) == simdjson::SUCCESS && !code.is_null()) {
+    if (record["ErrorMessage"].get_string().get(message) != simdjson::SUCCESS) message = {};
+    const std::string name(code.is_string() ? code.get_string().value_unsafe() : std::string_view());
+    return (name.empty() ? "an error without a code" : name) + (message.empty() ? "" : ": ") + std::string(message);
+  }
+  const bool has_number = record["SequenceNumber"].get_string().get(number) == simdjson::SUCCESS && !number.empty();
+  return has_number ? "" : "no SequenceNumber";
+}
+
 HttpVerdict judge_error(const HttpAnswer& answer, std::uint32_t records) {
   HttpVerdict verdict = judge(answer, records);
   verdict.acknowledged = false;  // only an answer 200 that names each record is one
@@ -133,6 +147,7 @@ HttpVerdict KinesisRecords::judge_taken(const OutgoingBatch& batch, const HttpAn
     return verdict;
   }
   verdict.may_pass = true;
+  verdict.failure.progressed = missing.size() < sent.indices.size();
   verdict.trouble = "the target did not take " + std::to_string(missing.size()) + " of " +
                     std::to_string(errors->size()) + " records: " + clip(error, 300);
   if (missing_.size() >= kRemembered) missing_.clear();  // costs repeats, no more
@@ -152,15 +167,11 @@ Result<std::vector<std::string>> parse_put_records_answer(const std::string& bod
   if (!error) error = parsed["Records"].get_array().get(records);
   if (error) return fail(ErrorCode::invalid, simdjson::error_message(error));
   std::vector<std::string> errors;
-  for (const dom::element record : records) {
-    std::string_view code;
-    std::string_view message;
-    if (record["ErrorCode"].get_string().get(code) == simdjson::SUCCESS) {
-      if (record["ErrorMessage"].get_string().get(message) != simdjson::SUCCESS) message = {};
-      errors.push_back(std::string(code) + (message.empty() ? "" : ": ") + std::string(message));
-    } else {
-      errors.emplace_back(record["SequenceNumber"].is_string() ? "" : "no SequenceNumber");
-    }
+  for (const dom::element record : records) errors.push_back(why_not_taken(record));
+  std::uint64_t failed = 0;
+  const bool has_none = std::all_of(errors.begin(), errors.end(), [](const auto& one) { return one.empty(); });
+  if (has_none && parsed["FailedRecordCount"].get_uint64().get(failed) == simdjson::SUCCESS && failed > 0) {
+    return fail(ErrorCode::invalid, "counts " + std::to_string(failed) + " failed records and names none");
   }
   return errors;
 }

@@ -39,10 +39,12 @@ std::string KinesisStream::take_some(const HttpRequestSeen& request) {
   if (records.size() > 500) throw std::runtime_error("too many records");
   const std::uint64_t one_in = random_() % 3 == 0 ? 50 : 0;
   std::string answers;
+  std::uint64_t failed = 0;
   for (const simdjson::dom::element record : records) {
     answers += answers.empty() ? "" : ",";
     if (one_in != 0 && random_() % one_in == 0) {
       ++refused_;
+      ++failed;
       answers += R"({"ErrorCode":"ProvisionedThroughputExceededException","ErrorMessage":"Rate exceeded for shard"})";
       continue;
     }
@@ -50,7 +52,7 @@ std::string KinesisStream::take_some(const HttpRequestSeen& request) {
         decode_base64(record["Data"].get_string().value()));
     answers += R"({"SequenceNumber":"4964","ShardId":"shardId-000000000000"})";
   }
-  return "{\"FailedRecordCount\":0,\"Records\":[" + answers + "]}";
+  return "{\"FailedRecordCount\":" + std::to_string(failed) + ",\"Records\":[" + answers + "]}";
 }
 
 std::map<std::string, std::vector<std::string>> KinesisStream::taken() const {

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <memory>
 #include <string>
 #include <vector>
@@ -50,13 +51,20 @@ class KinesisRecordsTest : public ::testing::Test {
   static HttpAnswer answer(const std::string& marks) {
     HttpAnswer answer;
     answer.status = 200;
-    answer.body = "{\"FailedRecordCount\":1,\"Records\":[";
+    const auto failed = std::count(marks.begin(), marks.end(), '-');
+    answer.body = "{\"FailedRecordCount\":" + std::to_string(failed) + ",\"Records\":[";
     for (std::size_t i = 0; i < marks.size(); ++i) {
       answer.body += i == 0 ? "" : ",";
       answer.body += marks[i] == '-' ? R"({"ErrorCode":"ProvisionedThroughputExceededException","ErrorMessage":"slow"})"
                                      : R"({"SequenceNumber":"49","ShardId":"shardId-000000000000"})";
     }
     answer.body += "]}";
+    return answer;
+  }
+  static HttpAnswer ok(const std::string& body) {
+    HttpAnswer answer;
+    answer.status = 200;
+    answer.body = body;
     return answer;
   }
   static HttpAnswer error(long status, const std::string& type) {
@@ -83,7 +91,7 @@ TEST_F(KinesisRecordsTest, WhatWasNotTakenComesAgainWithAllBehindItOfItsKeyAndNo
   ASSERT_TRUE(records_->body(batch(1, tags)));
   const HttpVerdict verdict = records_->judge(batch(1, tags), answer("++-+++"));
   EXPECT_FALSE(verdict.acknowledged);
-  EXPECT_EQ(verdict.failure, BatchFailure{});
+  EXPECT_EQ(verdict.failure, (BatchFailure{.progressed = true}));
   EXPECT_EQ(verdict.trouble, "the target did not take 2 of 6 records: ProvisionedThroughputExceededException: slow");
   EXPECT_TRUE(verdict.may_pass);
   EXPECT_EQ(*records_->body(batch(2, tags)), body_of({record(2, "a"), record(4, "a")}));
@@ -113,10 +121,7 @@ TEST_F(KinesisRecordsTest, AnAnswerThatNamesNotEachRecordIsNone) {
   for (const std::string& body : {std::string(), std::string("{}"), std::string("<html>"), answer("+").body,
                                   std::string(R"({"FailedRecordCount":0,"Records":[{},{}]})")}) {
     ASSERT_TRUE(records_->body(batch(1, {"a", "b"})));
-    HttpAnswer wrong;
-    wrong.status = 200;
-    wrong.body = body;
-    const HttpVerdict verdict = records_->judge(batch(1, {"a", "b"}), wrong);
+    const HttpVerdict verdict = records_->judge(batch(1, {"a", "b"}), ok(body));
     EXPECT_FALSE(verdict.acknowledged) << body;
     EXPECT_THAT(verdict.trouble, ::testing::Not(IsEmpty()));
   }
@@ -124,6 +129,42 @@ TEST_F(KinesisRecordsTest, AnAnswerThatNamesNotEachRecordIsNone) {
   HttpAnswer empty;
   empty.status = 204;
   EXPECT_FALSE(records_->judge(batch(1, {"a"}), empty).acknowledged);
+}
+
+TEST_F(KinesisRecordsTest, TakenIsOnlyWhatHasANumberAndNoError) {
+  const std::string taken = R"({"SequenceNumber":"49","ShardId":"s"})";
+  for (const std::string& other :
+       {std::string(R"({"SequenceNumber":""})"), std::string(R"({"SequenceNumber":null})"), std::string("5"),
+        std::string(R"({"SequenceNumber":"49","ErrorCode":""})"), std::string(R"({"ErrorCode":"","ErrorMessage":"m"})"),
+        std::string(R"({"SequenceNumber":"49","ErrorCode":7})")}) {
+    ASSERT_TRUE(records_->body(batch(1, {"a", "b"})));
+    const HttpVerdict verdict = records_->judge(
+        batch(1, {"a", "b"}), ok("{\"FailedRecordCount\":0,\"Records\":[" + taken + "," + other + "]}"));
+    EXPECT_FALSE(verdict.acknowledged) << other;
+    EXPECT_EQ(*records_->body(batch(2, {"a", "b"})), body_of({record(1, "b")})) << other;
+    EXPECT_TRUE(records_->judge(batch(2, {"a", "b"}), answer("+")).acknowledged);
+  }
+  ASSERT_TRUE(records_->body(batch(3, {"a"})));
+  const std::string with_null = R"({"SequenceNumber":"49","ErrorCode":null,"ErrorMessage":null})";
+  EXPECT_TRUE(records_->judge(batch(3, {"a"}), ok("{\"Records\":[" + with_null + "]}")).acknowledged);
+}
+
+TEST_F(KinesisRecordsTest, AFailureThatIsCountedAndNotNamedIsOne) {
+  ASSERT_TRUE(records_->body(batch(1, {"a"})));
+  const HttpVerdict verdict =
+      records_->judge(batch(1, {"a"}), ok(R"({"FailedRecordCount":1,"Records":[{"SequenceNumber":"49"}]})"));
+  EXPECT_FALSE(verdict.acknowledged);
+  EXPECT_THAT(verdict.trouble, HasSubstr("not what Kinesis says"));
+  EXPECT_EQ(*records_->body(batch(2, {"a"})), body_of({record(0, "a")}));
+}
+
+TEST_F(KinesisRecordsTest, OnlyWhatTookAPartHasProgressed) {
+  ASSERT_TRUE(records_->body(batch(1, {"a", "b"})));
+  EXPECT_FALSE(records_->judge(batch(1, {"a", "b"}), answer("--")).failure.progressed);
+  ASSERT_TRUE(records_->body(batch(2, {"a", "b"})));
+  EXPECT_TRUE(records_->judge(batch(2, {"a", "b"}), answer("-+")).failure.progressed);
+  ASSERT_TRUE(records_->body(batch(3, {"a", "b"})));
+  EXPECT_FALSE(records_->judge(batch(3, {"a", "b"}), answer("-")).failure.progressed);
 }
 
 TEST_F(KinesisRecordsTest, OfErrorsWithFourHundredTheTypeSaysWhoseFaultItIs) {
