@@ -53,10 +53,14 @@ Result<std::string> HttpBody::make(const OutgoingBatch& batch) {
 
 HttpVerdict HttpBody::judge(const OutgoingBatch& batch, const HttpAnswer& answer) {
   if (format_ == BatchFormat::kinesis) return kinesis_.judge(batch, answer);
+  if (format_ == BatchFormat::pubsub) return pubsub_.judge(batch, answer);
   return uplink::judge(answer, batch.count);
 }
 
-void HttpBody::forget(const OutgoingBatch& batch) { kinesis_.forget(batch); }
+void HttpBody::forget(const OutgoingBatch& batch) {
+  kinesis_.forget(batch);
+  pubsub_.forget(batch);
+}
 
 Result<std::string> HttpBody::format(const OutgoingBatch& batch) {
   std::string text;

@@ -11,7 +11,7 @@ namespace {
 
 constexpr std::size_t kAnswerBytesKept = 4 * 1024;
 // Where each record of a batch has its answer there.
-constexpr std::size_t kKinesisAnswerBytesKept = 512 * 1024;
+constexpr std::size_t kRecordAnswerBytesKept = 512 * 1024;
 // Enough for a target that names each record of a batch; what does not end by then is given up, and the status counts.
 constexpr std::size_t kAnswerBytesMost = 1024 * 1024;
 constexpr long kLeastBytesPerSecond = 10;
@@ -44,7 +44,8 @@ Result<void> HttpRequest::set_up(const HttpUplinkOptions& options, const std::st
   has_headers_ = false;
   answer_.clear();
   answer_bytes_ = 0;
-  answer_bytes_kept_ = options.format == BatchFormat::kinesis ? kKinesisAnswerBytesKept : kAnswerBytesKept;
+  const bool has_records = options.format == BatchFormat::kinesis || options.format == BatchFormat::pubsub;
+  answer_bytes_kept_ = has_records ? kRecordAnswerBytesKept : kAnswerBytesKept;
   error_.front() = '\0';
   if (auto done = set_headers(headers); !done) return done;
   set_target(options, url);

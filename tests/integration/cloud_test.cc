@@ -129,7 +129,11 @@ TEST_F(CloudShort, PubsubGetsEveryReadingAsAMessage) {
   ScriptedHttpServer server([&](const HttpRequestSeen& request) {
     const std::lock_guard lock(mutex);
     bodies.insert(request.body);
-    return http_reply(200, R"({"messageIds":["1"]})");
+    simdjson::dom::parser reader;
+    const simdjson::dom::array messages = reader.parse(request.body).at_pointer("/messages").get_array();
+    std::string ids;
+    for (std::size_t i = 0; i < messages.size(); ++i) ids += i == 0 ? R"("4711")" : R"(,"4711")";
+    return http_reply(200, "{\"messageIds\":[" + ids + "]}");
   });
   start_gateway(uplink(server.url("/v1/projects/p/topics/t:publish"), "format = \"pubsub\"\n"));
   publish_all();

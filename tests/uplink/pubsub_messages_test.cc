@@ -53,6 +53,29 @@ TEST_F(PubsubMessagesTest, AnEmptyKeyIsNone) {
             "{\"messages\":[" + message("readings", R"("seq":7,"tag":"a","value":1})", "") + "]}");
 }
 
+TEST_F(PubsubMessagesTest, OnlyAnIdForEachMessageSaysThatTheyAreTaken) {
+  PubsubMessages messages(options_, "gw");
+  const OutgoingBatch two = batch(Stream::readings, R"({"seq":7,"tag":"a","value":1},{"seq":9,"tag":"b","value":2})");
+  const auto is_taken = [&](long status, const std::string& body) {
+    EXPECT_TRUE(messages.body(two));
+    HttpAnswer answer;
+    answer.status = status;
+    answer.body = body;
+    const HttpVerdict verdict = messages.judge(two, answer);
+    EXPECT_EQ(verdict.trouble.empty(), verdict.acknowledged);
+    EXPECT_EQ(verdict.failure, BatchFailure{});
+    return verdict.acknowledged;
+  };
+  EXPECT_TRUE(is_taken(200, R"({"messageIds":["1","2"]})"));
+  EXPECT_FALSE(is_taken(201, R"({"messageIds":["1","2"]})"));
+  EXPECT_FALSE(is_taken(204, ""));
+  for (const char* body : {"", "{}", "<html>sign in</html>", R"({"messageIds":["1"]})", R"({"messageIds":[1,2]})",
+                           R"({"messageIds":["1","2","3"]})"}) {
+    EXPECT_FALSE(is_taken(200, body)) << body;
+  }
+  EXPECT_FALSE(is_taken(503, "later"));
+}
+
 TEST_F(PubsubMessagesTest, ABatchWithoutEntriesIsNoRequest) {
   PubsubMessages messages(options_, "gw");
   EXPECT_EQ(*messages.body(batch(Stream::readings, "")), "");
