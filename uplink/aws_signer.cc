@@ -20,9 +20,12 @@ std::string host_of(std::string_view url) {
 }  // namespace
 
 Result<std::vector<std::string>> AwsSigner::lines(std::string_view url, std::string_view body, WallTime now) {
+  const std::array<std::string, 2> before{aws_.secret_access_key.value, aws_.session_token.value};
   for (HttpHeader* const secret : {&aws_.access_key_id, &aws_.secret_access_key, &aws_.session_token}) {
     if (auto read = read_secret_again(*secret); !read) return tl::unexpected(read.error());
   }
+  if (before[0] != aws_.secret_access_key.value) previous_[0] = before[0];
+  if (before[1] != aws_.session_token.value) previous_[1] = before[1];
   AwsRequest request;
   request.method = "POST";
   request.body = body;
@@ -43,6 +46,7 @@ Result<std::vector<std::string>> AwsSigner::lines(std::string_view url, std::str
 std::string AwsSigner::redact(std::string text) const {
   redact_secret(text, aws_.secret_access_key.value);
   redact_secret(text, aws_.session_token.value);
+  for (const std::string& secret : previous_) redact_secret(text, secret);
   return text;
 }
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -21,7 +22,8 @@ class AwsSigner {
   std::string redact(std::string text) const;
 
  private:
-  AwsOptions aws_;  // credentials as last read
+  AwsOptions aws_;                       // credentials as last read
+  std::array<std::string, 2> previous_;  // what the secret key and the token were before: of what is on its way
 };
 
 }  // namespace tidegate::uplink

@@ -97,6 +97,7 @@ TEST_F(AwsSignerTest, CredentialsAreReadAnewAndNeverShown) {
   const auto second = signer.lines("https://h/", "x", kThen);
   EXPECT_NE(first->front(), second->front());
   EXPECT_THAT(signer.redact("you sent second-canary"), Not(HasSubstr("canary")));
+  EXPECT_THAT(signer.redact("you sent first-canary"), Not(HasSubstr("canary"))) << "in an answer to an earlier request";
   write_file(directory_ / "secret", "");
   EXPECT_THAT(signer.lines("https://h/", "x", kThen).error().message, HasSubstr("secret is empty"));
 }
