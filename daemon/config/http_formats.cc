@@ -1,5 +1,7 @@
 #include "daemon/config/http_formats.h"
 
+#include <algorithm>
+#include <cctype>
 #include <string_view>
 
 #include "core/text.h"
@@ -57,17 +59,32 @@ void limit_batch(const HttpUplinkOptions& uplink, std::uint32_t records, const S
   }
 }
 
+void check_kinesis_url(const HttpUplinkOptions& uplink, const Scope& scope) {
+  if (!scope.is_sound("url")) return;
+  const std::size_t rest = uplink.url.find_first_of("/?", uplink.url.find("://") + 3);
+  if (rest == std::string::npos || uplink.url.substr(rest) == "/") return;
+  scope.wrong("url", "must have no path and no query with format = \"kinesis\": the stream stands in \"aws\", found " +
+                         scope.found("url"));
+}
+
+// What is signed has to be what is sent.
+void refuse_signed_headers(const HttpUplinkOptions& uplink, const Scope& scope) {
+  for (const uplink::HttpHeader& header : uplink.headers) {
+    std::string name = header.name;
+    std::transform(name.begin(), name.end(), name.begin(), [](unsigned char c) { return std::tolower(c); });
+    if (name != "authorization" && name != "host" && !name.starts_with("x-amz-")) continue;
+    scope.wrong("headers",
+                "must not have \"" + header.name + "\" with format = \"kinesis\": it is set by the signature");
+  }
+}
+
 void check_kinesis(const HttpUplinkOptions& uplink, const Scope& scope) {
   want_post(uplink, scope);
   want_no_compression(uplink, scope);
   limit_batch(uplink, uplink::KinesisRecords::kRecordsMost, scope);
   if (uplink.key.empty()) scope.wrong("key", "must not be empty: Kinesis wants a partition key");
-  if (scope.is_sound("url")) {
-    const std::size_t path = uplink.url.find('/', uplink.url.find("://") + 3);
-    if (path != std::string::npos && uplink.url.substr(path) != "/") {
-      scope.wrong("url", "must have no path with format = \"kinesis\": the stream stands in \"aws\"");
-    }
-  }
+  check_kinesis_url(uplink, scope);
+  refuse_signed_headers(uplink, scope);
   if (!scope.has("aws")) {
     return scope.wrong("format",
                        "needs aws = { region = \"...\", stream = \"...\", access_key_id = \"...\", "
@@ -80,7 +97,15 @@ void check_kinesis(const HttpUplinkOptions& uplink, const Scope& scope) {
   }
 }
 
-void check_pubsub(const HttpUplinkOptions& uplink, const Scope& scope) {
+// Of two requests on their way the later one may be there first.
+void finish_pubsub(HttpUplinkOptions& uplink, const Scope& scope) {
+  const bool is_ordered = !uplink.key.empty() && scope.is_sound("key");
+  if (is_ordered && !scope.has("inflight")) uplink.forwarder.inflight_max = 1;
+  if (is_ordered && scope.has("inflight") && uplink.forwarder.inflight_max > 1) {
+    scope.odd("inflight",
+              "lets requests overtake each other, so that records of one ordering key come in another order; "
+              "use 1, or key = \"\"");
+  }
   want_post(uplink, scope);
   limit_batch(uplink, uplink::PubsubMessages::kMessagesMost, scope);
   if (scope.is_sound("url") && !uplink.url.ends_with(":publish")) {
@@ -123,7 +148,7 @@ Result<void> check_record_key(const std::string& key) { return check_placeholder
 void finish_http_format(HttpUplinkOptions& uplink, const Scope& scope) {
   refuse_keys_of_others(uplink, scope);
   if (uplink.format == BatchFormat::kinesis) check_kinesis(uplink, scope);
-  if (uplink.format == BatchFormat::pubsub) check_pubsub(uplink, scope);
+  if (uplink.format == BatchFormat::pubsub) finish_pubsub(uplink, scope);
 }
 
 }  // namespace tidegate::daemon

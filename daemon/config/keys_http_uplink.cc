@@ -38,6 +38,9 @@ void finish_http(HttpUplinkOptions& uplink, const Scope& scope) {
   const bool has_secret = std::any_of(uplink.headers.begin(), uplink.headers.end(),
                                       [](const uplink::HttpHeader& header) { return header.is_secret; });
   const bool is_open = uplink.url.starts_with("http://") && !is_loopback_host(host_of(uplink.url));
+  if (is_open && !uplink.aws.session_token.value.empty()) {
+    scope.odd("aws", "the session token goes over the network unencrypted; use \"https://\"");
+  }
   if (has_secret && is_open) scope.odd("headers", "a secret goes over the network unencrypted; use \"https://\"");
   if (const auto loaded = uplink::load_http_libraries(uplink); !loaded) scope.wrong("", loaded.error().message);
 }
@@ -68,9 +71,9 @@ std::vector<Key> request_rows() {
           .may_be_empty()
           .must_be("a text with {tag} and {gateway}")
           .by_default("{tag}")
-          .says(
-              "With \"kinesis\" the partition key of a record, with \"pubsub\" its ordering key, where \"\" is none. A "
-              "record of no tag has the gateway's id for it."),
+          .says("With \"kinesis\" the partition key of a record, with \"pubsub\" its ordering key, where \"\" is none; "
+                "with "
+                "one `inflight` is 1 there, unless it is set. A record of no tag has the gateway's id for it."),
       choice<Owner, bool>("integers", &Owner::integers_as_floats, {{"integer", false}, {"float", true}})
           .by_default("integer")
           .says("What integers become with `format = \"influx\"`. A database that keeps one type a field refuses a tag "

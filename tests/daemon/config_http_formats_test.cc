@@ -51,10 +51,40 @@ TEST_F(ConfigHttpFormatsTest, kinesis_says_what_it_needs) {
               HasSubstr("uplink.http[0].key: must not be empty"));
   EXPECT_THAT(only_problem(uplink("kinesis", kAws, "https://h/v1/x")),
               HasSubstr("uplink.http[0].url: must have no path"));
+  for (const char* url : {"https://h?x=1", "https://h/?x=1", "https://h:1/x"}) {
+    EXPECT_THAT(only_problem(uplink("kinesis", kAws, url)),
+                HasSubstr("uplink.http[0].url: must have no path and no query with format = \"kinesis\""))
+        << url;
+  }
   EXPECT_EQ(only_problem(uplink("kinesis", kAws + "compression = \"gzip\"\n")),
             "6 uplink.http[0].compression: must be \"none\" with format = \"kinesis\", found \"gzip\"");
   EXPECT_EQ(only_problem(uplink("kinesis", kAws + "method = \"PUT\"\n")),
             "6 uplink.http[0].method: must be \"POST\" with format = \"kinesis\"");
+}
+
+TEST_F(ConfigHttpFormatsTest, no_header_is_set_twice_that_is_signed) {
+  for (const char* header : {"Authorization = { file = \"token\" }", "Host = \"other\"", "X-Amz-Date = \"now\"",
+                             "x-amz-security-token = { file = \"token\" }"}) {
+    EXPECT_THAT(only_problem(uplink("kinesis", kAws + "headers = { " + header + " }\n")),
+                HasSubstr("uplink.http[0].headers: must not have \""))
+        << header;
+  }
+  EXPECT_EQ(load_good(uplink("kinesis", kAws + "headers = { X-Site = \"north\" }\n")).http_uplinks.size(), 1U);
+}
+
+TEST_F(ConfigHttpFormatsTest, a_session_token_in_the_open_is_odd) {
+  const std::string with_token = kAws.substr(0, kAws.rfind(" }")) + ", session_token = { file = \"token\" } }\n";
+  EXPECT_THAT(only_warning(uplink("kinesis", with_token, "http://kinesis.example/")),
+              HasSubstr("uplink.http[0].aws: the session token goes over the network unencrypted"));
+  EXPECT_EQ(load_good(uplink("kinesis", with_token, "http://127.0.0.1/")).http_uplinks.size(), 1U);
+}
+
+TEST_F(ConfigHttpFormatsTest, an_ordering_key_wants_one_request_at_a_time) {
+  const std::string url = "https://h/x:publish";
+  EXPECT_EQ(load_good(uplink("pubsub", "", url)).http_uplinks.at(0).forwarder.inflight_max, 1U);
+  EXPECT_EQ(load_good(uplink("pubsub", "key = \"\"\n", url)).http_uplinks.at(0).forwarder.inflight_max, 8U);
+  EXPECT_THAT(only_warning(uplink("pubsub", "inflight = 4\n", url)), HasSubstr("lets requests overtake each other"));
+  EXPECT_EQ(load_good(uplink("pubsub", "key = \"\"\ninflight = 4\n", url)).http_uplinks.size(), 1U);
 }
 
 TEST_F(ConfigHttpFormatsTest, the_limits_of_a_request_are_those_of_its_target) {
