@@ -38,7 +38,11 @@ Result<SendingWindow> parse_sending_window(std::string_view text) {
   const std::size_t dash = text.find('-');
   const auto begin = parse_time(text.substr(0, dash));
   const auto end = dash == std::string_view::npos ? std::nullopt : parse_time(text.substr(dash + 1));
-  if (!begin || !end || *begin == *end || *begin == kDay) {
+  if (begin && end && *begin == *end) {
+    return fail(ErrorCode::invalid,
+                "begins and ends at the same time; for the whole day \"00:00-24:00\", found \"" + clip(text) + "\"");
+  }
+  if (!begin || !end || *begin == kDay) {
     return fail(ErrorCode::invalid, "must be parts of a day in UTC as \"22:00-06:00\", found \"" + clip(text) + "\"");
   }
   return SendingWindow{*begin, *end};

@@ -17,13 +17,18 @@ const WallTime kMidnight{std::chrono::days(20'000)};
 TEST(SendingWindowsTest, AreReadAndOthersRefused) {
   EXPECT_EQ(*parse_sending_window("22:00-06:30"), (SendingWindow{hours(22), hours(6) + minutes(30)}));
   EXPECT_EQ(*parse_sending_window("00:00-24:00"), (SendingWindow{hours(0), hours(24)}));
-  for (const char* bad : {"", "22:00", "22:00-", "-06:00", "22-06", "22:00-22:00", "24:00-06:00", "24:01-01:00",
-                          "22:60-06:00", "2:00-06:00", "22:00-06:00 ", "+1:00-06:00", "22:00-06:00-07:00"}) {
+  for (const char* bad : {"", "22:00", "22:00-", "-06:00", "22-06", "24:00-06:00", "24:01-01:00", "22:60-06:00",
+                          "2:00-06:00", "22:00-06:00 ", "+1:00-06:00", "22:00-06:00-07:00"}) {
     const auto window = parse_sending_window(bad);
     ASSERT_FALSE(window) << bad;
     EXPECT_EQ(window.error().message,
               "must be parts of a day in UTC as \"22:00-06:00\", found \"" + std::string(bad) + "\"");
   }
+}
+
+TEST(SendingWindowsTest, OneWithoutALengthIsToldHowToSayTheWholeDay) {
+  EXPECT_EQ(parse_sending_window("22:00-22:00").error().message,
+            "begins and ends at the same time; for the whole day \"00:00-24:00\", found \"22:00-22:00\"");
 }
 
 TEST(SendingWindowsTest, OpenAtTheBeginningAndAreClosedAtTheEnd) {
