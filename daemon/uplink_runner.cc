@@ -228,27 +228,6 @@ void UplinkRunner::pause_reading() {
   timer_->arm(kReadPause, [this] { pump(); });
 }
 
-// Whoever does not know the time sends. The clock may be set at any moment, so it is looked at once a minute.
-void UplinkRunner::look_at_windows() {
-  constexpr Duration kLookAgain = std::chrono::minutes(1);
-  const auto& options = forwarder_.options();
-  if (options.windows.empty()) return;
-  const Clock& clock = *environment_.clock;
-  const WallTime wall = clock.wall_now();
-  const bool is_known = clock.quality() != ClockQuality::unsynced;
-  const WallTime opening = is_known ? uplink::next_opening(options.windows, wall) : wall;
-  const bool is_open = opening == wall;
-  const BootTime until = is_open ? BootTime::min() : clock.boot_now() + std::min<Duration>(opening - wall, kLookAgain);
-  for (const Stream stream : options.streams) {
-    if (stream == Stream::readings || !options.alarms_always) forwarder_.hold(stream, until);
-  }
-  waiting_.clear();
-  if (is_open) return;
-  constexpr std::size_t kHourAt = 11;  // in 2026-11-20T22:00:00.000Z
-  waiting_ = std::string(options.alarms_always ? "readings wait" : "waiting") + " until " +
-             format_utc(opening).substr(kHourAt, 5) + " UTC";
-}
-
 void UplinkRunner::send_ready() {
   look_at_windows();
   while (auto batch = forwarder_.next_batch(environment_.clock->boot_now(), environment_.clock->wall_now())) {

@@ -5,6 +5,7 @@
 #include <functional>
 #include <iterator>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -85,7 +86,9 @@ class UplinkRunner {
   bool is_up() const { return up_; }
   const std::string& detail() const { return detail_; }
   /// What is held back by the time of day, in words; empty when nothing is.
-  const std::string& waiting() const { return waiting_; }
+  std::string waiting() const;
+  /// Whether a stream is, at this time.
+  bool is_held(Stream stream) const;
   BootTime since() const { return since_; }
 
  private:
@@ -102,6 +105,9 @@ class UplinkRunner {
   void on_read(uplink::LaneOf of, const Result<DiskFeed::Outcomes>& outcomes);
   std::unique_ptr<DiskFeed>& feed(uplink::LaneOf of);
   void pause_reading();
+  /// When the windows open next; nothing while one is, or there are none.
+  std::optional<WallTime> next_opening() const;
+  bool obeys_windows(Stream stream) const;
   void look_at_windows();
   void send_ready();
   void on_link(bool up, const std::string& detail);
@@ -139,7 +145,6 @@ class UplinkRunner {
   bool up_ = false;           // the link stands and there is no trouble
   BootTime read_again_at_{};  // after a read that gave nothing
   ComplaintFilter complaints_;
-  std::string waiting_;
   std::string detail_ = "not connected yet";
   BootTime since_{};
 };
