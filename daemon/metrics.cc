@@ -159,6 +159,12 @@ void put_uplinks(Exposition& out, const Gateway& gateway) {
     const Duration age = uplink->forwarder().oldest_age(gateway.pipeline().now()).value_or(Duration::zero());
     out.sample({{"uplink", uplink->name()}}, to_seconds(age));
   }
+  out.begin("tidegate_uplink_held", "gauge", "1 while the stream waits for a window of the day.");
+  for (const auto& uplink : gateway.uplinks()) {
+    for (const Stream stream : uplink->forwarder().options().streams) {
+      out.sample({{"uplink", uplink->name()}, {"stream", to_string(stream)}}, std::uint64_t{uplink->is_held(stream)});
+    }
+  }
   out.begin("tidegate_uplink_dead_letters", "gauge",
             "Records that the target refuses for good, kept until somebody drops them.");
   for (const auto& uplink : gateway.uplinks()) {

@@ -229,6 +229,7 @@ void UplinkRunner::pause_reading() {
 }
 
 void UplinkRunner::send_ready() {
+  look_at_windows();
   while (auto batch = forwarder_.next_batch(environment_.clock->boot_now(), environment_.clock->wall_now())) {
     transport_->send(*batch);
   }

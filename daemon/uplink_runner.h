@@ -5,6 +5,7 @@
 #include <functional>
 #include <iterator>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -84,6 +85,10 @@ class UplinkRunner {
   /// Whether what is sent arrives, as far as the transport knows.
   bool is_up() const { return up_; }
   const std::string& detail() const { return detail_; }
+  /// What is held back by the time of day, in words; empty when nothing is.
+  std::string waiting() const;
+  /// Whether a stream is, at this time.
+  bool is_held(Stream stream) const;
   BootTime since() const { return since_; }
 
  private:
@@ -100,6 +105,10 @@ class UplinkRunner {
   void on_read(uplink::LaneOf of, const Result<DiskFeed::Outcomes>& outcomes);
   std::unique_ptr<DiskFeed>& feed(uplink::LaneOf of);
   void pause_reading();
+  /// When the windows open next; nothing while one is, or there are none.
+  std::optional<WallTime> next_opening() const;
+  bool obeys_windows(Stream stream) const;
+  void look_at_windows();
   void send_ready();
   void on_link(bool up, const std::string& detail);
   void on_placed(const uplink::TargetCursor& cursor);

@@ -21,12 +21,16 @@ constexpr std::uint64_t kUnflushedMax = kTailWindow / 2;
 constexpr std::size_t kChunk = std::size_t{64} << 10;
 
 // Reads the end of a file and finds where its last whole line ends. A zero byte is no text: there a crash left a page
-// that never reached the disk, and the line it is in was never whole.
+// that never reached the disk, and the line it is in was never whole. Where line breaks may stand between quotes it has
+// to know a place that is not: the file's beginning, or a line's, which nothing between quotes can look like, because
+// a quote is doubled there.
 class TailScan {
  public:
-  TailScan(int descriptor, std::uint64_t size) : descriptor_(descriptor), size_(size) {
+  TailScan(int descriptor, std::uint64_t size, const LineForm& form)
+      : descriptor_(descriptor), size_(size), has_quotes_(form.has_quotes), line_("\n" + form.beginning) {
     begin_ = size > kTailWindow ? size - kTailWindow : 0;
     whole_ = begin_;
+    is_placed_ = begin_ == 0;
   }
 
   bool run() {
@@ -47,15 +51,33 @@ class TailScan {
  private:
   bool look_at(std::string_view chunk, std::uint64_t at) {
     const std::size_t zero = chunk.find('\0');
-    const std::size_t newline = chunk.substr(0, zero).rfind('\n');
-    if (newline != std::string_view::npos) whole_ = at + newline + 1;
+    const std::string_view text = chunk.substr(0, zero);
+    if (has_quotes_) {
+      pass_quotes(text, at);
+    } else if (const std::size_t newline = text.rfind('\n'); newline != std::string_view::npos) {
+      whole_ = at + newline + 1;
+    }
     return zero != std::string_view::npos;
+  }
+
+  void pass_quotes(std::string_view text, std::uint64_t at) {
+    const std::size_t first = is_placed_ ? 0 : text.find(line_);
+    if (first == std::string_view::npos) return;
+    is_placed_ = true;
+    for (std::size_t i = first; i < text.size(); ++i) {
+      if (text[i] == '"') is_in_quotes_ = !is_in_quotes_;
+      if (text[i] == '\n' && !is_in_quotes_) whole_ = at + i + 1;
+    }
   }
 
   int descriptor_;
   std::uint64_t size_;
+  const bool has_quotes_;
+  const std::string line_;
   std::uint64_t begin_;
   std::uint64_t whole_;
+  bool is_placed_;  // whether it is between quotes is known
+  bool is_in_quotes_ = false;
 };
 
 // Whether the file's text at `at` is the beginning of a line of ours, or zeros where one would be.
@@ -68,30 +90,47 @@ bool is_ours(int descriptor, std::uint64_t at, std::string_view line_beginning) 
   return line_beginning.substr(0, text.size()) == text;
 }
 
+// 0, or the number of the error. Some file systems, as NFS, know no rename that replaces nothing.
+int rename_to_free_name(const std::string& from, const std::string& to) {
+  if (::renameat2(AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(), RENAME_NOREPLACE) == 0) return 0;
+  if (errno != EINVAL && errno != ENOSYS) return errno;
+  if (::link(from.c_str(), to.c_str()) != 0) return errno;
+  if (::unlink(from.c_str()) == 0) return 0;
+  const int problem = errno;
+  ::unlink(to.c_str());
+  return problem;
+}
+
 }  // namespace
 
-Result<std::unique_ptr<AppendFile>> AppendFile::open(const std::string& path, std::string_view line_beginning) {
+Result<std::unique_ptr<AppendFile>> AppendFile::open(const std::string& path, const LineForm& form) {
   const int flags = O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY;
   Descriptor descriptor(::open(path.c_str(), flags, kMode));
   if (!descriptor.is_open()) return fail_errno("open " + path);
-  std::unique_ptr<AppendFile> file(new AppendFile(path, std::move(descriptor)));
-  if (auto cut = file->cut_torn_end(line_beginning); !cut) return tl::unexpected(cut.error());
-  if (auto synced = file->sync_directory(); !synced) return tl::unexpected(synced.error());
+  std::unique_ptr<AppendFile> file(new AppendFile(path, form.header, std::move(descriptor)));
+  if (auto cut = file->cut_torn_end(form); !cut) return tl::unexpected(cut.error());
+  if (auto synced = sync_directory_of(path); !synced) return tl::unexpected(synced.error());
   return file;
 }
 
-Result<void> AppendFile::cut_torn_end(std::string_view line_beginning) {
+Result<void> AppendFile::cut_torn_end(const LineForm& form) {
   struct stat status {};
   if (::fstat(descriptor_.get(), &status) != 0) return fail_errno("fstat " + path_);
   if (!S_ISREG(status.st_mode)) return fail(ErrorCode::invalid, path_ + " is no regular file; an uplink needs one");
   size_ = synced_size_ = flushed_size_ = static_cast<std::uint64_t>(status.st_size);
-  TailScan scan(descriptor_.get(), size_);
+  if (!is_ours(descriptor_.get(), 0, form.header)) {
+    return fail(ErrorCode::invalid, path_ + " does not begin with the header line \"" +
+                                        clip(form.header.substr(0, form.header.find('\r')), 200) +
+                                        "\"; move the file away or choose another path");
+  }
+  TailScan scan(descriptor_.get(), size_, form);
   if (!scan.run()) return fail_errno("read " + path_);
   if (scan.whole() == size_) return {};
-  if (!scan.found_a_line_end() || !is_ours(descriptor_.get(), scan.whole(), line_beginning)) {
+  const std::string& beginning = scan.whole() == 0 && !form.header.empty() ? form.header : form.beginning;
+  if (!scan.found_a_line_end() || !is_ours(descriptor_.get(), scan.whole(), beginning)) {
     return fail(ErrorCode::invalid,
                 path_ + " ends in the middle of a line that is not of an uplink (its end begins with \"" +
-                    std::string(line_beginning) + "\"); move the file away or choose another path");
+                    form.beginning + "\"); move the file away or choose another path");
   }
   return cut_to(scan.whole());
 }
@@ -101,8 +140,9 @@ Result<void> AppendFile::append(std::string_view lines) {
   if (is_torn_) return fail(ErrorCode::retry, path_ + " ends in a torn line that could not be cut off yet");
   if (size_ == synced_size_) look_at_size();
   const std::uint64_t size_before = size_;
-  while (!lines.empty()) {
-    auto written = write_some(lines);
+  std::string_view header = size_ == 0 ? header_ : std::string_view();
+  while (!header.empty() || !lines.empty()) {
+    auto written = write_some(header.empty() ? lines : header);
     if (written && size_ - flushed_size_ >= kUnflushedMax) written = flush();
     if (written) continue;
     if (!lost_ && !cut_to(size_before)) is_torn_ = true;  // the next open() cuts
@@ -147,12 +187,12 @@ bool AppendFile::is_in_place() const {
 }
 
 Result<bool> AppendFile::move_to(const std::string& path) {
-  if (::renameat2(AT_FDCWD, path_.c_str(), AT_FDCWD, path.c_str(), RENAME_NOREPLACE) != 0) {
-    if (errno == EEXIST) return false;
+  if (const int problem = rename_to_free_name(path_, path); problem != 0) {
+    if (problem == EEXIST) return false;
+    errno = problem;
     return fail_errno("rename " + path_ + " to " + path);
   }
   path_ = path;
-  if (auto synced = sync_directory(); !synced) return tl::unexpected(synced.error());
   return true;
 }
 
@@ -173,10 +213,9 @@ Result<void> AppendFile::cut_to(std::uint64_t size) {
   return {};
 }
 
-// The file's name has to be as durable as its content.
-Result<void> AppendFile::sync_directory() const {
-  const std::size_t slash = path_.rfind('/');
-  const std::string directory = slash == std::string::npos ? "." : slash == 0 ? "/" : path_.substr(0, slash);
+Result<void> sync_directory_of(const std::string& path) {
+  const std::size_t slash = path.rfind('/');
+  const std::string directory = slash == std::string::npos ? "." : slash == 0 ? "/" : path.substr(0, slash);
   const Descriptor descriptor(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!descriptor.is_open()) return fail_errno("open " + directory);
   if (::fsync(descriptor.get()) != 0) return fail_errno("fsync " + directory);

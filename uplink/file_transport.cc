@@ -8,25 +8,25 @@
 #include <vector>
 
 #include "core/bounded_queue.h"
-#include "uplink/ndjson_writer.h"
+#include "uplink/file_writer.h"
 #include "uplink/transport.h"
 
 namespace tidegate::uplink {
 namespace {
 
-// A thread around an NdjsonWriter. The link is always up: what the disk refuses fails batch by batch, and is told as
+// A thread around an FileWriter. The link is always up: what the disk refuses fails batch by batch, and is told as
 // trouble.
 class FileTransport final : public Transport {
  public:
   FileTransport(FileUplinkOptions options, std::string gateway, TransportHandlers handlers)
       : path_(options.path),
-        writer_(options.forwarder.name, options.path, std::move(gateway), options.rotate_bytes),
+        writer_(options, std::move(gateway)),
         handlers_(std::move(handlers)),
         queue_(std::max<std::size_t>(options.forwarder.inflight_max, 1) + kStreamCount) {}
   ~FileTransport() override { stop(Duration::zero()); }
 
   Result<void> start() override {
-    if (auto checked = NdjsonWriter::check_path(path_); !checked) return checked;
+    if (auto checked = FileWriter::check_path(path_); !checked) return checked;
     try {
       thread_ = std::thread([this] { run(); });
     } catch (const std::system_error& problem) {
@@ -79,7 +79,7 @@ class FileTransport final : public Transport {
 
   const std::string path_;
   std::string told_trouble_;  // the thread's
-  NdjsonWriter writer_;
+  FileWriter writer_;
   const TransportHandlers handlers_;
   BoundedQueue<OutgoingBatch> queue_;
   std::atomic<bool> abandons_ = false;

@@ -142,7 +142,7 @@ class Forwarder::Impl {
     if (const auto bytes = how.too_large ? c->refuse_size(batch_id) : std::nullopt) {
       complain_of_size(SizeSign::refused, *bytes);
     } else {
-      c->fail(batch_id, now);
+      c->fail(batch_id, now, how.progressed);
     }
     return std::nullopt;
   }
@@ -163,6 +163,8 @@ class Forwarder::Impl {
       if (const auto too_large = c.lose_link()) complain_of_size(SizeSign::link_lost, *too_large);
     });
   }
+
+  void hold(Stream stream, BootTime until) { held_until_[index_of(stream)] = until; }
 
   std::optional<Duration> oldest_age(const FrameTimes& now) const {
     std::optional<Duration> oldest;
@@ -291,7 +293,7 @@ class Forwarder::Impl {
     }
     auto ready = c->ready_at();
     if (!ready) return std::nullopt;
-    ready = std::max({*ready, held_back_until_, silent_until_});
+    ready = std::max({*ready, held_back_until_, silent_until_, held_until_[index_of(of.stream)]});
     if (!is_limited(of) || !c->is_next_historical(std::max(*ready, seen_))) return ready;
     return std::max(*ready, bucket_->ready_at(c->next_count()));
   }
@@ -303,6 +305,7 @@ class Forwarder::Impl {
   Backoff backoff_;
   BootTime held_back_until_ = BootTime::min();
   BootTime silent_until_ = BootTime::min();           // as the target asked
+  std::array<BootTime, kStreamCount> held_until_{};   // as hold() said
   std::optional<TokenBucket> bucket_;                 // of readings that are backlog
   BootTime seen_{};                                   // the latest time that next_batch() was told
   std::array<unsigned, kStreamCount> passed_over_{};  // by batches of streams before it, while it had something
@@ -376,6 +379,7 @@ void Forwarder::keep(std::uint64_t batch_id, BootTime now) {
   if (StreamChain* const chain = impl_->chain(StreamChain::lane_of(batch_id))) chain->keep(batch_id, now);
 }
 
+void Forwarder::hold(Stream stream, BootTime until) { impl_->hold(stream, until); }
 void Forwarder::link_up(BootTime now) { impl_->link_up(now); }
 void Forwarder::link_down(BootTime) { impl_->link_down(); }
 std::optional<BootTime> Forwarder::next_deadline() const { return impl_->next_deadline(); }

@@ -78,6 +78,7 @@ struct BatchFailure {
   Duration retry_after{};       // the target wants nothing before that is over
   std::string refusal{};        // the target takes none with what is in it: what it says. Empty: that is not known
   bool may_be_general = false;  // the same refusal may come for whatever is sent, as when something is set up wrongly
+  bool progressed = false;      // the target has taken a part that will not come again
   bool operator==(const BatchFailure&) const = default;
 };
 
@@ -151,13 +152,13 @@ class Forwarder {
   /// The target has the batch. Unknown ids and repeats are ignored.
   void acknowledged(std::uint64_t batch_id);
   /// The target does not have it, or it is unknown: this one and all behind it in its stream go out again, after a
-  /// pause, which grows. Where it was too large, demand() goes back to the cursor and batches from there on are half as
-  /// large, which they grow out of later; one record alone cannot be made smaller. Where the target said how long it
-  /// wants nothing, no stream sends before that.
-  /// What the target refuses for what is in it `dead_letter_after` times is sent in halves, one batch at a time, and
-  /// these in halves, until it is one record that is refused so often: that is the answer, and nothing of its stream is
-  /// sent until leave_out() or keep(). Where the same refusal may come for whatever is sent, and nothing of the stream
-  /// was taken since it came first, the one record is tried kPatience times as often.
+  /// pause, which grows unless it took a part. Where it was too large, demand() goes back to the cursor and batches
+  /// from there on are half as large, which they grow out of later; one record alone cannot be made smaller. Where the
+  /// target said how long it wants nothing, no stream sends before that. What the target refuses for what is in it
+  /// `dead_letter_after` times is sent in halves, one batch at a time, and these in halves, until it is one record that
+  /// is refused so often: that is the answer, and nothing of its stream is sent until leave_out() or keep(). Where the
+  /// same refusal may come for whatever is sent, and nothing of the stream was taken since it came first, the one
+  /// record is tried kPatience times as often.
   std::optional<RefusedRecord> failed(std::uint64_t batch_id, BootTime now, const BatchFailure& how = {});
   /// The record is kept elsewhere, durably: it is dropped as a dead letter once a batch without entries, which comes in
   /// its place and answers for its number, is acknowledged or refused.
@@ -170,6 +171,9 @@ class Forwarder {
   /// the same batch the oldest, it may be too large for the target: demand() then goes back to the cursor, and batches
   /// from there on are half as large.
   void link_down(BootTime now);
+
+  /// Nothing of the stream is sent before that; the last word counts.
+  void hold(Stream stream, BootTime until);
 
   /// When next_batch() may give something without new input.
   std::optional<BootTime> next_deadline() const;

@@ -25,7 +25,9 @@ HttpBody::HttpBody(const HttpUplinkOptions& options, const std::string& gateway)
     : format_(options.format),
       compression_(options.compression),
       ndjson_(gateway),
-      influx_(gateway, options.integers_as_floats) {}
+      influx_(gateway, options.integers_as_floats),
+      kinesis_(options, gateway),
+      pubsub_(options, gateway) {}
 
 Result<void> HttpBody::prepare() {
   if (compression_ != Compression::gzip) return {};
@@ -49,6 +51,17 @@ Result<std::string> HttpBody::make(const OutgoingBatch& batch) {
   return text;
 }
 
+HttpVerdict HttpBody::judge(const OutgoingBatch& batch, const HttpAnswer& answer) {
+  if (format_ == BatchFormat::kinesis) return kinesis_.judge(batch, answer);
+  if (format_ == BatchFormat::pubsub) return pubsub_.judge(batch, answer);
+  return uplink::judge(answer, batch.count);
+}
+
+void HttpBody::forget(const OutgoingBatch& batch) {
+  kinesis_.forget(batch);
+  pubsub_.forget(batch);
+}
+
 Result<std::string> HttpBody::format(const OutgoingBatch& batch) {
   std::string text;
   switch (format_) {
@@ -60,6 +73,10 @@ Result<std::string> HttpBody::format(const OutgoingBatch& batch) {
     case BatchFormat::influx:
       if (auto done = influx_.append(text, batch); !done) return tl::unexpected(done.error());
       return text;
+    case BatchFormat::kinesis:
+      return kinesis_.body(batch);
+    case BatchFormat::pubsub:
+      return pubsub_.body(batch);
   }
   return text;
 }

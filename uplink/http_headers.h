@@ -26,6 +26,7 @@ class HttpHeaders {
   std::vector<std::string> common_;
   std::string key_gateway_;
   std::string key_uplink_;
+  bool has_key_ = true;
 };
 
 /// The name of the batch, the same each time it is sent, over restarts too.

@@ -10,7 +10,7 @@
 namespace tidegate::uplink {
 
 enum class HttpMethod : std::uint8_t { post, put };
-enum class BatchFormat : std::uint8_t { json, ndjson, influx };
+enum class BatchFormat : std::uint8_t { json, ndjson, influx, kinesis, pubsub };
 enum class Compression : std::uint8_t { none, gzip, zstd };
 
 /// A header of every request.
@@ -22,6 +22,16 @@ struct HttpHeader {
   bool operator==(const HttpHeader&) const = default;
 };
 
+/// What the format kinesis needs beside the URL.
+struct AwsOptions {
+  std::string region;
+  std::string stream;            // of Kinesis; {gateway} and {stream} are filled in
+  HttpHeader access_key_id;      // of this and the next two the name has no meaning
+  HttpHeader secret_access_key;  // with an empty value: there is none
+  HttpHeader session_token;
+  bool operator==(const AwsOptions&) const = default;
+};
+
 /// One `[[uplink.http]]`.
 struct HttpUplinkOptions {
   ForwarderOptions forwarder;
@@ -30,6 +40,8 @@ struct HttpUplinkOptions {
   BatchFormat format = BatchFormat::json;
   bool integers_as_floats = false;  // format influx
   Compression compression = Compression::none;
+  std::string key = "{tag}";  // kinesis: of the partition; pubsub: of the order, empty for none
+  AwsOptions aws;             // kinesis
   std::vector<HttpHeader> headers;
   mqtt::TlsOptions tls;
   std::string proxy;  // empty: none, whatever the environment says

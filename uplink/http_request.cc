@@ -10,6 +10,8 @@ namespace tidegate::uplink {
 namespace {
 
 constexpr std::size_t kAnswerBytesKept = 4 * 1024;
+// Where each record of a batch has its answer there.
+constexpr std::size_t kRecordAnswerBytesKept = 512 * 1024;
 // Enough for a target that names each record of a batch; what does not end by then is given up, and the status counts.
 constexpr std::size_t kAnswerBytesMost = 1024 * 1024;
 constexpr long kLeastBytesPerSecond = 10;
@@ -42,6 +44,8 @@ Result<void> HttpRequest::set_up(const HttpUplinkOptions& options, const std::st
   has_headers_ = false;
   answer_.clear();
   answer_bytes_ = 0;
+  const bool has_records = options.format == BatchFormat::kinesis || options.format == BatchFormat::pubsub;
+  answer_bytes_kept_ = has_records ? kRecordAnswerBytesKept : kAnswerBytesKept;
   error_.front() = '\0';
   if (auto done = set_headers(headers); !done) return done;
   set_target(options, url);
@@ -126,7 +130,7 @@ std::size_t HttpRequest::take_body(char* data, std::size_t size, std::size_t cou
   auto& request = *static_cast<HttpRequest*>(self);
   const std::size_t bytes = size * count;
   request.answer_bytes_ += bytes;
-  request.answer_.append(data, std::min(bytes, kAnswerBytesKept - request.answer_.size()));
+  request.answer_.append(data, std::min(bytes, request.answer_bytes_kept_ - request.answer_.size()));
   return request.answer_bytes_ > kAnswerBytesMost ? 0 : bytes;
 }
 

@@ -51,6 +51,7 @@ class HttpRequest {
   bool has_headers_ = false;  // of the final answer, all of them
   std::string answer_;        // the beginning of its body
   std::size_t answer_bytes_ = 0;
+  std::size_t answer_bytes_kept_ = 0;
   std::array<char, CURL_ERROR_SIZE> error_{};
 };
 

@@ -14,6 +14,7 @@
 #include "core/clock.h"
 #include "core/log.h"
 #include "core/text.h"
+#include "uplink/aws_signer.h"
 #include "uplink/curl_library.h"
 #include "uplink/http_answer.h"
 #include "uplink/http_body.h"
@@ -34,6 +35,7 @@ class HttpTransport final : public Transport {
         gateway_(std::move(gateway)),
         handlers_(std::move(handlers)),
         headers_(options_, gateway_),
+        signer_(options_),
         body_(options_, gateway_) {}
   ~HttpTransport() override { stop(Duration::zero()); }
 
@@ -134,11 +136,11 @@ class HttpTransport final : public Transport {
     auto body = body_.make(batch);
     if (!body) return fail_batch(batch, body.error().message);
     say_left_out();
-    if (body->empty() && options_.format == BatchFormat::influx) return acknowledge(batch);
-    const auto headers = headers_.lines(batch);
+    if (body->empty() && body_.needs_entries()) return acknowledge(batch);
+    const std::string& url = urls_[static_cast<std::size_t>(batch.stream)];
+    const auto headers = make_headers(batch, url, *body);
     if (!headers) return fail_batch(batch, headers.error().message);
     auto request = take_request();
-    const std::string& url = urls_[static_cast<std::size_t>(batch.stream)];
     if (auto ready = request->set_up(options_, url, *headers, batch, std::move(*body)); !ready) {
       return fail_batch(batch, ready.error().message);
     }
@@ -146,6 +148,15 @@ class HttpTransport final : public Transport {
       return fail_batch(batch, "libcurl takes no more requests");
     }
     active_.push_back(std::move(request));
+  }
+
+  Result<std::vector<std::string>> make_headers(const OutgoingBatch& batch, const std::string& url,
+                                                const std::string& body) {
+    auto lines = headers_.lines(batch);
+    if (!lines || options_.format != BatchFormat::kinesis) return lines;
+    auto signature = signer_.lines(url, body, clock_.wall_now());
+    if (signature) std::move(signature->begin(), signature->end(), std::back_inserter(*lines));
+    return signature ? lines : signature;
   }
 
   std::unique_ptr<HttpRequest> take_request() {
@@ -175,10 +186,11 @@ class HttpTransport final : public Transport {
     active_.erase(at);
     HttpAnswer answer = request->answer(code);
     curl_->multi_remove_handle(multi_, handle);
-    answer.body = headers_.redact(std::move(answer.body));
+    answer.body = signer_.redact(headers_.redact(std::move(answer.body)));
     answer.location = headers_.redact(std::move(answer.location));
-    report(request->batch(), judge(answer, request->batch().count));
+    const OutgoingBatch batch = request->batch();
     idle_.push_back(std::move(request));
+    report(batch, body_.judge(batch, answer));
   }
 
   // Who hears that a batch is done has heard before whether there is trouble.
@@ -198,6 +210,7 @@ class HttpTransport final : public Transport {
 
   void fail_batch(const OutgoingBatch& batch, const std::string& trouble) {
     ++failures_in_row_;
+    body_.forget(batch);
     tell(batch.stream, trouble);
     handlers_.done(batch.id, false);
   }
@@ -230,6 +243,7 @@ class HttpTransport final : public Transport {
 
   // The thread's.
   HttpHeaders headers_;
+  AwsSigner signer_;
   HttpBody body_;
   std::deque<OutgoingBatch> waiting_;
   std::vector<std::unique_ptr<HttpRequest>> active_;

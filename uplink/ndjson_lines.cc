@@ -5,6 +5,13 @@
 
 namespace tidegate::uplink {
 
+namespace {
+
+// What every line begins with.
+constexpr std::string_view kLineBeginning = "{\"gateway\":";
+
+}  // namespace
+
 NdjsonLines::NdjsonLines(const std::string& gateway) : gateway_member_(kLineBeginning) {
   append_json_string(gateway_member_, gateway);
 }
@@ -31,5 +38,7 @@ Result<WallTime> NdjsonLines::append(std::string& into, const OutgoingBatch& bat
     into += '\n';
   });
 }
+
+LineForm NdjsonLines::form(Stream) const { return {std::string(kLineBeginning)}; }
 
 }  // namespace tidegate::uplink

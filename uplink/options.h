@@ -8,6 +8,7 @@
 #include "core/record.h"
 #include "core/time.h"
 #include "mqtt/broker_options.h"
+#include "uplink/sending_windows.h"
 
 namespace tidegate::uplink {
 
@@ -25,8 +26,10 @@ struct ForwarderOptions {
   Duration retry_most = std::chrono::seconds(60);
   std::uint32_t dead_letter_after = 0;  // refusals of the same record until it is a dead letter; 0: it never is
   std::uint32_t dead_letters_max = 10'000;
-  bool live_first = false;   // readings that are current do not wait for the backlog
-  double backfill_rate = 0;  // readings a second of the backlog; 0: as fast as the target acknowledges
+  bool live_first = false;               // readings that are current do not wait for the backlog
+  double backfill_rate = 0;              // readings a second of the backlog; 0: as fast as the target acknowledges
+  std::vector<SendingWindow> windows{};  // when readings are sent; empty: always
+  bool alarms_always = true;             // alarms and events outside of these too
   bool operator==(const ForwarderOptions&) const = default;
 };
 
@@ -38,11 +41,16 @@ struct MqttUplinkOptions {
   bool operator==(const MqttUplinkOptions&) const = default;
 };
 
+enum class FileFormat : std::uint8_t { ndjson, csv };
+
 /// One `[[uplink.file]]`.
 struct FileUplinkOptions {
   ForwarderOptions forwarder;
-  std::string path;                // {stream} and {date} (UTC, YYYY-MM-DD) are filled in
+  std::string path;  // {stream} and {date} (UTC, YYYY-MM-DD) are filled in
+  FileFormat format = FileFormat::ndjson;
+  bool spreadsheet_safe = false;   // csv: no text is a formula to a spreadsheet
   std::uint64_t rotate_bytes = 0;  // a file that has as much gets a name of its own; 0: none does
+  std::string part_suffix;         // behind the name of a file that is not finished; empty: nothing
   bool operator==(const FileUplinkOptions&) const = default;
 };
 

@@ -382,10 +382,11 @@ bool StreamChain::acknowledge(std::uint64_t batch_id) {
   return true;
 }
 
-void StreamChain::fail(std::uint64_t batch_id, BootTime now) {
+void StreamChain::fail(std::uint64_t batch_id, BootTime now, bool progressed) {
   const std::size_t index = find(batch_id);
   if (!is_current_attempt(index, batch_id)) return;
   rewind_from(index);
+  if (progressed) backoff_.reset();
   // Several of one window fail together: that is one failure.
   if (!paused_until_) paused_until_ = now + backoff_.next();
 }

@@ -93,7 +93,7 @@ class StreamChain {
 
   /// False for what is not known or done already.
   bool acknowledge(std::uint64_t batch_id);
-  void fail(std::uint64_t batch_id, BootTime now);
+  void fail(std::uint64_t batch_id, BootTime now, bool progressed = false);
   /// All in flight has to go out again, without a pause. When the link was lost again and again with the same batch the
   /// oldest without an answer, that one may be larger than what the target takes: then batches are made anew from the
   /// cursor on, half as large, and the bytes of that one are returned.

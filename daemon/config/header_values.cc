@@ -38,13 +38,13 @@ bool is_ours(const std::string& name) {
   return name.starts_with("tidegate-") || std::find(kOurs.begin(), kOurs.end(), name) != kOurs.end();
 }
 
-Result<uplink::HttpHeader> convert_secret(const Member& member) {
-  auto value = resolve_secret(member.node);
+Result<uplink::HttpHeader> convert_secret(const std::string& name, const Node& node) {
+  auto value = resolve_secret(node);
   if (!value) return tl::unexpected(value.error());
-  uplink::HttpHeader header{member.name, std::move(*value), "", true};
+  uplink::HttpHeader header{name, std::move(*value), "", true};
   if (has_control(header.value)) return wrong("the secret has control characters, which no header may have");
-  if (member.node.find("env") != nullptr) return header;
-  auto path = resolve_secret_file(member.node);
+  if (node.find("env") != nullptr) return header;
+  auto path = resolve_secret_file(node);
   if (!path) return tl::unexpected(path.error());
   header.secret_file = std::move(*path);
   return header;
@@ -54,10 +54,10 @@ Result<uplink::HttpHeader> convert_header(const Member& member) {
   const std::string name = small_letters(member.name);
   if (!is_token(member.name)) return wrong("is not the name of a header");
   if (is_ours(name)) return wrong("is set by the gateway itself");
-  if (member.node.kind == Node::Kind::table) return convert_secret(member);
+  if (member.node.kind == Node::Kind::table) return convert_secret(member.name, member.node);
   if (member.node.kind != Node::Kind::text) return wrong("must be a text or a secret, found " + describe(member.node));
   const std::string& value = member.node.text;
-  if (is_secret_name(name)) return convert_secret(member);  // which says that it must not stand there
+  if (is_secret_name(name)) return convert_secret(member.name, member.node);  // which says that it must not stand there
   if (value.empty() || value.size() > kValueBytesMax || has_control(value)) {
     return wrong("must be a text of 1 to 4096 bytes without control characters, found " + describe(member.node));
   }
@@ -90,6 +90,12 @@ Result<std::vector<uplink::HttpHeader>> convert_headers(const Node& node) {
     headers.push_back(std::move(*header));
   }
   return headers;
+}
+
+Result<std::vector<uplink::HttpHeader>> convert_kept_secret(const Node& node) {
+  auto secret = convert_secret("", node);
+  if (!secret) return tl::unexpected(secret.error());
+  return std::vector<uplink::HttpHeader>{std::move(*secret)};
 }
 
 }  // namespace tidegate::daemon

@@ -15,4 +15,7 @@ bool is_secret_name(std::string_view name);
 /// A table of headers: { Name = "text", Authorization = { file = "..." } }. Reads files and environment for secrets.
 Result<std::vector<uplink::HttpHeader>> convert_headers(const Node& node);
 
+/// { file = "..." } and the like; one header without a name.
+Result<std::vector<uplink::HttpHeader>> convert_kept_secret(const Node& node);
+
 }  // namespace tidegate::daemon

@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "daemon/config/host_port.h"
+#include "daemon/config/http_formats.h"
 #include "daemon/config/keys.h"
 #include "daemon/config/rows.h"
 #include "daemon/config/scope.h"
@@ -30,12 +31,16 @@ void check_tls(const HttpUplinkOptions& uplink, const Scope& scope) {
 void finish_http(HttpUplinkOptions& uplink, const Scope& scope) {
   scope.claim_name("uplink");
   check_tls(uplink, scope);
+  if (scope.is_sound("format")) finish_http_format(uplink, scope);
   if (scope.has("integers") && uplink.format != BatchFormat::influx && scope.is_sound("format")) {
     scope.wrong("integers", "is only for format = \"influx\"");
   }
   const bool has_secret = std::any_of(uplink.headers.begin(), uplink.headers.end(),
                                       [](const uplink::HttpHeader& header) { return header.is_secret; });
   const bool is_open = uplink.url.starts_with("http://") && !is_loopback_host(host_of(uplink.url));
+  if (is_open && !uplink.aws.session_token.value.empty()) {
+    scope.odd("aws", "the session token goes over the network unencrypted; use \"https://\"");
+  }
   if (has_secret && is_open) scope.odd("headers", "a secret goes over the network unencrypted; use \"https://\"");
   if (const auto loaded = uplink::load_http_libraries(uplink); !loaded) scope.wrong("", loaded.error().message);
 }
@@ -52,11 +57,23 @@ std::vector<Key> request_rows() {
       choice<Owner, HttpMethod>("method", &Owner::method, {{"POST", HttpMethod::post}, {"PUT", HttpMethod::put}})
           .by_default("POST")
           .says("How they are sent."),
-      choice<Owner, BatchFormat>(
-          "format", &Owner::format,
-          {{"json", BatchFormat::json}, {"ndjson", BatchFormat::ndjson}, {"influx", BatchFormat::influx}})
+      choice<Owner, BatchFormat>("format", &Owner::format,
+                                 {{"json", BatchFormat::json},
+                                  {"ndjson", BatchFormat::ndjson},
+                                  {"influx", BatchFormat::influx},
+                                  {"kinesis", BatchFormat::kinesis},
+                                  {"pubsub", BatchFormat::pubsub}})
           .by_default("json")
-          .says("How a batch is written: one JSON object, a line of JSON a record, or InfluxDB's line protocol."),
+          .says(
+              "How a batch is written: one JSON object, a line of JSON a record, InfluxDB's line protocol, records of "
+              "Amazon Kinesis, or messages of Google Pub/Sub: [what they need and do](cloud.md)."),
+      checked<Owner>("key", &Owner::key, check_record_key)
+          .may_be_empty()
+          .must_be("a text with {tag} and {gateway}")
+          .by_default("{tag}")
+          .says("With \"kinesis\" the partition key of a record, with \"pubsub\" its ordering key, where \"\" is none; "
+                "with "
+                "one `inflight` is 1 there, unless it is set. A record of no tag has the gateway's id for it."),
       choice<Owner, bool>("integers", &Owner::integers_as_floats, {{"integer", false}, {"float", true}})
           .by_default("integer")
           .says("What integers become with `format = \"influx\"`. A database that keeps one type a field refuses a tag "
@@ -106,7 +123,7 @@ Section http_uplink_keys() {
                    "How the target is checked and how we show who we are; only with `https://`. The files are "
                    "read anew for each connection.");
   tls.keys = tls_rows("target");
-  section.sections = {std::move(tls), batch_keys<Owner>()};
+  section.sections = {std::move(tls), aws_keys(), batch_keys<Owner>()};
   section.finish = finish<Owner>(finish_http);
   return section;
 }

@@ -11,6 +11,7 @@
 namespace tidegate::daemon {
 namespace {
 
+using uplink::FileFormat;
 using uplink::FileUplinkOptions;
 using uplink::MqttUplinkOptions;
 
@@ -20,14 +21,53 @@ void finish_mqtt(MqttUplinkOptions& uplink, const Scope& scope) {
   warn_of_feedback(uplink, scope);
 }
 
+void finish_csv(const FileUplinkOptions& uplink, const Scope& scope) {
+  if (uplink.format != FileFormat::csv) {
+    if (scope.has("spreadsheet_safe") && scope.is_sound("format")) {
+      scope.wrong("spreadsheet_safe", "is only for format = \"csv\"");
+    }
+    return;
+  }
+  if (uplink.forwarder.streams.size() < 2 || uplink.path.find("{stream}") != std::string::npos) return;
+  scope.wrong("path",
+              "must have {stream} in it, found " + scope.found("path") +
+                  ": with format = \"csv\" each stream has columns of its own; or set \"streams\" to one of them");
+}
+
+// A file that never ends would never have its name.
+void finish_parts(const FileUplinkOptions& uplink, const Scope& scope) {
+  if (!scope.has("part_suffix") || !scope.is_sound("part_suffix")) return;
+  const std::size_t name = uplink.path.rfind('/') + 1;  // 0 without one
+  const std::size_t date = uplink.path.find("{date}");
+  if (date < name) {
+    return scope.wrong("path", "must have {date} in the file's name, not in its directory, beside part_suffix, found " +
+                                   scope.found("path"));
+  }
+  if (date == std::string::npos && uplink.rotate_bytes == 0) {
+    scope.wrong("part_suffix", "needs \"rotate_size\" or {date} in \"path\": without them a file is never finished");
+  }
+}
+
 void finish_file(FileUplinkOptions& uplink, const Scope& scope) {
   scope.claim_name("uplink");
+  if (scope.has("path") && scope.is_sound("path")) {
+    finish_csv(uplink, scope);
+    finish_parts(uplink, scope);
+  }
   if (scope.has("path") && scope.is_sound("path")) {
     scope.claim("file", uplink.path, "path", "two uplinks cannot write to one file");
   }
 }
 
 Result<void> check_path(const std::string& path) { return check_placeholders(path, {"stream", "date"}); }
+
+Result<void> check_part_suffix(const std::string& suffix) {
+  constexpr std::size_t kBytesMax = 16;
+  const bool is_good = suffix.size() >= 2 && suffix.size() <= kBytesMax && suffix.front() == '.' &&
+                       suffix.find_first_of("/*?{}") == std::string::npos;
+  if (is_good) return {};
+  return fail(ErrorCode::invalid, "must be a suffix as \".part\", found \"" + clip(suffix) + "\"");
+}
 
 Section mqtt_keys() {
   using namespace rows;
@@ -52,7 +92,7 @@ Section mqtt_keys() {
 Section file_keys() {
   using namespace rows;
   using Owner = FileUplinkOptions;
-  Section section = list<Config>("file", &Config::file_uplinks, "Records as lines of JSON (NDJSON) in files.");
+  Section section = list<Config>("file", &Config::file_uplinks, "Records as lines of JSON (NDJSON) or CSV in files.");
   section.keys = {
       name_row<Owner>(),
       checked<Owner>("path", &Owner::path, check_path)
@@ -61,12 +101,30 @@ Section file_keys() {
           .example("\"/srv/export/{stream}-{date}.ndjson\"")
           .says("The file, made when it is not there; its directory is. `{date}` is the day in UTC, `YYYY-MM-DD`. "
                 "The service may write there only where a drop-in of its unit says so, with `ReadWritePaths=`."),
+      choice<Owner, FileFormat>("format", &Owner::format, {{"ndjson", FileFormat::ndjson}, {"csv", FileFormat::csv}})
+          .by_default("ndjson")
+          .says("A line of JSON a record, or CSV (RFC 4180) with a header line: [how they "
+                "look](batch-format.md#files). With \"csv\" and several streams `path` needs `{stream}`."),
+      boolean<Owner>("spreadsheet_safe", &Owner::spreadsheet_safe)
+          .by_default(false)
+          .says(
+              "With `format = \"csv\"`: an apostrophe goes before texts that begin with `=`, `+`, `-`, `@`, a tab or a "
+              "line break, which a spreadsheet would run as a formula. Devices may send such texts. The text then "
+              "does not read back the same."),
       size<Owner>("rotate_size", &Owner::rotate_bytes, 64 * 1024, std::uint64_t{1} << 40U)
           .example("\"16MiB\"")
           .says(
               "A file that has reached this gets the epoch and the sequence of its last record into its name, "
               "`out.ndjson` becomes `out.3-123401.ndjson`, and is whole and never touched again: for whoever collects "
               "files. Without it a file grows as long as `path` stays the same."),
+      checked<Owner>("part_suffix", &Owner::part_suffix, check_part_suffix)
+          .must_be("a suffix as \".part\"")
+          .example("\".part\"")
+          .says(
+              "Stands behind the name of a file as long as it is written; what is finished has its name at once and is "
+              "whole. With `{date}` a file of another day is finished when a stream that it has goes on in the next. "
+              "Needs "
+              "`rotate_size` or `{date}` in the file's name."),
   };
   for (Key& key : forwarder_rows<Owner>()) section.keys.push_back(std::move(key));
   section.sections = {batch_keys<Owner>()};

@@ -99,6 +99,18 @@ Key headers(std::string name, Access access) {
   return plain<Owner>(std::move(name), KeyType::headers, access, 1, kTextBytesMax);
 }
 
+/// A secret that is read again later, with KeyType::text_or_secret also a text; `access` gives an uplink::HttpHeader.
+template <class Owner, class Access>
+Key kept_secret(std::string name, Access access, KeyType type = KeyType::kept_secret) {
+  Key key = row(std::move(name), type, 1, kTextBytesMax);
+  key.store = [access](void* owner, Setting& setting) -> Result<void> {
+    std::invoke(access, *static_cast<Owner*>(owner)) =
+        std::move(std::get<std::vector<uplink::HttpHeader>>(setting).front());
+    return {};
+  };
+  return key;
+}
+
 /// A text that `parse(text, owner)` reads; its error says what is wrong.
 template <class Owner, class Parse>
 Key parsed(std::string name, Parse parse) {
@@ -129,6 +141,23 @@ Key checked_texts(std::string name, Access access, Check check) {
       if (auto good = check(value); !good) return good;
     }
     std::invoke(access, *static_cast<Owner*>(owner)) = std::move(values);
+    return {};
+  };
+  return key;
+}
+
+/// A list of texts, each of which `parse(text)` makes a value of.
+template <class Owner, class Access, class Parse>
+Key parsed_texts(std::string name, Access access, Parse parse) {
+  Key key = row(std::move(name), KeyType::texts, 1, kTextBytesMax);
+  key.store = [access, parse](void* owner, Setting& setting) -> Result<void> {
+    auto& values = std::invoke(access, *static_cast<Owner*>(owner));
+    values.clear();
+    for (const std::string& text : std::get<std::vector<std::string>>(setting)) {
+      auto value = parse(text);
+      if (!value) return tl::unexpected(value.error());
+      values.push_back(std::move(*value));
+    }
     return {};
   };
   return key;

@@ -188,6 +188,9 @@ const LaterWord* find_later_word(const Key& key, const Node& node) {
 
 Result<Setting> convert_by_type(const Key& key, const Node& node) {
   const auto as_setting = [](auto&& value) { return Setting(std::forward<decltype(value)>(value)); };
+  const auto as_open_header = [](std::string&& text) {
+    return Setting(std::vector{uplink::HttpHeader{"", std::move(text), "", false}});
+  };
   switch (key.type) {
     case KeyType::text:
       return convert_text(key, node).map(as_setting);
@@ -215,6 +218,11 @@ Result<Setting> convert_by_type(const Key& key, const Node& node) {
       return resolve_secret_file(node).map(as_setting);
     case KeyType::headers:
       return convert_headers(node).map(as_setting);
+    case KeyType::text_or_secret:
+      if (node.kind == Node::Kind::text) return convert_text(key, node).map(as_open_header);
+      return convert_kept_secret(node).map(as_setting);
+    case KeyType::kept_secret:
+      return convert_kept_secret(node).map(as_setting);
     case KeyType::pointers:
       return convert_pointers(key, node);
     case KeyType::named_texts:
@@ -323,6 +331,9 @@ std::string allowed(const Key& key) {
       return "an array of " + quoted_list(key.words) + ", at least one";
     case KeyType::file:
       return "the path of a readable file";
+    case KeyType::text_or_secret:
+      return "a text, or a secret: { file = \"...\" }, { credential = \"...\" } or { env = \"...\" }";
+    case KeyType::kept_secret:
     case KeyType::secret:
       return "a secret: { file = \"...\" }, { credential = \"...\" } or { env = \"...\" }";
     case KeyType::secret_file:

@@ -23,17 +23,19 @@ enum class KeyType : std::uint8_t {
   boolean,
   integer,
   number,
-  size,         // "256MiB"
-  duration,     // "250ms"
-  word,         // one of `words`
-  texts,        // array of text
-  words,        // array of words, no repeats
-  file,         // path of a readable file
-  secret,       // { file | credential | env }, becomes the text
-  secret_file,  // path or { file | credential }, becomes the path
-  pointers,     // "*" or a table of text
-  named_texts,  // a table of text
-  headers,      // a table of text and secrets
+  size,            // "256MiB"
+  duration,        // "250ms"
+  word,            // one of `words`
+  texts,           // array of text
+  words,           // array of words, no repeats
+  file,            // path of a readable file
+  secret,          // { file | credential | env }, becomes the text
+  secret_file,     // path or { file | credential }, becomes the path
+  pointers,        // "*" or a table of text
+  named_texts,     // a table of text
+  headers,         // a table of text and secrets
+  kept_secret,     // a secret that is read again later, becomes a header without a name
+  text_or_secret,  // the same, or a text
 };
 
 /// What a value of a configuration file becomes: sizes are int64 bytes, words their index, secrets text.

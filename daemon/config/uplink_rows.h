@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "daemon/config/rows.h"
@@ -46,6 +47,28 @@ Key name_row() {
       .says("The uplink's name; its place in the log is kept under it.");
 }
 
+/// When it sends.
+template <class Owner>
+std::vector<Key> window_rows() {
+  using uplink::ForwarderOptions;
+  using namespace rows;
+  const auto of = [](auto member) {
+    return [member](Owner & uplink) -> auto& { return uplink.forwarder.*member; };
+  };
+  return {
+      parsed_texts<Owner>("windows", of(&ForwarderOptions::windows), uplink::parse_sending_window)
+          .must_be("parts of a day in UTC as \"22:00-06:00\"")
+          .example("[\"22:00-06:00\"]")
+          .says(
+              "Readings are sent only then, for links that cost less at night; what is on its way when one ends is "
+              "not broken off. In UTC. While the clock is certainly wrong, before the day that the program was built, "
+              "readings are sent."),
+      boolean<Owner>("alarms_always", of(&ForwarderOptions::alarms_always))
+          .by_default(true)
+          .says("With `windows`: alarms and events are sent at all times. false: they too wait."),
+  };
+}
+
 /// What every uplink has, for an owner with a member `forwarder`.
 template <class Owner>
 std::vector<Key> forwarder_rows() {
@@ -55,7 +78,7 @@ std::vector<Key> forwarder_rows() {
   const auto of = [](auto member) {
     return [member](Owner & uplink) -> auto& { return uplink.forwarder.*member; };
   };
-  return {
+  std::vector<Key> keys{
       choices<Owner, Stream>("streams", of(&ForwarderOptions::streams),
                              {{"readings", Stream::readings}, {"alarms", Stream::alarms}, {"events", Stream::events}})
           .by_default(std::vector<std::string>{"readings", "alarms", "events"})
@@ -89,6 +112,8 @@ std::vector<Key> forwarder_rows() {
                 "events never are. With `oldest-first` it has to be well above the rate at which readings come, or the "
                 "backlog grows."),
   };
+  for (Key& key : window_rows<Owner>()) keys.push_back(std::move(key));
+  return keys;
 }
 
 /// Where a target says of what a batch holds that it refuses it.

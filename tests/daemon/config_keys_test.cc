@@ -92,8 +92,13 @@ std::vector<std::string> wrong_values(KeyType type) {
       add({"5", "\"readings\"", "[]", "[5]", "[\"\"]"});
       break;
     case KeyType::secret:
+    case KeyType::kept_secret:
     case KeyType::secret_file:
       add({"5", "\"a literal\"", "{ file = \"absent\" }", "{ file = 5 }", "{ file = \"a\", env = \"b\" }",
+           "{ credential = \"c\" }"});
+      break;
+    case KeyType::text_or_secret:
+      add({"5", "\"\"", "{ file = \"absent\" }", "{ file = 5 }", "{ file = \"a\", env = \"b\" }",
            "{ credential = \"c\" }"});
       break;
     case KeyType::headers:

@@ -25,6 +25,11 @@ const std::string kTags = "tags = [{ name = \"t\", address = \"holding:0\" }]\n"
 const std::string kSimulator = "[[driver.simulator]]\nname = \"s\"\n";
 const std::string kMqttUplink = "[[uplink.mqtt]]\nname = \"u\"\nbroker = \"mqtts://b\"\n";
 const std::string kHttpUplink = "[[uplink.http]]\nname = \"h\"\nurl = \"https://h/\"\n";
+const std::string kKinesisUplink = kHttpUplink + "format = \"kinesis\"\n";
+const Lines kAwsKeys{"region = \"eu-west-1\"", "stream = \"s\"", "access_key_id = \"AKIA\"",
+                     "secret_access_key = { file = \"secret\" }"};
+const std::string kAwsTable =
+    "aws = { region = \"r\", stream = \"s\", access_key_id = \"A\", secret_access_key = { file = \"secret\" } }";
 const std::string kKafkaUplink = "[[uplink.kafka]]\nname = \"k\"\nbrokers = [\"h\"]\n";
 const std::string kFileUplink = "[[uplink.file]]\nname = \"f\"\npath = \"p\"\n";
 
@@ -54,6 +59,7 @@ const std::map<std::string, Frame>& frames() {
       {"uplink.http", {"", {"name = \"h\"", "url = \"https://h/\""}, ""}},
       {"uplink.http.tls", {kHttpUplink, {}, ""}},
       {"uplink.http.batch", {kHttpUplink, {}, ""}},
+      {"uplink.http.aws", {kKinesisUplink, kAwsKeys, ""}},
       {"uplink.kafka", {"", {"name = \"k\"", "brokers = [\"h\"]"}, ""}},
       {"uplink.kafka.tls", {kKafkaUplink, {}, ""}},
       {"uplink.kafka.sasl",
@@ -75,10 +81,16 @@ Lines companions(const std::string& path, const std::string& key, const std::str
   if (path.ends_with(".subscribe") && key == "tag") return {"topic = \"x\""};
   Lines lines = frames().at(path).keys;
   if (path == "driver.mqtt_listener.tls" || path == "uplink.kafka.sasl" || path == "uplink.kafka") return lines;
+  if (path == "uplink.http.aws") return lines;
+  if (line == "format = \"kinesis\"") lines.push_back(kAwsTable);
+  if (path == "uplink.http" && key == "key") lines.emplace_back("format = \"pubsub\"");
   if (key == "password") lines.emplace_back("username = \"u\"");
+  if (key == "spreadsheet_safe") lines = {"name = \"f\"", "path = \"{stream}\"", "format = \"csv\""};
+  if (line == "format = \"csv\"") lines = {"name = \"f\"", "path = \"{stream}\""};
+  if (key == "part_suffix") lines.emplace_back("rotate_size = \"1MiB\"");
   if (key == "integers") lines.emplace_back("format = \"influx\"");
   if (key == "cert") lines.emplace_back("key = { file = \"client.key\" }");
-  if (key == "key") lines.emplace_back("cert = \"client.pem\"");
+  if (key == "key" && path != "uplink.http") lines.emplace_back("cert = \"client.pem\"");
   if (key == "protocol" || key == "inflight_max") lines.emplace_back("ack = \"durable\"");
   if (key == "time_unit") lines.emplace_back("time = \"/ts\"");
   if (key == "backoff_most") lines.emplace_back("timeout = \"10ms\"");

@@ -1,4 +1,6 @@
+#include <chrono>
 #include <utility>
+#include <vector>
 
 #include "tests/daemon/config_fixture.h"
 
@@ -19,6 +21,56 @@ TEST_F(ConfigUplinkTest, rates_are_numbers_of_readings_a_second) {
     EXPECT_NE(all(problems).find("must be a rate from \"0.1/s\" to \"1000000/s\", found \"" + std::string(text) + "\""),
               std::string::npos)
         << all(problems);
+  }
+}
+
+TEST_F(ConfigUplinkTest, windows_are_parts_of_a_day) {
+  const std::string uplink = "[[uplink.file]]\nname = \"f\"\npath = \"p\"\nalarms_always = false\nwindows = ";
+  const auto forwarder = load_good(uplink + "[\"22:00-06:00\", \"12:00-12:30\"]\n").file_uplinks.at(0).forwarder;
+  using std::chrono::hours;
+  using std::chrono::minutes;
+  EXPECT_EQ(forwarder.windows,
+            (std::vector<uplink::SendingWindow>{{hours(22), hours(6)}, {hours(12), hours(12) + minutes(30)}}));
+  EXPECT_FALSE(forwarder.alarms_always);
+  EXPECT_EQ(only_problem(uplink + "[\"22-6\"]\n"),
+            "5 uplink.file[0].windows: must be parts of a day in UTC as \"22:00-06:00\", found \"22-6\"");
+}
+
+class ConfigFileUplinkTest : public ConfigTest {
+ protected:
+  static std::string uplink(const std::string& path, const std::string& lines) {
+    return "[[uplink.file]]\nname = \"f\"\npath = \"" + path + "\"\n" + lines;
+  }
+};
+
+TEST_F(ConfigFileUplinkTest, csv_is_read) {
+  const auto file =
+      load_good(uplink("{stream}-{date}.csv", "format = \"csv\"\nspreadsheet_safe = true\npart_suffix = \".part\"\n"))
+          .file_uplinks.at(0);
+  EXPECT_EQ(file.format, uplink::FileFormat::csv);
+  EXPECT_TRUE(file.spreadsheet_safe);
+  EXPECT_EQ(file.part_suffix, ".part");
+  EXPECT_EQ(load_good(uplink("x.csv", "format = \"csv\"\nstreams = [\"alarms\"]\n")).file_uplinks.size(), 1U);
+}
+
+TEST_F(ConfigFileUplinkTest, streams_of_different_columns_do_not_share_a_file) {
+  EXPECT_EQ(only_problem(uplink("x.csv", "format = \"csv\"\n")),
+            "3 uplink.file[0].path: must have {stream} in it, found \"x.csv\": with format = \"csv\" each stream has "
+            "columns of its own; or set \"streams\" to one of them");
+  EXPECT_EQ(only_problem(uplink("x", "spreadsheet_safe = true\n")),
+            "4 uplink.file[0].spreadsheet_safe: is only for format = \"csv\"");
+}
+
+TEST_F(ConfigFileUplinkTest, a_file_that_is_never_finished_has_no_part_suffix) {
+  EXPECT_EQ(only_problem(uplink("x", "part_suffix = \".part\"\n")),
+            "4 uplink.file[0].part_suffix: needs \"rotate_size\" or {date} in \"path\": without them a file is never "
+            "finished");
+  EXPECT_EQ(only_problem(uplink("{date}/x", "part_suffix = \".part\"\n")),
+            "3 uplink.file[0].path: must have {date} in the file's name, not in its directory, beside part_suffix, "
+            "found \"{date}/x\"");
+  for (const char* bad : {"part", ".", ".p/t", ".p*", ".12345678901234567"}) {
+    EXPECT_EQ(only_problem(uplink("x", "rotate_size = \"1MiB\"\npart_suffix = \"" + std::string(bad) + "\"\n")),
+              "5 uplink.file[0].part_suffix: must be a suffix as \".part\", found \"" + std::string(bad) + "\"");
   }
 }
 

@@ -4,6 +4,9 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <filesystem>
+#include <utility>
+
 #include "core/clock.h"
 #include "tests/integration/gateway_process.h"
 #include "tests/integration/shown_clock.h"
@@ -149,6 +152,102 @@ TEST_F(Clocks, ThatAreSetBackAndForthChangeNoOrderAndNoCount) {
   gateway.stop();
   const auto lines = sent();
   for (std::size_t i = 0; i < lines.size(); ++i) ASSERT_EQ(parse(lines[i]).seq, i + 1);
+}
+
+/// Sends readings at night only.
+class SendingWindows : public Clocks {
+ protected:
+  void show(std::chrono::hours time_of_day) {
+    const WallTime now = SystemClock().wall_now();
+    const auto tomorrow = std::chrono::floor<std::chrono::days>(now) + std::chrono::days(1);
+    set(milliseconds(WallTime(tomorrow) + time_of_day) - milliseconds(now), true);
+  }
+  void start_by_night(const std::string& more = "") {
+    start(kDriver + kUplink + "windows = [\"22:00-06:00\"]\n" + more + "batch = { max_delay = \"50ms\" }\n");
+  }
+  double backlog() { return gateway.metric("tidegate_uplink_backlog_readings{uplink=\"export\",stream=\"readings\"}"); }
+  double held(const std::string& stream) {
+    return gateway.metric("tidegate_uplink_held{uplink=\"export\",stream=\"" + stream + "\"}");
+  }
+  // That the daemon has seen the clock, and what was on its way is there.
+  std::size_t sent_when_held() {
+    EXPECT_TRUE(wait_until([this] { return held("readings") == 1; }, 20s)) << gateway.log();
+    std::size_t before = sent().size();
+    EXPECT_TRUE(wait_until(
+        [&] {
+          accept_more(20);
+          return std::exchange(before, sent().size()) == sent().size();
+        },
+        60s));
+    return sent().size();
+  }
+  std::string events() const { return read_file(gateway.directory() + "/events.ndjson"); }
+};
+
+TEST_F(SendingWindows, KeepReadingsBackAndNothingElseUntilTheyOpen) {
+  show(12h);
+  start_by_night();
+  EXPECT_TRUE(wait_until([&] { return events().find("\"event\":\"start\"") != std::string::npos; }, 20s));
+  accept_more(100);
+  EXPECT_THAT(sent(), IsEmpty());
+  EXPECT_EQ(held("readings"), 1);
+  EXPECT_EQ(held("events"), 0);
+  EXPECT_THAT(gateway.status_of("export"), HasSubstr("\"waiting\":\"readings wait until 22:00 UTC\""));
+  EXPECT_THAT(gateway.command({"status", "--config", gateway.config_file()}).output,
+              HasSubstr("readings wait until 22:00 UTC"));
+  show(23h);
+  EXPECT_TRUE(wait_until([&] { return sent().size() > 100 && backlog() < 50; }, 60s)) << gateway.log();
+  EXPECT_THAT(gateway.status_of("export"), Not(HasSubstr("waiting")));
+  EXPECT_EQ(held("readings"), 0);
+  gateway.stop();
+}
+
+TEST_F(SendingWindows, ThatCloseKeepBackWhatComesThen) {
+  show(23h);
+  start_by_night();
+  EXPECT_TRUE(wait_until([&] { return sent().size() > 50; }, 60s)) << gateway.log();
+  show(31h);
+  const std::size_t before = sent_when_held();
+  accept_more(100);
+  EXPECT_EQ(sent().size(), before);
+  EXPECT_THAT(gateway.status_of("export"), HasSubstr("readings wait until 22:00 UTC"));
+  show(47h);
+  EXPECT_TRUE(wait_until([&] { return sent().size() > before + 100 && backlog() < 50; }, 60s)) << gateway.log();
+  gateway.stop();
+}
+
+TEST_F(SendingWindows, KeepReadingsBackWhenTheClockIsSetBackToBeforeThem) {
+  show(23h);
+  start_by_night();
+  EXPECT_TRUE(wait_until([&] { return sent().size() > 50; }, 60s)) << gateway.log();
+  show(21h);
+  const std::size_t before = sent_when_held();
+  accept_more(100);
+  EXPECT_EQ(sent().size(), before);
+  gateway.stop();
+}
+
+TEST_F(SendingWindows, KeepBackAlarmsAndEventsTooWhereThatIsWanted) {
+  show(12h);
+  start_by_night("alarms_always = false\n");
+  accept_more(100);
+  EXPECT_EQ(held("events"), 1);
+  EXPECT_EQ(held("alarms"), 1);
+  EXPECT_THAT(gateway.status_of("export"), HasSubstr("\"waiting\":\"waiting until 22:00 UTC\""));
+  EXPECT_THAT(sent(), IsEmpty());
+  EXPECT_FALSE(std::filesystem::exists(gateway.directory() + "/events.ndjson"));
+  show(23h);
+  EXPECT_TRUE(
+      wait_until([&] { return sent().size() > 100 && events().find("\"event\":\"start\"") != std::string::npos; }, 60s))
+      << gateway.log();
+  gateway.stop();
+}
+
+TEST_F(SendingWindows, AreNoneWhileNobodyKnowsTheTime) {
+  set(-milliseconds(SystemClock().wall_now()) + 12 * 3'600'000, false);  // noon of 1970-01-01
+  start_by_night();
+  EXPECT_TRUE(wait_until([&] { return sent().size() > 10; }, 60s)) << gateway.status_of("export");
+  gateway.stop();
 }
 
 }  // namespace

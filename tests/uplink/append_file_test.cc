@@ -54,7 +54,7 @@ using ::testing::HasSubstr;
 using tidegate::testing::read_file;
 using tidegate::testing::TemporaryDirectory;
 
-constexpr std::string_view kBeginning = "{";
+const LineForm kBeginning{"{"};
 constexpr std::size_t kTailWindow = std::size_t{8} << 20;
 
 class AppendFileTest : public ::testing::Test {

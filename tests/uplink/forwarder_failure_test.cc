@@ -1,4 +1,5 @@
 // What a target says of a batch that it does not take: too large, or not before some time.
+#include <algorithm>
 #include <set>
 
 #include "tests/uplink/forwarder_fixture.h"
@@ -26,6 +27,26 @@ class ForwarderFailureTest : public ForwarderFixture {
     return send_all();
   }
 };
+
+TEST_F(ForwarderFailureTest, WaitsNoLongerEachTimeWhereAPartWasTaken) {
+  link_up();
+  supply(readings(1, 0, 9));
+  for (int i = 0; i < 20; ++i) {
+    pass(options_.retry_first);
+    const auto sent = send();
+    ASSERT_TRUE(sent) << i;
+    forwarder_->failed(sent->id, now_, {.progressed = true});
+  }
+  Duration longest{};
+  for (int i = 0; i < 20; ++i) {
+    const auto deadline = forwarder_->next_deadline();
+    ASSERT_TRUE(deadline);
+    longest = std::max(longest, *deadline - now_);
+    pass(*deadline - now_);
+    fail(send().value());
+  }
+  EXPECT_GT(longest, options_.retry_first) << "without that pauses grow";
+}
 
 TEST_F(ForwarderFailureTest, HalvesABatchThatIsTooLargeAtOnce) {
   link_up();

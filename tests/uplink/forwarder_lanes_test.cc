@@ -106,6 +106,22 @@ TEST_F(ForwarderLanesTest, SendsWhatIsCurrentBesideTheBacklogAndJoinsThemAtTheEn
   EXPECT_EQ(send_now(), "live 60..69") << "and the mark is gone";
 }
 
+// As in a window of the day that is closed.
+TEST_F(ForwarderLanesTest, WhatWasHeldBackIsBacklogAndWhatIsCurrentPassesIt) {
+  link_up();
+  forwarder_->hold(Stream::readings, now_ + hours(8));
+  take_in(50);
+  EXPECT_EQ(send_now(), "");
+  pass(hours(8));
+  EXPECT_EQ(send_now(2), "backlog 0..9, backlog 10..19") << "all there is is old";
+  take_in(10);
+  EXPECT_EQ(send_now(1), "live 50..59 skips 0..49");
+  acknowledge_all();
+  EXPECT_EQ(send_now(), "backlog 20..29, backlog 30..39, backlog 40..49");
+  acknowledge_all();
+  EXPECT_EQ(cursor().acked_to, (Position{1, 60}));
+}
+
 TEST_F(ForwarderLanesTest, EndsTheLastBatchOfAStretchExactly) {
   take_in(13);
   pass(hours(1));

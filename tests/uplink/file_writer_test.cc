@@ -1,4 +1,4 @@
-#include "uplink/ndjson_writer.h"
+#include "uplink/file_writer.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -7,14 +7,12 @@
 #include <unistd.h>
 
 #include <csignal>
-#include <filesystem>
 #include <memory>
 #include <string>
 #include <utility>
 #include <vector>
 
-#include "core/log.h"
-#include "tests/support/temporary_directory.h"
+#include "tests/uplink/file_writer_fixture.h"
 
 namespace tidegate::uplink::testing {
 namespace {
@@ -24,7 +22,6 @@ using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::Pair;
 using tidegate::testing::read_file;
-using tidegate::testing::TemporaryDirectory;
 using tidegate::testing::write_file;
 
 // While it lives no file of this process grows over the limit: a disk that is full, short writes included.
@@ -48,60 +45,15 @@ class FullDisk {
   void (*old_handler_)(int);
 };
 
-class NdjsonWriterTest : public ::testing::Test {
- protected:
-  NdjsonWriterTest() : path_(directory_ / "out.ndjson") {
-    set_up_logging(LogLevel::error);  // the failures are made on purpose, hundreds of them
-    restart();
-  }
+class FileWriterTest : public FileWriterFixture {};
 
-  void restart() { restart_at(path_); }
-  void restart_at(const std::string& path) { writer_ = std::make_unique<NdjsonWriter>("export", path, "plant-7"); }
-
-  // Readings from..to of epoch 3, sent at 2025-10-09T08:53:20Z and the given days later.
-  OutgoingBatch batch(std::uint64_t from, std::uint64_t to, Stream stream = Stream::readings, int days = 0) {
-    std::string payload = "{\"v\":1,\"sent\":" + std::to_string(1'760'000'000'000 + days * 86'400'000LL) + ",\"" +
-                          to_string(stream) + "\":[";
-    for (std::uint64_t i = from; i <= to; ++i) payload += (i == from ? "" : ",") + entry(i);
-    OutgoingBatch batch;
-    batch.id = from + 1;
-    batch.stream = stream;
-    batch.epoch = 3;
-    batch.from = from;
-    batch.to = to;
-    batch.payload = std::make_shared<const std::string>(payload + "]}");
-    return batch;
-  }
-  static std::string entry(std::uint64_t sequence) {
-    return "{\"seq\":" + std::to_string(sequence) + ",\"tag\":\"a}{\\\"/x\",\"value\":1.0}";
-  }
-  static std::string lines(std::uint64_t from, std::uint64_t to, const std::string& stream = "readings") {
-    std::string text;
-    for (std::uint64_t i = from; i <= to; ++i) {
-      text += "{\"gateway\":\"plant-7\",\"stream\":\"" + stream + "\",\"epoch\":3," + entry(i).substr(1) + "\n";
-    }
-    return text;
-  }
-
-  void write(const std::vector<OutgoingBatch>& batches) {
-    done_.clear();
-    writer_->write(batches, [this](std::uint64_t id, bool ok) { done_.emplace_back(id, ok); });
-  }
-  std::string text() const { return read_file(path_); }
-
-  TemporaryDirectory directory_;
-  std::string path_;
-  std::unique_ptr<NdjsonWriter> writer_;
-  std::vector<std::pair<std::uint64_t, bool>> done_;
-};
-
-TEST_F(NdjsonWriterTest, WritesALineARecordWithTheEntryAsItStands) {
+TEST_F(FileWriterTest, WritesALineARecordWithTheEntryAsItStands) {
   write({batch(0, 1), batch(2, 4)});
   EXPECT_THAT(done_, ElementsAre(Pair(1, true), Pair(3, true)));
   EXPECT_EQ(text(), lines(0, 4));
 }
 
-TEST_F(NdjsonWriterTest, GivesNoMemberOfALineTwice) {
+TEST_F(FileWriterTest, GivesNoMemberOfALineTwice) {
   const auto event = [](const std::string& document) {
     OutgoingBatch batch;
     batch.stream = Stream::events;
@@ -119,14 +71,14 @@ TEST_F(NdjsonWriterTest, GivesNoMemberOfALineTwice) {
             "\n");
 }
 
-TEST_F(NdjsonWriterTest, GoesOnInTheFileThatIsThere) {
+TEST_F(FileWriterTest, GoesOnInTheFileThatIsThere) {
   write({batch(0, 1)});
   restart();
   write({batch(2, 3)});
   EXPECT_EQ(text(), lines(0, 3));
 }
 
-TEST_F(NdjsonWriterTest, NamesTheFileByStreamAndDayOfSending) {
+TEST_F(FileWriterTest, NamesTheFileByStreamAndDayOfSending) {
   restart_at(directory_ / "{gateway}-{stream}-{date}.ndjson");
   write({batch(0, 1), batch(5, 6, Stream::events), batch(2, 3, Stream::readings, 1)});
   EXPECT_EQ(read_file(directory_ / "plant-7-readings-2025-10-09.ndjson"), lines(0, 1));
@@ -134,54 +86,19 @@ TEST_F(NdjsonWriterTest, NamesTheFileByStreamAndDayOfSending) {
   EXPECT_EQ(read_file(directory_ / "plant-7-events-2025-10-09.ndjson"), lines(5, 6, "events"));
 }
 
-TEST_F(NdjsonWriterTest, GivesAFileThatIsLargeEnoughANameOfItsOwn) {
-  const auto size = lines(0, 3).size();
-  writer_ = std::make_unique<NdjsonWriter>("export", path_, "plant-7", size);
-  write({batch(0, 1)});
-  EXPECT_EQ(text(), lines(0, 1));
-  write({batch(2, 3)});
-  EXPECT_FALSE(std::filesystem::exists(path_));
-  EXPECT_EQ(read_file(directory_ / "out.3-3.ndjson"), lines(0, 3));
-  write({batch(4, 5)});
-  EXPECT_EQ(text(), lines(4, 5));
-  writer_ = std::make_unique<NdjsonWriter>("export", path_, "plant-7", size);
-  write({batch(6, 6)});
-  write({batch(7, 20)});
-  EXPECT_EQ(read_file(directory_ / "out.3-20.ndjson"), lines(4, 20)) << "goes on in what an earlier process left";
-  EXPECT_THAT(done_, ElementsAre(Pair(8, true)));
-}
-
-TEST_F(NdjsonWriterTest, PutsNoFileInThePlaceOfAnother) {
-  writer_ = std::make_unique<NdjsonWriter>("export", path_, "plant-7", 1);
-  write({batch(0, 1)});
-  write({batch(0, 1)});  // of a replay
-  EXPECT_EQ(read_file(directory_ / "out.3-1.ndjson"), lines(0, 1));
-  EXPECT_EQ(read_file(directory_ / "out.3-1-2.ndjson"), lines(0, 1));
-}
-
-TEST_F(NdjsonWriterTest, NamesRotatedFilesWithAndWithoutAnExtension) {
-  std::filesystem::create_directory(directory_ / "a.d");
-  for (const auto& [path, rotated] : std::vector<std::pair<std::string, std::string>>{
-           {"a.d/out", "a.d/out.3-1"}, {"a.d/.hidden", "a.d/.hidden.3-1"}, {"a.d/x.y.json", "a.d/x.y.3-1.json"}}) {
-    writer_ = std::make_unique<NdjsonWriter>("export", directory_ / path, "plant-7", 1);
-    write({batch(0, 1)});
-    EXPECT_EQ(read_file(directory_ / rotated), lines(0, 1)) << path;
-  }
-}
-
-TEST_F(NdjsonWriterTest, PutsAllStreamsIntoOneFileWhenThePathNamesNone) {
+TEST_F(FileWriterTest, PutsAllStreamsIntoOneFileWhenThePathNamesNone) {
   write({batch(0, 1), batch(0, 0, Stream::alarms), batch(2, 2)});
   EXPECT_EQ(text(), lines(0, 1) + lines(0, 0, "alarms") + lines(2, 2));
 }
 
-TEST_F(NdjsonWriterTest, WritesNothingForABatchWithoutEntriesAndReportsIt) {
+TEST_F(FileWriterTest, WritesNothingForABatchWithoutEntriesAndReportsIt) {
   OutgoingBatch empty = batch(0, 9);
   empty.payload = std::make_shared<const std::string>("{\"v\":1,\"sent\":0,\"readings\":[]}");
   write({empty, batch(10, 10)});
   EXPECT_THAT(done_, ElementsAre(Pair(1, true), Pair(11, true)));
 }
 
-TEST_F(NdjsonWriterTest, CutsALineThatACrashTore) {
+TEST_F(FileWriterTest, CutsALineThatACrashTore) {
   const std::string whole = lines(0, 2);
   const std::string torn = lines(3, 3);
   for (std::size_t kept = 0; kept <= torn.size(); ++kept) {
@@ -193,7 +110,7 @@ TEST_F(NdjsonWriterTest, CutsALineThatACrashTore) {
   }
 }
 
-TEST_F(NdjsonWriterTest, CutsFromWhereACrashLeftZeros) {
+TEST_F(FileWriterTest, CutsFromWhereACrashLeftZeros) {
   const std::string whole = lines(0, 2);
   const std::string unsynced = lines(3, 6);
   for (std::size_t at = 0; at < unsynced.size(); ++at) {
@@ -208,7 +125,7 @@ TEST_F(NdjsonWriterTest, CutsFromWhereACrashLeftZeros) {
   }
 }
 
-TEST_F(NdjsonWriterTest, LeavesAFileAloneThatIsNotOfAnUplink) {
+TEST_F(FileWriterTest, LeavesAFileAloneThatIsNotOfAnUplink) {
   const std::string endless = lines(0, 0) + std::string(std::size_t{9} << 20, '{');
   const std::string zeros = lines(0, 0) + std::string(std::size_t{9} << 20, '\0');  // more than was ever not synced
   for (const std::string& content : {std::string("a diary"), std::string("{\"gate\n{\"some\":"), endless, zeros}) {
@@ -220,7 +137,7 @@ TEST_F(NdjsonWriterTest, LeavesAFileAloneThatIsNotOfAnUplink) {
   }
 }
 
-TEST_F(NdjsonWriterTest, FailsOnWhatIsNoRegularFile) {
+TEST_F(FileWriterTest, FailsOnWhatIsNoRegularFile) {
   ASSERT_EQ(::mkdir((directory_ / "folder").c_str(), 0700), 0);
   ASSERT_EQ(::symlink((directory_ / "elsewhere").c_str(), (directory_ / "link").c_str()), 0);
   ASSERT_EQ(::mkfifo((directory_ / "pipe").c_str(), 0600), 0);
@@ -233,7 +150,7 @@ TEST_F(NdjsonWriterTest, FailsOnWhatIsNoRegularFile) {
   EXPECT_NE(::access((directory_ / "elsewhere").c_str(), F_OK), 0);
 }
 
-TEST_F(NdjsonWriterTest, TakesTheBatchAgainWhenTheDirectoryHasCome) {
+TEST_F(FileWriterTest, TakesTheBatchAgainWhenTheDirectoryHasCome) {
   restart_at(directory_ / "later/x.ndjson");
   write({batch(0, 1)});
   ASSERT_EQ(::mkdir((directory_ / "later").c_str(), 0700), 0);
@@ -242,7 +159,7 @@ TEST_F(NdjsonWriterTest, TakesTheBatchAgainWhenTheDirectoryHasCome) {
   EXPECT_EQ(read_file(directory_ / "later/x.ndjson"), lines(0, 1));
 }
 
-TEST_F(NdjsonWriterTest, KeepsLinesWholeAndInOrderOnADiskThatIsFull) {
+TEST_F(FileWriterTest, KeepsLinesWholeAndInOrderOnADiskThatIsFull) {
   const std::size_t line = lines(0, 0).size();
   for (std::size_t room = 0; room <= 8 * line; room += 7) {
     ::unlink(path_.c_str());
@@ -271,7 +188,7 @@ TEST_F(NdjsonWriterTest, KeepsLinesWholeAndInOrderOnADiskThatIsFull) {
   }
 }
 
-TEST_F(NdjsonWriterTest, TakesNothingBehindABatchThatFailedUntilItComesAgain) {
+TEST_F(FileWriterTest, TakesNothingBehindABatchThatFailedUntilItComesAgain) {
   {
     const FullDisk full(0);
     write({batch(0, 1)});
@@ -283,7 +200,7 @@ TEST_F(NdjsonWriterTest, TakesNothingBehindABatchThatFailedUntilItComesAgain) {
   EXPECT_EQ(text(), lines(0, 0, "events") + lines(0, 3));
 }
 
-TEST_F(NdjsonWriterTest, WaitsNoLongerForABatchThatAReplayHasPassedOver) {
+TEST_F(FileWriterTest, WaitsNoLongerForABatchThatAReplayHasPassedOver) {
   {
     const FullDisk full(0);
     write({batch(0, 1), batch(0, 1, Stream::events)});
@@ -295,7 +212,7 @@ TEST_F(NdjsonWriterTest, WaitsNoLongerForABatchThatAReplayHasPassedOver) {
   EXPECT_EQ(text(), lines(8, 11));
 }
 
-TEST_F(NdjsonWriterTest, BeginsANewFileWhenTheOldOneWasMovedAwayOrDeleted) {
+TEST_F(FileWriterTest, BeginsANewFileWhenTheOldOneWasMovedAwayOrDeleted) {
   write({batch(0, 1)});
   ASSERT_EQ(::rename(path_.c_str(), (directory_ / "moved").c_str()), 0);
   write({batch(2, 3)});
@@ -306,7 +223,7 @@ TEST_F(NdjsonWriterTest, BeginsANewFileWhenTheOldOneWasMovedAwayOrDeleted) {
   EXPECT_EQ(text(), lines(4, 5));
 }
 
-TEST_F(NdjsonWriterTest, GoesOnInAFileThatOthersHaveEmptied) {
+TEST_F(FileWriterTest, GoesOnInAFileThatOthersHaveEmptied) {
   write({batch(0, 5)});
   ASSERT_EQ(::truncate(path_.c_str(), 0), 0);
   write({batch(6, 6)});
@@ -318,7 +235,85 @@ TEST_F(NdjsonWriterTest, GoesOnInAFileThatOthersHaveEmptied) {
   EXPECT_EQ(text(), lines(6, 6));
 }
 
-TEST_F(NdjsonWriterTest, FailsWhatIsNoBatch) {
+TEST_F(FileWriterTest, CsvBeginsEachFileWithTheNamesOfTheColumns) {
+  options_.format = FileFormat::csv;
+  restart_at(directory_ / "{stream}-{date}.csv");
+  const std::string header = "stream,gateway,epoch,seq,tag,time,value,kind,quality,reason,time_quality\r\n";
+  write({batch(0, 0), batch(1, 1)});
+  restart_at(options_.path);
+  write({batch(2, 2), batch(3, 3, Stream::readings, 1)});
+  const auto line = [](int seq) {
+    return "\"readings\",\"plant-7\",3," + std::to_string(seq) + ",\"a}{\"\"/x\",,1.0,float,,,\r\n";
+  };
+  EXPECT_EQ(read_file(directory_ / "readings-2025-10-09.csv"), header + line(0) + line(1) + line(2));
+  EXPECT_EQ(read_file(directory_ / "readings-2025-10-10.csv"), header + line(3));
+}
+
+// Texts with line breaks and quotes, at whose every byte a crash may have torn the file.
+TEST_F(FileWriterTest, CsvThatACrashToreIsCutToItsLastWholeLine) {
+  options_.format = FileFormat::csv;
+  options_.forwarder.streams = {Stream::readings};
+  const auto text_batch = [this](std::uint64_t from, std::uint64_t to) {
+    OutgoingBatch made = batch(from, to);
+    std::string payload = *made.payload;
+    for (std::size_t at = 0; (at = payload.find("1.0", at)) != std::string::npos; at += 10) {
+      payload.replace(at, 3, R"("\r\n\"readings\",\"plant-7\",\n\"")");
+    }
+    made.payload = std::make_shared<const std::string>(payload);
+    return made;
+  };
+  restart();
+  write({text_batch(0, 2)});
+  const std::string whole = text();
+  write({text_batch(3, 3)});
+  const std::string all = text();
+  ::unlink(path_.c_str());
+  restart();
+  write({text_batch(3, 3)});
+  const std::string alone = text();
+  for (std::size_t kept = 0; kept <= all.size(); ++kept) {
+    write_file(path_, all.substr(0, kept));
+    restart();
+    write({text_batch(3, 3)});
+    ASSERT_THAT(done_, ElementsAre(Pair(4, true))) << kept;
+    ASSERT_TRUE(text().ends_with(alone.substr(alone.find('\n') + 1))) << kept << text();
+    if (kept >= whole.size() && kept < all.size()) {
+      ASSERT_EQ(text(), all) << kept;
+    }
+    ASSERT_EQ(text().substr(0, alone.find('\n')), alone.substr(0, alone.find('\n'))) << kept;
+  }
+}
+
+TEST_F(FileWriterTest, CsvGoesOnUnderAnotherIdOfTheGateway) {
+  options_.format = FileFormat::csv;
+  options_.forwarder.streams = {Stream::readings};
+  restart();
+  write({batch(0, 2)});
+  const std::string whole = text();
+  write({batch(3, 3)});
+  const std::string torn = text();
+  for (std::size_t kept = whole.size(); kept < torn.size(); ++kept) {
+    write_file(path_, torn.substr(0, kept));
+    writer_ = std::make_unique<FileWriter>(options_, "plant-8");
+    write({batch(3, 3)});
+    ASSERT_THAT(done_, ElementsAre(Pair(4, true))) << kept << writer_->trouble();
+    ASSERT_EQ(text(), whole + "\"readings\",\"plant-8\",3,3,\"a}{\"\"/x\",,1.0,float,,,\r\n") << kept;
+  }
+}
+
+TEST_F(FileWriterTest, CsvIsNotPutIntoAFileOfAnotherForm) {
+  options_.format = FileFormat::csv;
+  for (const std::string& content : {lines(0, 0), std::string("stream,gateway,epoch,other\r\n")}) {
+    write_file(path_, content);
+    restart();
+    write({batch(0, 1)});
+    ASSERT_THAT(done_, ElementsAre(Pair(1, false)));
+    ASSERT_EQ(text(), content);
+    EXPECT_THAT(writer_->trouble(), HasSubstr("does not begin with the header line \"stream,gateway,epoch,seq,tag"));
+  }
+}
+
+TEST_F(FileWriterTest, FailsWhatIsNoBatch) {
   OutgoingBatch broken = batch(0, 1);
   broken.payload = std::make_shared<const std::string>("{\"v\":1");
   write({broken});
@@ -326,10 +321,10 @@ TEST_F(NdjsonWriterTest, FailsWhatIsNoBatch) {
   EXPECT_THAT(text(), IsEmpty());
 }
 
-TEST(NdjsonWriterPathTest, HasOnlyPlaceholdersThatAreKnownAndNamesAFile) {
-  EXPECT_TRUE(NdjsonWriter::check_path("/srv/{gateway}/{stream}-{date}.ndjson"));
+TEST(FileWriterPathTest, HasOnlyPlaceholdersThatAreKnownAndNamesAFile) {
+  EXPECT_TRUE(FileWriter::check_path("/srv/{gateway}/{stream}-{date}.ndjson"));
   for (const char* const path : {"", "/srv/", "/srv/{day}.ndjson", "/srv/{date"}) {
-    const auto checked = NdjsonWriter::check_path(path);
+    const auto checked = FileWriter::check_path(path);
     ASSERT_FALSE(checked) << path;
     EXPECT_EQ(checked.error().code, ErrorCode::invalid);
     EXPECT_THAT(checked.error().message, HasSubstr(path));

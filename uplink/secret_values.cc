@@ -1,0 +1,65 @@
+#include "uplink/secret_values.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <system_error>
+#include <utility>
+
+#include "core/descriptor.h"
+#include "core/text.h"
+
+namespace tidegate::uplink {
+namespace {
+
+constexpr std::size_t kSecretBytesMax = std::size_t{64} * 1024;
+
+// Not followed by a newline in what is sent: editors end files with one.
+Result<std::string> read_secret(const std::string& path) {
+  const auto problem = [&](const std::string& what) {
+    return fail(ErrorCode::retry, "the secret in " + clip(path, 200) + " " + what);
+  };
+  const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK));
+  struct stat status {};
+  if (!file.is_open() || ::fstat(file.get(), &status) != 0) {
+    return problem("cannot be read: " + std::generic_category().message(errno));
+  }
+  if (!S_ISREG(status.st_mode)) return problem("is not in a regular file");
+  std::string text(kSecretBytesMax, '\0');
+  std::size_t size = 0;
+  while (size < text.size()) {
+    const ssize_t got = ::read(file.get(), text.data() + size, text.size() - size);
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return problem("cannot be read: " + std::generic_category().message(errno));
+    if (got == 0) break;
+    size += static_cast<std::size_t>(got);
+  }
+  text.resize(size);
+  if (text.ends_with('\n')) text.pop_back();
+  if (text.ends_with('\r')) text.pop_back();
+  if (text.empty()) return problem("is empty");
+  if (has_control(text)) return problem("has control characters, which no header may have");
+  return text;
+}
+
+}  // namespace
+
+Result<void> read_secret_again(HttpHeader& secret) {
+  if (secret.secret_file.empty()) return {};
+  auto value = read_secret(secret.secret_file);
+  if (!value) return tl::unexpected(value.error());
+  secret.value = std::move(*value);
+  return {};
+}
+
+void redact_secret(std::string& text, std::string_view secret) {
+  if (secret.empty()) return;
+  constexpr std::string_view kInstead = "(secret)";
+  for (std::size_t at = text.find(secret); at != std::string::npos; at = text.find(secret, at + kInstead.size())) {
+    text.replace(at, secret.size(), kInstead);
+  }
+}
+
+}  // namespace tidegate::uplink
