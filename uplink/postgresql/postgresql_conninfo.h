@@ -1,0 +1,23 @@
+#pragma once
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "uplink/postgresql_options.h"
+#include "uplink/revocation_lists.h"
+
+namespace tidegate::uplink {
+
+using PostgresqlParameters = std::vector<std::pair<std::string, std::string>>;
+
+/// What libpq is to be told of a connection. `address` is that of the host in digits, or empty for a Unix socket.
+/// `library_version` is PQlibVersion(). What the environment and files in a home directory say of certificates,
+/// passwords and encryption is not heeded.
+PostgresqlParameters postgresql_parameters(const PostgresqlUplinkOptions& options, const std::string& gateway,
+                                           const std::string& address, int library_version, RevocationLists& lists);
+
+/// One statement that sets what a session of ours needs; settings that this server does not have are left out.
+std::string postgresql_session_setup(const PostgresqlUplinkOptions& options);
+
+}  // namespace tidegate::uplink
