@@ -26,6 +26,8 @@ const std::string kSimulator = "[[driver.simulator]]\nname = \"s\"\n";
 const std::string kMqttUplink = "[[uplink.mqtt]]\nname = \"u\"\nbroker = \"mqtts://b\"\n";
 const std::string kHttpUplink = "[[uplink.http]]\nname = \"h\"\nurl = \"https://h/\"\n";
 const std::string kKafkaUplink = "[[uplink.kafka]]\nname = \"k\"\nbrokers = [\"h\"]\n";
+const std::string kPostgresqlUplink =
+    "[[uplink.postgresql]]\nname = \"p\"\nurl = \"postgresql://h/d\"\nusername = \"u\"\n";
 const std::string kFileUplink = "[[uplink.file]]\nname = \"f\"\npath = \"p\"\n";
 
 const std::map<std::string, Frame>& frames() {
@@ -59,6 +61,9 @@ const std::map<std::string, Frame>& frames() {
       {"uplink.kafka.sasl",
        {kKafkaUplink, {"mechanism = \"SCRAM-SHA-512\"", "username = \"u\"", "password = { file = \"secret\" }"}, ""}},
       {"uplink.kafka.batch", {kKafkaUplink, {}, ""}},
+      {"uplink.postgresql", {"", {"name = \"p\"", "url = \"postgresql://h/d\"", "username = \"u\""}, ""}},
+      {"uplink.postgresql.tls", {kPostgresqlUplink, {}, ""}},
+      {"uplink.postgresql.batch", {kPostgresqlUplink, {}, ""}},
       {"uplink.file", {"", {"name = \"f\"", "path = \"p\""}, ""}},
       {"uplink.file.batch", {kFileUplink, {}, ""}},
   };
@@ -74,7 +79,10 @@ Lines companions(const std::string& path, const std::string& key, const std::str
   if (line == "payload = \"sparkplug\"") return {"topic = \"spBv1.0/#\""};
   if (path.ends_with(".subscribe") && key == "tag") return {"topic = \"x\""};
   Lines lines = frames().at(path).keys;
-  if (path == "driver.mqtt_listener.tls" || path == "uplink.kafka.sasl" || path == "uplink.kafka") return lines;
+  if (path == "driver.mqtt_listener.tls" || path == "uplink.kafka.sasl" || path == "uplink.kafka" ||
+      path == "uplink.postgresql") {
+    return lines;
+  }
   if (key == "password") lines.emplace_back("username = \"u\"");
   if (key == "integers") lines.emplace_back("format = \"influx\"");
   if (key == "cert") lines.emplace_back("key = { file = \"client.key\" }");
