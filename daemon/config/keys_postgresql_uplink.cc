@@ -58,9 +58,6 @@ void finish_tls(PostgresqlUplinkOptions& uplink, bool is_plain, const Scope& sco
 void finish_postgresql(PostgresqlUplinkOptions& uplink, const Scope& scope) {
   scope.claim_name("uplink");
   uplink.forwarder.blames_size_for_lost_links = false;  // whatever goes wrong ends the link
-  if (uplink.forwarder.live_first) {
-    scope.wrong("order", "\"live-first\" does not go with PostgreSQL, whose cursor is one place a stream");
-  }
   finish_tls(uplink, uplink.is_plain, scope);
   if (scope.is_sound("table") && scope.is_sound("cursor_table")) {
     const auto tables = uplink::postgresql_tables(uplink);
@@ -120,6 +117,16 @@ std::vector<Key> table_rows() {
   };
 }
 
+// The cursor in the database is one place a stream, and lanes are two.
+Key order_row() {
+  using namespace rows;
+  return only_word("order", "oldest-first")
+      .by_default("oldest-first")
+      .says(
+          "What goes first after an outage. There is no `live-first` here: the cursor in the database is one place a "
+          "stream.");
+}
+
 }  // namespace
 
 Section postgresql_uplink_keys() {
@@ -131,7 +138,9 @@ Section postgresql_uplink_keys() {
                    "cursor is kept there in the same transactions. Needs the package libpq5.");
   section.keys = connection_rows();
   for (Key& key : table_rows()) section.keys.push_back(std::move(key));
-  for (Key& key : forwarder_rows<Owner>()) section.keys.push_back(std::move(key));
+  for (Key& key : forwarder_rows<Owner>()) {
+    section.keys.push_back(key.name == "order" ? order_row() : std::move(key));
+  }
   Section tls = table<Owner>(
       "tls", [](Owner & owner) -> auto& { return owner.tls.emplace(); },
       "How the server is checked and how we show who we are. The connection is TLS when this table is there.");
