@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <chrono>
+#include <filesystem>
 #include <memory>
 #include <optional>
 #include <string>
@@ -294,6 +295,14 @@ TEST_F(PostgresqlTroublesShort, SaysThatTheDatabaseIsReadOnly) {
   expect_said("read only");
   server_.query("ALTER ROLE gateway RESET default_transaction_read_only");
   expect_delivered();
+  server_.stop();
+  server_.put_file("data/standby.signal", "");
+  server_.start();
+  expect_said("standby");
+  server_.stop();
+  std::filesystem::remove(server_.directory() + "/data/standby.signal");
+  server_.start();
+  expect_up();
   gateway_.stop();
 }
 
@@ -302,6 +311,15 @@ TEST_F(PostgresqlTroublesShort, SaysThatTheDatabaseIsMissing) {
   expect_said("3D000");
   gateway_.stop();
   EXPECT_THAT(gateway_.log(), Not(HasSubstr("NOTICE")));
+}
+
+TEST_F(PostgresqlTroublesShort, SaysThatTheServerTakesNoMoreConnections) {
+  server_.query("ALTER ROLE gateway CONNECTION LIMIT 0");
+  start();
+  expect_said("53300");
+  server_.query("ALTER ROLE gateway CONNECTION LIMIT -1");
+  expect_delivered();
+  gateway_.stop();
 }
 
 TEST_F(PostgresqlTroublesShort, SaysThatThereIsNoServer) {

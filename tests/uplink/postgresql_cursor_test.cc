@@ -1,0 +1,141 @@
+#include "uplink/postgresql/postgresql_cursor.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <memory>
+#include <string>
+
+#include "core/clock.h"
+#include "tests/support/postgresql_server.h"
+#include "uplink/postgresql/postgresql_tables.h"
+
+namespace tidegate::uplink::testing {
+namespace {
+
+using std::chrono::seconds;
+using ::testing::HasSubstr;
+using tidegate::testing::PostgresqlServer;
+
+class PostgresqlCursorTest : public ::testing::Test {
+ protected:
+  PostgresqlCursorTest() : library_(PostgresqlLibrary::load().value()) {
+    server_.start();
+    options_.host = "127.0.0.1";
+    options_.port = server_.port();
+    options_.database = "plant";
+    options_.username = "gateway";
+    options_.forwarder.name = "lake";
+    const auto connection = connect();
+    const auto tables = postgresql_tables(options_).value();
+    EXPECT_TRUE(prepare_postgresql_tables(*connection, tables, true, deadline()));
+  }
+
+  BootTime deadline() const { return clock_.boot_now() + seconds(30); }
+  std::unique_ptr<PostgresqlConnection> connect() {
+    auto connection = std::make_unique<PostgresqlConnection>(library_, clock_, [] { return false; });
+    const auto parameters = postgresql_parameters(options_, "gw", "127.0.0.1", library_.libVersion(), lists_);
+    const auto connected = connection->connect(parameters, deadline());
+    EXPECT_TRUE(connected) << connected.error().message;
+    return connection;
+  }
+  static PostgresqlCursor cursor(const std::string& instance) {
+    return {R"("tidegate_cursors")", "gw", "lake", instance};
+  }
+  static TargetCursor place(std::uint64_t next) { return {{"ab", {1}}, "x", {{Stream::readings, {1, next}}}}; }
+  PostgresqlCursor::Claim claim(PostgresqlCursor& cursor, PostgresqlConnection& connection) {
+    auto claimed = cursor.claim(connection, place(0), deadline());
+    EXPECT_TRUE(claimed) << claimed.error().message;
+    return claimed.value_or(PostgresqlCursor::Claim{});
+  }
+  std::uint64_t rows_touched(PostgresqlConnection& connection, const std::string& statement) {
+    EXPECT_TRUE(connection.send(statement, deadline()));
+    const auto answer = connection.next(deadline());
+    EXPECT_TRUE(connection.next(deadline()));
+    return answer ? answer->affected : 99;
+  }
+
+  const SystemClock clock_;
+  PostgresqlServer server_;
+  PostgresqlUplinkOptions options_;
+  RevocationLists lists_;
+  const PostgresqlLibrary library_;
+};
+
+TEST_F(PostgresqlCursorTest, a_claim_reads_back_what_was_moved) {
+  const auto connection = connect();
+  auto ours = cursor("a");
+  EXPECT_EQ(claim(ours, *connection).found, std::nullopt);
+  EXPECT_EQ(rows_touched(*connection, ours.move_statement(place(7))), 1U);
+  EXPECT_EQ(claim(ours, *connection).found, place(7));
+  auto others = cursor("b");
+  EXPECT_EQ(claim(others, *connection).found, place(7));
+}
+
+// It may lie in a buffer of a connection that is given up, and be read by the server behind the next claim.
+TEST_F(PostgresqlCursorTest, a_statement_of_an_earlier_session_finds_no_row) {
+  const auto earlier = connect();
+  const auto later = connect();
+  auto ours = cursor("a");
+  claim(ours, *earlier);
+  const std::string late = ours.move_statement(place(1));
+  claim(ours, *later);
+  EXPECT_EQ(rows_touched(*later, ours.move_statement(place(5))), 1U);
+  EXPECT_EQ(rows_touched(*earlier, late), 0U);
+  EXPECT_EQ(claim(ours, *later).found, place(5));
+}
+
+TEST_F(PostgresqlCursorTest, who_was_followed_by_another_process_leaves_the_row_to_it) {
+  const auto first = connect();
+  const auto second = connect();
+  auto ours = cursor("a");
+  auto theirs = cursor("b");
+  claim(ours, *first);
+  claim(theirs, *second);
+  EXPECT_EQ(rows_touched(*first, ours.move_statement(place(1))), 0U);
+  EXPECT_EQ(claim(ours, *first).successor, "b");
+  first->query("ROLLBACK", deadline());
+  EXPECT_EQ(rows_touched(*second, theirs.move_statement(place(2))), 1U);
+}
+
+// What stands there then is of a process of before.
+TEST_F(PostgresqlCursorTest, a_row_that_came_from_a_backup_is_claimed) {
+  const auto connection = connect();
+  auto ours = cursor("a");
+  claim(ours, *connection);
+  claim(ours, *connection);
+  server_.query("UPDATE tidegate_cursors SET generation = 1, session = 'old/1'");
+  EXPECT_EQ(claim(ours, *connection).successor, "");
+  EXPECT_EQ(rows_touched(*connection, ours.move_statement(place(3))), 1U);
+  server_.query("DELETE FROM tidegate_cursors");
+  EXPECT_EQ(claim(ours, *connection).found, std::nullopt);
+}
+
+TEST_F(PostgresqlCursorTest, what_is_under_way_holds_a_claim_up_and_is_seen_by_it) {
+  const auto earlier = connect();
+  const auto later = connect();
+  auto ours = cursor("a");
+  claim(ours, *earlier);
+  ASSERT_TRUE(earlier->query("BEGIN; " + ours.move_statement(place(9)), deadline()));
+  ASSERT_TRUE(later->query("SET lock_timeout = '100ms'", deadline()));
+  const auto refused = ours.claim(*later, place(0), deadline());
+  ASSERT_FALSE(refused);
+  EXPECT_THAT(refused.error().message, HasSubstr("another session holds this uplink's cursor"));
+  ASSERT_TRUE(earlier->query("COMMIT", deadline()));
+  const auto next = connect();
+  EXPECT_EQ(claim(ours, *next).found, place(9));
+}
+
+TEST_F(PostgresqlCursorTest, what_is_no_cursor_is_named) {
+  const auto connection = connect();
+  auto ours = cursor("a");
+  claim(ours, *connection);
+  server_.query("UPDATE tidegate_cursors SET cursor = 'none'");
+  const auto claimed = ours.claim(*connection, place(0), deadline());
+  ASSERT_FALSE(claimed);
+  EXPECT_THAT(claimed.error().message, HasSubstr("is no cursor of an uplink: none"));
+}
+
+}  // namespace
+}  // namespace tidegate::uplink::testing
