@@ -9,6 +9,7 @@
 
 #include "core/clock.h"
 #include "tests/support/postgresql_server.h"
+#include "uplink/postgresql/postgresql_session.h"
 #include "uplink/postgresql/postgresql_tables.h"
 
 namespace tidegate::uplink::testing {
@@ -125,6 +126,24 @@ TEST_F(PostgresqlCursorTest, what_is_under_way_holds_a_claim_up_and_is_seen_by_i
   ASSERT_TRUE(earlier->query("COMMIT", deadline()));
   const auto next = connect();
   EXPECT_EQ(claim(ours, *next).found, place(9));
+}
+
+// As behind a proxy that keeps its connection to the server though ours is gone.
+TEST_F(PostgresqlCursorTest, an_earlier_session_that_keeps_the_row_is_ended) {
+  const auto earlier = connect();
+  auto before = cursor("a");
+  claim(before, *earlier);
+  ASSERT_TRUE(earlier->send("BEGIN; " + before.move_statement(place(9)) + "; COPY tidegate_readings FROM STDIN; COMMIT",
+                            deadline()));
+  for (int i = 0; i < 3; ++i) ASSERT_TRUE(earlier->next(deadline()));
+  options_.connect_timeout = seconds(1);  // of the lock too
+  PostgresqlSession session(library_, options_, "gw", postgresql_tables(options_).value(), "b", [] { return false; });
+  const auto refused = session.open(place(0));
+  ASSERT_FALSE(refused);
+  EXPECT_THAT(refused.error().message, HasSubstr("another session holds this uplink's cursor"));
+  const auto claimed = session.open(place(0));
+  ASSERT_TRUE(claimed) << claimed.error().message;
+  EXPECT_EQ(claimed->found, place(0));
 }
 
 TEST_F(PostgresqlCursorTest, what_is_no_cursor_is_named) {

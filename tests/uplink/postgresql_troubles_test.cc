@@ -87,5 +87,13 @@ TEST(PostgresqlTroubles, a_connection_is_checked_unless_it_is_said_otherwise) {
   EXPECT_EQ(parameter("sslrootcert"), "/dev/null/none");
 }
 
+TEST(PostgresqlTroubles, sessions_of_an_uplink_have_a_name_that_no_others_have) {
+  EXPECT_EQ(postgresql_application_name("plant-7", "lake"), "tidegate plant-7/lake");
+  const std::string longest(64, 'g');
+  EXPECT_LE(postgresql_application_name(longest, "lake").size(), 63U);
+  EXPECT_NE(postgresql_application_name(longest, "lake"), postgresql_application_name(longest, "lage"));
+  EXPECT_NE(postgresql_application_name("w\xc3\xa4rme", "x"), postgresql_application_name("w\xc3\xb6rme", "x"));
+}
+
 }  // namespace
 }  // namespace tidegate::uplink::testing

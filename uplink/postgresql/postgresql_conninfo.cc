@@ -1,5 +1,8 @@
 #include "uplink/postgresql/postgresql_conninfo.h"
 
+#include <spdlog/fmt/fmt.h>
+
+#include <algorithm>
 #include <chrono>
 #include <cstdint>
 
@@ -50,7 +53,7 @@ PostgresqlParameters postgresql_parameters(const PostgresqlUplinkOptions& option
       {"user", options.username},
       {"password", options.password},
       {"passfile", kNoFile},
-      {"application_name", "tidegate " + gateway + "/" + options.forwarder.name},
+      {"application_name", postgresql_application_name(gateway, options.forwarder.name)},
       {"client_encoding", "UTF8"},
       {"gssencmode", "disable"},
       {"keepalives", "1"},
@@ -66,6 +69,24 @@ PostgresqlParameters postgresql_parameters(const PostgresqlUplinkOptions& option
     parameters.emplace_back("sslmode", "disable");
   }
   return parameters;
+}
+
+// The server cuts longer ones off, and characters that are not ASCII become '?' there.
+std::string postgresql_application_name(const std::string& gateway, const std::string& uplink) {
+  constexpr std::size_t kBytesMax = 63;
+  const std::string name = "tidegate " + gateway + "/" + uplink;
+  const bool is_plain = std::all_of(name.begin(), name.end(), [](char c) { return c >= ' ' && c < '\x7f'; });
+  if (is_plain && name.size() <= kBytesMax) return name;
+  std::uint64_t hash = 0xcbf29ce484222325;  // FNV-1a
+  for (const char c : name) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3;
+  return fmt::format("tidegate {:016x}", hash);
+}
+
+std::string postgresql_end_others(const std::string& application_name) {
+  return "SELECT pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity WHERE application_name = " +
+         postgresql_literal(application_name) +
+         " AND usename = current_user AND datname = pg_catalog.current_database() AND pid <> "
+         "pg_catalog.pg_backend_pid()";
 }
 
 // The server too finds that we are gone, and lets go of the cursor that a transaction of ours holds.

@@ -17,6 +17,12 @@ using PostgresqlParameters = std::vector<std::pair<std::string, std::string>>;
 PostgresqlParameters postgresql_parameters(const PostgresqlUplinkOptions& options, const std::string& gateway,
                                            const std::string& address, int library_version, RevocationLists& lists);
 
+/// What the server shows of the sessions of a gateway's uplink, and of no other: 63 bytes at the most.
+std::string postgresql_application_name(const std::string& gateway, const std::string& uplink);
+
+/// A statement that ends all sessions of that name but the one that says it.
+std::string postgresql_end_others(const std::string& application_name);
+
 /// One statement that sets what a session of ours needs; settings that this server does not have are left out.
 std::string postgresql_session_setup(const PostgresqlUplinkOptions& options);
 

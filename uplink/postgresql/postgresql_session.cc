@@ -39,10 +39,17 @@ Result<PostgresqlCursor::Claim> PostgresqlSession::open(const TargetCursor& begi
   if (auto done = connect(); !done) return tl::unexpected(done.error());
   if (auto done = set_up(); !done) return tl::unexpected(done.error());
   const BootTime deadline = clock_.boot_now() + options_.timeout;
+  if (std::exchange(was_held_up_, false)) {
+    const auto ended = connection_->query(
+        postgresql_end_others(postgresql_application_name(gateway_, options_.forwarder.name)), deadline);
+    if (!ended) return tl::unexpected(ended.error());
+  }
   if (auto done = prepare_postgresql_tables(*connection_, tables_, options_.create_tables, deadline); !done) {
     return tl::unexpected(done.error());
   }
-  return cursor_.claim(*connection_, beginning, deadline);
+  auto claimed = cursor_.claim(*connection_, beginning, deadline);
+  was_held_up_ = !claimed;
+  return claimed;
 }
 
 // One address after the other; what is said of the first counts.

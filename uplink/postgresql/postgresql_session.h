@@ -63,6 +63,9 @@ class PostgresqlSession {
   BootTime deadline_{};  // of the transaction
   std::optional<Stream> stopped_at_;
   bool has_lost_claim_ = false;
+  // The last claim failed, perhaps for a lock of an earlier session that the server takes for alive: what is between
+  // may keep its side of a connection open for ever. The next one ends that session first.
+  bool was_held_up_ = false;
   std::string rows_;  // of a batch; reused
 };
 
