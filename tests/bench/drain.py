@@ -108,7 +108,8 @@ class Postgresql:
                        'username = "postgres"\n' + COMMON)
 
     def start(self):
-        programs = max(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name))
+        servers = Path("/usr/lib/postgresql").glob("*/bin/initdb")  # a version may have its clients alone there
+        programs = max(servers, key=lambda path: int(path.parent.parent.name)).parent
         owner, folder = [], self.rig.folder / "postgresql"
         folder.mkdir()
         if os.geteuid() == 0:  # whom the server does not let

@@ -32,8 +32,9 @@ std::string newest_programs() {
   std::error_code ignored;
   for (const auto& entry : std::filesystem::directory_iterator("/usr/lib/postgresql", ignored)) {
     const int version = parse_whole<int>(entry.path().filename().string()).value_or(0);
-    if (version > best && std::filesystem::exists(entry.path() / "bin/initdb")) newest = entry.path() / "bin";
-    best = std::max(best, version);
+    if (version <= best || !std::filesystem::exists(entry.path() / "bin/initdb")) continue;  // only its client
+    newest = entry.path() / "bin";
+    best = version;
   }
   if (newest.empty()) throw failure("there is no /usr/lib/postgresql/*/bin/initdb: scripts/setup installs it");
   return newest;
@@ -41,12 +42,27 @@ std::string newest_programs() {
 
 bool are_we_root() { return ::geteuid() == 0; }
 
+// Who the server runs as has to get there.
+void expect_way_to(const std::filesystem::path& path) {
+  for (auto folder = path.parent_path(); folder != folder.root_path(); folder = folder.parent_path()) {
+    const auto rights = std::filesystem::status(folder).permissions();
+    if ((rights & std::filesystem::perms::others_exec) != std::filesystem::perms::none) continue;
+    throw failure("the user postgres, whom the server runs as, may not enter " + folder.string() +
+                  ": set TMPDIR to a directory that everybody may enter");
+  }
+}
+
 void give_to_owner(const std::string& path) {
   if (!are_we_root()) return;
   const passwd* const owner = ::getpwnam(kOwner);
   if (owner == nullptr || ::chown(path.c_str(), owner->pw_uid, owner->pw_gid) != 0) {
     throw failure("cannot give " + path + " to the user postgres");
   }
+}
+
+void copy_folder(const std::string& from, const std::string& to) {
+  const auto copied = run_to_end({"/bin/cp", "-a", "--reflink=auto", from, to}, {}, kPatience);
+  if (copied.end.exit_code != 0) throw failure(copied.errors);
 }
 
 }  // namespace
@@ -73,15 +89,38 @@ std::vector<std::string> PostgresqlServer::as_owner(std::vector<std::string> arg
 }
 
 void PostgresqlServer::make_cluster(const std::string& configuration) const {
+  if (are_we_root()) expect_way_to(directory_.path());
   give_to_owner(directory_.path());
-  const auto made = run_to_end(as_owner({programs_ + "/initdb", "-D", directory_ / "data", "-U", "postgres", "-A",
-                                         "trust", "-E", "UTF8", "--no-locale", "--no-sync"}),
-                               {}, kPatience);
-  if (made.end.exit_code != 0) throw failure(made.output + made.errors);
+  const std::string model = model_cluster();
+  if (std::filesystem::exists(model)) {
+    copy_folder(model, directory_ / "data");
+  } else {
+    const auto made = run_to_end(as_owner({programs_ + "/initdb", "-D", directory_ / "data", "-U", "postgres", "-A",
+                                           "trust", "-E", "UTF8", "--no-locale", "--no-sync"}),
+                                 {}, kPatience);
+    if (made.end.exit_code != 0) throw failure(made.output + made.errors);
+    keep_as_model(model);
+  }
   const std::string file = directory_ / "data/postgresql.conf";
   write_file(file, read_file(file) + "\nlisten_addresses = '127.0.0.1'\nport = " + std::to_string(port_) +
                        "\nunix_socket_directories = '" + directory() + "'\nfsync = off\nshared_buffers = 32MB\n" +
                        "logging_collector = off\nautovacuum = off\n" + configuration);
+}
+
+// In the build folder, as initdb has left it. There is another one for who must not or cannot use that of another user.
+std::string PostgresqlServer::model_cluster() const {
+  const auto build = std::filesystem::read_symlink("/proc/self/exe").parent_path().parent_path();
+  const std::string version = std::filesystem::path(programs_).parent_path().filename();
+  return build / ("postgresql-" + version + "-cluster-" + std::to_string(::geteuid()));
+}
+
+// Several may do so at once: it is there as a whole or not at all.
+void PostgresqlServer::keep_as_model(const std::string& model) const {
+  const std::string draft = model + "." + std::to_string(::getpid());
+  copy_folder(directory_ / "data", draft);
+  std::error_code problem;
+  std::filesystem::rename(draft, model, problem);
+  if (problem) std::filesystem::remove_all(draft);
 }
 
 void PostgresqlServer::set_access(const std::string& lines) {

@@ -51,6 +51,8 @@ class PostgresqlServer {
  private:
   std::vector<std::string> as_owner(std::vector<std::string> arguments) const;
   void make_cluster(const std::string& configuration) const;
+  std::string model_cluster() const;
+  void keep_as_model(const std::string& model) const;
   void make_database() const;
   void end(int signal);
   std::vector<Row> ask(const std::string& database, const std::string& statements) const;
