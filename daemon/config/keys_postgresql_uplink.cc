@@ -1,5 +1,7 @@
 #include <chrono>
+#include <cstdlib>
 #include <string>
+#include <string_view>
 #include <utility>
 
 #include "daemon/config/host_port.h"
@@ -55,8 +57,20 @@ void finish_tls(PostgresqlUplinkOptions& uplink, bool is_plain, const Scope& sco
                               "; leave it out, and set the table \"tls\" where the server's authority is your own");
 }
 
+// libpq takes an empty parameter for one that is not given, so that these cannot be overridden.
+void refuse_environment(const PostgresqlUplinkOptions& uplink, const Scope& scope) {
+  const auto refuse = [&scope](const char* name, std::string_view key) {
+    if (const char* const value = std::getenv(name); value == nullptr || *value == '\0') return;
+    scope.wrong(key, std::string("is not all that libpq would heed: the environment has ") + name + "; unset it");
+  };
+  if (!scope.has("password")) refuse("PGPASSWORD", "");
+  if (uplink.host.starts_with('/')) refuse("PGHOSTADDR", "url");
+  for (const char* const name : {"PGOPTIONS", "PGSERVICE", "PGREQUIREPEER"}) refuse(name, "");
+}
+
 void finish_postgresql(PostgresqlUplinkOptions& uplink, const Scope& scope) {
   scope.claim_name("uplink");
+  refuse_environment(uplink, scope);
   uplink.forwarder.blames_size_for_lost_links = false;  // whatever goes wrong ends the link
   finish_tls(uplink, uplink.is_plain, scope);
   if (scope.is_sound("table") && scope.is_sound("cursor_table")) {

@@ -42,7 +42,7 @@ Result<void> take_query(std::string_view query, uplink::PostgresqlUplinkOptions&
     if (name.starts_with("ssl")) {
       return wrong("says nothing of TLS, found \"" + clip(name) + "\" in it: use the keys encryption and tls");
     }
-    if (name == "host" && value.starts_with('/') && into.host.empty()) {
+    if (name == "host" && value.starts_with('/') && value.find(',') == std::string_view::npos && into.host.empty()) {
       into.host = value;
     } else if (name == "port" && into.host.starts_with('/')) {
       const auto port = parse_whole<std::uint16_t>(value);

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <chrono>
+#include <cstdlib>
 #include <string>
 
 #include "tests/daemon/config_fixture.h"
@@ -58,7 +59,8 @@ TEST_F(ConfigPostgresqlTest, a_url_names_a_host_or_the_directory_of_a_socket) {
   for (const std::string url :
        {"http://db/plant", "postgresql://db", "postgresql://db/", "postgresql:///plant", "postgresql://db:0/plant",
         "postgresql://db:x/plant", "postgresql://a,b/plant", "postgresql://db/a/b", "postgresql:///plant?host=run",
-        "postgresql://db/p?host=/run", "postgresql://db/p?target_session_attrs=any", "postgresql://db/p%20q"}) {
+        "postgresql:///plant?host=/run/a,db.example", "postgresql://db/p?host=/run",
+        "postgresql://db/p?target_session_attrs=any", "postgresql://db/p%20q"}) {
     EXPECT_THAT(only_problem(uplink("", url)), StartsWith("3 uplink.postgresql[0].url: ")) << url;
   }
 }
@@ -100,6 +102,26 @@ TEST_F(ConfigPostgresqlTest, tables_have_names_and_one_each) {
   EXPECT_THAT(only_problem(uplink("cursor_table = \"tidegate_events\"\n")), HasSubstr("one of their own"));
   EXPECT_THAT(only_problem(uplink("cursor_table = \"c\\\"\"\n")), StartsWith("5 uplink.postgresql[0].cursor_table: "));
   EXPECT_EQ(load_good(uplink("table = \"records\"\nstreams = [\"readings\"]\n")).postgresql_uplinks.size(), 1U);
+}
+
+// libpq takes an empty password, and no address, for none given.
+TEST_F(ConfigPostgresqlTest, what_the_environment_would_put_in_is_refused) {
+  const auto with = [this](const char* name, const std::string& text) {
+    ::setenv(name, "x", 1);
+    const std::string problem = only_problem(text);
+    ::unsetenv(name);
+    return problem;
+  };
+  EXPECT_THAT(with("PGPASSWORD", uplink("")), HasSubstr("PGPASSWORD"));
+  EXPECT_THAT(with("PGHOSTADDR", uplink("", "postgresql:///p?host=/run")), HasSubstr("PGHOSTADDR"));
+  EXPECT_THAT(with("PGOPTIONS", uplink("")), HasSubstr("PGOPTIONS"));
+  EXPECT_THAT(with("PGSERVICE", uplink("")), HasSubstr("PGSERVICE"));
+  write("secret", "pass\n");
+  ::setenv("PGPASSWORD", "x", 1);
+  ::setenv("PGHOSTADDR", "x", 1);
+  load_good(uplink("password = { file = \"secret\" }\n"));
+  ::unsetenv("PGPASSWORD");
+  ::unsetenv("PGHOSTADDR");
 }
 
 TEST_F(ConfigPostgresqlTest, lanes_and_dead_letters_do_not_go_with_it) {

@@ -56,6 +56,8 @@ PostgresqlParameters postgresql_parameters(const PostgresqlUplinkOptions& option
       {"application_name", postgresql_application_name(gateway, options.forwarder.name)},
       {"client_encoding", "UTF8"},
       {"gssencmode", "disable"},
+      {"target_session_attrs", "any"},
+      {"channel_binding", "prefer"},
       {"keepalives", "1"},
       {"keepalives_idle", "20"},
       {"keepalives_interval", "5"},

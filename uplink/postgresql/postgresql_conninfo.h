@@ -12,8 +12,9 @@ namespace tidegate::uplink {
 using PostgresqlParameters = std::vector<std::pair<std::string, std::string>>;
 
 /// What libpq is to be told of a connection. `address` is that of the host in digits, or empty for a Unix socket.
-/// `library_version` is PQlibVersion(). What the environment and files in a home directory say of certificates,
-/// passwords and encryption is not heeded.
+/// `library_version` is PQlibVersion(). Files in a home directory are not heeded, nor is what the environment says of
+/// certificates and encryption. An empty value counts as none, so that PGPASSWORD without a password, PGHOSTADDR with a
+/// Unix socket, PGOPTIONS, PGSERVICE and PGREQUIREPEER would be heeded: a configuration is refused where those are set.
 PostgresqlParameters postgresql_parameters(const PostgresqlUplinkOptions& options, const std::string& gateway,
                                            const std::string& address, int library_version, RevocationLists& lists);
 
