@@ -146,6 +146,53 @@ TEST_F(PostgresqlCursorTest, an_earlier_session_that_keeps_the_row_is_ended) {
   EXPECT_EQ(claimed->found, place(0));
 }
 
+TEST_F(PostgresqlCursorTest, a_claim_that_fails_for_another_reason_ends_no_session) {
+  const auto other = connect();
+  auto theirs = cursor("a");
+  claim(theirs, *other);
+  server_.query("UPDATE tidegate_cursors SET cursor = 'none'");
+  PostgresqlSession session(library_, options_, "gw", postgresql_tables(options_).value(), "b", [] { return false; });
+  for (int i = 0; i < 2; ++i) EXPECT_FALSE(session.open(place(0)));
+  EXPECT_TRUE(other->query("SELECT 1", deadline()));
+}
+
+TEST_F(PostgresqlCursorTest, tables_that_keep_nothing_or_not_one_row_are_refused) {
+  PostgresqlSession session(library_, options_, "gw", postgresql_tables(options_).value(), "a", [] { return false; });
+  const auto said = [&] {
+    const auto opened = session.open(place(0));
+    session.close();
+    return opened ? "" : opened.error().message;
+  };
+  EXPECT_EQ(said(), "");
+  server_.query("ALTER TABLE tidegate_readings SET UNLOGGED");
+  EXPECT_THAT(said(), HasSubstr("table \"tidegate_readings\" is UNLOGGED"));
+  server_.query("ALTER TABLE tidegate_readings SET LOGGED; CREATE UNLOGGED TABLE part () INHERITS (tidegate_readings)");
+  EXPECT_THAT(said(), HasSubstr("has a partition that is UNLOGGED"));
+  server_.query(
+      "DROP TABLE part; ALTER TABLE tidegate_events RENAME TO e; CREATE VIEW tidegate_events AS SELECT * FROM e; "
+      "ALTER VIEW tidegate_events OWNER TO gateway");
+  EXPECT_THAT(said(), HasSubstr("is a view or a foreign table"));
+  server_.query("DROP VIEW tidegate_events; ALTER TABLE e RENAME TO tidegate_events");
+  server_.query(
+      "ALTER TABLE tidegate_cursors DROP CONSTRAINT tidegate_cursors_pkey; CREATE UNIQUE INDEX i ON tidegate_cursors "
+      "(gateway, uplink) WHERE generation > 0; CREATE UNIQUE INDEX j ON tidegate_cursors (gateway, session)");
+  EXPECT_THAT(said(), HasSubstr("has no unique index over gateway and uplink"));
+  server_.query("CREATE UNIQUE INDEX k ON tidegate_cursors (uplink, gateway)");
+  EXPECT_EQ(said(), "");
+}
+
+TEST_F(PostgresqlCursorTest, a_row_that_is_there_twice_is_refused) {
+  const auto connection = connect();
+  auto ours = cursor("a");
+  claim(ours, *connection);
+  server_.query(
+      "ALTER TABLE tidegate_cursors DROP CONSTRAINT tidegate_cursors_pkey; INSERT INTO tidegate_cursors SELECT * FROM "
+      "tidegate_cursors");
+  const auto claimed = ours.claim(*connection, place(0), deadline());
+  ASSERT_FALSE(claimed);
+  EXPECT_THAT(claimed.error().message, HasSubstr("has 2 rows for gateway E'gw', uplink E'lake' and must have one"));
+}
+
 TEST_F(PostgresqlCursorTest, what_is_no_cursor_is_named) {
   const auto connection = connect();
   auto ours = cursor("a");

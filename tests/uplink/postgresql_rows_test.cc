@@ -123,8 +123,8 @@ TEST(PostgresqlRows, jsonb_takes_no_nul_and_no_half_of_a_pair) {
     EXPECT_TRUE(fits_jsonb(json)) << json;
   }
   for (const char* const json : {R"("\u0000")", R"("\\\u0000")", R"("\ud83d")", R"("\ude00")", R"("\ud83d\u0041")",
-                                 R"("\ud83dx")", R"("\u00)", "\"\\"}) {
-    EXPECT_FALSE(fits_jsonb(json) && json[std::string(json).size() - 1] != '\\') << json;
+                                 R"("\ud83dx")", R"("\u00)"}) {
+    EXPECT_FALSE(fits_jsonb(json)) << json;
   }
 }
 

@@ -27,6 +27,8 @@ TEST(PostgresqlTroubles, each_says_what_helps_and_what_comes_next) {
   EXPECT_EQ(describe_postgresql({"57P01", "terminating"}).code, ErrorCode::link_down);
   EXPECT_EQ(describe_postgresql({"40001", "serialize"}).code, ErrorCode::retry);
   EXPECT_EQ(describe_postgresql({"23514", "check"}).code, ErrorCode::invalid);
+  EXPECT_EQ(describe_postgresql({"23505", "pg_type_typname_nsp_index"}).code, ErrorCode::retry);
+  EXPECT_THAT(describe_postgresql({"55P03", "canceling"}).message, ::testing::Not(HasSubstr("cursor")));
   EXPECT_EQ(describe_postgresql({"", "no route"}).code, ErrorCode::link_down);
   EXPECT_EQ(describe_postgresql({"QQ123", "something"}).message, "something (QQ123)");
 }

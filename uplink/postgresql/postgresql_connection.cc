@@ -57,7 +57,10 @@ Result<void> PostgresqlConnection::wait(short events, BootTime deadline) {
   for (;;) {
     const Duration left = deadline - clock_.boot_now();
     if (gives_up_()) return fail(ErrorCode::link_down, "the connection is given up, because the service stops");
-    if (left <= Duration::zero()) return fail(ErrorCode::link_down, "the server does not answer in time");
+    if (left <= Duration::zero()) {
+      ran_out_ = true;
+      return fail(ErrorCode::link_down, "the server does not answer");
+    }
     pollfd watched{library_.socket(connection_), events, 0};
     const auto most = std::chrono::ceil<milliseconds>(std::min(left, kLookAround));
     const int ready = ::poll(&watched, 1, static_cast<int>(most.count()));
@@ -166,9 +169,10 @@ Result<void> PostgresqlConnection::look() {
   return {};
 }
 
-Error PostgresqlConnection::refusal(const PGresult* result) const {
+Error PostgresqlConnection::refusal(const PGresult* result) {
   PostgresqlComplaint complaint;
-  complaint.sqlstate = text_or_empty(library_.resultErrorField(result, PG_DIAG_SQLSTATE));
+  sqlstate_ = text_or_empty(library_.resultErrorField(result, PG_DIAG_SQLSTATE));
+  complaint.sqlstate = sqlstate_;
   complaint.text = text_or_empty(library_.resultErrorField(result, PG_DIAG_MESSAGE_PRIMARY));
   const std::string detail = text_or_empty(library_.resultErrorField(result, PG_DIAG_MESSAGE_DETAIL));
   if (!detail.empty()) complaint.text += ": " + detail;

@@ -49,6 +49,11 @@ class PostgresqlConnection {
   /// Statements none of which copies; what the last one that gave some has for rows.
   Result<Rows> query(const std::string& statements, BootTime deadline);
 
+  /// What the server's last refusal had for a code; empty when it has refused nothing.
+  const std::string& sqlstate() const { return sqlstate_; }
+  /// Whether a deadline was over.
+  bool ran_out() const { return ran_out_; }
+
   /// Readable when the server says something by itself, such as that it ends.
   int descriptor() const;
   /// Reads that.
@@ -61,7 +66,7 @@ class PostgresqlConnection {
   Result<void> flush(BootTime deadline);
   Result<void> read();
   Answer answer_of(const PGresult* result) const;
-  Error refusal(const PGresult* result) const;
+  Error refusal(const PGresult* result);
   Error lost() const;
   static void take_notice(void* self, const PGresult* notice);
 
@@ -69,6 +74,8 @@ class PostgresqlConnection {
   const Clock& clock_;
   const std::function<bool()> gives_up_;
   PGconn* connection_ = nullptr;
+  std::string sqlstate_;
+  bool ran_out_ = false;
   std::string farewell_;  // what the server has said before it ended the connection
 };
 

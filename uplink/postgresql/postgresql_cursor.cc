@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "uplink/postgresql/postgresql_names.h"
+#include "uplink/postgresql/postgresql_troubles.h"
 
 namespace tidegate::uplink {
 namespace {
@@ -12,6 +13,11 @@ constexpr const char* kBegin = "BEGIN ISOLATION LEVEL READ COMMITTED; ";
 
 std::string session_of(const std::string& instance, std::uint64_t number) {
   return instance + "/" + std::to_string(number);
+}
+
+std::string reason(const PostgresqlConnection& connection, const Error& error) {
+  const bool is_locked = connection.sqlstate() == kPostgresqlLocked;
+  return (is_locked ? "another session holds this uplink's cursor: " : "") + error.message;
 }
 
 }  // namespace
@@ -28,7 +34,12 @@ Result<PostgresqlCursor::Claim> PostgresqlCursor::claim(PostgresqlConnection& co
                                                         BootTime deadline) {
   const auto rows = connection.query(
       kBegin + ("SELECT generation, session, cursor FROM " + table_) + where_ + " FOR UPDATE", deadline);
-  if (!rows) return fail(rows.error().code, "table " + table_ + ": " + rows.error().message);
+  if (!rows) return fail(rows.error().code, "table " + table_ + ": " + reason(connection, rows.error()));
+  if (rows->size() > 1) {
+    return fail(ErrorCode::invalid, "table " + table_ + " has " + std::to_string(rows->size()) + " rows for gateway " +
+                                        gateway_ + ", uplink " + uplink_ +
+                                        " and must have one: delete the others, and add UNIQUE (gateway, uplink)");
+  }
   ++sessions_;
   const std::string session = session_of(instance_, sessions_);
   Claim claim;
@@ -58,7 +69,8 @@ Result<PostgresqlCursor::Claim> PostgresqlCursor::claim(PostgresqlConnection& co
                 ", updated = now()" + where_ + " RETURNING generation";
   }
   const auto generation = write(connection, statement, deadline);
-  if (!generation) return fail(generation.error().code, "table " + table_ + ": " + generation.error().message);
+  if (!generation)
+    return fail(generation.error().code, "table " + table_ + ": " + reason(connection, generation.error()));
   generation_ = *generation;
   return claim;
 }

@@ -3,12 +3,18 @@
 #include <algorithm>
 #include <utility>
 
+#include "core/log.h"
+#include "core/text.h"
 #include "uplink/postgresql/postgresql_addresses.h"
 #include "uplink/postgresql/postgresql_columns.h"
 #include "uplink/postgresql/postgresql_conninfo.h"
+#include "uplink/postgresql/postgresql_troubles.h"
 
 namespace tidegate::uplink {
 namespace {
+
+constexpr const char* kNoUniqueIndex =
+    "; a table of records must have no unique index where a replay sends them once more";
 
 bool has_records(const PostgresqlSession::Batches& batches, Stream stream) {
   return std::any_of(batches.begin(), batches.end(),
@@ -18,7 +24,7 @@ bool has_records(const PostgresqlSession::Batches& batches, Stream stream) {
 std::string copy_statement(const std::string& table, Stream stream) {
   std::string list;
   for (const auto& column : postgresql_columns(stream)) list += (list.empty() ? "" : ", ") + column.name;
-  return "COPY " + table + " (" + list + ") FROM STDIN; ";
+  return "COPY " + table + " (" + list + ") FROM STDIN";
 }
 
 }  // namespace
@@ -40,16 +46,23 @@ Result<PostgresqlCursor::Claim> PostgresqlSession::open(const TargetCursor& begi
   if (auto done = set_up(); !done) return tl::unexpected(done.error());
   const BootTime deadline = clock_.boot_now() + options_.timeout;
   if (std::exchange(was_held_up_, false)) {
-    const auto ended = connection_->query(
-        postgresql_end_others(postgresql_application_name(gateway_, options_.forwarder.name)), deadline);
-    if (!ended) return tl::unexpected(ended.error());
+    if (auto done = end_earlier_sessions(deadline); !done) return tl::unexpected(done.error());
   }
-  if (auto done = prepare_postgresql_tables(*connection_, tables_, options_.create_tables, deadline); !done) {
-    return tl::unexpected(done.error());
-  }
+  auto triggers = prepare_postgresql_tables(*connection_, tables_, options_.create_tables, deadline);
+  if (!triggers) return tl::unexpected(triggers.error());
+  triggers_ = std::move(*triggers);
   auto claimed = cursor_.claim(*connection_, beginning, deadline);
-  was_held_up_ = !claimed;
+  was_held_up_ = !claimed && (connection_->ran_out() || connection_->sqlstate() == kPostgresqlLocked);
   return claimed;
+}
+
+Result<void> PostgresqlSession::end_earlier_sessions(BootTime deadline) {
+  const auto ended = connection_->query(
+      postgresql_end_others(postgresql_application_name(gateway_, options_.forwarder.name)), deadline);
+  if (!ended) return tl::unexpected(ended.error());
+  log_warning("uplink", "{}: earlier sessions of this uplink that held its cursor were ended at the server: {}",
+              options_.forwarder.name, ended->size());
+  return {};
 }
 
 // One address after the other; what is said of the first counts.
@@ -62,7 +75,9 @@ Result<void> PostgresqlSession::connect() {
     const auto parameters = postgresql_parameters(options_, gateway_, address, library_.libVersion(), lists_);
     const auto connected = connection_->connect(parameters, clock_.boot_now() + options_.connect_timeout);
     if (connected) return {};
-    if (!first) first = connected.error();
+    const std::string within = " within " + format_duration(options_.connect_timeout) + " (connect_timeout)";
+    if (!first)
+      first = Error{connected.error().code, connected.error().message + (connection_->ran_out() ? within : "")};
     if (gives_up_()) break;
   }
   connection_.reset();
@@ -89,15 +104,32 @@ Result<void> PostgresqlSession::set_up() {
   return {};
 }
 
+bool PostgresqlSession::ran_out() const {
+  return connection_->ran_out() || connection_->sqlstate() == kPostgresqlTooSlow;
+}
+
 Result<void> PostgresqlSession::commit(const Batches& batches, const TargetCursor& cursor) {
   deadline_ = clock_.boot_now() + options_.timeout;
   stopped_at_.reset();
-  has_lost_claim_ = false;
-  std::string statements = "BEGIN ISOLATION LEVEL READ COMMITTED; " + cursor_.move_statement(cursor) + "; ";
+  is_copying_ = ran_out_in_copy_ = has_lost_claim_ = false;
+  auto written = write(batches, cursor);
+  if (written || !ran_out()) return written;
+  ran_out_in_copy_ = is_copying_;
+  const std::string what = batches.size() == 1 ? "a batch was" : std::to_string(batches.size()) + " batches were";
+  const std::string step =
+      is_copying_ ? "table " + tables_.of(*stopped_at_) + ": " + what + " not copied" : "the transaction was not done";
+  return fail(ErrorCode::link_down, step + " within " + format_duration(options_.timeout) +
+                                        " (timeout): raise timeout, or lower batch.max_bytes; " +
+                                        written.error().message);
+}
+
+// COMMIT goes out when it is known that every row was taken.
+Result<void> PostgresqlSession::write(const Batches& batches, const TargetCursor& cursor) {
+  std::string statements = "BEGIN ISOLATION LEVEL READ COMMITTED; " + cursor_.move_statement(cursor);
   for (const Stream stream : kAllStreams) {
-    if (has_records(batches, stream)) statements += copy_statement(tables_.of(stream), stream);
+    if (has_records(batches, stream)) statements += "; " + copy_statement(tables_.of(stream), stream);
   }
-  if (auto sent = connection_->send(statements + "COMMIT", deadline_); !sent) return sent;
+  if (auto sent = connection_->send(statements, deadline_); !sent) return sent;
   if (auto done = expect("BEGIN"); !done) return done;
   if (auto done = move_cursor(); !done) return done;
   for (const Stream stream : kAllStreams) {
@@ -106,11 +138,10 @@ Result<void> PostgresqlSession::commit(const Batches& batches, const TargetCurso
     if (auto done = copy(batches, stream); !done) return done;
   }
   stopped_at_.reset();
+  if (auto done = expect_end(); !done) return done;
+  if (auto sent = connection_->send("COMMIT", deadline_); !sent) return sent;
   if (auto done = expect("COMMIT"); !done) return done;
-  const auto end = connection_->next(deadline_);
-  if (!end) return tl::unexpected(end.error());
-  if (!end->is_last) return fail(ErrorCode::link_down, "the server says more than it was asked");
-  return {};
+  return expect_end();
 }
 
 // Before the first record: who finds that the cursor is another's sends none.
@@ -124,20 +155,37 @@ Result<void> PostgresqlSession::move_cursor() {
 
 Result<void> PostgresqlSession::copy(const Batches& batches, Stream stream) {
   const auto named = [&](const Error& error) {
-    return fail(error.code, "table " + tables_.of(stream) + ": " + error.message);
+    const bool is_twice = connection_->sqlstate() == kPostgresqlDuplicate;
+    return is_twice ? fail(ErrorCode::invalid, "table " + tables_.of(stream) + ": " + error.message + kNoUniqueIndex)
+                    : fail(error.code, "table " + tables_.of(stream) + ": " + error.message);
   };
   const auto asked = connection_->next(deadline_);
   if (!asked) return named(asked.error());
   if (!asked->wants_copy) return fail(ErrorCode::link_down, "the server does not take a copy: " + asked->command);
+  is_copying_ = true;
+  std::uint64_t sent = 0;
   for (const OutgoingBatch& batch : batches) {
     if (batch.stream != stream || batch.count == 0) continue;
     rows_.clear();
     if (auto made = encoder_.append(rows_, batch); !made) return made;
     if (auto copied = connection_->copy(rows_, deadline_); !copied) return named(copied.error());
+    sent += batch.count;
   }
   if (auto ended = connection_->end_copy(deadline_); !ended) return named(ended.error());
-  if (const auto done = connection_->next(deadline_); !done) return named(done.error());
-  return {};
+  const auto done = connection_->next(deadline_);
+  if (!done) return named(done.error());
+  is_copying_ = false;
+  return expect_all_taken(stream, sent, done->affected);
+}
+
+// A trigger may leave rows out, and nobody would hear of it.
+Result<void> PostgresqlSession::expect_all_taken(Stream stream, std::uint64_t sent, std::uint64_t taken) {
+  if (taken == sent) return {};
+  const std::string& triggers = triggers_[static_cast<std::size_t>(stream)];
+  return fail(ErrorCode::invalid, "table " + tables_.of(stream) + " took " + std::to_string(taken) + " of " +
+                                      std::to_string(sent) + " rows, and must take all: " +
+                                      (triggers.empty() ? "does a trigger" : "does its trigger " + triggers) +
+                                      " return null for some?");
 }
 
 // COMMIT in a transaction that has failed is answered with ROLLBACK.
@@ -146,6 +194,13 @@ Result<void> PostgresqlSession::expect(const char* command) {
   if (!answer) return tl::unexpected(answer.error());
   if (answer->command == command) return {};
   return fail(ErrorCode::link_down, std::string(command) + " was answered with \"" + answer->command + "\"");
+}
+
+Result<void> PostgresqlSession::expect_end() {
+  const auto end = connection_->next(deadline_);
+  if (!end) return tl::unexpected(end.error());
+  if (!end->is_last) return fail(ErrorCode::link_down, "the server says more than it was asked");
+  return {};
 }
 
 }  // namespace tidegate::uplink

@@ -36,6 +36,8 @@ class PostgresqlSession {
   Result<void> commit(const Batches& batches, const TargetCursor& cursor);
   /// Whose records it was that the server did not take at the last commit; nothing: that is not known.
   std::optional<Stream> stopped_at() const { return stopped_at_; }
+  /// Whether the time was over while the records of that were on their way.
+  bool ran_out_in_copy() const { return ran_out_in_copy_; }
   /// Whether the cursor was not ours any more then.
   bool has_lost_claim() const { return has_lost_claim_; }
 
@@ -46,9 +48,14 @@ class PostgresqlSession {
  private:
   Result<void> connect();
   Result<void> set_up();
+  Result<void> end_earlier_sessions(BootTime deadline);
+  Result<void> write(const Batches& batches, const TargetCursor& cursor);
   Result<void> move_cursor();
   Result<void> copy(const Batches& batches, Stream stream);
+  Result<void> expect_all_taken(Stream stream, std::uint64_t sent, std::uint64_t taken);
   Result<void> expect(const char* command);
+  Result<void> expect_end();
+  bool ran_out() const;
 
   const PostgresqlLibrary& library_;
   const PostgresqlUplinkOptions& options_;
@@ -60,11 +67,14 @@ class PostgresqlSession {
   PostgresqlCursor cursor_;
   RevocationLists lists_;
   std::unique_ptr<PostgresqlConnection> connection_;
+  PostgresqlTriggers triggers_;
   BootTime deadline_{};  // of the transaction
   std::optional<Stream> stopped_at_;
+  bool is_copying_ = false;
+  bool ran_out_in_copy_ = false;
   bool has_lost_claim_ = false;
-  // The last claim failed, perhaps for a lock of an earlier session that the server takes for alive: what is between
-  // may keep its side of a connection open for ever. The next one ends that session first.
+  // The last claim waited in vain, perhaps for a lock of an earlier session that the server takes for alive: what is
+  // between may keep its side of a connection open for ever. The next one ends that session first.
   bool was_held_up_ = false;
   std::string rows_;  // of a batch; reused
 };

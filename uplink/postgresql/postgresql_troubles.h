@@ -6,6 +6,11 @@
 
 namespace tidegate::uplink {
 
+// Codes that more than words depend on.
+inline constexpr const char* kPostgresqlLocked = "55P03";   // lock_timeout
+inline constexpr const char* kPostgresqlTooSlow = "57014";  // statement_timeout
+inline constexpr const char* kPostgresqlDuplicate = "23505";
+
 /// What the server has said against something.
 struct PostgresqlComplaint {
   std::string sqlstate;  // five characters; empty: that is not known
