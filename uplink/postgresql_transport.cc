@@ -7,6 +7,7 @@
 #include <chrono>
 #include <csignal>
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <random>
@@ -77,6 +78,14 @@ class PostgresqlTransport final : public Transport {
  private:
   using Batches = PostgresqlSession::Batches;
 
+  // Of a stream whose records the server has refused. The others go on, with pauses in which this one is left alone.
+  struct Trouble {
+    std::string reason{};  // empty: none
+    Duration pause{};
+    BootTime retry_at{};
+    bool is_held = false;  // for this link
+  };
+
   const std::string& name() const { return options_.forwarder.name; }
 
   // Only what delivers may take the time that there is left.
@@ -99,6 +108,7 @@ class PostgresqlTransport final : public Transport {
       if (is_last) break;
       if (!batches.empty()) continue;
       if (!session_->is_open() && !is_given_up_ && clock_.boot_now() >= reopen_at_) open();
+      if (const auto retry = first_retry(); retry && clock_.boot_now() >= *retry) begin_link();
       wait();
     }
     session_->close();
@@ -108,7 +118,7 @@ class PostgresqlTransport final : public Transport {
     if (is_given_up_) return inbox_.wait(std::nullopt);
     if (!session_->is_open()) return inbox_.wait(reopen_at_ - clock_.boot_now());
     std::array<pollfd, 2> watched{{{inbox_.wake_fd(), POLLIN, 0}, {session_->descriptor(), POLLIN, 0}}};
-    if (::poll(watched.data(), watched.size(), -1) <= 0) return;
+    if (::poll(watched.data(), watched.size(), milliseconds_until(first_retry())) <= 0) return;
     if (watched[0].revents != 0) inbox_.wait(Duration::zero());
     if (watched[1].revents == 0) return;
     if (const auto looked = session_->look(); !looked) close(looked.error());
@@ -123,9 +133,34 @@ class PostgresqlTransport final : public Transport {
       if (is_of(*claimed->found, ours_.history)) ours_.next = claimed->found->next;
       handlers_.placed(*claimed->found);
     }
+    begin_link();
+  }
+
+  // A stream is held back for a link as a whole, or not at all: what was sent behind a batch that was given back must
+  // not be taken for what comes next. That its time has come therefore begins a new link, over the same session.
+  void begin_link() {
+    if (links_ > 0 && !is_down_told_) handlers_.link(false, trouble());
+    const BootTime now = clock_.boot_now();
+    for (Trouble& one : troubles_) one.is_held = !one.reason.empty() && now < one.retry_at;
     ++links_;
     is_down_told_ = false;
     handlers_.link(true, "");
+  }
+
+  // When a stream that is held back now is to be tried.
+  std::optional<BootTime> first_retry() const {
+    std::optional<BootTime> first;
+    if (!session_->is_open()) return first;
+    for (const Trouble& one : troubles_) {
+      if (one.is_held && (!first || one.retry_at < *first)) first = one.retry_at;
+    }
+    return first;
+  }
+
+  int milliseconds_until(std::optional<BootTime> when) const {
+    if (!when) return -1;
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(*when - clock_.boot_now()).count();
+    return static_cast<int>(std::clamp<std::int64_t>(left, 0, std::numeric_limits<int>::max()));
   }
 
   TargetCursor ours_with(std::map<Stream, Position> next) const {
@@ -136,12 +171,13 @@ class PostgresqlTransport final : public Transport {
 
   void take(const Batches& batches) {
     Batches waiting;
+    Batches doubtful;
     for (const OutgoingBatch& batch : batches) {
-      // Those of an earlier session come again.
-      if (session_->is_open() && batch.link == links_) {
-        waiting.push_back(batch);
-      } else {
+      // Those of an earlier link come again.
+      if (!session_->is_open() || batch.link != links_ || trouble_of(batch.stream).is_held) {
         handlers_.done(batch.id, false);
+      } else {
+        (trouble_of(batch.stream).reason.empty() ? waiting : doubtful).push_back(batch);
       }
     }
     for (auto from = waiting.begin(); from != waiting.end();) {
@@ -149,15 +185,19 @@ class PostgresqlTransport final : public Transport {
       deliver({from, from + count});
       from += count;
     }
+    // Alone and behind the others: what is refused ends the session.
+    for (const OutgoingBatch& batch : doubtful) deliver({batch});
   }
 
   void deliver(const Batches& batches) {
-    const bool ok = session_->is_open() && commit(batches);
+    const bool was_open = session_->is_open();
+    const bool ok = was_open && commit(batches);
+    const bool is_too_large = was_open && !ok && batches.size() == 1 && session_->ran_out_in_copy();
     for (const OutgoingBatch& batch : batches) {
       if (ok) tell_trouble(batch.stream, "");
-      handlers_.done(batch.id, ok);
+      is_too_large ? handlers_.failed(batch.id, {true}) : handlers_.done(batch.id, ok);
     }
-    if (ok && trouble().empty()) pause_ = options_.forwarder.retry_first;
+    if (ok) pause_ = options_.forwarder.retry_first;
   }
 
   bool commit(const Batches& batches) {
@@ -173,7 +213,7 @@ class PostgresqlTransport final : public Transport {
     }
     // A record that the server refuses holds up those of its own stream only; and on a slow way less goes into one.
     const bool is_refused = committed.error().code != ErrorCode::link_down;
-    most_ = is_refused ? 1 : std::max<std::size_t>(batches.size() / 2, 1);
+    if (batches.size() > 1) most_ = is_refused ? 1 : batches.size() / 2;
     if (is_refused) blame(batches, committed.error().message);
     close(committed.error());
     return false;
@@ -181,17 +221,30 @@ class PostgresqlTransport final : public Transport {
 
   // The next session comes up as this one did, so that it is told as trouble, until records are taken.
   void blame(const Batches& batches, const std::string& reason) {
-    if (const auto stream = session_->stopped_at()) return tell_trouble(*stream, reason);
-    for (const OutgoingBatch& batch : batches) tell_trouble(batch.stream, reason);
+    if (const auto stream = session_->stopped_at()) return hold_back(*stream, reason);
+    std::array<bool, kStreamCount> is_blamed{};
+    for (const OutgoingBatch& batch : batches) {
+      if (!std::exchange(is_blamed[static_cast<std::size_t>(batch.stream)], true)) hold_back(batch.stream, reason);
+    }
+  }
+
+  void hold_back(Stream stream, const std::string& reason) {
+    Trouble& one = trouble_of(stream);
+    one.pause =
+        one.reason.empty() ? options_.forwarder.retry_first : std::min(one.pause * 2, options_.forwarder.retry_most);
+    one.retry_at = clock_.boot_now() + spread(one.pause);
+    tell_trouble(stream, reason);
   }
 
   std::string trouble() const {
-    const auto first = std::find_if(troubles_.begin(), troubles_.end(), [](const auto& one) { return !one.empty(); });
-    return first == troubles_.end() ? "" : *first;
+    const auto first =
+        std::find_if(troubles_.begin(), troubles_.end(), [](const Trouble& one) { return !one.reason.empty(); });
+    return first == troubles_.end() ? "" : first->reason;
   }
+  Trouble& trouble_of(Stream stream) { return troubles_[static_cast<std::size_t>(stream)]; }
 
   void tell_trouble(Stream stream, const std::string& reason) {
-    troubles_[static_cast<std::size_t>(stream)] = reason;
+    trouble_of(stream).reason = reason;
     const std::string now = trouble();
     if (std::exchange(told_trouble_, now) != now) handlers_.trouble(now);
   }
@@ -247,7 +300,7 @@ class PostgresqlTransport final : public Transport {
   TargetCursor ours_;
   std::uint64_t links_ = 0;          // sessions that took batches
   std::size_t most_ = kBatchesMost;  // batches in a transaction
-  std::array<std::string, kStreamCount> troubles_;
+  std::array<Trouble, kStreamCount> troubles_;
   std::string told_trouble_;
   bool is_delivering_ = false;
   bool is_given_up_ = false;
