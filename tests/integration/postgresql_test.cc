@@ -14,6 +14,7 @@
 #include "tests/support/mqtt_probe.h"
 #include "tests/support/network.h"
 #include "tests/support/postgresql_server.h"
+#include "tests/support/test_authority.h"
 #include "tests/support/wait_until.h"
 
 namespace tidegate::testing {
@@ -193,6 +194,51 @@ TEST(PostgresqlShort, HasEachReadingOnceThroughABadNetwork) {
   }
   rig.expect_each_record_once();
   rig.gateway.stop();
+}
+
+// What the target has counts: the copy does not know what was delivered since, and gives its numbers out again.
+TEST(PostgresqlShort, HasEachReadingOnceThoughAnOlderCopyOfTheDiskComesBack) {
+  PostgresqlRig rig({2'000}, 2'000);
+  rig.server.stop();  // so that the copy has records that are not delivered yet
+  rig.start(rig.server.url());
+  ASSERT_TRUE(rig.wait_for_published(800));
+  rig.gateway.stop();
+  rig.server.start();
+  const TemporaryDirectory copy;
+  const auto data = rig.gateway.data_directory();
+  std::filesystem::copy(data, copy / "data", std::filesystem::copy_options::recursive);
+  rig.gateway.start();
+  rig.expect_each_record_once();
+  rig.gateway.stop();
+  std::filesystem::remove_all(data);
+  std::filesystem::copy(copy / "data", data, std::filesystem::copy_options::recursive);
+  rig.gateway.start();
+  for (const std::string value : {"5001", "5002", "5003"})
+    rig.publish("plant/a/b", R"({"ts":1,"value":)" + value + "}");
+  EXPECT_TRUE(wait_until([&] { return rig.distinct_numbers() == "2003"; }, kPatience)) << rig.gateway.log();
+  EXPECT_EQ(rig.server.value("SELECT count(*) - count(DISTINCT (epoch, seq, value_int)) FROM tidegate_readings"), "0");
+  EXPECT_THAT(rig.gateway.log(), HasSubstr("an older copy of the disk came back"));
+  rig.gateway.stop();
+}
+
+TEST(PostgresqlShort, SendsOverTheTlsOfTheServerItself) {
+  const TestAuthority authority;
+  authority.make_authority("ca");
+  authority.make_certificate("server", "ca", "IP:127.0.0.1");
+  PostgresqlServer server("ssl = on\nssl_cert_file = '../server.crt'\nssl_key_file = '../server.key'\n");
+  server.put_file("server.crt", read_file(authority.certificate("server")));
+  server.put_file("server.key", read_file(authority.key("server")));
+  server.set_access("local all postgres trust\nhostssl all all 127.0.0.1/32 trust\n");
+  server.start();
+  GatewayProcess gateway;
+  gateway.configure("[[driver.simulator]]\nname = \"sim\"\ninterval = \"100ms\"\n" +
+                    uplink_table(server.url(), "tls = { ca = \"" + authority.certificate("ca") + "\" }\n"));
+  gateway.start();
+  EXPECT_TRUE(gateway.wait_for_metric(kDelivered, 10, kPatience)) << gateway.log();
+  EXPECT_THAT(
+      server.value("SELECT version FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) WHERE usename = 'gateway'"),
+      HasSubstr("TLSv1."));
+  gateway.stop();
 }
 
 TEST(PostgresqlShort, EndsTheUplinkOfAnEarlierProcessOfThatName) {
