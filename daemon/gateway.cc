@@ -222,6 +222,7 @@ void Gateway::reload(const Config& config) {
   note("driver", config.mqtt_drivers == config_.mqtt_drivers && config.mqtt_listeners == config_.mqtt_listeners &&
                      config.modbus_buses == config_.modbus_buses && config.simulators == config_.simulators);
   note("uplink", config.mqtt_uplinks == config_.mqtt_uplinks && config.kafka_uplinks == config_.kafka_uplinks &&
+                     config.postgresql_uplinks == config_.postgresql_uplinks &&
                      config.http_uplinks == config_.http_uplinks && config.file_uplinks == config_.file_uplinks);
   if (config.rules != config_.rules) {
     replace_rules(config.rules);

@@ -239,6 +239,13 @@ void Gateway::make_uplinks(const buffer::Checkpoint& saved) {
                                                            std::move(handlers));
         }));
   }
+  for (const auto& options : config_.postgresql_uplinks) {
+    uplinks_.push_back(
+        std::make_unique<UplinkRunner>(options.forwarder, environment, [&](uplink::TransportHandlers handlers) {
+          return uplink::make_postgresql_transport(options, config_.gateway.id, start_marks_.history,
+                                                   std::move(handlers));
+        }));
+  }
   for (const auto& options : config_.http_uplinks) {
     uplinks_.push_back(
         std::make_unique<UplinkRunner>(options.forwarder, environment, [&](uplink::TransportHandlers handlers) {

@@ -9,6 +9,7 @@
 #include "uplink/forwarder.h"
 #include "uplink/http_options.h"
 #include "uplink/options.h"
+#include "uplink/postgresql_options.h"
 #include "uplink/target_cursor.h"
 
 namespace tidegate::uplink {
@@ -61,5 +62,12 @@ std::unique_ptr<Transport> make_kafka_transport(KafkaUplinkOptions options, std:
 /// record once. A second process of the same gateway and uplink ends the work of this one, which stays down then.
 std::unique_ptr<Transport> make_kafka_exactly_once_transport(KafkaUplinkOptions options, std::string gateway,
                                                              LogHistory history, TransportHandlers handlers);
+
+/// Copies records into tables of PostgreSQL through libpq, in transactions, each of which has with its records the
+/// cursor behind them, in a table of its own. That is read back whenever the link comes up, and says where to go on: a
+/// record is there once. A second process of the same gateway and uplink ends the work of this one, which stays down
+/// then. A thread of its own works at the connection. Error of start(): the library is not there, or a name is none.
+std::unique_ptr<Transport> make_postgresql_transport(PostgresqlUplinkOptions options, std::string gateway,
+                                                     LogHistory history, TransportHandlers handlers);
 
 }  // namespace tidegate::uplink

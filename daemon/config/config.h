@@ -15,6 +15,7 @@
 #include "rules/options.h"
 #include "uplink/http_options.h"
 #include "uplink/options.h"
+#include "uplink/postgresql_options.h"
 
 namespace tidegate::daemon {
 
@@ -74,6 +75,7 @@ struct Config {
   std::vector<uplink::MqttUplinkOptions> mqtt_uplinks;
   std::vector<uplink::HttpUplinkOptions> http_uplinks;
   std::vector<uplink::KafkaUplinkOptions> kafka_uplinks;
+  std::vector<uplink::PostgresqlUplinkOptions> postgresql_uplinks;
   std::vector<uplink::FileUplinkOptions> file_uplinks;
   std::vector<Problem> warnings;
 };

@@ -14,6 +14,7 @@ Section modbus_driver_keys();
 Section simulator_keys();
 Section rule_keys();
 Section kafka_uplink_keys();
+Section postgresql_uplink_keys();
 Section uplink_keys();
 Section http_uplink_keys();
 

@@ -101,7 +101,8 @@ void warn_of_nothing_to_do(const Config& config, const Scope& scope) {
   const bool has_drivers = !config.mqtt_drivers.empty() || !config.mqtt_listeners.empty() ||
                            !config.modbus_buses.empty() || !config.simulators.empty();
   const bool has_uplinks = !config.mqtt_uplinks.empty() || !config.kafka_uplinks.empty() ||
-                           !config.http_uplinks.empty() || !config.file_uplinks.empty();
+                           !config.postgresql_uplinks.empty() || !config.http_uplinks.empty() ||
+                           !config.file_uplinks.empty();
   const auto& problems = scope.state().problems;
   const bool has_errors = std::any_of(problems.begin(), problems.end(),
                                       [](const Problem& problem) { return problem.kind == ProblemKind::error; });

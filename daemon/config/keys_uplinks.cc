@@ -138,7 +138,7 @@ Section uplink_keys() {
   using namespace rows;
   Section section = table<Config>(
       "uplink", [](Config & config) -> auto& { return config; }, "Where readings, alarms and events go.");
-  section.sections = {mqtt_keys(), kafka_uplink_keys(), http_uplink_keys(), file_keys()};
+  section.sections = {mqtt_keys(), kafka_uplink_keys(), postgresql_uplink_keys(), http_uplink_keys(), file_keys()};
   return section;
 }
 

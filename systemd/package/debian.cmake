@@ -29,7 +29,7 @@ set(CPACK_DEBIAN_PACKAGE_DEPENDS
   "libc6 (>= 2.36), libgcc-s1, libstdc++6 (>= 12), libfmt9, libmodbus5, libpaho-mqtt1.3 (>= 1.3.12), libpaho-mqttpp3-1, \
 libprotobuf-lite32, libsimdjson14, libspdlog1.10, libsqlite3-0 (>= 3.40), libssl3 (>= 3.0), libzstd1, \
 systemd | systemd-standalone-sysusers")
-set(CPACK_DEBIAN_PACKAGE_RECOMMENDS "libcurl4, librdkafka1")
+set(CPACK_DEBIAN_PACKAGE_RECOMMENDS "libcurl4, libpq5, librdkafka1")
 set(CPACK_DEBIAN_PACKAGE_SUGGESTS "mosquitto")
 set(CPACK_DEBIAN_PACKAGE_CONTROL_STRICT_PERMISSION ON)
 set(CPACK_DEBIAN_PACKAGE_CONTROL_EXTRA

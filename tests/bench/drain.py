@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""How fast a backlog leaves when its target comes back: ten million readings into MQTT, HTTP, Kafka and a file.
+"""How fast a backlog leaves when its target comes back: ten million readings into MQTT, HTTP, Kafka,
+PostgreSQL and a file.
 
   tests/bench/drain.py --build build/release [--readings 10000000] [--rounds 3] [--only NAME ...]
 
@@ -8,11 +9,14 @@ first to the last reading that it has acknowledged. Processor time is the daemon
   mqtt   batches to mosquitto, QoS 1
   http   requests to nginx, which reads them and answers 204
   kafka  a message a reading to Apache Kafka, where scripts/test-kafka has fetched it; at least once and exactly once
+  postgresql  a row a reading to PostgreSQL with its defaults, so that a commit waits for its disk; exactly once
   file   NDJSON to a file on the same disk
 Prints medians and writes BUILD/drain.json. Exits 1 when a reading was not delivered.
 """
 import argparse
 import json
+import os
+import shutil
 import subprocess
 import sys
 import time
@@ -97,6 +101,28 @@ class KafkaOnce(Kafka):
     delivery = "exactly-once"
 
 
+class Postgresql:
+    def __init__(self, rig):
+        self.rig, self.port = rig, free_port()
+        self.uplink = (f'[[uplink.postgresql]]\nurl = "postgresql://127.0.0.1:{self.port}/postgres"\n'
+                       'username = "postgres"\n' + COMMON)
+
+    def start(self):
+        servers = Path("/usr/lib/postgresql").glob("*/bin/initdb")  # a version may have its clients alone there
+        programs = max(servers, key=lambda path: int(path.parent.parent.name)).parent
+        owner, folder = [], self.rig.folder / "postgresql"
+        folder.mkdir()
+        if os.geteuid() == 0:  # whom the server does not let
+            self.rig.folder.chmod(0o755)
+            shutil.chown(folder, "postgres", "postgres")
+            owner = ["/usr/bin/setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups", "--pdeathsig=KILL"]
+        subprocess.run([*owner, programs / "initdb", "-D", folder / "data", "-U", "postgres", "-A", "trust", "-E", "UTF8",
+                        "--no-locale"], check=True, capture_output=True)
+        self.rig.start("target", *owner, programs / "postgres", "-D", folder / "data", "-p", str(self.port),
+                       "-c", "listen_addresses=127.0.0.1", "-k", folder)
+        wait_until(lambda: accepts(self.port), "PostgreSQL takes connections")
+
+
 class File:
     def __init__(self, rig):
         self.rig = rig
@@ -129,7 +155,7 @@ def measure(build, make_target, count):
                 "resident_mib": daemon.resident_bytes() / 1024 / 1024}
 
 
-TARGETS = {"mqtt": Mqtt, "http": Http, "kafka": Kafka, "kafka-once": KafkaOnce, "file": File}
+TARGETS = {"mqtt": Mqtt, "http": Http, "kafka": Kafka, "kafka-once": KafkaOnce, "postgresql": Postgresql, "file": File}
 
 
 def main():

@@ -31,6 +31,8 @@ const Lines kAwsKeys{"region = \"eu-west-1\"", "stream = \"s\"", "access_key_id 
 const std::string kAwsTable =
     "aws = { region = \"r\", stream = \"s\", access_key_id = \"A\", secret_access_key = { file = \"secret\" } }";
 const std::string kKafkaUplink = "[[uplink.kafka]]\nname = \"k\"\nbrokers = [\"h\"]\n";
+const std::string kPostgresqlUplink =
+    "[[uplink.postgresql]]\nname = \"p\"\nurl = \"postgresql://h/d\"\nusername = \"u\"\n";
 const std::string kFileUplink = "[[uplink.file]]\nname = \"f\"\npath = \"p\"\n";
 
 const std::map<std::string, Frame>& frames() {
@@ -65,6 +67,9 @@ const std::map<std::string, Frame>& frames() {
       {"uplink.kafka.sasl",
        {kKafkaUplink, {"mechanism = \"SCRAM-SHA-512\"", "username = \"u\"", "password = { file = \"secret\" }"}, ""}},
       {"uplink.kafka.batch", {kKafkaUplink, {}, ""}},
+      {"uplink.postgresql", {"", {"name = \"p\"", "url = \"postgresql://h/d\"", "username = \"u\""}, ""}},
+      {"uplink.postgresql.tls", {kPostgresqlUplink, {}, ""}},
+      {"uplink.postgresql.batch", {kPostgresqlUplink, {}, ""}},
       {"uplink.file", {"", {"name = \"f\"", "path = \"p\""}, ""}},
       {"uplink.file.batch", {kFileUplink, {}, ""}},
   };
@@ -80,7 +85,10 @@ Lines companions(const std::string& path, const std::string& key, const std::str
   if (line == "payload = \"sparkplug\"") return {"topic = \"spBv1.0/#\""};
   if (path.ends_with(".subscribe") && key == "tag") return {"topic = \"x\""};
   Lines lines = frames().at(path).keys;
-  if (path == "driver.mqtt_listener.tls" || path == "uplink.kafka.sasl" || path == "uplink.kafka") return lines;
+  if (path == "driver.mqtt_listener.tls" || path == "uplink.kafka.sasl" || path == "uplink.kafka" ||
+      path == "uplink.postgresql") {
+    return lines;
+  }
   if (path == "uplink.http.aws") return lines;
   if (line == "format = \"kinesis\"") lines.push_back(kAwsTable);
   if (path == "uplink.http" && key == "key") lines.emplace_back("format = \"pubsub\"");

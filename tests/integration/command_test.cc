@@ -105,7 +105,10 @@ TEST_F(CommandShort, TakesDurableAcknowledgementForTheMqttDriver) {
 
 TEST_F(CommandShort, NamesThePackageOfALibraryThatAnUplinkLacks) {
   const std::string http = "[[uplink.http]]\nname = \"h\"\nurl = \"https://127.0.0.1/\"\n";
-  EXPECT_EQ(check(http + "[[uplink.kafka]]\nname = \"k\"\nbrokers = [\"127.0.0.1\"]\n").end.exit_code, 0);
+  EXPECT_EQ(check(http + "[[uplink.kafka]]\nname = \"k\"\nbrokers = [\"127.0.0.1\"]\n" +
+                  "[[uplink.postgresql]]\nname = \"p\"\nurl = \"postgresql://127.0.0.1/d\"\nusername = \"u\"\n")
+                .end.exit_code,
+            0);
   // Found before those of the system, and no libraries.
   const std::string folder = gateway.directory() + "/libraries";
   std::filesystem::create_directory(folder);
@@ -119,6 +122,7 @@ TEST_F(CommandShort, NamesThePackageOfALibraryThatAnUplinkLacks) {
   };
   EXPECT_THAT(check_without("libcurl.so.4"), HasSubstr("package libcurl4"));
   EXPECT_THAT(check_without("librdkafka.so.1"), HasSubstr("package librdkafka1"));
+  EXPECT_THAT(check_without("libpq.so.5"), HasSubstr("package libpq5"));
 }
 
 TEST_F(CommandShort, StartsNothingOnAWrongConfiguration) {

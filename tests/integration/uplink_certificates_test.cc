@@ -1,4 +1,4 @@
-// Bad certificates before the HTTP and the Kafka uplink, whose libraries make connections of their own.
+// Bad certificates before the HTTP, the Kafka and the PostgreSQL uplink, whose libraries make connections of their own.
 #include <gtest/gtest.h>
 
 #include <list>
@@ -9,6 +9,7 @@
 #include "tests/support/bad_certificates.h"
 #include "tests/support/http_server.h"
 #include "tests/support/kafka_cluster.h"
+#include "tests/support/postgresql_server.h"
 #include "tests/support/tls_front.h"
 #include "tests/support/wait_until.h"
 
@@ -21,8 +22,8 @@ using std::chrono::seconds;
 class UplinkCertificatesShort : public ::testing::Test {
  protected:
   struct Peer {
-    Peer(const BadCertificates::Server& server, std::uint16_t target)
-        : name(server.name), front({server.chain, server.key, target}) {}
+    Peer(const BadCertificates::Server& server, std::uint16_t target, bool is_asked_first)
+        : name(server.name), front({server.chain, server.key, target, is_asked_first}) {}
     std::string name;
     TlsFront front;
   };
@@ -32,10 +33,10 @@ class UplinkCertificatesShort : public ::testing::Test {
   }
 
   /// A front for each certificate; the first has the good one.
-  void add_peers(std::uint16_t target) {
-    peers_.emplace_back(certificates_.good(), target);
-    peers_.emplace_back(certificates_.revoked(), target);
-    for (const auto& server : certificates_.bad()) peers_.emplace_back(server, target);
+  void add_peers(std::uint16_t target, bool is_asked_first = false) {
+    peers_.emplace_back(certificates_.good(), target, is_asked_first);
+    peers_.emplace_back(certificates_.revoked(), target, is_asked_first);
+    for (const auto& server : certificates_.bad()) peers_.emplace_back(server, target, is_asked_first);
     ASSERT_EQ(peers_.size(), 13U);
   }
   /// `url`: a line of the uplink's table, with {address}.
@@ -74,7 +75,7 @@ class UplinkCertificatesShort : public ::testing::Test {
     for (const Peer& peer : peers_) {
       EXPECT_GE(peer.front.connections(), 1U) << peer.name;
       if (peer.name == "good") continue;
-      // libcurl looks at the name when the handshake is over, and then says nothing.
+      // libcurl and libpq look at the name when the handshake is over, and then say nothing.
       EXPECT_EQ(peer.front.application_bytes(), 0U) << peer.name;
     }
     EXPECT_GE(peers_.front().front.application_bytes(), 1U);
@@ -92,6 +93,16 @@ TEST_F(UplinkCertificatesShort, NoBadOneIsTakenOverHttp) {
   add_peers(server.port());
   start_gateway("http", R"(url = "https://{address}/in")");
   expect_no_bad_one_is_taken();
+}
+
+TEST_F(UplinkCertificatesShort, NoBadOneIsTakenByPostgresql) {
+  PostgresqlServer server;
+  server.start();
+  add_peers(server.port(), true);
+  start_gateway("postgresql", R"(url = "postgresql://{address}/plant"
+username = "gateway")");
+  expect_no_bad_one_is_taken();
+  EXPECT_EQ(server.value("SELECT count(*) FROM tidegate_cursors"), "1");
 }
 
 TEST_F(UplinkCertificatesShort, NoBadOneIsTakenByKafka) {

@@ -9,6 +9,7 @@
 #include <array>
 #include <csignal>
 #include <stdexcept>
+#include <string_view>
 
 namespace tidegate::testing {
 namespace {
@@ -34,6 +35,7 @@ void ignore_sigpipe() { std::signal(SIGPIPE, SIG_IGN); }
 
 TlsFront::TlsFront(const Options& options)
     : target_(options.target),
+      is_asked_first_(options.is_asked_first),
       port_(free_port()),
       context_(make_context(options)),
       listener_(listen_on_loopback(port_)),
@@ -73,12 +75,22 @@ void TlsFront::serve(int client) {
   SSL* const tls = SSL_new(context_);
   SSL_set_security_level(tls, kNoSecurityLevel);
   SSL_set_fd(tls, client);
-  if (SSL_accept(tls) == 1) {
+  if (is_asked(client) && SSL_accept(tls) == 1) {
     ++handshakes_;
     pass_on(tls, client);
   }
   SSL_free(tls);
   close_socket(client);
+}
+
+// SSLRequest is a length of 8 and a number; 'S' says yes.
+bool TlsFront::is_asked(int client) const {
+  if (!is_asked_first_) return true;
+  std::array<char, 8> request{};
+  const std::string_view asked("\0\0\0\x08\x04\xd2\x16\x2f", request.size());
+  const ssize_t got = ::recv(client, request.data(), request.size(), MSG_WAITALL);
+  return got == static_cast<ssize_t>(request.size()) && std::string_view(request.data(), request.size()) == asked &&
+         send_all(client, "S");
 }
 
 void TlsFront::pass_on(SSL* tls, int client) {

@@ -24,6 +24,7 @@ class TlsFront {
     std::string chain;
     std::string key;
     std::uint16_t target = 0;
+    bool is_asked_first = false;  // for TLS, in the clear, as PostgreSQL's clients do
   };
 
   explicit TlsFront(const Options& options);
@@ -50,7 +51,10 @@ class TlsFront {
   bool add_socket(int socket);
   void close_socket(int socket);
 
+  bool is_asked(int client) const;
+
   const std::uint16_t target_;
+  const bool is_asked_first_;
   const std::uint16_t port_;
   ssl_ctx_st* context_;
   int listener_;

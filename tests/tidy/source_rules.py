@@ -49,6 +49,7 @@ THIRD_PARTY = [
     ("zlib", r"zlib\.h", ("uplink/",)),
     ("OpenSSL", r"openssl/.*", ("mqtt/", "drivers/mqtt_listener/", "daemon/", "tests/")),
     ("librdkafka", r"librdkafka/.*", ("uplink/kafka/", "tests/")),
+    ("libpq", r"(postgresql/)?libpq.*", ("uplink/postgresql/", "tests/")),
     ("libmosquitto", r"mosquitto.*", ("tests/",)),
     ("GoogleTest", r"(gtest|gmock)/.*", ("tests/",)),
     ("Google Benchmark", r"benchmark/.*", ("tests/",)),
