@@ -3,6 +3,7 @@
 #include <condition_variable>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <random>
 #include <utility>
 
@@ -41,8 +42,9 @@ class Session final : public ConnectionEvents, public std::enable_shared_from_th
         slow_backoff_(broker_.reconnect_most, broker_.reconnect_most, jitter_seed()) {}
 
   void connect();
-  void publish(std::uint64_t ticket, std::string topic, std::string payload);
+  void publish(std::uint64_t ticket, std::string topic, std::string payload, int qos);
   void publish_at_most_once(std::string topic, std::string payload);
+  void reconnect();
   void tear_down();
 
   // Any thread.
@@ -121,7 +123,9 @@ void Session::connect_to_host(const std::string& lookup_problem) {
   std::string problem = lookup_problem;
   if (problem.empty()) {
     connection_ = std::make_unique<PahoConnection>(broker_, *this);
-    const auto begun = connection_->connect();
+    std::optional<ConnectionWill> will;
+    if (handlers_.will) will = handlers_.will();
+    const auto begun = connection_->connect(will);
     if (begun) return;
     problem = begun.error().message + ": check the broker's address";
   }
@@ -143,12 +147,12 @@ void Session::drop_connection() {
   fail_in_flight();
 }
 
-void Session::publish(std::uint64_t ticket, std::string topic, std::string payload) {
+void Session::publish(std::uint64_t ticket, std::string topic, std::string payload, int qos) {
   if (!is_up_ || !connection_) return report_published(ticket, false);
   largest_payload_ = std::max(largest_payload_, payload.size());
   const InFlight::Number number = in_flight_.add(ticket);
   if (!acknowledgements_watched_) watch_acknowledgements();
-  if (!connection_->publish(number, std::move(topic), std::move(payload))) on_published(number, false);
+  if (!connection_->publish(number, std::move(topic), std::move(payload), qos)) on_published(number, false);
 }
 
 void Session::publish_at_most_once(std::string topic, std::string payload) {
@@ -156,6 +160,13 @@ void Session::publish_at_most_once(std::string topic, std::string payload) {
   if (const auto sent = connection_->publish_at_most_once(std::move(topic), std::move(payload)); !sent) {
     log_debug("mqtt", "{}: {}", broker_.uri, sent.error().message);  // the link went down meanwhile
   }
+}
+
+void Session::reconnect() {
+  if (torn_down_ || !is_up_) return;  // else it is on its way
+  drop_connection();
+  report_link({false, LinkProblem::lost, "ended the connection to make a new one"});
+  reconnect_later(LinkProblem::lost);
 }
 
 // Pings tell that a broker is there, not that it takes anything.
@@ -306,7 +317,14 @@ class PahoClient final : public Client {
   void publish(std::uint64_t ticket, std::string topic, std::string payload) override {
     CallsThread::instance().post(
         [session = session_, ticket, topic = std::move(topic), payload = std::move(payload)]() mutable {
-          session->publish(ticket, std::move(topic), std::move(payload));
+          session->publish(ticket, std::move(topic), std::move(payload), 1);
+        });
+  }
+
+  void hand_over(std::uint64_t ticket, std::string topic, std::string payload) override {
+    CallsThread::instance().post(
+        [session = session_, ticket, topic = std::move(topic), payload = std::move(payload)]() mutable {
+          session->publish(ticket, std::move(topic), std::move(payload), 0);
         });
   }
 
@@ -315,6 +333,10 @@ class PahoClient final : public Client {
         [session = session_, topic = std::move(topic), payload = std::move(payload)]() mutable {
           session->publish_at_most_once(std::move(topic), std::move(payload));
         });
+  }
+
+  void reconnect() override {
+    CallsThread::instance().post([session = session_] { session->reconnect(); });
   }
 
  private:
