@@ -1,0 +1,271 @@
+#include "uplink/sparkplug/sparkplug_session.h"
+
+#include <utility>
+
+#include "core/text.h"
+#include "mqtt/sparkplug_payload.h"
+
+namespace tidegate::uplink {
+namespace {
+
+using mqtt::SparkplugMetric;
+using mqtt::SparkplugType;
+using mqtt::SparkplugValue;
+
+constexpr const char* kRebirth = "Node Control/Rebirth";
+constexpr std::size_t kCommandMetricsMost = 1000;
+constexpr Duration kLeavePatience = std::chrono::seconds(5);  // for the acknowledgement of a death
+
+SparkplugMetric fixed(const char* name, SparkplugType type, SparkplugValue value, std::uint64_t timestamp) {
+  SparkplugMetric metric;
+  metric.name = name;
+  metric.timestamp = timestamp;
+  metric.type = type;
+  metric.value = std::move(value);
+  return metric;
+}
+
+}  // namespace
+
+SparkplugSession::SparkplugSession(std::string uplink, const SparkplugOptions& options, std::string gateway)
+    : uplink_(std::move(uplink)), options_(options), gateway_(std::move(gateway)), names_(options, gateway_) {
+  // So that no birth of the node is needed for the first batch.
+  SparkplugEntry nothing;
+  nothing.name = kBatchMetric;
+  nothing.value = std::string();
+  metrics("").add(nothing);
+  metrics("").take_data();
+}
+
+void SparkplugSession::connected(std::uint64_t bd_seq, const std::string& remark, Now now) {
+  bd_seq_ = bd_seq;
+  remark_ = remark;
+  if (!remark.empty()) log_warning("uplink", "{}: {}", uplink_, remark);
+  // The retained STATE may have come before the last answer to the subscriptions.
+  if (names_.host().empty() || (host_ && host_->is_online)) return publish_births(now);
+  const std::string nothing = "nothing is known of it yet, the broker has no STATE retained of it";
+  wait_for_host(host_ ? "it is offline" : remark.empty() ? nothing : nothing + "; " + remark);
+}
+
+void SparkplugSession::disconnected(const std::string& why) {
+  const bool left = state_ == State::leaving;
+  state_ = State::down;
+  leaves_by_.reset();
+  host_.reset();
+  give_up();
+  if (!left) tell_link(false, why);  // why it left says more
+}
+
+void SparkplugSession::give_up() {
+  tickets_.clear();
+  for (const auto& [id, open] : batches_) orders_.done.push_back({id, false});
+  for (const OutgoingBatch& batch : waiting_) orders_.done.push_back({batch.id, false});
+  batches_.clear();
+  waiting_.clear();
+}
+
+void SparkplugSession::tell_link(bool up, const std::string& detail) { orders_.link = {up, detail}; }
+
+void SparkplugSession::wait_for_host(const std::string& why) {
+  state_ = State::waiting;
+  tell_link(false, "waits for the primary host \"" + clip(names_.host()) + "\", and stores: " + why);
+}
+
+void SparkplugSession::take_message(std::string_view topic, std::string_view payload, Now now) {
+  if (!names_.host().empty() && topic == names_.host_topic()) return take_state(payload, now);
+  if (state_ == State::down || state_ == State::leaving) return;
+  if (topic == names_.topic("NCMD")) return take_node_command(payload, now);
+  if (topic.starts_with(names_.topic("DCMD") + '/')) {
+    complain("DCMD", now, "is passed over, nothing can be written through this uplink: " + clip(topic));
+  }
+}
+
+// Only what is as new as the last word counts: a broker may have kept an older one.
+void SparkplugSession::take_state(std::string_view payload, Now now) {
+  const auto state = parse_host_state(payload);
+  if (!state) {
+    return complain("STATE", now, "is no {\"online\":true|false,\"timestamp\":MILLISECONDS}: " + clip(payload));
+  }
+  if (host_ && state->timestamp < host_->timestamp) return;
+  host_ = state;
+  if (state_ == State::waiting && state->is_online) return publish_births(now);
+  if (state_ == State::waiting) return wait_for_host("it is offline");
+  if (state_ == State::born && !state->is_online) leave("it said that it is offline", now);
+}
+
+void SparkplugSession::take_node_command(std::string_view payload, Now now) {
+  const auto command = mqtt::decode_sparkplug(payload, kCommandMetricsMost);
+  if (!command) return complain("NCMD", now, "is passed over: " + command.error().message);
+  for (const SparkplugMetric& metric : command->metrics) {
+    if (metric.name != kRebirth) {
+      complain("NCMD", now,
+               "is passed over, only \"" + std::string(kRebirth) +
+                   "\" can be commanded: " + clip(metric.name.value_or("a metric without a name")));
+    } else if (const auto* wanted = std::get_if<bool>(&metric.value); wanted != nullptr && *wanted) {
+      wants_births_ = true;
+    }
+  }
+  tick(now);
+}
+
+void SparkplugSession::complain(std::string_view kind, Now now, const std::string& text) {
+  const auto left_out = complaints_.admit(kind, now.boot);
+  if (left_out) log_warning("uplink", "{}: a {} {}{}", uplink_, kind, text, since_last_line(*left_out));
+}
+
+void SparkplugSession::leave(const std::string& why, Now now) {
+  give_up();
+  publish_death(now);
+  state_ = State::leaving;
+  leaves_by_ = now.boot + kLeavePatience;
+  tell_link(false, "has left, as the primary host \"" + clip(names_.host()) + "\" wants it, and stores: " + why);
+}
+
+void SparkplugSession::end(Now now) {
+  if (state_ == State::born) publish_death(now);
+  state_ = State::down;
+}
+
+void SparkplugSession::publish_death(Now now) {
+  mqtt::ConnectionWill death = sparkplug_death(names_, bd_seq_, now.wall);
+  death_ticket_ = ++last_ticket_;
+  orders_.messages.push_back({death_ticket_, std::move(death.topic), std::move(death.payload), 1});
+}
+
+std::optional<BootTime> SparkplugSession::next_deadline() const {
+  if (state_ == State::leaving) return leaves_by_;
+  if (state_ == State::born && wants_births_) return born_at_ + kBirthPause;
+  return std::nullopt;
+}
+
+void SparkplugSession::tick(Now now) {
+  const auto due = next_deadline();
+  if (!due || now.boot < *due) return;
+  if (state_ == State::born) return publish_births(now);
+  leaves_by_.reset();
+  orders_.reconnect = true;
+}
+
+void SparkplugSession::published(std::uint64_t ticket, bool ok, Now now) {
+  if (state_ == State::leaving && ticket == death_ticket_) {
+    if (std::exchange(leaves_by_, std::nullopt)) orders_.reconnect = true;
+    return;
+  }
+  const auto found = tickets_.find(ticket);
+  if (found == tickets_.end()) return;
+  const std::uint64_t batch_id = found->second;
+  tickets_.erase(found);
+  if (!ok) wants_births_ = true;  // a number is missing now, and receivers have lost the thread
+  if (const auto open = batches_.find(batch_id); open != batches_.end()) {
+    --open->second.messages;
+    open->second.has_failed |= !ok;
+    close(batch_id, open->second);
+  }
+  publish_next(now);
+}
+
+void SparkplugSession::close(std::uint64_t batch_id, const Open& open) {
+  if (!open.is_complete || open.messages > 0) return;
+  orders_.done.push_back({batch_id, !open.has_failed});
+  batches_.erase(batch_id);
+}
+
+void SparkplugSession::take_batch(const OutgoingBatch& batch, Now now) {
+  if (state_ != State::born) {
+    orders_.done.push_back({batch.id, false});
+    return;
+  }
+  waiting_.push_back(batch);
+  publish_next(now);
+}
+
+void SparkplugSession::publish_next(Now now) {
+  while (state_ == State::born && !waiting_.empty() && tickets_.size() < kOpenMost) {
+    const OutgoingBatch batch = std::move(waiting_.front());
+    waiting_.pop_front();
+    publish_batch(batch, now);
+  }
+}
+
+void SparkplugSession::publish_batch(const OutgoingBatch& batch, Now now) {
+  const auto entries = parser_.take_apart(batch);
+  if (!entries) {
+    complain("batch", now, entries.error().message);
+    orders_.done.push_back({batch.id, false});
+    return;
+  }
+  batches_[batch.id] = {};
+  std::vector<std::string> touched{""};  // the batch's own word goes first
+  for (const SparkplugEntry& entry : *entries) {
+    SparkplugMetrics& device = metrics(entry.device);
+    if (device.has_pending() && device.changes_type(entry)) flush(entry.device, now, batch.id);
+    if (!device.has_pending()) touched.push_back(entry.device);
+    device.add(entry);
+  }
+  for (const std::string& device : touched) flush(device, now, batch.id);
+  Open& open = batches_[batch.id];
+  open.is_complete = true;
+  close(batch.id, open);
+}
+
+void SparkplugSession::flush(const std::string& device, Now now, std::uint64_t batch) {
+  flush_one("", now, batch);
+  if (!device.empty()) flush_one(device, now, batch);
+}
+
+void SparkplugSession::flush_one(const std::string& device, Now now, std::uint64_t batch) {
+  SparkplugMetrics& of = metrics(device);
+  if (!of.has_pending()) return;
+  if (of.needs_birth()) {
+    if (device.empty()) {
+      publish_births(now);
+    } else {
+      publish("DBIRTH", device, of.take_birth(), now);
+    }
+  }
+  publish(device.empty() ? "NDATA" : "DDATA", device, of.take_data(), now, batch);
+}
+
+SparkplugMetrics& SparkplugSession::metrics(const std::string& device) {
+  return devices_.try_emplace(device, aliases_).first->second;
+}
+
+void SparkplugSession::publish_births(Now now) {
+  const bool was_born = std::exchange(state_, State::born) == State::born;
+  born_at_ = now.boot;
+  wants_births_ = false;
+  publish_node_birth(now);
+  for (auto& [name, device] : devices_) {
+    if (!name.empty() && !device.empty()) publish("DBIRTH", name, device.take_birth(), now);
+  }
+  if (!was_born) tell_link(true, remark_);
+}
+
+void SparkplugSession::publish_node_birth(Now now) {
+  const std::uint64_t time = sparkplug_time(now.wall);
+  std::vector<SparkplugMetric> births{
+      fixed("bdSeq", SparkplugType::int64, bd_seq_, time),
+      fixed(kRebirth, SparkplugType::boolean, false, time),
+      fixed("Properties/Gateway", SparkplugType::string, gateway_, time),
+      fixed("Properties/Software", SparkplugType::string, std::string("Tidegate ") + TIDEGATE_VERSION, time),
+  };
+  for (SparkplugMetric& metric : metrics("").take_birth()) {
+    if (metric.timestamp == 0) metric.timestamp = time;
+    births.push_back(std::move(metric));
+  }
+  seq_ = 0;
+  publish("NBIRTH", {}, std::move(births), now);
+}
+
+void SparkplugSession::publish(std::string_view kind, std::string_view device, std::vector<SparkplugMetric> metrics,
+                               Now now, std::uint64_t batch) {
+  mqtt::SparkplugPayload payload;
+  payload.timestamp = sparkplug_time(now.wall);
+  payload.seq = seq_++;  // goes round
+  payload.metrics = std::move(metrics);
+  tickets_.emplace(++last_ticket_, batch);
+  if (batch != kNoBatch) ++batches_[batch].messages;
+  orders_.messages.push_back({last_ticket_, names_.topic(kind, device), mqtt::encode_sparkplug(payload), options_.qos});
+}
+
+}  // namespace tidegate::uplink

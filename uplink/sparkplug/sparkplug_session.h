@@ -1,0 +1,144 @@
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "core/log.h"
+#include "core/time.h"
+#include "uplink/forwarder.h"
+#include "uplink/options.h"
+#include "uplink/sparkplug/batch_parts.h"
+#include "uplink/sparkplug/device_metrics.h"
+#include "uplink/sparkplug/host_state.h"
+#include "uplink/sparkplug/sparkplug_names.h"
+
+namespace tidegate::uplink {
+
+struct SparkplugMessage {
+  std::uint64_t ticket = 0;
+  std::string topic;
+  std::string payload;
+  int qos = 1;
+};
+
+/// What a session wants done, in this order.
+struct SparkplugOrders {
+  struct LinkNews {
+    bool up = false;
+    std::string detail;
+  };
+  struct Done {
+    std::uint64_t batch_id = 0;
+    bool ok = false;
+  };
+
+  std::vector<SparkplugMessage> messages;  // to be published as they stand
+  std::vector<Done> done;                  // batches of which there is nothing more to wait for
+  std::optional<LinkNews> link;            // whether batches are wanted
+  bool reconnect = false;                  // the connection is to be ended, and made again
+};
+
+/// What a Sparkplug edge node says when: births before data, numbers from 0 to 255 over all of its messages, aliases,
+/// rebirths, and whether its primary host is there. Devices and aliases stay from connection to connection; nothing is
+/// kept over a restart. Passive: no socket, no thread, no clock; one thread. Data from outside is checked here.
+class SparkplugSession {
+ public:
+  struct Now {
+    BootTime boot;
+    WallTime wall;
+  };
+
+  SparkplugSession(std::string uplink, const SparkplugOptions& options, std::string gateway);
+
+  /// The connection stands, and the subscriptions to commands and to the host's state, but for what `remark` says; its
+  /// will has this number.
+  void connected(std::uint64_t bd_seq, const std::string& remark, Now now);
+  void disconnected(const std::string& why);
+  /// A message of one of the subscriptions.
+  void take_message(std::string_view topic, std::string_view payload, Now now);
+  void take_batch(const OutgoingBatch& batch, Now now);
+  void published(std::uint64_t ticket, bool ok, Now now);
+  /// Says goodbye; nothing is sent after it. Batches that are open stay so.
+  void end(Now now);
+  /// Fails all batches that are open.
+  void give_up();
+  /// At next_deadline().
+  void tick(Now now);
+  std::optional<BootTime> next_deadline() const;
+
+  /// What has to be done since the last call.
+  SparkplugOrders take_orders() { return std::exchange(orders_, {}); }
+  bool has_open_batches() const { return !batches_.empty() || !waiting_.empty(); }
+
+  /// Between two births of all; a command that comes earlier is answered then.
+  static constexpr Duration kBirthPause = std::chrono::seconds(5);
+  /// With so many messages on their way no further batch is begun.
+  static constexpr std::size_t kOpenMost = 2000;
+
+ private:
+  enum class State : std::uint8_t {
+    down,
+    waiting,  // for the primary host
+    born,
+    leaving,  // the death is on its way
+  };
+  struct Open {
+    std::size_t messages = 0;
+    bool is_complete = false;  // all of them were given out
+    bool has_failed = false;
+  };
+  static constexpr std::uint64_t kNoBatch = 0;  // batches have ids from 1
+
+  void take_state(std::string_view payload, Now now);
+  void take_node_command(std::string_view payload, Now now);
+  void complain(std::string_view kind, Now now, const std::string& text);
+  void wait_for_host(const std::string& why);
+  void leave(const std::string& why, Now now);
+  void tell_link(bool up, const std::string& detail);
+
+  void publish_births(Now now);
+  void publish_node_birth(Now now);
+  void publish_next(Now now);
+  void publish_batch(const OutgoingBatch& batch, Now now);
+  void flush(const std::string& device, Now now, std::uint64_t batch);
+  void flush_one(const std::string& device, Now now, std::uint64_t batch);
+  void publish(std::string_view kind, std::string_view device, std::vector<mqtt::SparkplugMetric> metrics, Now now,
+               std::uint64_t batch = kNoBatch);
+  void publish_death(Now now);
+  void close(std::uint64_t batch_id, const Open& open);
+  SparkplugMetrics& metrics(const std::string& device);
+
+  const std::string uplink_;
+  const SparkplugOptions options_;
+  const std::string gateway_;
+  const SparkplugNames names_;
+  SparkplugBatchParser parser_;
+  SparkplugAliases aliases_;
+  std::map<std::string, SparkplugMetrics> devices_;  // by name; "" is the node
+
+  State state_ = State::down;
+  std::uint64_t bd_seq_ = 0;
+  std::string remark_;  // on the connection
+  std::uint8_t seq_ = 0;
+  std::optional<HostState> host_;  // as this connection has told
+  BootTime born_at_{};
+  bool wants_births_ = false;
+  std::optional<BootTime> leaves_by_;
+
+  std::uint64_t last_ticket_ = 0;
+  std::uint64_t death_ticket_ = 0;
+  std::unordered_map<std::uint64_t, std::uint64_t> tickets_;  // to the batch
+  std::unordered_map<std::uint64_t, Open> batches_;
+  std::deque<OutgoingBatch> waiting_;
+  SparkplugOrders orders_;
+  ComplaintFilter complaints_;
+};
+
+}  // namespace tidegate::uplink
