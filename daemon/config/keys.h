@@ -15,6 +15,7 @@ Section simulator_keys();
 Section rule_keys();
 Section kafka_uplink_keys();
 Section uplink_keys();
+Section mqtt_uplink_keys();
 Section http_uplink_keys();
 
 }  // namespace tidegate::daemon
