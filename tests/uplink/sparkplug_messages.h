@@ -48,6 +48,8 @@ inline OutgoingBatch sparkplug_batch(std::uint64_t id, const std::string& entrie
   OutgoingBatch batch;
   batch.id = id;
   batch.stream = stream;
+  for (auto at = entries.find("{\"seq\":"); at != std::string::npos; at = entries.find("{\"seq\":", at + 1))
+    ++batch.count;
   batch.payload = std::make_shared<const std::string>(
       "{\"v\":1,\"gateway\":\"gw\",\"stream\":\"" + std::string(to_string(stream)) +
       "\",\"lane\":\"live\",\"epoch\":3,\"from\":7,\"to\":9,\"count\":1,\"sent\":1700000000000,\"historical\":" +

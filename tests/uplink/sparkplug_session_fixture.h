@@ -79,7 +79,10 @@ class SparkplugSessionTest : public ::testing::Test {
       EXPECT_EQ(last.payload.seq, next_seq_) << last.topic;
       next_seq_ = (next_seq_ + 1) % 256;
     }
-    for (const auto& done : orders.done) done_.emplace_back(done.batch_id, done.ok);
+    for (const auto& done : orders.done) {
+      done_.emplace_back(done.batch_id, done.ok);
+      refusal_ = done.refusal;
+    }
     if (orders.link) link_ = (orders.link->up ? "up" : "down: ") + orders.link->detail;
     reconnects_ += orders.reconnect ? 1 : 0;
   }
@@ -94,6 +97,7 @@ class SparkplugSessionTest : public ::testing::Test {
   std::set<std::uint64_t> tickets_;
   std::uint64_t next_seq_ = 0;
   std::vector<std::pair<std::uint64_t, bool>> done_;
+  std::string refusal_;  // of the last one
   std::string link_;
   int reconnects_ = 0;
 };

@@ -18,7 +18,9 @@ using std::chrono::seconds;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::Le;
 using ::testing::SizeIs;
+using ::testing::UnorderedElementsAre;
 
 TEST_F(SparkplugSessionTest, TheNodeIsBornFirst) {
   connect();
@@ -37,7 +39,10 @@ TEST_F(SparkplugSessionTest, TheNodeIsBornFirst) {
 
 TEST_F(SparkplugSessionTest, NumbersGoRoundOverAllMessages) {
   connect();
-  for (std::uint64_t id = 1; id <= 300; ++id) send(id, reading_json("d/a", "1") + "," + reading_json("e/a", "1"));
+  for (std::uint64_t id = 1; id <= 300; ++id) {
+    send(id, reading_json("d/a", "1") + "," + reading_json("e/a", "1"));
+    answer_all();
+  }
   EXPECT_THAT(seen_, SizeIs(1 + 300 * 3 + 2)) << "take() looks at each number";
   EXPECT_EQ(last().payload.seq, (seen_.size() - 1) % 256);
 }
@@ -96,31 +101,165 @@ TEST_F(SparkplugSessionTest, ABatchThatComesWhileThereIsNoConnectionFails) {
   EXPECT_THAT(seen_, IsEmpty());
 }
 
-TEST_F(SparkplugSessionTest, AWindowOfMessagesIsOnItsWayAndTheRestWaits) {
+TEST_F(SparkplugSessionTest, AMissingBirthFailsAllThatComesBehindIt) {
+  connect();
+  answer_all();
+  send(5, reading_json("d/a", "1"));
+  send(6, reading_json("d/a", "2"));
+  ASSERT_THAT(take_topics(),
+              ElementsAre("NBIRTH/gw", "NDATA/gw", "DBIRTH/gw/d", "DDATA/gw/d", "NDATA/gw", "DDATA/gw/d"));
+  const std::vector<std::uint64_t> open(tickets_.begin(), tickets_.end());
+  answer(open[0]);
+  answer(open[1], false);
+  for (std::size_t i = 2; i < open.size(); ++i) answer(open[i]);
+  EXPECT_THAT(done_, UnorderedElementsAre(std::pair(std::uint64_t{5}, false), std::pair(std::uint64_t{6}, false)));
+  send(7, reading_json("d/a", "1"));
+  EXPECT_THAT(take_topics(), IsEmpty()) << "nothing goes into the hole";
+  pass(SparkplugSession::kBirthPause);
+  EXPECT_THAT(take_topics(), ElementsAre("NBIRTH/gw", "DBIRTH/gw/d", "NDATA/gw", "DDATA/gw/d"));
+  answer_all();
+  EXPECT_EQ(done_.back(), std::pair(std::uint64_t{7}, true));
+}
+
+TEST_F(SparkplugSessionTest, OnlySoManyMessagesAreOnTheirWayAndTheRestWaits) {
   connect();
   answer_all();
   std::string many;
-  for (std::size_t i = 0; i < SparkplugSession::kOpenMost; ++i) {
+  for (std::size_t i = 0; i < SparkplugSession::kOnTheirWayMost; ++i) {
     many += (i == 0 ? "" : ",") + reading_json("d" + std::to_string(i) + "/a", "1");
   }
   send(1, many);
-  const std::size_t given = seen_.size();
   send(2, many);
-  EXPECT_EQ(seen_.size(), given);
+  EXPECT_THAT(tickets_, SizeIs(SparkplugSession::kOnTheirWayMost)) << "of 1 + 2 x 900 of the first alone";
   EXPECT_TRUE(session_->has_open_batches());
-  answer_all();
+  session_->end(now());
+  take();
+  EXPECT_THAT(tickets_, SizeIs(SparkplugSession::kOnTheirWayMost + 1));
+  EXPECT_EQ(last().topic, "NDEATH/gw") << "with nothing before it that waits";
+  make();
+  tickets_.clear();
+  done_.clear();
+  connect();
+  send(1, many);
+  send(2, many);
+  while (!tickets_.empty()) {
+    EXPECT_LE(tickets_.size(), SparkplugSession::kOnTheirWayMost);
+    answer(*tickets_.begin());
+  }
   EXPECT_THAT(done_, ElementsAre(std::pair(std::uint64_t{1}, true), std::pair(std::uint64_t{2}, true)));
   EXPECT_FALSE(session_->has_open_batches());
+}
+
+TEST_F(SparkplugSessionTest, OnlySoManyBytesAreOnTheirWay) {
+  connect();
+  answer_all();
+  const std::string text = '"' + std::string(SparkplugSession::kBytesOnTheirWayMost / 4, 'x') + '"';
+  for (std::uint64_t id = 1; id <= 10; ++id) send(id, reading_json("d/a", text));
+  EXPECT_LE(tickets_.size(), 10U);
+  answer_all();
+  EXPECT_THAT(done_, SizeIs(10));
+}
+
+TEST_F(SparkplugSessionTest, ALostConnectionTakesAlongWhatWasNotOnItsWay) {
+  connect();
+  std::string many;
+  for (std::size_t i = 0; i < SparkplugSession::kOnTheirWayMost; ++i) {
+    many += (i == 0 ? "" : ",") + reading_json("d" + std::to_string(i) + "/a", "1");
+  }
+  send(1, many);
+  session_->disconnected("gone");
+  take();
+  tickets_.clear();
+  connect(8);
+  answer_all();
+  take_topics();
+  EXPECT_THAT(done_, ElementsAre(std::pair(std::uint64_t{1}, false)));
+  send(2, reading_json("d0/a", "2"));
+  EXPECT_THAT(take_topics(), ElementsAre("NDATA/gw", "DDATA/gw/d0"));
+  EXPECT_THAT(last().payload.metrics, SizeIs(1));
+}
+
+TEST_F(SparkplugSessionTest, ATagThatFlipsBetweenTypesBringsFewBirths) {
+  connect();
+  std::string devices;
+  for (int i = 0; i < 120; ++i) devices += (i == 0 ? "" : ",") + reading_json("d" + std::to_string(i) + "/a", "1");
+  send(1, devices);
+  answer_all();
+  std::string flips;
+  for (int i = 0; i < 500; ++i) {
+    flips += (i == 0 ? "" : ",") + reading_json(i % 2 == 0 ? "flip" : "d0/flip", i % 4 < 2 ? "7" : "\"off\"");
+  }
+  take_topics();
+  send(2, flips);
+  EXPECT_THAT(take_topics(), SizeIs(Le(124U))) << "births of all once, and the data";
+  for (std::uint64_t id = 3; id < 50; ++id) {
+    answer_all();
+    send(id, reading_json("flip", id % 2 == 0 ? "7" : "\"off\"") + "," + reading_json("d0/flip", "true"));
+  }
+  answer_all();
+  EXPECT_LE(take_topics().size(), 47U * 2U + 124U);
+  EXPECT_THAT(done_, SizeIs(49));
+}
+
+TEST_F(SparkplugSessionTest, BirthsOfAllWaitForTheOnesBeforeThem) {
+  connect();
+  answer_all();
+  send(1, reading_json("d/a", "1"));
+  pass(seconds(10));
+  answer_all();
+  command(rebirth_command());
+  take_topics();
+  for (int i = 0; i < 10; ++i) {
+    command(rebirth_command());
+    pass(seconds(10));
+  }
+  EXPECT_THAT(take_topics(), IsEmpty()) << "a link is slow";
+  answer_all();
+  EXPECT_THAT(take_topics(), IsEmpty());
+  pass(SparkplugSession::kBirthPause);
+  EXPECT_THAT(take_topics(), ElementsAre("NBIRTH/gw", "DBIRTH/gw/d"));
+}
+
+TEST_F(SparkplugSessionTest, AnOrderToEndAConnectionIsNotForTheNextOne) {
+  with_host();
+  connect();
+  host_says("{\"online\":true,\"timestamp\":5}");
+  host_says("{\"online\":false,\"timestamp\":6}");
+  elapsed_ += seconds(60);
+  session_->tick(now());
+  session_->disconnected("gone");
+  take();
+  EXPECT_EQ(reconnects_, 0);
+}
+
+TEST_F(SparkplugSessionTest, WhatAnotherConnectionSaidOfTheHostDoesNotCount) {
+  with_host();
+  host_says("{\"online\":true,\"timestamp\":5}");
+  session_->connecting("the connection was lost");
+  connect();
+  EXPECT_THAT(take_topics(), IsEmpty());
+  EXPECT_THAT(link_, HasSubstr("nothing is known of it"));
+}
+
+TEST_F(SparkplugSessionTest, AConnectionWhoseEndWasNotToldFailsWhatIsOpen) {
+  connect();
+  send(1, reading_json("d/a", "1"));
+  session_->connecting("the connection was lost");
+  take();
+  EXPECT_THAT(done_, ElementsAre(std::pair(std::uint64_t{1}, false)));
+  EXPECT_EQ(link_, "down: the connection was lost");
 }
 
 TEST_F(SparkplugSessionTest, ARebirthIsDoneWhenItIsAskedForButNotOftenerThanEveryFewSeconds) {
   connect();
   send(1, reading_json("d/a", "1"));
+  answer_all();
   pass(seconds(10));
   take_topics();
   for (int i = 0; i < 100; ++i) command(rebirth_command());
   EXPECT_THAT(take_topics(), ElementsAre("NBIRTH/gw", "DBIRTH/gw/d"));
   EXPECT_EQ(seen_[seen_.size() - 2].named("bdSeq")->value, SparkplugValue(std::uint64_t{7})) << "the same session";
+  answer_all();
   EXPECT_EQ(session_->next_deadline(), BootTime(elapsed_ + SparkplugSession::kBirthPause));
   pass(SparkplugSession::kBirthPause);
   EXPECT_THAT(take_topics(), ElementsAre("NBIRTH/gw", "DBIRTH/gw/d")) << "the others are answered together";
@@ -214,7 +353,7 @@ TEST_F(SparkplugSessionTest, ADeathThatIsNotAcknowledgedIsNotWaitedForWithoutEnd
   connect();
   host_says("{\"online\":true,\"timestamp\":5}");
   host_says("{\"online\":false,\"timestamp\":6}");
-  pass(seconds(4));
+  pass(seconds(19));
   EXPECT_EQ(reconnects_, 0);
   pass(seconds(1));
   EXPECT_EQ(reconnects_, 1);
@@ -247,6 +386,11 @@ TEST_F(SparkplugSessionTest, ABatchThatIsNoneIsSaidToHaveFailed) {
   batch.payload = std::make_shared<const std::string>("{\"v\":1}");
   send(batch);
   EXPECT_THAT(done_, ElementsAre(std::pair(std::uint64_t{3}, false)));
+  EXPECT_THAT(refusal_, HasSubstr("is no batch"));
+  batch = sparkplug_batch(4, reading_json("d/a", "1"));
+  batch.count = 2;
+  send(batch);
+  EXPECT_THAT(refusal_, HasSubstr("1 entries can be read of the 2"));
 }
 
 TEST(SparkplugNames, AreMadeOfGroupNodeAndDevice) {

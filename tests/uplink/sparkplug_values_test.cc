@@ -103,25 +103,64 @@ TEST_F(SparkplugSessionTest, KindsOfValuesKeepEveryDigit) {
 
 TEST_F(SparkplugSessionTest, AnotherDataTypeBringsANewBirthBetweenTheValues) {
   connect();
-  send(1, reading_json("d/a", "7") + "," + reading_json("d/a", "\"off\"") + "," + reading_json("d/a", "true"));
-  EXPECT_THAT(take_topics(), ElementsAre("NBIRTH/gw", "NDATA/gw", "DBIRTH/gw/d", "DDATA/gw/d", "DBIRTH/gw/d",
-                                         "DDATA/gw/d", "DBIRTH/gw/d", "DDATA/gw/d"));
+  send(1, reading_json("d/a", "7"));
+  send(2, reading_json("d/a", "\"off\""));
+  send(3, reading_json("d/a", "true"));
+  EXPECT_THAT(take_topics(), ElementsAre("NBIRTH/gw", "NDATA/gw", "DBIRTH/gw/d", "DDATA/gw/d", "NDATA/gw",
+                                         "DBIRTH/gw/d", "DDATA/gw/d", "NDATA/gw", "DBIRTH/gw/d", "DDATA/gw/d"));
   EXPECT_EQ(seen_[2].metric(0).type, SparkplugType::int64);
-  EXPECT_EQ(seen_[4].metric(0).type, SparkplugType::string);
-  EXPECT_EQ(seen_[5].metric(0).value, SparkplugValue(std::string("off")));
-  EXPECT_EQ(seen_[6].metric(0).type, SparkplugType::boolean);
-  EXPECT_EQ(seen_[6].metric(0).alias, seen_[2].metric(0).alias);
+  EXPECT_EQ(seen_[5].metric(0).type, SparkplugType::string);
+  EXPECT_EQ(seen_[6].metric(0).value, SparkplugValue(std::string("off")));
+  EXPECT_EQ(seen_[8].metric(0).type, SparkplugType::boolean);
+  EXPECT_EQ(seen_[8].metric(0).alias, seen_[2].metric(0).alias);
+}
+
+TEST_F(SparkplugSessionTest, ATypeThatAMetricHadBeforeIsThatOfAMetricBesideIt) {
+  connect();
+  send(1, reading_json("d/a", "7"));
+  send(2, reading_json("d/a", "\"off\""));
+  send(3, reading_json("d/a", "8") + "," + reading_json("d/a:Int64", "9"));
+  const SparkplugSeen& birth = seen_[seen_.size() - 2];
+  ASSERT_THAT(birth.payload.metrics, SizeIs(3));
+  EXPECT_EQ(birth.named("a")->type, SparkplugType::string);
+  EXPECT_EQ(birth.named("a:Int64:")->type, SparkplugType::int64) << "the tag has its own name";
+  EXPECT_EQ(last().metric(0).alias, birth.named("a:Int64:")->alias);
+  EXPECT_EQ(last().metric(0).value, SparkplugValue(std::uint64_t{8}));
+  EXPECT_EQ(last().metric(1).alias, birth.named("a:Int64")->alias);
+  take_topics();
+  send(4, reading_json("d/a", "\"on\"") + "," + reading_json("d/a", "9"));
+  EXPECT_THAT(take_topics(), ElementsAre("NDATA/gw", "DDATA/gw/d")) << "both are born";
+}
+
+TEST_F(SparkplugSessionTest, TypesThatChangeInOneMessageHaveMetricsBesideEachOther) {
+  connect();
+  send(1, reading_json("d/a", "7") + "," + reading_json("d/a", "\"off\"") + "," + reading_json("d/a", "8"));
+  EXPECT_THAT(take_topics(), ElementsAre("NBIRTH/gw", "NDATA/gw", "DBIRTH/gw/d", "DDATA/gw/d"));
+  EXPECT_EQ(seen_[2].named("a")->type, SparkplugType::int64);
+  EXPECT_EQ(seen_[2].named("a:String")->type, SparkplugType::string);
+  EXPECT_EQ(last().metric(1).value, SparkplugValue(std::string("off")));
+  EXPECT_EQ(last().metric(2).value, SparkplugValue(std::uint64_t{8}));
+}
+
+TEST_F(SparkplugSessionTest, ABirthSaysOfALongTextThatItIsNotThere) {
+  connect();
+  const std::string text(513, 'x');
+  send(1, reading_json("d/a", '"' + text + '"'));
+  EXPECT_TRUE(seen_[2].metric(0).is_null);
+  EXPECT_EQ(properties_of(seen_[2].metric(0)),
+            (std::map<std::string, SparkplugValue>{{"Quality", std::uint32_t{500}}}));
+  EXPECT_EQ(last().metric(0).value, SparkplugValue(text));
 }
 
 TEST_F(SparkplugSessionTest, ATagThatIsNowAnIntegerAndNowNotHasOneNewBirth) {
   connect();
   send(1, reading_json("d/a", "21") + "," + reading_json("d/a", "21.5") + "," + reading_json("d/a", "22") + "," +
               reading_json("d/a", "-9007199254740992"));
-  EXPECT_THAT(take_topics(),
-              ElementsAre("NBIRTH/gw", "NDATA/gw", "DBIRTH/gw/d", "DDATA/gw/d", "DBIRTH/gw/d", "DDATA/gw/d"));
-  ASSERT_THAT(last().payload.metrics, SizeIs(3));
-  EXPECT_EQ(last().metric(1).value, SparkplugValue(22.0));
-  EXPECT_EQ(last().metric(2).value, SparkplugValue(-9007199254740992.0));
+  EXPECT_THAT(take_topics(), ElementsAre("NBIRTH/gw", "NDATA/gw", "DBIRTH/gw/d", "DDATA/gw/d"));
+  ASSERT_THAT(last().payload.metrics, SizeIs(4));
+  EXPECT_EQ(last().metric(0).value, SparkplugValue(21.0));
+  EXPECT_EQ(last().metric(2).value, SparkplugValue(22.0));
+  EXPECT_EQ(last().metric(3).value, SparkplugValue(-9007199254740992.0));
   send(2, reading_json("d/a", "9007199254740993"));
   EXPECT_THAT(take_topics(), ElementsAre("NDATA/gw", "DBIRTH/gw/d", "DDATA/gw/d")) << "a double has no such digits";
   EXPECT_EQ(last().metric(0).value, SparkplugValue(std::uint64_t{9007199254740993}));

@@ -144,6 +144,12 @@ Result<SparkplugEntries> SparkplugBatchParser::Parser::take_apart(const Outgoing
   } else if (auto taken = take_documents(batch, head, made); !taken) {
     return tl::unexpected(taken.error());
   }
+  if (made.size() != std::size_t{1} + batch.count) {
+    return fail(ErrorCode::give_up_item, std::string("payload of stream ") + to_string(batch.stream) + " from " +
+                                             std::to_string(batch.from) + ": " + std::to_string(made.size() - 1) +
+                                             " entries can be read of the " + std::to_string(batch.count) +
+                                             " that it has");
+  }
   return made;
 }
 

@@ -1,5 +1,6 @@
 #include "uplink/sparkplug/device_metrics.h"
 
+#include <algorithm>
 #include <limits>
 #include <optional>
 #include <utility>
@@ -12,7 +13,8 @@ using mqtt::SparkplugType;
 using mqtt::SparkplugValue;
 
 constexpr std::uint64_t kExactMost = std::uint64_t{1} << 53U;  // up to here a double is every integer
-constexpr std::size_t kLastTextMost = 4096;                    // longer texts are not kept for births
+constexpr std::size_t kLastTextMost = 512;                     // longer texts are not kept for births
+constexpr std::uint32_t kStale = 500;                          // as a value of `Quality`
 
 struct Magnitude {
   std::uint64_t number = 0;
@@ -84,6 +86,7 @@ void remember(SparkplugMetric& last, SparkplugMetric metric) {
   if (const auto* text = std::get_if<std::string>(&metric.value); text != nullptr && text->size() > kLastTextMost) {
     metric.value = {};
     metric.is_null = true;
+    metric.properties = mqtt::encode_sparkplug_properties({{"Quality", SparkplugType::int32, kStale}});
   }
   metric.is_historical = false;  // a birth gives what is known to be the latest
   last = std::move(metric);
@@ -91,31 +94,65 @@ void remember(SparkplugMetric& last, SparkplugMetric metric) {
 
 }  // namespace
 
-bool SparkplugMetrics::changes_type(const SparkplugEntry& entry) const {
-  const auto slot = slots_.find(entry.name);
-  return slot != slots_.end() && !says(slot->second.type, entry.value);
+SparkplugMetrics::Slot& SparkplugMetrics::slot_at(const Key& key, SparkplugType type) {
+  const auto [at, is_new] = slots_.try_emplace(key);
+  if (is_new) {
+    at->second.alias = aliases_->next();
+    at->second.type = type;
+    needs_birth_ = true;
+  }
+  return at->second;
+}
+
+SparkplugMetrics::Slot& SparkplugMetrics::slot_for(const SparkplugEntry& entry) {
+  const SparkplugType type = natural_type(entry.value);
+  Slot& own = slot_at({entry.name, SparkplugType::unknown}, type);
+  if (says(own.type, entry.value)) return own;
+  if (const auto beside = slots_.find({entry.name, type}); beside != slots_.end()) return beside->second;
+  if (!can_become(own, type)) return slot_at({entry.name, type}, type);
+  become(own, type);
+  return own;
+}
+
+bool SparkplugMetrics::can_become(const Slot& slot, SparkplugType type) const {
+  if (std::find(slot.left.begin(), slot.left.end(), type) != slot.left.end()) return false;
+  return std::all_of(pending_.begin(), pending_.end(),
+                     [&](const Pending& pending) { return pending.slot != &slot || says(type, pending.value); });
+}
+
+void SparkplugMetrics::become(Slot& slot, SparkplugType type) {
+  slot.left.push_back(slot.type);
+  slot.type = type;
+  slot.last = {};
+  needs_birth_ = true;
+  for (Pending& pending : pending_) {
+    if (pending.slot == &slot) pending.metric.value = wire_value(type, pending.value);
+  }
 }
 
 void SparkplugMetrics::add(const SparkplugEntry& entry) {
-  const auto [at, is_new] = slots_.try_emplace(entry.name);
-  Slot& slot = at->second;
-  if (is_new) slot.alias = aliases_->next();
-  const bool is_other_type = !says(slot.type, entry.value);
-  if (is_other_type) slot.type = natural_type(entry.value);
+  Slot& slot = slot_for(entry);
   SparkplugMetric metric = data_metric(entry, slot.alias, slot.type);
-  if (is_new || is_other_type) {
-    needs_birth_ = true;
-    remember(slot.last, metric);
-  }
-  pending_.push_back({&slot, std::move(metric)});
+  if (!slot.last.alias) remember(slot.last, metric);  // a birth has to say something
+  pending_.push_back({&slot, entry.value, std::move(metric)});
+}
+
+void SparkplugMetrics::drop_pending() { pending_.clear(); }
+
+// A tag may have that very name.
+std::string SparkplugMetrics::name_beside(const std::string& name, SparkplugType type) const {
+  std::string beside = name + ':' + mqtt::name_of_sparkplug_type(type);
+  while (slots_.count({beside, SparkplugType::unknown}) != 0) beside += ':';
+  return beside;
 }
 
 std::vector<SparkplugMetric> SparkplugMetrics::take_birth() {
   std::vector<SparkplugMetric> births;
   births.reserve(slots_.size());
-  for (const auto& [name, slot] : slots_) {
+  for (const auto& [key, slot] : slots_) {
+    const auto& [name, beside] = key;
     SparkplugMetric& metric = births.emplace_back(slot.last);
-    metric.name = name;
+    metric.name = beside == SparkplugType::unknown ? name : name_beside(name, beside);
     // A metric of which nothing but nulls were seen needs one; it gets its own with its first value.
     metric.type = slot.type == SparkplugType::unknown ? SparkplugType::float64 : slot.type;
   }

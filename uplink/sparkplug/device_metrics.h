@@ -3,8 +3,10 @@
 #include <cstdint>
 #include <map>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "core/value.h"
 #include "mqtt/sparkplug_payload.h"
 #include "uplink/sparkplug/batch_parts.h"
 
@@ -20,17 +22,17 @@ class SparkplugAliases {
 };
 
 /// The metrics of one device, or of the node itself: their aliases, data types and last values, and what is to be sent
-/// of them next. A metric keeps its data type as long as that says each of its values with every digit, and gets
-/// another one, with a new birth, when it does not. Passive; one thread.
+/// of them next, in one message behind one birth at most. A tag's metric keeps its data type as long as that says each
+/// value with every digit. With the first value that needs another one it is born again in that; what needs a type that
+/// it had before goes to a metric NAME:TYPE beside it. So no tag can bring births without end. Passive; one thread.
 class SparkplugMetrics {
  public:
   explicit SparkplugMetrics(SparkplugAliases& aliases) : aliases_(&aliases) {}
 
-  /// Whether the entry needs another data type than its metric was born with.
-  bool changes_type(const SparkplugEntry& entry) const;
-  /// Puts it behind what is to be sent. With a metric or a data type that is new, what was put before and has another
-  /// type has to be taken first, and births are needed.
+  /// Puts it behind what is to be sent. With a metric or a data type that is new, births are needed first.
   void add(const SparkplugEntry& entry);
+  /// Forgets what was added and not taken.
+  void drop_pending();
 
   bool has_pending() const { return !pending_.empty(); }
   bool needs_birth() const { return needs_birth_; }
@@ -45,15 +47,25 @@ class SparkplugMetrics {
   struct Slot {
     std::uint64_t alias = 0;
     mqtt::SparkplugType type = mqtt::SparkplugType::unknown;
+    std::vector<mqtt::SparkplugType> left{};  // types that it had before
     mqtt::SparkplugMetric last{};
   };
   struct Pending {
     Slot* slot;
+    Value value;
     mqtt::SparkplugMetric metric;
   };
+  // A tag or document, and for a metric beside its own the data type.
+  using Key = std::pair<std::string, mqtt::SparkplugType>;
+
+  Slot& slot_for(const SparkplugEntry& entry);
+  bool can_become(const Slot& slot, mqtt::SparkplugType type) const;
+  void become(Slot& slot, mqtt::SparkplugType type);
+  std::string name_beside(const std::string& name, mqtt::SparkplugType type) const;
+  Slot& slot_at(const Key& key, mqtt::SparkplugType type);
 
   SparkplugAliases* aliases_;
-  std::map<std::string, Slot> slots_;  // by name; births are in this order
+  std::map<Key, Slot> slots_;  // births are in this order
   std::vector<Pending> pending_;
   bool needs_birth_ = false;
 };

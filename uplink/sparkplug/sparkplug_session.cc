@@ -14,7 +14,7 @@ using mqtt::SparkplugValue;
 
 constexpr const char* kRebirth = "Node Control/Rebirth";
 constexpr std::size_t kCommandMetricsMost = 1000;
-constexpr Duration kLeavePatience = std::chrono::seconds(5);  // for the acknowledgement of a death
+constexpr Duration kLeavePatience = std::chrono::seconds(20);  // for the acknowledgement of a death
 
 SparkplugMetric fixed(const char* name, SparkplugType type, SparkplugValue value, std::uint64_t timestamp) {
   SparkplugMetric metric;
@@ -42,7 +42,7 @@ void SparkplugSession::connected(std::uint64_t bd_seq, const std::string& remark
   remark_ = remark;
   if (!remark.empty()) log_warning("uplink", "{}: {}", uplink_, remark);
   // The retained STATE may have come before the last answer to the subscriptions.
-  if (names_.host().empty() || (host_ && host_->is_online)) return publish_births(now);
+  if (names_.host().empty() || (host_ && host_->is_online)) return give_birth(now);
   const std::string nothing = "nothing is known of it yet, the broker has no STATE retained of it";
   wait_for_host(host_ ? "it is offline" : remark.empty() ? nothing : nothing + "; " + remark);
 }
@@ -52,16 +52,33 @@ void SparkplugSession::disconnected(const std::string& why) {
   state_ = State::down;
   leaves_by_.reset();
   host_.reset();
+  orders_.reconnect = false;  // that would end the next one
   give_up();
   if (!left) tell_link(false, why);  // why it left says more
 }
 
+void SparkplugSession::connecting(const std::string& why) {
+  if (state_ != State::down) return disconnected(why);
+  host_.reset();
+}
+
 void SparkplugSession::give_up() {
+  fail_batches();
   tickets_.clear();
+  unsent_.clear();
+  bytes_on_their_way_ = 0;
+  open_rebirths_ = 0;
+  wants_births_ = false;
+  is_broken_ = false;
+}
+
+void SparkplugSession::fail_batches() {
   for (const auto& [id, open] : batches_) orders_.done.push_back({id, false});
   for (const OutgoingBatch& batch : waiting_) orders_.done.push_back({batch.id, false});
   batches_.clear();
   waiting_.clear();
+  work_.reset();
+  for (auto& [name, device] : devices_) device.drop_pending();
 }
 
 void SparkplugSession::tell_link(bool up, const std::string& detail) { orders_.link = {up, detail}; }
@@ -88,7 +105,7 @@ void SparkplugSession::take_state(std::string_view payload, Now now) {
   }
   if (host_ && state->timestamp < host_->timestamp) return;
   host_ = state;
-  if (state_ == State::waiting && state->is_online) return publish_births(now);
+  if (state_ == State::waiting && state->is_online) return give_birth(now);
   if (state_ == State::waiting) return wait_for_host("it is offline");
   if (state_ == State::born && !state->is_online) leave("it said that it is offline", now);
 }
@@ -122,7 +139,10 @@ void SparkplugSession::leave(const std::string& why, Now now) {
 }
 
 void SparkplugSession::end(Now now) {
-  if (state_ == State::born) publish_death(now);
+  if (state_ == State::born) {
+    give_up();  // what is not on its way must not stay before the death
+    publish_death(now);
+  }
   state_ = State::down;
 }
 
@@ -134,14 +154,14 @@ void SparkplugSession::publish_death(Now now) {
 
 std::optional<BootTime> SparkplugSession::next_deadline() const {
   if (state_ == State::leaving) return leaves_by_;
-  if (state_ == State::born && wants_births_) return born_at_ + kBirthPause;
+  if (state_ == State::born && wants_births_ && open_rebirths_ == 0) return born_at_ + kBirthPause;
   return std::nullopt;
 }
 
 void SparkplugSession::tick(Now now) {
   const auto due = next_deadline();
   if (!due || now.boot < *due) return;
-  if (state_ == State::born) return publish_births(now);
+  if (state_ == State::born) return give_birth(now);
   leaves_by_.reset();
   orders_.reconnect = true;
 }
@@ -153,21 +173,33 @@ void SparkplugSession::published(std::uint64_t ticket, bool ok, Now now) {
   }
   const auto found = tickets_.find(ticket);
   if (found == tickets_.end()) return;
-  const std::uint64_t batch_id = found->second;
+  const Ticket answered = found->second;
   tickets_.erase(found);
-  if (!ok) wants_births_ = true;  // a number is missing now, and receivers have lost the thread
-  if (const auto open = batches_.find(batch_id); open != batches_.end()) {
+  bytes_on_their_way_ -= answered.bytes;
+  if (answered.is_rebirth && --open_rebirths_ == 0) born_at_ = now.boot;
+  if (!ok) return break_off(now);
+  if (const auto open = batches_.find(answered.batch); open != batches_.end()) {
     --open->second.messages;
-    open->second.has_failed |= !ok;
-    close(batch_id, open->second);
+    close(answered.batch);
   }
   publish_next(now);
 }
 
-void SparkplugSession::close(std::uint64_t batch_id, const Open& open) {
-  if (!open.is_complete || open.messages > 0) return;
-  orders_.done.push_back({batch_id, !open.has_failed});
-  batches_.erase(batch_id);
+// A number is missing now. Receivers have lost the thread, or a birth, and pass over what comes behind it.
+void SparkplugSession::break_off(Now now) {
+  is_broken_ = true;
+  wants_births_ = true;
+  fail_batches();
+  for (const Unsent& unsent : unsent_) open_rebirths_ -= unsent.ticket.is_rebirth ? 1 : 0;
+  unsent_.clear();
+  tick(now);
+}
+
+void SparkplugSession::close(std::uint64_t batch_id) {
+  const auto open = batches_.find(batch_id);
+  if (!open->second.is_complete || open->second.messages > 0) return;
+  batches_.erase(open);
+  orders_.done.push_back({batch_id, true});
 }
 
 void SparkplugSession::take_batch(const OutgoingBatch& batch, Now now) {
@@ -179,64 +211,83 @@ void SparkplugSession::take_batch(const OutgoingBatch& batch, Now now) {
   publish_next(now);
 }
 
+// Messages are made when those before them are on their way.
 void SparkplugSession::publish_next(Now now) {
-  while (state_ == State::born && !waiting_.empty() && tickets_.size() < kOpenMost) {
-    const OutgoingBatch batch = std::move(waiting_.front());
-    waiting_.pop_front();
-    publish_batch(batch, now);
+  while (state_ == State::born && !is_broken_) {
+    hand_over();
+    if (!unsent_.empty()) return;
+    if (!work_ && !begin_batch(now)) return;
+    publish_part(now);
   }
 }
 
-void SparkplugSession::publish_batch(const OutgoingBatch& batch, Now now) {
-  const auto entries = parser_.take_apart(batch);
-  if (!entries) {
-    complain("batch", now, entries.error().message);
-    orders_.done.push_back({batch.id, false});
-    return;
+void SparkplugSession::hand_over() {
+  while (!unsent_.empty() && tickets_.size() < kOnTheirWayMost && bytes_on_their_way_ < kBytesOnTheirWayMost) {
+    Unsent& next = unsent_.front();
+    bytes_on_their_way_ += next.ticket.bytes;
+    tickets_.emplace(next.message.ticket, next.ticket);
+    orders_.messages.push_back(std::move(next.message));
+    unsent_.pop_front();
   }
-  batches_[batch.id] = {};
-  std::vector<std::string> touched{""};  // the batch's own word goes first
-  for (const SparkplugEntry& entry : *entries) {
-    SparkplugMetrics& device = metrics(entry.device);
-    if (device.has_pending() && device.changes_type(entry)) flush(entry.device, now, batch.id);
-    if (!device.has_pending()) touched.push_back(entry.device);
-    device.add(entry);
+}
+
+bool SparkplugSession::begin_batch(Now now) {
+  while (!waiting_.empty()) {
+    const OutgoingBatch batch = std::move(waiting_.front());
+    waiting_.pop_front();
+    const auto entries = parser_.take_apart(batch);
+    if (!entries) {
+      complain("batch", now, entries.error().message);
+      orders_.done.push_back({batch.id, false, entries.error().message});
+      continue;
+    }
+    batches_[batch.id] = {};
+    work_ = Work{batch.id, {""}, 0};  // the batch's own word goes first
+    for (const SparkplugEntry& entry : *entries) {
+      SparkplugMetrics& device = metrics(entry.device);
+      if (!device.has_pending() && !entry.device.empty()) work_->devices.push_back(entry.device);
+      device.add(entry);
+    }
+    return true;
   }
-  for (const std::string& device : touched) flush(device, now, batch.id);
-  Open& open = batches_[batch.id];
-  open.is_complete = true;
-  close(batch.id, open);
+  return false;
+}
+
+void SparkplugSession::publish_part(Now now) {
+  const std::uint64_t batch = work_->batch;
+  flush(work_->devices[work_->next], now, batch);
+  if (++work_->next < work_->devices.size()) return;
+  work_.reset();
+  batches_[batch].is_complete = true;
 }
 
 void SparkplugSession::flush(const std::string& device, Now now, std::uint64_t batch) {
-  flush_one("", now, batch);
-  if (!device.empty()) flush_one(device, now, batch);
-}
-
-void SparkplugSession::flush_one(const std::string& device, Now now, std::uint64_t batch) {
   SparkplugMetrics& of = metrics(device);
-  if (!of.has_pending()) return;
-  if (of.needs_birth()) {
-    if (device.empty()) {
-      publish_births(now);
-    } else {
-      publish("DBIRTH", device, of.take_birth(), now);
-    }
+  if (of.needs_birth() && device.empty()) {
+    publish_births(now);
+  } else if (of.needs_birth()) {
+    publish("DBIRTH", device, of.take_birth(), now, {});
   }
-  publish(device.empty() ? "NDATA" : "DDATA", device, of.take_data(), now, batch);
+  publish(device.empty() ? "NDATA" : "DDATA", device, of.take_data(), now, {batch});
 }
 
 SparkplugMetrics& SparkplugSession::metrics(const std::string& device) {
   return devices_.try_emplace(device, aliases_).first->second;
 }
 
+void SparkplugSession::give_birth(Now now) {
+  publish_births(now);
+  publish_next(now);
+}
+
 void SparkplugSession::publish_births(Now now) {
   const bool was_born = std::exchange(state_, State::born) == State::born;
   born_at_ = now.boot;
   wants_births_ = false;
+  is_broken_ = false;
   publish_node_birth(now);
   for (auto& [name, device] : devices_) {
-    if (!name.empty() && !device.empty()) publish("DBIRTH", name, device.take_birth(), now);
+    if (!name.empty() && !device.empty()) publish("DBIRTH", name, device.take_birth(), now, {kNoBatch, true});
   }
   if (!was_born) tell_link(true, remark_);
 }
@@ -254,18 +305,20 @@ void SparkplugSession::publish_node_birth(Now now) {
     births.push_back(std::move(metric));
   }
   seq_ = 0;
-  publish("NBIRTH", {}, std::move(births), now);
+  publish("NBIRTH", {}, std::move(births), now, {kNoBatch, true});
 }
 
 void SparkplugSession::publish(std::string_view kind, std::string_view device, std::vector<SparkplugMetric> metrics,
-                               Now now, std::uint64_t batch) {
+                               Now now, Ticket ticket) {
   mqtt::SparkplugPayload payload;
   payload.timestamp = sparkplug_time(now.wall);
   payload.seq = seq_++;  // goes round
   payload.metrics = std::move(metrics);
-  tickets_.emplace(++last_ticket_, batch);
-  if (batch != kNoBatch) ++batches_[batch].messages;
-  orders_.messages.push_back({last_ticket_, names_.topic(kind, device), mqtt::encode_sparkplug(payload), options_.qos});
+  SparkplugMessage message{++last_ticket_, names_.topic(kind, device), mqtt::encode_sparkplug(payload), options_.qos};
+  ticket.bytes = message.topic.size() + message.payload.size();
+  open_rebirths_ += ticket.is_rebirth ? 1 : 0;
+  if (ticket.batch != kNoBatch) ++batches_[ticket.batch].messages;
+  unsent_.push_back({std::move(message), ticket});
 }
 
 }  // namespace tidegate::uplink

@@ -37,6 +37,7 @@ struct SparkplugOrders {
   struct Done {
     std::uint64_t batch_id = 0;
     bool ok = false;
+    std::string refusal{};  // why it can never be sent
   };
 
   std::vector<SparkplugMessage> messages;  // to be published as they stand
@@ -61,11 +62,13 @@ class SparkplugSession {
   /// will has this number.
   void connected(std::uint64_t bd_seq, const std::string& remark, Now now);
   void disconnected(const std::string& why);
+  /// A connection is tried: what was told before is of another one.
+  void connecting(const std::string& why);
   /// A message of one of the subscriptions.
   void take_message(std::string_view topic, std::string_view payload, Now now);
   void take_batch(const OutgoingBatch& batch, Now now);
   void published(std::uint64_t ticket, bool ok, Now now);
-  /// Says goodbye; nothing is sent after it. Batches that are open stay so.
+  /// Says goodbye; nothing is sent after it. Fails all batches that are open.
   void end(Now now);
   /// Fails all batches that are open.
   void give_up();
@@ -77,10 +80,12 @@ class SparkplugSession {
   SparkplugOrders take_orders() { return std::exchange(orders_, {}); }
   bool has_open_batches() const { return !batches_.empty() || !waiting_.empty(); }
 
-  /// Between two births of all; a command that comes earlier is answered then.
+  /// Between a birth of all that is acknowledged and the next; a command that comes earlier is answered then.
   static constexpr Duration kBirthPause = std::chrono::seconds(5);
-  /// With so many messages on their way no further batch is begun.
-  static constexpr std::size_t kOpenMost = 2000;
+  /// So many messages and, but for the last one, bytes are on their way at a time. Paho sends no more than 1,000
+  /// without an acknowledgement, and a death must not wait behind others.
+  static constexpr std::size_t kOnTheirWayMost = 900;
+  static constexpr std::size_t kBytesOnTheirWayMost = 1024 * 1024;
 
  private:
   enum class State : std::uint8_t {
@@ -91,8 +96,22 @@ class SparkplugSession {
   };
   struct Open {
     std::size_t messages = 0;
-    bool is_complete = false;  // all of them were given out
-    bool has_failed = false;
+    bool is_complete = false;  // all of them were made
+  };
+  struct Ticket {
+    std::uint64_t batch = 0;
+    bool is_rebirth = false;  // of all
+    std::size_t bytes = 0;
+  };
+  struct Unsent {
+    SparkplugMessage message;
+    Ticket ticket;
+  };
+  // A batch of which messages are made, a device at a time.
+  struct Work {
+    std::uint64_t batch = 0;
+    std::vector<std::string> devices;  // with something pending
+    std::size_t next = 0;
   };
   static constexpr std::uint64_t kNoBatch = 0;  // batches have ids from 1
 
@@ -103,16 +122,20 @@ class SparkplugSession {
   void leave(const std::string& why, Now now);
   void tell_link(bool up, const std::string& detail);
 
+  void give_birth(Now now);
   void publish_births(Now now);
   void publish_node_birth(Now now);
   void publish_next(Now now);
-  void publish_batch(const OutgoingBatch& batch, Now now);
+  void hand_over();
+  bool begin_batch(Now now);
+  void publish_part(Now now);
   void flush(const std::string& device, Now now, std::uint64_t batch);
-  void flush_one(const std::string& device, Now now, std::uint64_t batch);
   void publish(std::string_view kind, std::string_view device, std::vector<mqtt::SparkplugMetric> metrics, Now now,
-               std::uint64_t batch = kNoBatch);
+               Ticket ticket);
+  void break_off(Now now);
+  void fail_batches();
   void publish_death(Now now);
-  void close(std::uint64_t batch_id, const Open& open);
+  void close(std::uint64_t batch_id);
   SparkplugMetrics& metrics(const std::string& device);
 
   const std::string uplink_;
@@ -128,14 +151,19 @@ class SparkplugSession {
   std::string remark_;  // on the connection
   std::uint8_t seq_ = 0;
   std::optional<HostState> host_;  // as this connection has told
-  BootTime born_at_{};
+  BootTime born_at_{};             // all, or when that was acknowledged
   bool wants_births_ = false;
+  bool is_broken_ = false;  // a message is missing: receivers pass over all that comes before the next births
   std::optional<BootTime> leaves_by_;
 
   std::uint64_t last_ticket_ = 0;
   std::uint64_t death_ticket_ = 0;
-  std::unordered_map<std::uint64_t, std::uint64_t> tickets_;  // to the batch
+  std::deque<Unsent> unsent_;
+  std::unordered_map<std::uint64_t, Ticket> tickets_;  // on their way
+  std::size_t bytes_on_their_way_ = 0;
+  std::size_t open_rebirths_ = 0;  // messages of births of all, in both
   std::unordered_map<std::uint64_t, Open> batches_;
+  std::optional<Work> work_;
   std::deque<OutgoingBatch> waiting_;
   SparkplugOrders orders_;
   ComplaintFilter complaints_;
