@@ -88,7 +88,7 @@ class MqttTransport final : public Transport {
   void send(const OutgoingBatch& batch) override {
     if (!is_running_) return handlers_.done(batch.id, false);
     Result<std::string> payload = influx_ ? lines(batch) : Result<std::string>(*batch.payload);
-    if (!payload) return handlers_.done(batch.id, false);
+    if (!payload) return refuse(batch.id, payload.error());
     if (payload->empty()) return handlers_.done(batch.id, true);  // the lines say nothing of it
     tickets_.add(batch.id);
     client_->publish(batch.id, topics_[static_cast<std::size_t>(batch.stream)], std::move(*payload));
@@ -113,6 +113,14 @@ class MqttTransport final : public Transport {
           name_);
     }
     return text;
+  }
+
+  // Another try makes no other lines of it.
+  void refuse(std::uint64_t batch_id, const Error& why) {
+    if (why.code != ErrorCode::give_up_item || !handlers_.failed) return handlers_.done(batch_id, false);
+    BatchFailure how;
+    how.refusal = why.message;
+    handlers_.failed(batch_id, std::move(how));
   }
 
   void report(std::uint64_t ticket, bool ok) {

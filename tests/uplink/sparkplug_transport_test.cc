@@ -33,10 +33,11 @@ class SharedClient final : public mqtt::Client {
     mqtt::BrokerOptions broker;
     mqtt::ClientHandlers handlers;
     int reconnects = 0;
+    bool stops = true;
   };
   explicit SharedClient(std::shared_ptr<Log> log) : log_(std::move(log)) {}
   void start() override {}
-  bool stop(Duration) override { return true; }
+  bool stop(Duration) override { return log_->stops; }
   void publish(std::uint64_t ticket, std::string topic, std::string payload) override {
     put({ticket, std::move(topic), std::move(payload), 1});
   }
@@ -195,14 +196,53 @@ TEST_F(SparkplugTransportTest, AStopGivesWhatIsOpenItsGraceAndSaysGoodbye) {
   EXPECT_THAT(done_, ElementsAre(std::pair(std::uint64_t{9}, false), std::pair(std::uint64_t{10}, false)));
 }
 
+TEST_F(SparkplugTransportTest, HandlersMayBeCalledWhenTheTransportIsGone) {
+  client_->stops = false;
+  start();
+  tell_link(true);
+  transport_->stop(std::chrono::milliseconds(1));
+  transport_.reset();
+  tell_state(true, 1);
+  EXPECT_EQ(bd_seq_of_will(), mqtt::SparkplugValue(std::uint64_t{255}));
+}
+
+MessageEvent state(int timestamp, bool online) {
+  return {"S", std::string("{\"online\":") + (online ? "true" : "false") +
+                   ",\"timestamp\":" + std::to_string(timestamp) + "}"};
+}
+
 TEST(SparkplugClientEvents, KeepOnlySoManyMessagesOfOthers) {
-  ClientEvents events;
+  ClientEvents events("S");
   EXPECT_TRUE(events.put(PublishedEvent{1, true}));
-  for (std::size_t i = 0; i < ClientEvents::kMessagesMost + 10; ++i) events.put(MessageEvent{"t", "p"});
+  for (std::size_t i = 0; i < ClientEvents::kMessagesMost + 10; ++i) events.put(MessageEvent{"t", std::to_string(i)});
   events.put(MessageEvent{"t", std::string(ClientEvents::kMessageBytesMost + 1, 'x')});
   EXPECT_FALSE(events.put(PublishedEvent{2, true})) << "but all answers";
-  EXPECT_EQ(events.take().size(), ClientEvents::kMessagesMost + 2);
+  EXPECT_FALSE(events.put(state(1, false)));
+  const auto taken = events.take();
+  ASSERT_EQ(taken.events.size(), ClientEvents::kMessagesMost + 3);
+  EXPECT_EQ(taken.left_out, 11U);
+  EXPECT_EQ(std::get<MessageEvent>(taken.events.back()).topic, "S") << "the host's word is never left out";
   EXPECT_TRUE(events.put(MessageEvent{"t", "p"}));
+  EXPECT_EQ(events.take().left_out, 0U);
+}
+
+TEST(SparkplugClientEvents, KeepOneOfMessagesThatSayTheSame) {
+  ClientEvents events("");
+  for (int i = 0; i < 100; ++i) events.put(MessageEvent{"t", "rebirth"});
+  EXPECT_EQ(events.take().events.size(), 1U);
+}
+
+TEST(SparkplugClientEvents, KeepTheNewestOfManyStates) {
+  ClientEvents events("S");
+  for (int i = 1; i <= 1'000; ++i) events.put(state(i, i % 2 == 0));
+  events.put(state(7, false));
+  const auto taken = events.take().events;
+  ASSERT_EQ(taken.size(), ClientEvents::kStatesMost);
+  EXPECT_EQ(std::get<MessageEvent>(taken.back()).payload, state(1'000, true).payload);
+  events.put(state(9, true));
+  events.put(ConnectEvent{});
+  events.put(state(3, false));
+  EXPECT_EQ(events.take().events.size(), 3U) << "another connection's word stays behind it";
 }
 
 }  // namespace

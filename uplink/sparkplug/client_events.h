@@ -3,8 +3,8 @@
 #include <cstddef>
 #include <cstdint>
 #include <mutex>
+#include <optional>
 #include <string>
-#include <utility>
 #include <variant>
 #include <vector>
 
@@ -20,40 +20,52 @@ struct MessageEvent {
   std::string topic;
   std::string payload;
 };
+struct ConnectEvent {};  // a connection is tried
 struct LinkEvent {
   mqtt::LinkState state;
   std::uint64_t bd_seq = 0;  // of the will of the newest connection
 };
-using ClientEvent = std::variant<PublishedEvent, MessageEvent, LinkEvent>;
+using ClientEvent = std::variant<PublishedEvent, MessageEvent, ConnectEvent, LinkEvent>;
 
 /// What a client has told, in its order, for a thread that takes it up later. Of messages, which others send, only so
-/// many wait, and none that is large: the rest is left out. Any thread.
+/// many wait, and none that is large: the rest is left out and counted. The newest state of the host always finds room.
+/// Any thread.
 class ClientEvents {
  public:
   static constexpr std::size_t kMessagesMost = 1000;
   static constexpr std::size_t kMessageBytesMost = 64 * 1024;
+  static constexpr std::size_t kStatesMost = 16;
+
+  /// `host_topic` is that of the host's state; empty without a host.
+  explicit ClientEvents(std::string host_topic) : host_topic_(std::move(host_topic)) {}
 
   /// Whether it is the first that waits.
-  bool put(ClientEvent event) {
-    const auto* message = std::get_if<MessageEvent>(&event);
-    if (message != nullptr && message->payload.size() > kMessageBytesMost) return false;
-    const std::lock_guard lock(mutex_);
-    if (message != nullptr && messages_ == kMessagesMost) return false;
-    messages_ += message != nullptr ? 1 : 0;
-    events_.push_back(std::move(event));
-    return events_.size() == 1;
-  }
+  bool put(ClientEvent event);
 
-  std::vector<ClientEvent> take() {
-    const std::lock_guard lock(mutex_);
-    messages_ = 0;
-    return std::exchange(events_, {});
-  }
+  struct Taken {
+    std::vector<ClientEvent> events;
+    std::size_t left_out = 0;  // messages
+  };
+  Taken take();
 
  private:
+  struct WaitingState {
+    std::size_t at = 0;  // of the newest
+    std::int64_t timestamp = 0;
+    std::size_t count = 0;
+  };
+
+  bool put_message(MessageEvent message);
+  bool put_state(MessageEvent message, std::int64_t timestamp);
+  bool append(ClientEvent event);
+
+  const std::string host_topic_;
   std::mutex mutex_;
   std::vector<ClientEvent> events_;
+  std::optional<std::size_t> last_message_;  // its place
+  std::optional<WaitingState> state_;        // of the newest connection
   std::size_t messages_ = 0;
+  std::size_t left_out_ = 0;
 };
 
 }  // namespace tidegate::uplink

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "core/clock.h"
+#include "core/log.h"
 #include "uplink/sparkplug/client_events.h"
 #include "uplink/sparkplug/sparkplug_names.h"
 #include "uplink/sparkplug/sparkplug_session.h"
@@ -23,6 +24,49 @@ mqtt::BrokerOptions clean(mqtt::BrokerOptions broker) {
   return broker;
 }
 
+/// The half of the transport that the client's handlers use. They own it: a `message` may go on after the client was
+/// stopped, and a connection may be tried as late.
+class Inlet {
+ public:
+  Inlet(const SparkplugOptions& options, const std::string& gateway, std::uint64_t first_session)
+      : names_(options, gateway),
+        events_(names_.host().empty() ? std::string() : names_.host_topic()),
+        next_bd_seq_(first_session) {}
+
+  static mqtt::ClientHandlers handlers(const std::shared_ptr<Inlet>& inlet) {
+    mqtt::ClientHandlers handlers;
+    handlers.published = [inlet](std::uint64_t ticket, bool ok) { inlet->put(PublishedEvent{ticket, ok}); };
+    handlers.link = [inlet](const mqtt::LinkState& state) { inlet->put(LinkEvent{state, inlet->bd_seq_.load()}); };
+    handlers.message = [inlet](std::string_view topic, std::string_view payload, bool, bool) {
+      inlet->put(MessageEvent{std::string(topic), std::string(payload)});
+    };
+    handlers.will = [inlet] { return inlet->next_death(); };
+    return handlers;
+  }
+
+  const SparkplugNames& names() const { return names_; }
+  const Clock& clock() const { return clock_; }
+  TransportInbox& inbox() { return inbox_; }
+  ClientEvents::Taken take() { return events_.take(); }
+
+ private:
+  void put(ClientEvent event) {
+    if (events_.put(std::move(event))) inbox_.wake();
+  }
+  mqtt::ConnectionWill next_death() {
+    put(ConnectEvent{});
+    bd_seq_ = next_bd_seq_++ % kSessionNumbers;
+    return sparkplug_death(names_, bd_seq_.load(), clock_.wall_now());
+  }
+
+  const SparkplugNames names_;
+  const SystemClock clock_;
+  TransportInbox inbox_{clock_};
+  ClientEvents events_;
+  std::uint64_t next_bd_seq_;             // of the thread that asks for wills
+  std::atomic<std::uint64_t> bd_seq_{0};  // of the newest connection
+};
+
 /// Owns the connection and a thread, on which the session decides. What the client tells is put down on its threads and
 /// taken up here, in that order.
 class SparkplugTransport final : public Transport {
@@ -30,11 +74,11 @@ class SparkplugTransport final : public Transport {
   SparkplugTransport(const MqttClientFactory& make_client, MqttUplinkOptions options, const std::string& gateway,
                      std::uint64_t first_session, TransportHandlers handlers)
       : options_(std::move(options)),
-        names_(options_.sparkplug, gateway),
         handlers_(std::move(handlers)),
-        session_(options_.forwarder.name, options_.sparkplug, gateway),
-        next_bd_seq_(first_session) {
-    client_ = make_client(clean(options_.broker), subscriptions(), client_handlers());
+        inlet_(std::make_shared<Inlet>(options_.sparkplug, gateway, first_session)),
+        inbox_(inlet_->inbox()),
+        session_(options_.forwarder.name, options_.sparkplug, gateway) {
+    client_ = make_client(clean(options_.broker), subscriptions(), Inlet::handlers(inlet_));
   }
   ~SparkplugTransport() override { stop(Duration::zero()); }
 
@@ -60,35 +104,18 @@ class SparkplugTransport final : public Transport {
   static constexpr Duration kDisconnectGrace = std::chrono::seconds(1);
 
   std::vector<mqtt::Subscription> subscriptions() const {
-    std::vector<mqtt::Subscription> wanted{{names_.topic("NCMD"), 1}, {names_.topic("DCMD", "+"), 1}};
-    if (!names_.host().empty()) wanted.push_back({names_.host_topic(), 1});
+    const SparkplugNames& names = inlet_->names();
+    std::vector<mqtt::Subscription> wanted{{names.topic("NCMD"), 1}, {names.topic("DCMD", "+"), 1}};
+    if (!names.host().empty()) wanted.push_back({names.host_topic(), 1});
     return wanted;
-  }
-
-  mqtt::ClientHandlers client_handlers() {
-    mqtt::ClientHandlers handlers;
-    handlers.published = [this](std::uint64_t ticket, bool ok) { put(PublishedEvent{ticket, ok}); };
-    handlers.link = [this](const mqtt::LinkState& state) { put(LinkEvent{state, bd_seq_.load()}); };
-    handlers.message = [this](std::string_view topic, std::string_view payload, bool, bool) {
-      put(MessageEvent{std::string(topic), std::string(payload)});
-    };
-    handlers.will = [this] {
-      bd_seq_ = next_bd_seq_++ % kSessionNumbers;
-      return sparkplug_death(names_, bd_seq_.load(), clock_.wall_now());
-    };
-    return handlers;
-  }
-
-  void put(ClientEvent event) {
-    if (events_.put(std::move(event))) inbox_.wake();
   }
 
   void run() {
     std::vector<OutgoingBatch> batches;
     std::optional<BootTime> ends_by;
-    while (!ends_by || (session_.has_open_batches() && clock_.boot_now() < *ends_by)) {
+    while (!ends_by || (session_.has_open_batches() && clock().boot_now() < *ends_by)) {
       wait(ends_by);
-      for (const ClientEvent& event : events_.take()) std::visit([this](const auto& one) { take(one); }, event);
+      take_events();
       ends_by = inbox_.take(batches);
       for (const OutgoingBatch& batch : batches) session_.take_batch(batch, now());
       session_.tick(now());
@@ -102,11 +129,21 @@ class SparkplugTransport final : public Transport {
   void wait(std::optional<BootTime> ends_by) const {
     std::optional<BootTime> until = session_.next_deadline();
     if (ends_by) until = std::min(until.value_or(*ends_by), *ends_by);
-    inbox_.wait(until ? std::optional<Duration>(std::max<Duration>(*until - clock_.boot_now(), kShortestWait))
+    inbox_.wait(until ? std::optional<Duration>(std::max<Duration>(*until - clock().boot_now(), kShortestWait))
                       : std::nullopt);
   }
   static constexpr Duration kShortestWait = std::chrono::milliseconds(1);
 
+  void take_events() {
+    const ClientEvents::Taken taken = inlet_->take();
+    for (const ClientEvent& event : taken.events) std::visit([this](const auto& one) { take(one); }, event);
+    if (taken.left_out == 0) return;
+    if (const auto more = complaints_.admit("left out", clock().boot_now())) {
+      log_warning("uplink", "{}: {} messages for the node were left out, they come too fast or are too large{}",
+                  options_.forwarder.name, taken.left_out, since_last_line(*more));
+    }
+  }
+  void take(const ConnectEvent&) { session_.connecting("the connection was lost"); }
   void take(const PublishedEvent& event) { session_.published(event.ticket, event.ok, now()); }
   void take(const MessageEvent& event) { session_.take_message(event.topic, event.payload, now()); }
   void take(const LinkEvent& event) {
@@ -126,24 +163,29 @@ class SparkplugTransport final : public Transport {
         client_->publish(message.ticket, std::move(message.topic), std::move(message.payload));
       }
     }
-    for (const auto& done : orders.done) handlers_.done(done.batch_id, done.ok);
+    for (auto& done : orders.done) report(std::move(done));
     if (orders.link) handlers_.link(orders.link->up, orders.link->detail);
     if (orders.reconnect) client_->reconnect();
   }
 
-  SparkplugSession::Now now() const { return {clock_.boot_now(), clock_.wall_now()}; }
+  void report(SparkplugOrders::Done done) {
+    if (done.refusal.empty() || !handlers_.failed) return handlers_.done(done.batch_id, done.ok);
+    BatchFailure how;
+    how.refusal = std::move(done.refusal);
+    handlers_.failed(done.batch_id, std::move(how));
+  }
+
+  const Clock& clock() const { return inlet_->clock(); }
+  SparkplugSession::Now now() const { return {clock().boot_now(), clock().wall_now()}; }
 
   const MqttUplinkOptions options_;
-  const SparkplugNames names_;
   const TransportHandlers handlers_;
-  const SystemClock clock_;
-  TransportInbox inbox_{clock_};
-  ClientEvents events_;
-  SparkplugSession session_;           // of the thread
-  std::uint64_t next_bd_seq_;          // of the thread that asks for wills
-  std::atomic<std::uint64_t> bd_seq_;  // of the newest connection
+  const std::shared_ptr<Inlet> inlet_;
+  TransportInbox& inbox_;     // of the inlet
+  SparkplugSession session_;  // of the thread, as what follows
+  ComplaintFilter complaints_;
   std::thread thread_;
-  std::unique_ptr<mqtt::Client> client_;  // last: its handlers use the rest until it is gone
+  std::unique_ptr<mqtt::Client> client_;
 };
 
 }  // namespace
