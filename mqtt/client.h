@@ -41,6 +41,13 @@ struct ConnectionWill {
   std::string payload;
 };
 
+struct Publication {
+  std::uint64_t ticket = 0;
+  std::string topic;
+  std::string payload;
+  int qos = 1;
+};
+
 /// What a client tells its owner. Called on Paho's thread (or on the client's own): copy and post, never block, never
 /// throw, never call back into the client.
 struct ClientHandlers {
@@ -51,9 +58,9 @@ struct ClientHandlers {
   /// unknown.
   std::function<void(std::uint64_t ticket, bool ok)> published;
   std::function<void(const LinkState&)> link;
-  /// Asked before each try to connect, on the thread that all calls into Paho are made on: the will of that connection.
-  /// It has none without this.
-  std::function<ConnectionWill()> will{};
+  /// Asked before each try to connect, on the thread that all calls into Paho are made on: the will of that connection,
+  /// whose number grows. Whatever is told until the next call is of this connection. It has no will without this.
+  std::function<ConnectionWill(std::uint64_t connection)> will{};
 };
 
 /// One connection to a broker over Paho's asynchronous client: connects, subscribes, reconnects with full jitter, for
@@ -76,10 +83,12 @@ class Client {
   virtual void publish(std::uint64_t ticket, std::string topic, std::string payload) = 0;
   /// Queues a QoS 0 publish: nobody says what becomes of it, and while the link is down nothing does.
   virtual void publish_at_most_once(std::string topic, std::string payload) = 0;
-  /// Queues a QoS 0 publish; `published` reports `ticket` exactly once, with ok = true when the network has taken it.
-  virtual void hand_over(std::uint64_t ticket, std::string topic, std::string payload) = 0;
-  /// Ends the connection in order, without its will, and makes another after a pause. What is open is reported failed.
-  virtual void reconnect() = 0;
+  /// Queues a publish for that connection, as `will` has its number; `published` reports the ticket exactly once, with
+  /// ok = false when it is another one by then. QoS 0 is ok when the network has taken it.
+  virtual void publish_in(std::uint64_t connection, Publication publication) = 0;
+  /// Ends that connection, if it still is, in order, without its will, and makes another after a pause. What is open is
+  /// reported failed.
+  virtual void reconnect(std::uint64_t connection) = 0;
 };
 
 std::unique_ptr<Client> make_paho_client(BrokerOptions options, std::vector<Subscription> subscriptions,

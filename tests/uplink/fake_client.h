@@ -40,10 +40,10 @@ class FakeClient final : public mqtt::Client {
     log_->published.push_back({ticket, std::move(topic), std::move(payload)});
   }
   void publish_at_most_once(std::string, std::string) override {}
-  void hand_over(std::uint64_t ticket, std::string topic, std::string payload) override {
-    log_->published.push_back({ticket, std::move(topic), std::move(payload), 0});
+  void publish_in(std::uint64_t, mqtt::Publication message) override {
+    log_->published.push_back({message.ticket, std::move(message.topic), std::move(message.payload), message.qos});
   }
-  void reconnect() override { ++log_->reconnects; }
+  void reconnect(std::uint64_t) override { ++log_->reconnects; }
 
  private:
   std::shared_ptr<ClientLog> log_;

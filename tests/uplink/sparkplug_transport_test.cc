@@ -33,6 +33,8 @@ class SharedClient final : public mqtt::Client {
     mqtt::BrokerOptions broker;
     mqtt::ClientHandlers handlers;
     int reconnects = 0;
+    std::vector<std::uint64_t> connections{};  // that messages were for
+    std::uint64_t tried = 0;
     bool stops = true;
   };
   explicit SharedClient(std::shared_ptr<Log> log) : log_(std::move(log)) {}
@@ -41,11 +43,13 @@ class SharedClient final : public mqtt::Client {
   void publish(std::uint64_t ticket, std::string topic, std::string payload) override {
     put({ticket, std::move(topic), std::move(payload), 1});
   }
-  void hand_over(std::uint64_t ticket, std::string topic, std::string payload) override {
-    put({ticket, std::move(topic), std::move(payload), 0});
+  void publish_in(std::uint64_t connection, mqtt::Publication message) override {
+    put({message.ticket, std::move(message.topic), std::move(message.payload), message.qos});
+    const std::lock_guard lock(log_->mutex);
+    log_->connections.push_back(connection);
   }
   void publish_at_most_once(std::string, std::string) override {}
-  void reconnect() override {
+  void reconnect(std::uint64_t) override {
     const std::lock_guard lock(log_->mutex);
     ++log_->reconnects;
   }
@@ -103,7 +107,7 @@ class SparkplugTransportTest : public ::testing::Test {
     return client_->published.back().ticket;
   }
   mqtt::SparkplugValue bd_seq_of_will() const {
-    const auto will = client_->handlers.will();
+    const auto will = client_->handlers.will(++client_->tried);
     EXPECT_EQ(will.topic, "spBv1.0/plant/NDEATH/gw");
     return mqtt::decode_sparkplug(will.payload, 10)->metrics.at(0).value;
   }
@@ -147,6 +151,12 @@ TEST_F(SparkplugTransportTest, EachConnectionHasAWillOfTheNextNumberAndItsBirthS
   ASSERT_TRUE(wait_for_topic("spBv1.0/plant/NBIRTH/gw"));
   const auto birth = sparkplug_seen(client_->published[0].topic, client_->published[0].payload);
   EXPECT_EQ(birth.named("bdSeq")->value, mqtt::SparkplugValue(std::uint64_t{0}));
+  EXPECT_TRUE(wait_until(
+      [&] {
+        const std::lock_guard lock(client_->mutex);
+        return client_->connections == std::vector<std::uint64_t>{2};
+      },
+      seconds(10)));
 }
 
 TEST_F(SparkplugTransportTest, CarriesABatchAndReportsItWhenItIsAcknowledged) {

@@ -20,10 +20,12 @@ struct MessageEvent {
   std::string topic;
   std::string payload;
 };
-struct ConnectEvent {};  // a connection is tried
+struct ConnectEvent {  // a connection is tried, of which is what follows
+  std::uint64_t connection = 0;
+  std::uint64_t bd_seq = 0;  // of its will
+};
 struct LinkEvent {
   mqtt::LinkState state;
-  std::uint64_t bd_seq = 0;  // of the will of the newest connection
 };
 using ClientEvent = std::variant<PublishedEvent, MessageEvent, ConnectEvent, LinkEvent>;
 

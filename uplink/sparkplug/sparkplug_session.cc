@@ -52,7 +52,8 @@ void SparkplugSession::disconnected(const std::string& why) {
   state_ = State::down;
   leaves_by_.reset();
   host_.reset();
-  orders_.reconnect = false;  // that would end the next one
+  orders_.messages.clear();  // else they, and the end, would be of the next one
+  orders_.reconnect = false;
   give_up();
   if (!left) tell_link(false, why);  // why it left says more
 }

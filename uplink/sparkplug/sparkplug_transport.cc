@@ -1,7 +1,6 @@
 #include "uplink/sparkplug/sparkplug_transport.h"
 
 #include <algorithm>
-#include <atomic>
 #include <chrono>
 #include <thread>
 #include <utility>
@@ -36,11 +35,11 @@ class Inlet {
   static mqtt::ClientHandlers handlers(const std::shared_ptr<Inlet>& inlet) {
     mqtt::ClientHandlers handlers;
     handlers.published = [inlet](std::uint64_t ticket, bool ok) { inlet->put(PublishedEvent{ticket, ok}); };
-    handlers.link = [inlet](const mqtt::LinkState& state) { inlet->put(LinkEvent{state, inlet->bd_seq_.load()}); };
+    handlers.link = [inlet](const mqtt::LinkState& state) { inlet->put(LinkEvent{state}); };
     handlers.message = [inlet](std::string_view topic, std::string_view payload, bool, bool) {
       inlet->put(MessageEvent{std::string(topic), std::string(payload)});
     };
-    handlers.will = [inlet] { return inlet->next_death(); };
+    handlers.will = [inlet](std::uint64_t connection) { return inlet->next_death(connection); };
     return handlers;
   }
 
@@ -53,18 +52,17 @@ class Inlet {
   void put(ClientEvent event) {
     if (events_.put(std::move(event))) inbox_.wake();
   }
-  mqtt::ConnectionWill next_death() {
-    put(ConnectEvent{});
-    bd_seq_ = next_bd_seq_++ % kSessionNumbers;
-    return sparkplug_death(names_, bd_seq_.load(), clock_.wall_now());
+  mqtt::ConnectionWill next_death(std::uint64_t connection) {
+    const std::uint64_t bd_seq = next_bd_seq_++ % kSessionNumbers;
+    put(ConnectEvent{connection, bd_seq});
+    return sparkplug_death(names_, bd_seq, clock_.wall_now());
   }
 
   const SparkplugNames names_;
   const SystemClock clock_;
   TransportInbox inbox_{clock_};
   ClientEvents events_;
-  std::uint64_t next_bd_seq_;             // of the thread that asks for wills
-  std::atomic<std::uint64_t> bd_seq_{0};  // of the newest connection
+  std::uint64_t next_bd_seq_;  // of the thread that asks for wills
 };
 
 /// Owns the connection and a thread, on which the session decides. What the client tells is put down on its threads and
@@ -143,12 +141,15 @@ class SparkplugTransport final : public Transport {
                   options_.forwarder.name, taken.left_out, since_last_line(*more));
     }
   }
-  void take(const ConnectEvent&) { session_.connecting("the connection was lost"); }
+  void take(const ConnectEvent& event) {
+    connection_ = event;
+    session_.connecting("the connection was lost");
+  }
   void take(const PublishedEvent& event) { session_.published(event.ticket, event.ok, now()); }
   void take(const MessageEvent& event) { session_.take_message(event.topic, event.payload, now()); }
   void take(const LinkEvent& event) {
     if (event.state.up) {
-      session_.connected(event.bd_seq, event.state.detail, now());
+      session_.connected(connection_.bd_seq, event.state.detail, now());
     } else {
       session_.disconnected(event.state.detail);
     }
@@ -157,15 +158,12 @@ class SparkplugTransport final : public Transport {
   void carry_out() {
     SparkplugOrders orders = session_.take_orders();
     for (SparkplugMessage& message : orders.messages) {
-      if (message.qos == 0) {
-        client_->hand_over(message.ticket, std::move(message.topic), std::move(message.payload));
-      } else {
-        client_->publish(message.ticket, std::move(message.topic), std::move(message.payload));
-      }
+      client_->publish_in(connection_.connection,
+                          {message.ticket, std::move(message.topic), std::move(message.payload), message.qos});
     }
     for (auto& done : orders.done) report(std::move(done));
     if (orders.link) handlers_.link(orders.link->up, orders.link->detail);
-    if (orders.reconnect) client_->reconnect();
+    if (orders.reconnect) client_->reconnect(connection_.connection);
   }
 
   void report(SparkplugOrders::Done done) {
@@ -183,6 +181,7 @@ class SparkplugTransport final : public Transport {
   const std::shared_ptr<Inlet> inlet_;
   TransportInbox& inbox_;     // of the inlet
   SparkplugSession session_;  // of the thread, as what follows
+  ConnectEvent connection_;   // the newest
   ComplaintFilter complaints_;
   std::thread thread_;
   std::unique_ptr<mqtt::Client> client_;
