@@ -322,6 +322,24 @@ TEST_F(SparkplugSessionTest, AnOlderStateOfTheHostIsIgnored) {
   EXPECT_THAT(take_topics(), ElementsAre("NBIRTH/gw"));
 }
 
+TEST_F(SparkplugSessionTest, AHostWhoseClockWentBackIsSaidAndAskedForAgain) {
+  with_host();
+  connect();
+  host_says("{\"online\":false,\"timestamp\":50}");
+  pass(SparkplugSession::kAskAgain * 2);
+  EXPECT_EQ(reconnects_, 0) << "it is offline, and that is all";
+  host_says("{\"online\":true,\"timestamp\":4}");
+  EXPECT_THAT(take_topics(), IsEmpty());
+  EXPECT_THAT(link_, HasSubstr("online at 4 is older than its last word at 50: check the host's clock"));
+  EXPECT_EQ(session_->next_deadline(), BootTime(elapsed_ + SparkplugSession::kAskAgain));
+  pass(SparkplugSession::kAskAgain);
+  EXPECT_EQ(reconnects_, 1);
+  session_->disconnected("ended the connection");
+  host_says("{\"online\":true,\"timestamp\":4}");
+  connect(8);
+  EXPECT_THAT(take_topics(), ElementsAre("NBIRTH/gw"));
+}
+
 TEST_F(SparkplugSessionTest, WhenThePrimaryHostGoesTheNodeDiesAndComesBackToWait) {
   with_host();
   connect();

@@ -51,6 +51,7 @@ void SparkplugSession::disconnected(const std::string& why) {
   const bool left = state_ == State::leaving;
   state_ = State::down;
   leaves_by_.reset();
+  asks_again_at_.reset();
   host_.reset();
   orders_.messages.clear();  // else they, and the end, would be of the next one
   orders_.reconnect = false;
@@ -104,11 +105,22 @@ void SparkplugSession::take_state(std::string_view payload, Now now) {
   if (!state) {
     return complain("STATE", now, "is no {\"online\":true|false,\"timestamp\":MILLISECONDS}: " + clip(payload));
   }
-  if (host_ && state->timestamp < host_->timestamp) return;
+  if (host_ && state->timestamp < host_->timestamp) return pass_over_older(*state, now);
   host_ = state;
+  asks_again_at_.reset();
   if (state_ == State::waiting && state->is_online) return give_birth(now);
   if (state_ == State::waiting) return wait_for_host("it is offline");
   if (state_ == State::born && !state->is_online) leave("it said that it is offline", now);
+}
+
+void SparkplugSession::pass_over_older(const HostState& state, Now now) {
+  const std::string what = std::string(state.is_online ? "online" : "offline") + " at " +
+                           std::to_string(state.timestamp) + " is older than its last word at " +
+                           std::to_string(host_->timestamp);
+  complain("STATE", now, "is passed over, " + what + ": check the clock of the host \"" + clip(names_.host()) + '"');
+  if (state_ != State::waiting || !state.is_online) return;
+  wait_for_host("it is offline; " + what + ": check the host's clock");
+  if (!asks_again_at_) asks_again_at_ = now.boot + kAskAgain;
 }
 
 void SparkplugSession::take_node_command(std::string_view payload, Now now) {
@@ -155,6 +167,7 @@ void SparkplugSession::publish_death(Now now) {
 
 std::optional<BootTime> SparkplugSession::next_deadline() const {
   if (state_ == State::leaving) return leaves_by_;
+  if (state_ == State::waiting) return asks_again_at_;
   if (state_ == State::born && wants_births_ && open_rebirths_ == 0) return born_at_ + kBirthPause;
   return std::nullopt;
 }
@@ -164,6 +177,7 @@ void SparkplugSession::tick(Now now) {
   if (!due || now.boot < *due) return;
   if (state_ == State::born) return give_birth(now);
   leaves_by_.reset();
+  asks_again_at_.reset();
   orders_.reconnect = true;
 }
 

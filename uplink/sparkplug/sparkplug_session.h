@@ -82,6 +82,9 @@ class SparkplugSession {
 
   /// Between a birth of all that is acknowledged and the next; a command that comes earlier is answered then.
   static constexpr Duration kBirthPause = std::chrono::seconds(5);
+  /// A host whose clock went back says what is older than its last word. A new connection brings what the broker has
+  /// retained, whatever its time: after such a word one is made, at the earliest after this.
+  static constexpr Duration kAskAgain = std::chrono::minutes(5);
   /// So many messages and, but for the last one, bytes are on their way at a time. Paho sends no more than 1,000
   /// without an acknowledgement, and a death must not wait behind others.
   static constexpr std::size_t kOnTheirWayMost = 900;
@@ -116,6 +119,7 @@ class SparkplugSession {
   static constexpr std::uint64_t kNoBatch = 0;  // batches have ids from 1
 
   void take_state(std::string_view payload, Now now);
+  void pass_over_older(const HostState& state, Now now);
   void take_node_command(std::string_view payload, Now now);
   void complain(std::string_view kind, Now now, const std::string& text);
   void wait_for_host(const std::string& why);
@@ -151,7 +155,8 @@ class SparkplugSession {
   std::string remark_;  // on the connection
   std::uint8_t seq_ = 0;
   std::optional<HostState> host_;  // as this connection has told
-  BootTime born_at_{};             // all, or when that was acknowledged
+  std::optional<BootTime> asks_again_at_;
+  BootTime born_at_{};  // all, or when that was acknowledged
   bool wants_births_ = false;
   bool is_broken_ = false;  // a message is missing: receivers pass over all that comes before the next births
   std::optional<BootTime> leaves_by_;
