@@ -72,13 +72,18 @@ void check_payload(std::string_view bytes) {
 // What the broker brings to a node of ours, as a command and as the state of its host.
 class Node {
  public:
-  Node() : session_("fuzz", options(), "n") { session_.connected(0, "", {}); }
+  Node() : session_("fuzz", options(), "n") {
+    session_.take_message("spBv1.0/STATE/h", "{\"online\":true,\"timestamp\":0}", {});
+    session_.connected(0, "", {});
+    check(session_.take_orders().messages.size() == 1, "a node whose host is online is born");
+  }
 
   void take(std::string_view payload, bool is_command, const testing::ManualClock& clock) {
     const uplink::SparkplugSession::Now now{clock.boot_now(), clock.wall_now()};
     session_.take_message(is_command ? "spBv1.0/g/NCMD/n" : "spBv1.0/STATE/h", payload, now);
     session_.tick(now);
     const uplink::SparkplugOrders orders = session_.take_orders();
+    for (const auto& message : orders.messages) session_.published(message.ticket, true, now);
     check(orders.messages.size() <= 2, "nothing but births or a death comes of a message");
     if (!orders.reconnect) return;
     session_.disconnected("");

@@ -100,7 +100,7 @@ TEST_F(SparkplugUplinkShort, NothingIsLostThroughABrokerThatIsRestarted) {
   ASSERT_TRUE(publisher_.wait_for_acknowledged(2 * kReadings / 3, kPatience));
   target_.start();
   expect_all_arrived();
-  EXPECT_EQ(sessions().size(), 2U);
+  EXPECT_GE(sessions().size(), 2U);
   node_.stop();
   EXPECT_TRUE(host_.wait_for(
       [](const SparkplugReport& seen) { return !seen.deaths.empty() && seen.deaths.back() == seen.births.back(); },

@@ -8,6 +8,7 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -204,6 +205,32 @@ TEST_F(SparkplugTransportTest, AStopGivesWhatIsOpenItsGraceAndSaysGoodbye) {
   EXPECT_THAT(done_, ElementsAre(std::pair(std::uint64_t{9}, false)));
   transport_->send(sparkplug_batch(10, ""));
   EXPECT_THAT(done_, ElementsAre(std::pair(std::uint64_t{9}, false), std::pair(std::uint64_t{10}, false)));
+}
+
+TEST_F(SparkplugTransportTest, AStopIsOverWhenWhatIsOpenIsAcknowledged) {
+  options_.sparkplug.primary_host.clear();
+  start();
+  tell_link(true);
+  transport_->send(sparkplug_batch(9, reading_json("d/a", "1")));
+  ASSERT_TRUE(wait_for_topic("spBv1.0/plant/DDATA/gw/d"));
+  std::thread stopping([this] { transport_->stop(seconds(60)); });
+  // It is stopping when it takes nothing more.
+  EXPECT_TRUE(wait_until(
+      [this] {
+        transport_->send(sparkplug_batch(10, ""));
+        const std::lock_guard lock(mutex_);
+        return !done_.empty();
+      },
+      seconds(10)));
+  EXPECT_EQ(count("spBv1.0/plant/NDEATH/gw"), 0U) << "the grace is not over";
+  EXPECT_TRUE(wait_until(
+      [this] {
+        for (std::uint64_t ticket = 1; ticket <= last_ticket(); ++ticket) client_->handlers.published(ticket, true);
+        return count("spBv1.0/plant/NDEATH/gw") == 1;
+      },
+      seconds(10)));
+  stopping.join();
+  EXPECT_EQ(std::count(done_.begin(), done_.end(), std::pair(std::uint64_t{9}, true)), 1);
 }
 
 TEST_F(SparkplugTransportTest, HandlersMayBeCalledWhenTheTransportIsGone) {

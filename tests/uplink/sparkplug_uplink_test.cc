@@ -4,9 +4,11 @@
 #include <algorithm>
 #include <chrono>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
+#include "tests/support/fault_proxy.h"
 #include "tests/support/mosquitto_broker.h"
 #include "tests/support/sparkplug_host.h"
 #include "tests/uplink/sparkplug_messages.h"
@@ -77,6 +79,14 @@ class SparkplugUplinkTest : public ::testing::Test {
     EXPECT_TRUE(report.defects.empty()) << report.defects.size() << " defects: " << report.defects.front();
   }
 
+  void expect_each_tag_in_order(const SparkplugReport& report) const {
+    for (const auto& [metric, values] : report.data) {
+      if (metric.find("Tidegate/") != std::string::npos) continue;
+      const auto later = [](const auto& one, const auto& next) { return one.timestamp >= next.timestamp; };
+      EXPECT_EQ(std::adjacent_find(values.begin(), values.end(), later), values.end()) << metric;
+    }
+  }
+
   MosquittoBroker broker_;
   NumberedReadings readings_;
   MqttUplinkOptions options_;
@@ -94,6 +104,7 @@ TEST_F(SparkplugUplinkTest, AHostGetsEverythingInOrderOverALinkThatHolds) {
   EXPECT_EQ(report.births, std::vector<std::uint64_t>{3});
   EXPECT_EQ(report.deaths, std::vector<std::uint64_t>{3}) << "of its own, and no will";
   EXPECT_EQ(report.count("plant/DBIRTH/gw/dev-0"), 1U);
+  expect_each_tag_in_order(report);
 }
 
 TEST_F(SparkplugUplinkTest, NothingIsLostThroughABrokerThatGoesAwayAndComesBack) {
@@ -108,24 +119,22 @@ TEST_F(SparkplugUplinkTest, NothingIsLostThroughABrokerThatGoesAwayAndComesBack)
   ASSERT_TRUE(deliver(*uplink, kReadings));
   expect_everything_arrived();
   const auto report = host_->report();
-  ASSERT_EQ(report.births.size(), 3U);
-  EXPECT_NE(report.births[0], report.births[1]);
-  EXPECT_NE(report.births[1], report.births[2]);
+  // A broker that starts may end a connection at once.
+  const std::set<std::uint64_t> sessions(report.births.begin(), report.births.end());
+  EXPECT_GE(sessions.size(), 3U);
+  EXPECT_EQ(sessions.size(), report.births.size()) << "each has a number of its own";
 }
 
-TEST_F(SparkplugUplinkTest, AKilledNodeDiesByItsWillAndGoesOnAtTheCursor) {
-  auto uplink = start_uplink();
+TEST_F(SparkplugUplinkTest, ANodeThatIsCutOffDiesByItsWillAndGoesOnAtTheCursor) {
+  tidegate::testing::FaultProxy proxy(broker_.port());
+  options_.broker.uri = "mqtt://" + proxy.address();
+  const auto uplink = start_uplink();
   ASSERT_TRUE(deliver(*uplink, kReadings / 2));
   ASSERT_TRUE(host_->wait_for([](const SparkplugReport& report) { return !report.births.empty(); }, seconds(10)));
-  // Another client of that name makes the broker end the connection, which is what a will is for.
-  options_.sparkplug.node = "other";
-  auto other = std::make_unique<UplinkHarness>(options_.forwarder, readings_);
-  ASSERT_TRUE(other->start([this](TransportHandlers handlers) {
-    return make_sparkplug_transport(options_, "gw", 77, std::move(handlers));
-  }));
-  EXPECT_TRUE(
-      host_->wait_for([](const SparkplugReport& report) { return report.count("plant/NDEATH/gw") > 0; }, seconds(30)));
-  other->stop(seconds(1));
+  proxy.set({.resets = true});
+  uplink->announce(kReadings);
+  EXPECT_TRUE(uplink->run_until([&] { return host_->report().count("plant/NDEATH/gw") > 0; }, seconds(30)));
+  proxy.set({});
   ASSERT_TRUE(deliver(*uplink, kReadings));
   expect_everything_arrived();
 }
