@@ -1,6 +1,7 @@
 // How a gateway comes to be: data directory, state and log first, then what stands on them, the rules' state last.
 #include <algorithm>
 #include <filesystem>
+#include <random>
 #include <utility>
 
 #include "core/log.h"
@@ -25,6 +26,14 @@ buffer::Checkpoint load_state(buffer::StateStore& store) {
   if (saved) return std::move(*saved);
   log_error("state", "the state database cannot be read, going on without it: {}", saved.error().message);
   return {};
+}
+
+// The bdSeq that a Sparkplug node of this start begins with: from there it counts its connections. The last one of the
+// start before has another number unless that start had as many connections as lie between two of these.
+std::uint64_t first_session(const StartMarks& marks) {
+  constexpr std::uint64_t kApart = 101;
+  const auto& starts = marks.history.starts;
+  return starts.empty() ? std::random_device()() : uplink::number_of_start(starts.back()) * kApart;
 }
 
 }  // namespace
@@ -226,6 +235,10 @@ void Gateway::make_uplinks(const buffer::Checkpoint& saved) {
   for (const auto& options : config_.mqtt_uplinks) {
     uplinks_.push_back(
         std::make_unique<UplinkRunner>(options.forwarder, environment, [&](uplink::TransportHandlers handlers) {
+          if (options.format == uplink::MqttFormat::sparkplug) {
+            return uplink::make_sparkplug_transport(options, config_.gateway.id, first_session(start_marks_),
+                                                    std::move(handlers));
+          }
           return uplink::make_mqtt_transport(options, config_.gateway.id, std::move(handlers));
         }));
   }

@@ -28,6 +28,7 @@ struct BrokerOptions {
   Duration reconnect_most = std::chrono::seconds(60);
   /// With a publish open for so long, and none acknowledged meanwhile, the connection is made anew.
   Duration acknowledgement_max = std::chrono::seconds(60);
+  bool clean_session = false;  // the broker keeps nothing over the end of a connection
   bool operator==(const BrokerOptions&) const = default;
 };
 

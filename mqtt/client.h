@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -34,6 +35,19 @@ struct LinkState {
   std::string detail;  // in words, with what to check
 };
 
+/// What the broker publishes, with QoS 1, when a connection ends without a word.
+struct ConnectionWill {
+  std::string topic;
+  std::string payload;
+};
+
+struct Publication {
+  std::uint64_t ticket = 0;
+  std::string topic;
+  std::string payload;
+  int qos = 1;
+};
+
 /// What a client tells its owner. Called on Paho's thread (or on the client's own): copy and post, never block, never
 /// throw, never call back into the client.
 struct ClientHandlers {
@@ -44,10 +58,14 @@ struct ClientHandlers {
   /// unknown.
   std::function<void(std::uint64_t ticket, bool ok)> published;
   std::function<void(const LinkState&)> link;
+  /// Asked before each try to connect, on the thread that all calls into Paho are made on: the will of that connection,
+  /// whose number grows. Whatever is told until the next call is of this connection. It has no will without this.
+  std::function<ConnectionWill(std::uint64_t connection)> will{};
 };
 
 /// One connection to a broker over Paho's asynchronous client: connects, subscribes, reconnects with full jitter, for
-/// as long as it lives. Persistent session (clean_session = false), MQTT 3.1.1, QoS 1; Paho's own persistence is off.
+/// as long as it lives. Persistent session unless BrokerOptions say otherwise, MQTT 3.1.1, QoS 1; Paho's own
+/// persistence is off.
 ///
 /// Every call into Paho happens on one thread shared by all clients ("MQTT calls"), because a publish on one client
 /// waits while another client's callback runs: none of these functions blocks on the network, and any thread may call
@@ -65,6 +83,12 @@ class Client {
   virtual void publish(std::uint64_t ticket, std::string topic, std::string payload) = 0;
   /// Queues a QoS 0 publish: nobody says what becomes of it, and while the link is down nothing does.
   virtual void publish_at_most_once(std::string topic, std::string payload) = 0;
+  /// Queues a publish for that connection, as `will` has its number; `published` reports the ticket exactly once, with
+  /// ok = false when it is another one by then. QoS 0 is ok when the network has taken it.
+  virtual void publish_in(std::uint64_t connection, Publication publication) = 0;
+  /// Ends that connection, if it still is, in order, without its will, and makes another after a pause. What is open is
+  /// reported failed.
+  virtual void reconnect(std::uint64_t connection) = 0;
 };
 
 std::unique_ptr<Client> make_paho_client(BrokerOptions options, std::vector<Subscription> subscriptions,

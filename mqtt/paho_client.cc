@@ -3,6 +3,7 @@
 #include <condition_variable>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <random>
 #include <utility>
 
@@ -41,8 +42,10 @@ class Session final : public ConnectionEvents, public std::enable_shared_from_th
         slow_backoff_(broker_.reconnect_most, broker_.reconnect_most, jitter_seed()) {}
 
   void connect();
-  void publish(std::uint64_t ticket, std::string topic, std::string payload);
+  void publish(Publication publication);
+  void publish_in(std::uint64_t connection, Publication publication);
   void publish_at_most_once(std::string topic, std::string payload);
+  void reconnect(std::uint64_t connection);
   void tear_down();
 
   // Any thread.
@@ -83,6 +86,7 @@ class Session final : public ConnectionEvents, public std::enable_shared_from_th
   std::atomic<bool> is_up_{false};        // written on Paho's thread
   std::atomic<BootTime> connected_at_{};  // written on Paho's thread
   std::unique_ptr<PahoConnection> connection_;
+  std::uint64_t connections_ = 0;  // tried; the number of the newest
   bool reconnect_waits_ = false;
   bool acknowledgements_watched_ = false;
   std::size_t largest_payload_ = 0;
@@ -121,7 +125,10 @@ void Session::connect_to_host(const std::string& lookup_problem) {
   std::string problem = lookup_problem;
   if (problem.empty()) {
     connection_ = std::make_unique<PahoConnection>(broker_, *this);
-    const auto begun = connection_->connect();
+    std::optional<ConnectionWill> will;
+    ++connections_;
+    if (handlers_.will) will = handlers_.will(connections_);
+    const auto begun = connection_->connect(will);
     if (begun) return;
     problem = begun.error().message + ": check the broker's address";
   }
@@ -143,12 +150,19 @@ void Session::drop_connection() {
   fail_in_flight();
 }
 
-void Session::publish(std::uint64_t ticket, std::string topic, std::string payload) {
-  if (!is_up_ || !connection_) return report_published(ticket, false);
-  largest_payload_ = std::max(largest_payload_, payload.size());
-  const InFlight::Number number = in_flight_.add(ticket);
+void Session::publish(Publication publication) {
+  if (!is_up_ || !connection_) return report_published(publication.ticket, false);
+  largest_payload_ = std::max(largest_payload_, publication.payload.size());
+  const InFlight::Number number = in_flight_.add(publication.ticket);
   if (!acknowledgements_watched_) watch_acknowledgements();
-  if (!connection_->publish(number, std::move(topic), std::move(payload))) on_published(number, false);
+  if (!connection_->publish(number, std::move(publication.topic), std::move(publication.payload), publication.qos)) {
+    on_published(number, false);
+  }
+}
+
+void Session::publish_in(std::uint64_t connection, Publication publication) {
+  if (connection != connections_) return report_published(publication.ticket, false);
+  publish(std::move(publication));
 }
 
 void Session::publish_at_most_once(std::string topic, std::string payload) {
@@ -156,6 +170,14 @@ void Session::publish_at_most_once(std::string topic, std::string payload) {
   if (const auto sent = connection_->publish_at_most_once(std::move(topic), std::move(payload)); !sent) {
     log_debug("mqtt", "{}: {}", broker_.uri, sent.error().message);  // the link went down meanwhile
   }
+}
+
+void Session::reconnect(std::uint64_t connection) {
+  if (torn_down_ || !is_up_ || connection != connections_) return;  // else it is on its way
+  if (clock_.boot_now() - connected_at_.load() >= broker_.reconnect_most) backoff_.reset();
+  drop_connection();
+  report_link({false, LinkProblem::lost, "ended the connection to make a new one"});
+  reconnect_later(LinkProblem::lost);
 }
 
 // Pings tell that a broker is there, not that it takes anything.
@@ -305,9 +327,15 @@ class PahoClient final : public Client {
 
   void publish(std::uint64_t ticket, std::string topic, std::string payload) override {
     CallsThread::instance().post(
-        [session = session_, ticket, topic = std::move(topic), payload = std::move(payload)]() mutable {
-          session->publish(ticket, std::move(topic), std::move(payload));
+        [session = session_, publication = Publication{ticket, std::move(topic), std::move(payload)}]() mutable {
+          session->publish(std::move(publication));
         });
+  }
+
+  void publish_in(std::uint64_t connection, Publication publication) override {
+    CallsThread::instance().post([session = session_, connection, publication = std::move(publication)]() mutable {
+      session->publish_in(connection, std::move(publication));
+    });
   }
 
   void publish_at_most_once(std::string topic, std::string payload) override {
@@ -315,6 +343,10 @@ class PahoClient final : public Client {
         [session = session_, topic = std::move(topic), payload = std::move(payload)]() mutable {
           session->publish_at_most_once(std::move(topic), std::move(payload));
         });
+  }
+
+  void reconnect(std::uint64_t connection) override {
+    CallsThread::instance().post([session = session_, connection] { session->reconnect(connection); });
   }
 
  private:

@@ -131,7 +131,7 @@ PahoConnection::~PahoConnection() {
   end_handshake();
 }
 
-Result<void> PahoConnection::connect() {
+Result<void> PahoConnection::connect(const std::optional<ConnectionWill>& will) {
   PahoLibrary& library = PahoLibrary::instance();
   const auto begun = guarded("connect", [&] {
     ::mqtt::create_options create;
@@ -143,7 +143,7 @@ Result<void> PahoConnection::connect() {
       library.watch_tls_handshake();
       handshake_watched_ = true;
     }
-    client_->connect(connect_options(), nullptr, *connect_listener_);
+    client_->connect(connect_options(will), nullptr, *connect_listener_);
   });
   if (!begun) end_handshake();
   return begun;
@@ -166,10 +166,10 @@ void PahoConnection::install_handlers() {
   client_->set_connection_lost_handler([this](const std::string&) noexcept { events_.on_lost(); });
 }
 
-::mqtt::connect_options PahoConnection::connect_options() const {
+::mqtt::connect_options PahoConnection::connect_options(const std::optional<ConnectionWill>& will) const {
   ::mqtt::connect_options options;
   options.set_mqtt_version(MQTTVERSION_3_1_1);
-  options.set_clean_session(false);
+  options.set_clean_session(broker_.clean_session);
   options.set_automatic_reconnect(false);
   options.set_keep_alive_interval(whole_seconds(broker_.keep_alive * kKeepAliveParts / kKeepAliveOf));
   options.set_connect_timeout(whole_seconds(broker_.connect_timeout));
@@ -177,6 +177,7 @@ void PahoConnection::install_handlers() {
   if (!broker_.username.empty()) options.set_user_name(broker_.username);
   if (!broker_.password.empty()) options.set_password(broker_.password);
   if (wants_tls(broker_.uri)) options.set_ssl(ssl_options(broker_.tls));
+  if (will) options.set_will(::mqtt::will_options(will->topic, will->payload, 1, false));
   return options;
 }
 
@@ -193,9 +194,9 @@ Result<void> PahoConnection::subscribe(const std::vector<Subscription>& subscrip
   });
 }
 
-Result<void> PahoConnection::publish(InFlight::Number number, std::string topic, std::string payload) {
+Result<void> PahoConnection::publish(InFlight::Number number, std::string topic, std::string payload, int qos) {
   return guarded("publish", [&] {
-    auto message = ::mqtt::make_message(std::move(topic), std::move(payload), 1, false);
+    auto message = ::mqtt::make_message(std::move(topic), std::move(payload), qos, false);
     client_->publish(std::move(message), reinterpret_cast<void*>(static_cast<std::uintptr_t>(number)),
                      *publish_listener_);
   });

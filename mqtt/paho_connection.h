@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -41,10 +42,10 @@ class PahoConnection {
   PahoConnection& operator=(const PahoConnection&) = delete;
 
   /// Begins to connect. Error: nothing was begun, and no event will come.
-  Result<void> connect();
+  Result<void> connect(const std::optional<ConnectionWill>& will);
   Result<void> subscribe(const std::vector<Subscription>& subscriptions);
   /// Error: Paho did not take it, and no on_published will come.
-  Result<void> publish(InFlight::Number number, std::string topic, std::string payload);
+  Result<void> publish(InFlight::Number number, std::string topic, std::string payload, int qos);
   Result<void> publish_at_most_once(std::string topic, std::string payload);
 
  private:
@@ -52,7 +53,7 @@ class PahoConnection {
   class SubscribeListener;
   class PublishListener;
 
-  ::mqtt::connect_options connect_options() const;
+  ::mqtt::connect_options connect_options(const std::optional<ConnectionWill>& will) const;
   void install_handlers();
   void end_handshake();
 

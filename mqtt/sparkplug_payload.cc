@@ -35,21 +35,22 @@ bool has_more_metrics_than(std::size_t metrics_max, std::string_view bytes) {
   return false;
 }
 
-SparkplugValue take_value(wire::Metric& from) {
+template <class Holder>
+SparkplugValue take_value(Holder& from) {
   switch (from.value_case()) {
-    case wire::Metric::kIntValue:
+    case Holder::kIntValue:
       return from.int_value();
-    case wire::Metric::kLongValue:
+    case Holder::kLongValue:
       return from.long_value();
-    case wire::Metric::kFloatValue:
+    case Holder::kFloatValue:
       return from.float_value();
-    case wire::Metric::kDoubleValue:
+    case Holder::kDoubleValue:
       return from.double_value();
-    case wire::Metric::kBooleanValue:
+    case Holder::kBooleanValue:
       return from.boolean_value();
-    case wire::Metric::kStringValue:
+    case Holder::kStringValue:
       return std::move(*from.mutable_string_value());
-    case wire::Metric::VALUE_NOT_SET:
+    case Holder::VALUE_NOT_SET:
       break;
   }
   return {};
@@ -63,13 +64,15 @@ SparkplugMetric take_metric(wire::Metric& from) {
   metric.type = static_cast<SparkplugType>(from.datatype());
   metric.is_historical = from.is_historical();
   metric.is_null = from.is_null();
+  if (from.has_properties()) metric.properties = std::move(*from.mutable_properties());
   metric.value = take_value(from);
   return metric;
 }
 
+template <class Holder>
 class ValueWriter {
  public:
-  explicit ValueWriter(wire::Metric& into) : into_(into) {}
+  explicit ValueWriter(Holder& into) : into_(into) {}
   void operator()(std::monostate /*none*/) const {}
   void operator()(std::uint32_t value) const { into_.set_int_value(value); }
   void operator()(std::uint64_t value) const { into_.set_long_value(value); }
@@ -79,7 +82,7 @@ class ValueWriter {
   void operator()(const std::string& value) const { into_.set_string_value(value); }
 
  private:
-  wire::Metric& into_;
+  Holder& into_;
 };
 
 void put_metric(const SparkplugMetric& from, wire::Metric& into) {
@@ -89,6 +92,7 @@ void put_metric(const SparkplugMetric& from, wire::Metric& into) {
   if (from.type != SparkplugType::unknown) into.set_datatype(static_cast<std::uint32_t>(from.type));
   if (from.is_historical) into.set_is_historical(true);
   if (from.is_null) into.set_is_null(true);
+  if (!from.properties.empty()) into.set_properties(from.properties);
   std::visit(ValueWriter(into), from.value);
 }
 
@@ -149,6 +153,30 @@ std::string encode_sparkplug(const SparkplugPayload& payload) {
     whole.add_metrics(metric.SerializeAsString());
   }
   return whole.SerializeAsString();
+}
+
+std::string encode_sparkplug_properties(const std::vector<SparkplugProperty>& properties) {
+  wire::PropertySet set;
+  for (const SparkplugProperty& property : properties) {
+    set.add_keys(property.key);
+    wire::PropertyValue& value = *set.add_values();
+    value.set_type(static_cast<std::uint32_t>(property.type));
+    std::visit(ValueWriter(value), property.value);
+  }
+  return set.SerializeAsString();
+}
+
+Result<std::vector<SparkplugProperty>> decode_sparkplug_properties(std::string_view bytes) {
+  wire::PropertySet set;
+  if (!parse(set, bytes) || set.keys_size() != set.values_size()) {
+    return fail(ErrorCode::invalid, "the bytes are no Sparkplug property set");
+  }
+  std::vector<SparkplugProperty> properties;
+  for (int i = 0; i < set.keys_size(); ++i) {
+    wire::PropertyValue& value = *set.mutable_values(i);
+    properties.push_back({set.keys(i), static_cast<SparkplugType>(value.type()), take_value(value)});
+  }
+  return properties;
 }
 
 }  // namespace tidegate::mqtt

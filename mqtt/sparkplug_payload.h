@@ -47,6 +47,13 @@ struct SparkplugMetric {
   SparkplugType type = SparkplugType::unknown;
   bool is_historical = false;
   bool is_null = false;
+  std::string properties{};  // a property set as it stands in the payload
+  SparkplugValue value;
+};
+
+struct SparkplugProperty {
+  std::string key;
+  SparkplugType type = SparkplugType::unknown;
   SparkplugValue value;
 };
 
@@ -61,5 +68,9 @@ struct SparkplugPayload {
 Result<SparkplugPayload> decode_sparkplug(std::string_view bytes, std::size_t metrics_max);
 
 std::string encode_sparkplug(const SparkplugPayload& payload);
+
+/// The bytes of a property set, for SparkplugMetric::properties, and back. Error `invalid` when they are none.
+std::string encode_sparkplug_properties(const std::vector<SparkplugProperty>& properties);
+Result<std::vector<SparkplugProperty>> decode_sparkplug_properties(std::string_view bytes);
 
 }  // namespace tidegate::mqtt

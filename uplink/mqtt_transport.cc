@@ -8,7 +8,9 @@
 #include <unordered_set>
 #include <utility>
 
+#include "core/log.h"
 #include "core/text.h"
+#include "uplink/influx_lines.h"
 #include "uplink/placeholders.h"
 
 namespace tidegate::uplink {
@@ -46,7 +48,13 @@ class MqttTransport final : public Transport {
  public:
   MqttTransport(const MqttClientFactory& make_client, MqttUplinkOptions options, std::string gateway,
                 TransportHandlers handlers)
-      : topic_(std::move(options.topic)), gateway_(std::move(gateway)), handlers_(std::move(handlers)) {
+      : name_(std::move(options.forwarder.name)),
+        topic_(std::move(options.topic)),
+        gateway_(std::move(gateway)),
+        handlers_(std::move(handlers)) {
+    if (options.format == MqttFormat::influx) {
+      influx_ = std::make_unique<InfluxLines>(gateway_, options.integers_as_floats);
+    }
     mqtt::ClientHandlers of_client;
     of_client.published = [this](std::uint64_t ticket, bool ok) { report(ticket, ok); };
     of_client.link = [this](const mqtt::LinkState& state) { handlers_.link(state.up, state.detail); };
@@ -79,22 +87,52 @@ class MqttTransport final : public Transport {
 
   void send(const OutgoingBatch& batch) override {
     if (!is_running_) return handlers_.done(batch.id, false);
+    Result<std::string> payload = influx_ ? lines(batch) : Result<std::string>(*batch.payload);
+    if (!payload) return refuse(batch.id, payload.error());
+    if (payload->empty()) return handlers_.done(batch.id, true);  // the lines say nothing of it
     tickets_.add(batch.id);
-    client_->publish(batch.id, topics_[static_cast<std::size_t>(batch.stream)], *batch.payload);
+    client_->publish(batch.id, topics_[static_cast<std::size_t>(batch.stream)], std::move(*payload));
   }
 
  private:
   // Also with no grace for batches the connection is closed in order, so that the broker publishes no will.
   static constexpr Duration kDisconnectGrace = std::chrono::seconds(1);
 
+  Result<std::string> lines(const OutgoingBatch& batch) {
+    std::string text;
+    const std::uint64_t left_out = influx_->left_out();
+    if (auto done = influx_->append(text, batch); !done) {
+      log_error("uplink", "{}: {}", name_, done.error().message);
+      return tl::unexpected(done.error());
+    }
+    if (influx_->left_out() != left_out && left_out == 0) {
+      log_warning(
+          "uplink",
+          "{}: an integer of more than 63 bits or a time that line protocol cannot say was left out; it is said "
+          "this once",
+          name_);
+    }
+    return text;
+  }
+
+  // Another try makes no other lines of it.
+  void refuse(std::uint64_t batch_id, const Error& why) {
+    if (why.code != ErrorCode::give_up_item || !handlers_.failed) return handlers_.done(batch_id, false);
+    BatchFailure how;
+    how.refusal = why.message;
+    handlers_.failed(batch_id, std::move(how));
+  }
+
   void report(std::uint64_t ticket, bool ok) {
     if (tickets_.remove(ticket)) handlers_.done(ticket, ok);
   }
 
+  const std::string name_;
   const std::string topic_;
   const std::string gateway_;
   const TransportHandlers handlers_;
   std::array<std::string, kStreamCount> topics_;
+  std::unique_ptr<InfluxLines> influx_;  // of that format
   OpenTickets tickets_;
   bool is_running_ = false;
   std::unique_ptr<mqtt::Client> client_;  // last: its handlers use the rest until it is gone

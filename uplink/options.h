@@ -33,11 +33,25 @@ struct ForwarderOptions {
   bool operator==(const ForwarderOptions&) const = default;
 };
 
+enum class MqttFormat : std::uint8_t { json, influx, sparkplug };
+
+/// The names of a Sparkplug edge node, and what it waits for.
+struct SparkplugOptions {
+  std::string group;
+  std::string node = "{gateway}";
+  std::string primary_host;  // empty: none is waited for
+  int qos = 1;               // of births and data; deaths have 1
+  bool operator==(const SparkplugOptions&) const = default;
+};
+
 /// One `[[uplink.mqtt]]`.
 struct MqttUplinkOptions {
   ForwarderOptions forwarder;
   mqtt::BrokerOptions broker;
-  std::string topic = "tidegate/{gateway}/{stream}";
+  std::string topic = "tidegate/{gateway}/{stream}";  // not of format sparkplug
+  MqttFormat format = MqttFormat::json;
+  bool integers_as_floats = false;  // format influx
+  SparkplugOptions sparkplug{};     // format sparkplug
   bool operator==(const MqttUplinkOptions&) const = default;
 };
 

@@ -41,6 +41,12 @@ class Transport {
 std::unique_ptr<Transport> make_mqtt_transport(MqttUplinkOptions options, std::string gateway,
                                                TransportHandlers handlers);
 
+/// Is a Sparkplug B edge node, and reports a batch when all of its messages are acknowledged (docs/sparkplug.md). A
+/// thread of its own makes the messages. `first_session` is the bdSeq of the first connection, modulo 256: other than
+/// that of the last connection before this start, as far as can be.
+std::unique_ptr<Transport> make_sparkplug_transport(MqttUplinkOptions options, std::string gateway,
+                                                    std::uint64_t first_session, TransportHandlers handlers);
+
 /// Appends each batch's records as NDJSON, one object a record with stream, epoch and seq, and reports it when the file
 /// is synced. A thread of its own writes.
 std::unique_ptr<Transport> make_file_transport(FileUplinkOptions options, std::string gateway,

@@ -31,10 +31,10 @@ class TransportInbox {
   void wait(std::optional<Duration> most) const;
   /// By when the thread has to end, once that was said.
   std::optional<BootTime> ends_by() const;
-
- private:
+  /// Ends a wait(). Any thread, after open().
   void wake() const;
 
+ private:
   const Clock& clock_;
   Descriptor wake_;
   mutable std::mutex mutex_;

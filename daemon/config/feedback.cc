@@ -1,9 +1,11 @@
 #include "daemon/config/feedback.h"
 
 #include <algorithm>
+#include <vector>
 
 #include "core/text.h"
 #include "drivers/mqtt/subscription.h"
+#include "uplink/sparkplug/sparkplug_names.h"
 
 namespace tidegate::daemon {
 namespace {
@@ -31,17 +33,33 @@ std::string broker_place(const std::string& uri) {
   return (is_local ? "127.0.0.1" : host) + authority.substr(colon);
 }
 
+namespace {
+
+// What an uplink publishes to, and the key that says so.
+std::vector<std::string> topics_of(const uplink::MqttUplinkOptions& uplink, const std::string& gateway) {
+  if (uplink.format == uplink::MqttFormat::sparkplug) {
+    const uplink::SparkplugNames names(uplink.sparkplug, gateway);
+    return {names.topic("NDATA"), names.topic("DDATA", "device")};
+  }
+  std::vector<std::string> topics;
+  for (const Stream stream : uplink.forwarder.streams) {
+    topics.push_back(filled(filled(uplink.topic, "{gateway}", gateway), "{stream}", to_string(stream)));
+  }
+  return topics;
+}
+
+}  // namespace
+
 void warn_of_feedback(const uplink::MqttUplinkOptions& uplink, const Scope& scope) {
   const Config& config = scope.state().config;
   if (uplink.broker.uri.empty()) return;
   for (const auto& driver : config.mqtt_drivers) {
     if (driver.broker.uri.empty() || broker_place(driver.broker.uri) != broker_place(uplink.broker.uri)) continue;
-    for (const Stream stream : uplink.forwarder.streams) {
-      const std::string topic =
-          filled(filled(uplink.topic, "{gateway}", config.gateway.id), "{stream}", to_string(stream));
+    for (const std::string& topic : topics_of(uplink, config.gateway.id)) {
       if (!takes_one_of(driver, topic)) continue;
-      scope.odd("topic", "is subscribed to by the driver \"" + clip(driver.name) + "\" on the same broker: \"" +
-                             clip(topic) + "\" would come in again");
+      scope.odd(uplink.format == uplink::MqttFormat::sparkplug ? "sparkplug" : "topic",
+                "is subscribed to by the driver \"" + clip(driver.name) + "\" on the same broker: \"" + clip(topic) +
+                    "\" would come in again");
       break;
     }
   }

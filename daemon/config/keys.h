@@ -16,6 +16,7 @@ Section rule_keys();
 Section kafka_uplink_keys();
 Section postgresql_uplink_keys();
 Section uplink_keys();
+Section mqtt_uplink_keys();
 Section http_uplink_keys();
 
 }  // namespace tidegate::daemon

@@ -1,8 +1,3 @@
-#include <algorithm>
-
-#include "core/text.h"
-#include "daemon/config/broker_keys.h"
-#include "daemon/config/feedback.h"
 #include "daemon/config/keys.h"
 #include "daemon/config/rows.h"
 #include "daemon/config/scope.h"
@@ -13,13 +8,6 @@ namespace {
 
 using uplink::FileFormat;
 using uplink::FileUplinkOptions;
-using uplink::MqttUplinkOptions;
-
-void finish_mqtt(MqttUplinkOptions& uplink, const Scope& scope) {
-  scope.claim_name("uplink");
-  finish_broker(uplink.broker, "tidegate-" + scope.state().config.gateway.id + "-out-" + uplink.forwarder.name, scope);
-  warn_of_feedback(uplink, scope);
-}
 
 void finish_csv(const FileUplinkOptions& uplink, const Scope& scope) {
   if (uplink.format != FileFormat::csv) {
@@ -67,26 +55,6 @@ Result<void> check_part_suffix(const std::string& suffix) {
                        suffix.find_first_of("/*?{}") == std::string::npos;
   if (is_good) return {};
   return fail(ErrorCode::invalid, "must be a suffix as \".part\", found \"" + clip(suffix) + "\"");
-}
-
-Section mqtt_keys() {
-  using namespace rows;
-  using Owner = MqttUplinkOptions;
-  Section section = list<Config>("mqtt", &Config::mqtt_uplinks, "Batches as JSON to an MQTT broker, QoS 1.");
-  section.keys = {name_row<Owner>()};
-  for (Key& key : broker_keys<Owner>("`tidegate-GATEWAY-out-NAME`")) section.keys.push_back(std::move(key));
-  section.keys.push_back(checked<Owner>("topic", &Owner::topic, check_publish_topic)
-                             .must_be("a topic with {gateway} and {stream}")
-                             .by_default("tidegate/{gateway}/{stream}")
-                             .says("Where batches are published to."));
-  section.keys.push_back(only_word("format", "json")
-                             .not_yet("sparkplug", "use \"json\"")
-                             .not_yet("influx", "use \"json\"")
-                             .says("How a batch is written."));
-  for (Key& key : forwarder_rows<Owner>()) section.keys.push_back(std::move(key));
-  section.sections = {tls_keys<Owner>(), batch_keys<Owner>()};
-  section.finish = finish<Owner>(finish_mqtt);
-  return section;
 }
 
 Section file_keys() {
@@ -138,7 +106,7 @@ Section uplink_keys() {
   using namespace rows;
   Section section = table<Config>(
       "uplink", [](Config & config) -> auto& { return config; }, "Where readings, alarms and events go.");
-  section.sections = {mqtt_keys(), kafka_uplink_keys(), postgresql_uplink_keys(), http_uplink_keys(), file_keys()};
+  section.sections = {mqtt_uplink_keys(), kafka_uplink_keys(), postgresql_uplink_keys(), http_uplink_keys(), file_keys()};
   return section;
 }
 

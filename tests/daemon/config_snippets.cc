@@ -56,6 +56,7 @@ const std::map<std::string, Frame>& frames() {
       {"driver.simulator", {"", {"name = \"s\""}, ""}},
       {"rule", {kSimulator, {"name = \"r\"", "type = \"threshold\"", "tags = [\"s-*\"]", "raise = \"> 90\""}, ""}},
       {"uplink.mqtt", {"", {"name = \"u\"", "broker = \"mqtts://b\""}, ""}},
+      {"uplink.mqtt.sparkplug", {kMqttUplink + "format = \"sparkplug\"\n", {"group = \"g\""}, ""}},
       {"uplink.mqtt.tls", {kMqttUplink, {}, ""}},
       {"uplink.mqtt.batch", {kMqttUplink, {}, ""}},
       {"uplink.http", {"", {"name = \"h\"", "url = \"https://h/\""}, ""}},
@@ -85,6 +86,7 @@ Lines companions(const std::string& path, const std::string& key, const std::str
   if (line == "payload = \"sparkplug\"") return {"topic = \"spBv1.0/#\""};
   if (path.ends_with(".subscribe") && key == "tag") return {"topic = \"x\""};
   Lines lines = frames().at(path).keys;
+  if (line == "format = \"sparkplug\"") lines.emplace_back("sparkplug = { group = \"g\" }");
   if (path == "driver.mqtt_listener.tls" || path == "uplink.kafka.sasl" || path == "uplink.kafka" ||
       path == "uplink.postgresql") {
     return lines;

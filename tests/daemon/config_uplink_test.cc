@@ -74,5 +74,68 @@ TEST_F(ConfigFileUplinkTest, a_file_that_is_never_finished_has_no_part_suffix) {
   }
 }
 
+std::string sparkplug(const std::string& table, const std::string& more = "", const std::string& name = "u") {
+  return "[[uplink.mqtt]]\nname = \"" + name + "\"\nbroker = \"mqtt://b\"\nformat = \"sparkplug\"\n" + more +
+         (table.empty() ? "" : "sparkplug = { " + table + " }\n");
+}
+
+TEST_F(ConfigUplinkTest, every_key_of_a_sparkplug_node_goes_to_its_place) {
+  const auto& made = load_good(sparkplug("group = \"g\", node = \"n\", primary_host = \"h\"")).mqtt_uplinks.at(0);
+  EXPECT_EQ(made.format, uplink::MqttFormat::sparkplug);
+  EXPECT_EQ(made.sparkplug, (uplink::SparkplugOptions{"g", "n", "h", 1}));
+  const Config plain = load_good("gateway.id = \"gw\"\n" + sparkplug("group = \"g\""));
+  EXPECT_EQ(plain.mqtt_uplinks.at(0).sparkplug, (uplink::SparkplugOptions{"g", "{gateway}", "", 1}));
+  EXPECT_EQ(all(plain.warnings).find("sparkplug"), std::string::npos);
+}
+
+TEST_F(ConfigUplinkTest, a_sparkplug_node_needs_names_that_stand_in_topics) {
+  EXPECT_NE(only_problem(sparkplug("")).find("4 uplink.mqtt[0].format: \"sparkplug\" needs the table \"sparkplug\""),
+            std::string::npos);
+  EXPECT_NE(only_problem(sparkplug("node = \"n\"")).find("5 uplink.mqtt[0].sparkplug: needs the key \"group\""),
+            std::string::npos);
+  for (const char* key : {"group", "node", "primary_host"}) {
+    for (const char* bad : {"a/b", "a+", "#"}) {
+      const std::string group = std::string(key) == "group" ? "" : "group = \"g\", ";
+      const std::string said = only_problem(sparkplug(group + key + " = \"" + bad + "\""));
+      EXPECT_NE(said.find("without +, # and /, found \"" + std::string(bad) + "\""), std::string::npos) << said;
+    }
+  }
+  EXPECT_NE(only_problem(sparkplug("group = \"{gatway}\"")).find("{gateway}"), std::string::npos);
+  EXPECT_NE(only_problem(sparkplug("group = \"g\", qos = 2")).find("qos"), std::string::npos);
+}
+
+TEST_F(ConfigUplinkTest, keys_of_other_formats_are_refused) {
+  EXPECT_EQ(only_problem(sparkplug("group = \"g\"", "topic = \"t\"\n")),
+            "5 uplink.mqtt[0].topic: is not for format = \"sparkplug\", whose topics come of group and node: leave it "
+            "out");
+  EXPECT_NE(only_problem(sparkplug("group = \"g\"", "integers = \"float\"\n")).find("is only for format = \"influx\""),
+            std::string::npos);
+  EXPECT_NE(only_problem("[[uplink.mqtt]]\nname = \"u\"\nbroker = \"mqtt://b\"\nsparkplug = { group = \"g\" }\n")
+                .find("is only for format = \"sparkplug\""),
+            std::string::npos);
+  const Config influx =
+      load_good("[[uplink.mqtt]]\nname = \"u\"\nbroker = \"mqtt://b\"\nformat = \"influx\"\nintegers = \"float\"\n");
+  EXPECT_EQ(influx.mqtt_uplinks.at(0).format, uplink::MqttFormat::influx);
+  EXPECT_TRUE(influx.mqtt_uplinks.at(0).integers_as_floats);
+}
+
+TEST_F(ConfigUplinkTest, two_uplinks_are_two_sparkplug_nodes) {
+  EXPECT_NE(only_problem(sparkplug("group = \"g\"") + sparkplug("group = \"g\"", "", "other"))
+                .find("two uplinks would number the messages of one node"),
+            std::string::npos);
+  load_good(sparkplug("group = \"g\"") + sparkplug("group = \"h\"", "", "other"));
+}
+
+TEST_F(ConfigUplinkTest, the_strict_qos_of_sparkplug_and_an_own_node_that_is_taken_in_again_are_warned_of) {
+  EXPECT_NE(only_warning("[[driver.simulator]]\nname = \"s\"\n" + sparkplug("group = \"g\", qos = 0"))
+                .find("uplink.mqtt[0].sparkplug.qos: 0 is what the specification says"),
+            std::string::npos);
+  EXPECT_NE(only_warning("[[driver.mqtt]]\nname = \"m\"\nbroker = \"mqtt://b\"\n[[driver.mqtt.subscribe]]\n"
+                         "topic = \"spBv1.0/g/#\"\npayload = \"sparkplug\"\n" +
+                         sparkplug("group = \"g\""))
+                .find("would come in again"),
+            std::string::npos);
+}
+
 }  // namespace
 }  // namespace tidegate::daemon

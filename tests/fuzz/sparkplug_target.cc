@@ -8,6 +8,7 @@
 #include "tests/fuzz/check.h"
 #include "tests/fuzz/targets.h"
 #include "tests/support/manual_clock.h"
+#include "uplink/sparkplug/sparkplug_session.h"
 
 namespace tidegate::fuzz {
 namespace {
@@ -59,7 +60,41 @@ void check_payload(std::string_view bytes) {
   const auto again = mqtt::decode_sparkplug(written, 100);
   check(again && again->metrics.size() == read->metrics.size() && mqtt::encode_sparkplug(*again) == written,
         "what was read can be written");
+  for (const auto& metric : read->metrics) {
+    const auto properties = mqtt::decode_sparkplug_properties(metric.properties);
+    if (properties) {
+      check(mqtt::decode_sparkplug_properties(mqtt::encode_sparkplug_properties(*properties)).has_value(),
+            "properties that were read can be written");
+    }
+  }
 }
+
+// What the broker brings to a node of ours, as a command and as the state of its host.
+class Node {
+ public:
+  Node() : session_("fuzz", options(), "n") {
+    session_.take_message("spBv1.0/STATE/h", "{\"online\":true,\"timestamp\":0}", {});
+    session_.connected(0, "", {});
+    check(session_.take_orders().messages.size() == 1, "a node whose host is online is born");
+  }
+
+  void take(std::string_view payload, bool is_command, const testing::ManualClock& clock) {
+    const uplink::SparkplugSession::Now now{clock.boot_now(), clock.wall_now()};
+    session_.take_message(is_command ? "spBv1.0/g/NCMD/n" : "spBv1.0/STATE/h", payload, now);
+    session_.tick(now);
+    const uplink::SparkplugOrders orders = session_.take_orders();
+    for (const auto& message : orders.messages) session_.published(message.ticket, true, now);
+    check(orders.messages.size() <= 2, "nothing but births or a death comes of a message");
+    if (!orders.reconnect) return;
+    session_.disconnected("");
+    session_.connected(0, "", now);
+  }
+
+ private:
+  static uplink::SparkplugOptions options() { return {"g", "n", "h", 1}; }
+
+  uplink::SparkplugSession session_;
+};
 
 }  // namespace
 
@@ -68,12 +103,14 @@ void read_sparkplug(std::span<const std::uint8_t> input) {
   testing::ManualClock clock;
   drivers::SparkplugIngest ingest(limits());
   Sink sink;
+  Node node;
   while (rest.size() >= 2) {
     const auto kind = static_cast<std::uint8_t>(rest[0]);
     const std::size_t size = std::min<std::size_t>(static_cast<std::uint8_t>(rest[1]), rest.size() - 2);
     const std::string_view payload = rest.substr(2, size);
     rest.remove_prefix(2 + size);
     check_payload(payload);
+    node.take(payload, (kind & 1U) == 0, clock);
     const char* topic = kTopics[kind % kTopics.size()];
     sink.is_death = std::string_view(topic).find("DEATH") != std::string_view::npos;
     const WallTime now = clock.wall_now();

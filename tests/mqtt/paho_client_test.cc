@@ -1,5 +1,8 @@
 #include <gmock/gmock.h>
 
+#include <atomic>
+#include <memory>
+
 #include "mqtt/client.h"
 #include "tests/mqtt/client_recorder.h"
 #include "tests/support/mosquitto_broker.h"
@@ -84,6 +87,30 @@ TEST_F(PahoClientTest, PublishesAtMostOnceWithoutATicket) {
   ASSERT_TRUE(received.wait_until_received(2));
   EXPECT_THAT(received.messages(), Contains("plant/b 2"));
   EXPECT_THAT(sent.published(), ElementsAre(Pair(1, true)));
+}
+
+TEST_F(PahoClientTest, WhatIsForAnotherConnectionFails) {
+  ClientRecorder recorder;
+  ClientHandlers handlers = recorder.handlers();
+  const auto tried = std::make_shared<std::atomic<std::uint64_t>>(0);
+  handlers.will = [tried](std::uint64_t connection) {
+    *tried = connection;
+    return ConnectionWill{"a/will", "gone"};
+  };
+  const auto client = make_paho_client(options("publisher"), {}, std::move(handlers));
+  client->start();
+  ASSERT_TRUE(recorder.wait_until_up());
+  const std::uint64_t first = *tried;
+  client->reconnect(first + 1);
+  client->publish_in(first, {1, "a/b", "payload", 1});
+  ASSERT_TRUE(recorder.wait_until_published(1));
+  client->reconnect(first);
+  ASSERT_TRUE(recorder.wait_until_up(2));
+  EXPECT_GT(*tried, first);
+  client->publish_in(first, {2, "a/b", "payload", 1});
+  client->publish_in(*tried, {3, "a/b", "payload", 0});
+  ASSERT_TRUE(recorder.wait_until_published(3));
+  EXPECT_THAT(recorder.published(), ElementsAre(Pair(1, true), Pair(2, false), Pair(3, true)));
 }
 
 TEST_F(PahoClientTest, APublishWithoutALinkFailsAtOnce) {

@@ -82,6 +82,26 @@ TEST(SparkplugPayload, EveryKindOfValueComesBack) {
   }
 }
 
+// Section 6.4 too: a property set is field 9 of a metric, keys are its field 1, values its field 2.
+TEST(SparkplugPayload, PropertiesAreKeysAndTypedValues) {
+  const std::string quality = bytes({0x0a, 0x07}) + "Quality" + bytes({0x12, 0x05, 0x08, 0x03, 0x18, 0xc0, 0x01});
+  EXPECT_EQ(encode_sparkplug_properties({{"Quality", SparkplugType::int32, std::uint32_t{192}}}), quality);
+  SparkplugPayload payload;
+  payload.metrics.emplace_back();
+  payload.metrics[0].properties = quality;
+  EXPECT_EQ(encode_sparkplug(payload), bytes({0x12, 0x12, 0x4a, 0x10}) + quality);
+  const auto read = decode_sparkplug(encode_sparkplug(payload), 10);
+  ASSERT_TRUE(read);
+  const auto properties = decode_sparkplug_properties(read->metrics[0].properties);
+  ASSERT_TRUE(properties);
+  ASSERT_EQ(properties->size(), 1U);
+  EXPECT_EQ(properties->at(0).key, "Quality");
+  EXPECT_EQ(properties->at(0).type, SparkplugType::int32);
+  EXPECT_EQ(properties->at(0).value, SparkplugValue(std::uint32_t{192}));
+  EXPECT_FALSE(decode_sparkplug_properties(bytes({0x0a, 0x01, 'k'}))) << "a key without a value";
+  EXPECT_FALSE(decode_sparkplug_properties(bytes({0x0a, 0x07, 'k'})));
+}
+
 TEST(SparkplugPayload, EveryCutOffIsRefusedOrAShorterPayload) {
   SparkplugPayload payload;
   payload.timestamp = 1'760'000'000'000;

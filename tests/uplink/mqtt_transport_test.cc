@@ -103,6 +103,27 @@ TEST_F(MqttTransportTest, PassesOnWhatTheLinkDoes) {
   EXPECT_THAT(links_, ElementsAre(Pair(true, ""), Pair(false, "check the password")));
 }
 
+TEST_F(MqttTransportTest, WritesLineProtocolWhereThatIsTheFormat) {
+  options_.format = MqttFormat::influx;
+  const auto transport = make();
+  ASSERT_TRUE(transport->start());
+  const auto send = [&](std::uint64_t id, const std::string& payload) {
+    OutgoingBatch sent = batch(id);
+    sent.payload = std::make_shared<const std::string>(payload);
+    transport->send(sent);
+  };
+  send(1, R"({"sent":5,"readings":[{"seq":1,"tag":"boiler/temp","time":1000,"value":7,"quality":"good"}]})");
+  ASSERT_EQ(client_->published.size(), 1U);
+  EXPECT_EQ(client_->published[0].topic, "tidegate/plant-7/readings");
+  EXPECT_EQ(client_->published[0].payload,
+            "boiler/temp,gateway=plant-7,device=boiler value=7i,quality=\"good\" 1000000000\n");
+  report(1, true);
+  send(2, R"({"sent":5,"readings":[]})");
+  send(3, "no batch");
+  EXPECT_EQ(client_->published.size(), 1U);
+  EXPECT_THAT(done_, ElementsAre(Pair(1, true), Pair(2, true), Pair(3, false)));
+}
+
 TEST_F(MqttTransportTest, RefusesTopicsThatCannotBePublishedTo) {
   for (const char* const topic : {"", "a/#", "{gateway}/+", "{gatway}/x"}) {
     options_.topic = topic;

@@ -1,0 +1,129 @@
+#include "core/text.h"
+#include "daemon/config/broker_keys.h"
+#include "daemon/config/feedback.h"
+#include "daemon/config/keys.h"
+#include "daemon/config/rows.h"
+#include "daemon/config/scope.h"
+#include "daemon/config/uplink_rows.h"
+#include "uplink/sparkplug/sparkplug_names.h"
+
+namespace tidegate::daemon {
+namespace {
+
+using uplink::MqttFormat;
+using uplink::MqttUplinkOptions;
+using uplink::SparkplugOptions;
+
+constexpr const char* kSparkplugNameForm = "a name of 1 to 255 bytes of UTF-8 without +, # and /";
+
+void check_sparkplug(const MqttUplinkOptions& uplink, const Scope& scope) {
+  if (scope.has("topic")) {
+    scope.wrong("topic", "is not for format = \"sparkplug\", whose topics come of group and node: leave it out");
+  }
+  if (!scope.has("sparkplug")) {
+    return scope.wrong("format", "\"sparkplug\" needs the table \"sparkplug\" with at least { group = \"NAME\" }");
+  }
+  if (!scope.is_sound("sparkplug")) return;
+  if (!scope.table("sparkplug").has("group")) {
+    return scope.wrong("sparkplug", "needs the key \"group\", " + std::string(kSparkplugNameForm));
+  }
+  if (uplink.sparkplug.qos == 0) {
+    scope.table("sparkplug")
+        .odd("qos",
+             "0 is what the specification says, but what is on its way when a connection ends is lost: delivered means "
+             "handed to the network. With 1 nothing is lost");
+  }
+  if (uplink.broker.uri.empty() || uplink.sparkplug.group.empty() || !scope.is_sound("broker")) return;
+  const uplink::SparkplugNames names(uplink.sparkplug, scope.state().config.gateway.id);
+  scope.claim("Sparkplug node at broker " + clip(broker_place(uplink.broker.uri), 200), names.topic("NBIRTH"),
+              "sparkplug", "two uplinks would number the messages of one node: give another group or node");
+}
+
+void check_format(const MqttUplinkOptions& uplink, const Scope& scope) {
+  if (!scope.is_sound("format")) return;
+  if (scope.has("integers") && uplink.format != MqttFormat::influx) {
+    scope.wrong("integers", "is only for format = \"influx\"");
+  }
+  if (uplink.format == MqttFormat::sparkplug) return check_sparkplug(uplink, scope);
+  if (scope.has("sparkplug")) scope.wrong("sparkplug", "is only for format = \"sparkplug\"");
+}
+
+void finish_mqtt(MqttUplinkOptions& uplink, const Scope& scope) {
+  scope.claim_name("uplink");
+  finish_broker(uplink.broker, "tidegate-" + scope.state().config.gateway.id + "-out-" + uplink.forwarder.name, scope);
+  check_format(uplink, scope);
+  warn_of_feedback(uplink, scope);
+}
+
+// Of what {gateway} stands for nothing is wrong here.
+Result<void> check_name_of_node(const std::string& name) {
+  if (auto good = check_placeholders(name, {"gateway"}); !good) return good;
+  return uplink::check_sparkplug_name(name);
+}
+
+Section sparkplug_keys() {
+  using namespace rows;
+  using Owner = SparkplugOptions;
+  Section section = table<MqttUplinkOptions>("sparkplug", &MqttUplinkOptions::sparkplug,
+                                             "The Sparkplug B edge node that this uplink is, with `format = "
+                                             "\"sparkplug\"` ([sparkplug.md](sparkplug.md)).");
+  section.keys = {
+      checked<Owner>("group", &Owner::group, check_name_of_node)
+          .must_be(kSparkplugNameForm)
+          .example("\"plant\"")
+          .says("Has to be there. The group id of its topics, `spBv1.0/GROUP/...`. `{gateway}` is the gateway's id."),
+      checked<Owner>("node", &Owner::node, check_name_of_node)
+          .must_be(kSparkplugNameForm)
+          .by_default("{gateway}")
+          .says("The edge node's id. No other node of the group may have it."),
+      checked<Owner>("primary_host", &Owner::primary_host,
+                     [](const std::string& name) { return uplink::check_sparkplug_name(name); })
+          .must_be(kSparkplugNameForm)
+          .example("\"scada\"")
+          .says("The host that has to be online (`spBv1.0/STATE/HOST`). While it is not, nothing is sent and all is "
+                "stored. Without it none is waited for."),
+      integer<Owner>("qos", &Owner::qos, 0, 1)
+          .by_default(1)
+          .says("QoS of births and data. The specification says 0, with which a link that is lost loses what was on "
+                "its way; with 1 nothing counts as delivered before the broker has it."),
+  };
+  return section;
+}
+
+std::vector<Key> payload_rows() {
+  using namespace rows;
+  using Owner = MqttUplinkOptions;
+  return {
+      checked<Owner>("topic", &Owner::topic, check_publish_topic)
+          .must_be("a topic with {gateway} and {stream}")
+          .by_default("tidegate/{gateway}/{stream}")
+          .says("Where batches are published to. Not with `format = \"sparkplug\"`, which has topics of its own."),
+      choice<Owner, MqttFormat>(
+          "format", &Owner::format,
+          {{"json", MqttFormat::json}, {"influx", MqttFormat::influx}, {"sparkplug", MqttFormat::sparkplug}})
+          .by_default("json")
+          .says("How a batch is written: one JSON object, InfluxDB's line protocol, or messages of a Sparkplug B edge "
+                "node, which needs the table `sparkplug`."),
+      choice<Owner, bool>("integers", &Owner::integers_as_floats, {{"integer", false}, {"float", true}})
+          .by_default("integer")
+          .says("What integers become with `format = \"influx\"`. A database that keeps one type a field refuses a tag "
+                "whose values are now `21` and now `21.5`: then \"float\"."),
+  };
+}
+
+}  // namespace
+
+Section mqtt_uplink_keys() {
+  using namespace rows;
+  using Owner = MqttUplinkOptions;
+  Section section = list<Config>("mqtt", &Config::mqtt_uplinks, "Batches to an MQTT broker, QoS 1.");
+  section.keys = {name_row<Owner>()};
+  for (Key& key : broker_keys<Owner>("`tidegate-GATEWAY-out-NAME`")) section.keys.push_back(std::move(key));
+  for (Key& key : payload_rows()) section.keys.push_back(std::move(key));
+  for (Key& key : forwarder_rows<Owner>()) section.keys.push_back(std::move(key));
+  section.sections = {sparkplug_keys(), tls_keys<Owner>(), batch_keys<Owner>()};
+  section.finish = finish<Owner>(finish_mqtt);
+  return section;
+}
+
+}  // namespace tidegate::daemon
