@@ -21,31 +21,38 @@ void UplinkRunner::give_up(const uplink::RefusedRecord& record) {
 }
 
 void UplinkRunner::on_dead(const uplink::RefusedRecord& record) {
-  forwarder_.leave_out(record.batch_id);
+  not_kept_[static_cast<std::size_t>(record.stream)].reset();
+  show_link();
+  // The cursor was moved meanwhile, by hand or on to what is current: where the record comes again it is kept again.
+  if (!forwarder_.leave_out(record.batch_id)) return;
   log_warning("uplink",
               "{}: {} {} is refused for good, the target said {} times: {}. It is a dead letter now, and what comes "
               "behind it goes on: `tidegate deadletter ls --uplink {}` shows it; correct what is refused, or have the "
-              "target take it",
+              "target take it, and send it again with `tidegate deadletter retry`",
               name(), to_string(record.stream), format_position(record.at), record.tries, record.answer, name());
-  not_kept_.reset();
-  show_link();
 }
 
-// The uplink stands still here: what is refused is not lost.
+// The stream stands still here: what is refused is not lost.
 void UplinkRunner::on_not_kept(const uplink::RefusedRecord& record, const std::string& why) {
   forwarder_.keep(record.batch_id, environment_.clock->boot_now());
   const std::string text = std::string(to_string(record.stream)) + " " + format_position(record.at) +
                            " is refused for good (" + record.answer + ") and cannot be kept as a dead letter: " + why;
-  if (!not_kept_ || not_kept_->why != text) log_warning("uplink", "{}: stands still: {}", name(), text);
-  not_kept_ = NotKept{record.stream, forwarder_.cursor(record.stream).acked_to, text};
+  auto& not_kept = not_kept_[static_cast<std::size_t>(record.stream)];
+  if (!not_kept || not_kept->why != text) log_warning("uplink", "{}: stands still: {}", name(), text);
+  not_kept = NotKept{forwarder_.cursor(record.stream).acked_to, text};
   show_link();
 }
 
 // The target may have taken it at last, or the cursor was moved.
 void UplinkRunner::look_at_not_kept() {
-  if (!not_kept_ || forwarder_.cursor(not_kept_->stream).acked_to == not_kept_->cursor) return;
-  not_kept_.reset();
-  show_link();
+  bool is_over = false;
+  for (const Stream stream : kAllStreams) {
+    auto& not_kept = not_kept_[static_cast<std::size_t>(stream)];
+    if (!not_kept || forwarder_.cursor(stream).acked_to == not_kept->cursor) continue;
+    not_kept.reset();
+    is_over = true;
+  }
+  if (is_over) show_link();
 }
 
 }  // namespace tidegate::daemon

@@ -126,12 +126,11 @@ class UplinkRunner {
   std::string link_detail_;
   std::string trouble_;
   struct NotKept {
-    Stream stream = Stream::readings;
     Position cursor;  // as long as it is there
     std::string why;
   };
-  std::optional<NotKept> not_kept_;  // a record that is refused for good
-  bool is_told_ = false;             // whether it is up, by an event
+  std::array<std::optional<NotKept>, kStreamCount> not_kept_;  // records that are refused for good
+  bool is_told_ = false;                                       // whether it is up, by an event
   bool stopping_ = false;
   bool up_ = false;           // the link stands and there is no trouble
   BootTime read_again_at_{};  // after a read that gave nothing

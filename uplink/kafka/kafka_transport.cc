@@ -75,7 +75,8 @@ class KafkaTransport final : public Transport {
     std::size_t open = 0;  // messages without a report
     bool has_failed = false;
     bool has_messages = false;
-    std::string refusal{};  // of one of its messages, for what that is
+    bool is_beside = false;  // nothing behind it waits for it
+    std::string refusal{};   // of one of its messages, for what that is
   };
 
   Result<void> open_producer() {
@@ -138,15 +139,17 @@ class KafkaTransport final : public Transport {
   // Behind a batch that failed nothing of its stream is taken until that one comes again, or a replay begins.
   bool comes_too_early(const OutgoingBatch& batch) {
     auto& awaited = awaited_[static_cast<std::size_t>(batch.stream)];
+    if (batch.beside != 0) return false;
     if (batch.replay) awaited.reset();
     return awaited && Position{batch.epoch, batch.from} > *awaited;
   }
 
   void take(const OutgoingBatch& batch) {
     if (!producer_ || comes_too_early(batch)) return handlers_.done(batch.id, false);
-    awaited_[static_cast<std::size_t>(batch.stream)].reset();
+    const bool is_beside = batch.beside != 0;
+    if (!is_beside) awaited_[static_cast<std::size_t>(batch.stream)].reset();
     batches_.push_back(
-        {batch.id, batch.stream, {batch.epoch, batch.from}, clock_.boot_now(), 0, false, batch.count > 0, ""});
+        {batch.id, batch.stream, {batch.epoch, batch.from}, clock_.boot_now(), 0, false, batch.count > 0, is_beside});
     Batch& taken = batches_.back();
     producer_->set_headers(batch);
     const auto made = messages_.for_each(batch, [&](const KafkaProducer::Message& message) {
@@ -196,6 +199,7 @@ class KafkaTransport final : public Transport {
 
   void mark_failed(Batch& batch) {
     batch.has_failed = true;
+    if (batch.is_beside) return;
     auto& awaited = awaited_[static_cast<std::size_t>(batch.stream)];
     awaited = awaited ? std::min(*awaited, batch.from) : batch.from;
   }
