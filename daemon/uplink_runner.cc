@@ -305,6 +305,7 @@ void UplinkRunner::show_link() {
 
 void UplinkRunner::on_done(std::uint64_t batch_id, bool ok) {
   if (!ok) return on_failed(batch_id, {});
+  if (end_letter(batch_id, {})) return;
   if (const auto refused = forwarder_.acknowledged(batch_id)) give_up(*refused);
   look_at_not_kept();
   pump();
