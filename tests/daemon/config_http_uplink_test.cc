@@ -25,7 +25,6 @@ TEST_F(ConfigHttpUplinkTest, everything_is_read) {
   const ScopedVariable variable("TIDEGATE_TEST_KEY", "from-environment");
   uplink::HttpUplinkOptions expected;
   expected.forwarder.name = "lake";
-  expected.forwarder.dead_letter_after = 5;
   expected.forwarder.inflight_max = 3;
   expected.forwarder.batch_readings_max = 50;
   expected.url = "https://lake.example/v1/{stream}";

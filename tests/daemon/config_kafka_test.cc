@@ -30,7 +30,6 @@ TEST_F(ConfigKafkaTest, an_uplink_is_read_with_all_its_keys) {
   ASSERT_EQ(config.kafka_uplinks.size(), 1U);
   uplink::KafkaUplinkOptions expected;
   expected.forwarder.name = "fleet";
-  expected.forwarder.dead_letter_after = 5;
   expected.forwarder.streams = {Stream::alarms};
   expected.forwarder.inflight_max = 3;
   expected.forwarder.batch_readings_max = 7;

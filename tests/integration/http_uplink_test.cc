@@ -204,12 +204,12 @@ TEST(HttpUplinkShort, WhatTheTargetRefusesForGoodIsADeadLetterAndAllElseArrives)
 
 TEST(HttpUplinkShort, ADeadLetterIsSentAgainBesideTheChainAndGoneWhenItIsTaken) {
   HttpRig rig(500, 2'000, false, "\"value\":200,");
-  rig.start_gateway(rig.receiver().server().url("/in"));
+  rig.start_gateway(rig.receiver().server().url("/in"), "dead_letter_after = 5\n");
   rig.publisher().start();
   EXPECT_TRUE(rig.publisher().wait_for_all(seconds(60)));
   GatewayProcess& gateway = rig.gateway();
   const std::string letters = "tidegate_uplink_dead_letters{uplink=\"lake\"}";
-  EXPECT_TRUE(gateway.wait_for_metric(letters, 1, seconds(60))) << "without a word of it in the configuration";
+  EXPECT_TRUE(gateway.wait_for_metric(letters, 1, seconds(60))) << gateway.log();
   rig.expect_all_arrived(seconds(60), 1);
 
   const auto refused = rig.deadletter({"retry", "--uplink", "lake", "--all"});
