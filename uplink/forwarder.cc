@@ -255,6 +255,7 @@ class Forwarder::Impl {
     constexpr LaneOf kLive(Stream::readings);
     StreamLanes* const l = lanes(kLive.stream);
     if (!options_.live_first || l == nullptr || l->chain(Lane::live).in_flight() > 0) return;
+    if (l->chain(Lane::live).is_deciding(now)) return;
     const auto ready = ready_at(kLive);
     if (ready && *ready <= now && l->chain(Lane::live).is_next_historical(now)) l->leave_to_backlog();
   }

@@ -2,12 +2,14 @@
 
 namespace tidegate::uplink {
 
-void RefusalTrial::record_refused(Position at, const Surroundings& around) {
+void RefusalTrial::record_refused(Position at, const Surroundings& around, BootTime now) {
   if (at != at_) {
     forget();
     at_ = at;
   }
   ++refused_;
+  if (is_kept_back_ && is_to_blame(around, now)) return;
+  is_kept_back_ = false;
   witnesses_due_ = around.has_witness ? 1 + static_cast<std::uint32_t>(random_() % 3) : 0;
   others_turn_ = is_in_doubt(around) && around.may_try_them;
 }
@@ -35,7 +37,7 @@ void RefusalTrial::letter_made() {
 void RefusalTrial::forget() {
   at_ = {};
   refused_ = confirmed_ = witnesses_due_ = 0;
-  others_turn_ = false;
+  others_turn_ = is_kept_back_ = false;
 }
 
 RefusalTrial::Step RefusalTrial::next() const {
@@ -53,6 +55,10 @@ bool RefusalTrial::is_to_blame(const Surroundings& around, BootTime now) const {
   const std::uint32_t wanted = is_strict ? refusals_ * kPatience : refusals_;
   if (is_open && (others_refused_ || !around.has_others)) return false;
   return witnesses_due_ == 0 && (around.has_witness ? confirmed_ : refused_) >= wanted;
+}
+
+bool RefusalTrial::goes_well(const Surroundings& around, BootTime now) const {
+  return refused_ > 0 && refused_ <= confirmed_ + 1 && !is_in_doubt(around) && now >= distrusts_until_;
 }
 
 }  // namespace tidegate::uplink

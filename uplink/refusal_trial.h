@@ -31,9 +31,12 @@ class RefusalTrial {
 
   RefusalTrial(std::uint32_t refusals, std::uint64_t seed) : refusals_(refusals), random_(seed) {}
 
-  void record_refused(Position at, const Surroundings& around);
+  void record_refused(Position at, const Surroundings& around, BootTime now);
   void witness_taken();
   void witness_refused(BootTime now);
+  /// It failed otherwise, or its answer is lost: that says nothing of the target, but the row is broken. The record is
+  /// next, for which the target may have room by now.
+  void witness_failed() { witnesses_due_ = confirmed_ = 0; }
   void other_refused() { others_refused_ = true; }
   /// Others failed otherwise or are not to be had: the record is next.
   void other_failed() { others_turn_ = false; }
@@ -41,6 +44,8 @@ class RefusalTrial {
   void new_taken(bool was_refused, BootTime now);
   /// The record is a dead letter.
   void letter_made();
+  /// It is to blame, and cannot be one: it is asked of alone from now on, without witnesses.
+  void letter_kept_back() { is_kept_back_ = true; }
   void forget();
 
   Position record() const { return at_; }
@@ -48,6 +53,8 @@ class RefusalTrial {
   /// Whether the target is known to take new records now.
   bool is_in_doubt(const Surroundings& around) const;
   bool is_to_blame(const Surroundings& around, BootTime now) const;
+  /// Every refusal but the last was followed by witnesses that were taken, and it does not take long.
+  bool goes_well(const Surroundings& around, BootTime now) const;
 
   static constexpr std::uint32_t kPatience = 10;
   static constexpr std::uint32_t kLettersInARow = 10;
@@ -60,6 +67,7 @@ class RefusalTrial {
   std::uint32_t refused_ = 0;    // the record, since it is the one
   std::uint32_t confirmed_ = 0;  // of these, in a row
   std::uint32_t witnesses_due_ = 0;
+  bool is_kept_back_ = false;
   bool others_turn_ = false;
   bool others_refused_ = false;  // and nothing new taken since
   std::uint32_t letters_in_a_row_ = 0;

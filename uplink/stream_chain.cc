@@ -45,7 +45,8 @@ StreamChain::StreamChain(Stream stream, const Parts& parts, std::uint64_t jitter
       lane_named_(parts.options.live_first && stream == Stream::readings),
       trial_(parts.options.dead_letter_after, ~jitter_seed),
       random_(jitter_seed),
-      backoff_(parts.options.retry_first, parts.options.retry_most, jitter_seed) {}
+      backoff_(parts.options.retry_first, parts.options.retry_most, jitter_seed),
+      kept_backoff_(parts.options.retry_first, parts.options.retry_most, jitter_seed) {}
 
 std::uint64_t StreamChain::id_of(std::uint64_t number, std::uint16_t attempt) const {
   return make_id(number, {stream_, lane_}, attempt);
@@ -149,6 +150,8 @@ void StreamChain::move(const CursorMove& move) {
     move.is_by_target ? void(accounting_.delivered += count) : accounting_.drop(reason, count);
   }
   left_.reset();
+  forget_evidence();
+  kept_backoff_.reset();
   go_on_from({move.to, move.to});
   if (!move.is_by_target) replay_ = true;
 }
@@ -425,6 +428,7 @@ void StreamChain::fail(std::uint64_t batch_id, BootTime now) {
   const std::size_t index = find(batch_id);
   if (is_witness(batch_id)) {
     witness_ = 0;
+    trial_.witness_failed();
     return pause(now);
   }
   if (!is_current_attempt(index, batch_id)) return;
@@ -452,7 +456,7 @@ std::optional<std::size_t> StreamChain::lose_link() {
     too_large = oldest->message->size();
   }
   for (Link& link : chain_) link.sent_on_this_link = false;
-  witness_ = 0;
+  if (std::exchange(witness_, 0) != 0) trial_.witness_failed();
   rewind_from(0);
   paused_until_.reset();
   if (too_large == 0) return std::nullopt;

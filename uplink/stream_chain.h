@@ -52,6 +52,12 @@ class StreamChain {
   bool is_replay_marked() const { return replay_; }
 
   // For lanes; see StreamLanes.
+  /// What the target takes of the one is a witness for the other. Both stay where they are.
+  void stand_beside(StreamChain& other) { beside_ = &other; }
+  /// What was taken before is no witness any more.
+  void forget_evidence() { evidence_ = {}; }
+  /// A record is on trial, and there will soon be a verdict.
+  bool is_deciding(BootTime now) const;
   /// From here on batches say which lane they are of.
   void name_lane() { lane_named_ = true; }
   /// Goes on through a stretch of its own, and answers for it exactly to its end.
@@ -151,6 +157,11 @@ class StreamChain {
     std::size_t entries_at = 0;
   };
 
+  struct Evidence {
+    std::string entry;  // the last one of a batch
+    std::uint32_t epoch = 0;
+  };
+
   /// From `at` on numbers are given out that an earlier epoch, read before, gave out too; or just before `at` some that
   /// were given out have vanished.
   struct Reuse {
@@ -188,8 +199,10 @@ class StreamChain {
   OutgoingBatch send_witness(BootTime now, WallTime wall_now);
   bool is_witness(std::uint64_t batch_id) const;
   void take_witness();
-  void note_taken(Link& link);
+  void note_taken(const Link& link);
+  const Evidence& evidence() const;
   void end_joined_before(std::size_t index);
+  void end_untold(std::size_t index);
   std::size_t next_batch_behind(std::size_t index) const;
   void add_joined(std::size_t index, BatchHead& head) const;
   void go_on_from(const Cursor& cursor);
@@ -233,13 +246,9 @@ class StreamChain {
   std::size_t held_ = 0;
   std::size_t waiting_ = 0;
   std::size_t in_flight_ = 0;
-  std::size_t suspects_ = 0;   // batches: while there are any, one goes at a time
-  std::size_t set_aside_ = 0;  // batches: while there is one, none goes
-  struct Evidence {
-    std::shared_ptr<const std::string> message;  // with the entries at
-    std::size_t entries_at = 0;
-    std::uint32_t epoch = 0;
-  };
+  std::size_t suspects_ = 0;       // batches: while there are any, one goes at a time
+  std::size_t set_aside_ = 0;      // batches: while there is one, none goes
+  StreamChain* beside_ = nullptr;  // the other lane
   RefusalTrial trial_;
   std::mt19937_64 random_;
   Evidence evidence_;          // what was acknowledged last, where something may be given up
@@ -249,6 +258,7 @@ class StreamChain {
   BootTime seen_ = BootTime::min();  // the latest time that was told
   std::uint64_t next_number_ = 1;
   Backoff backoff_;
+  Backoff kept_backoff_;  // of keep()
   std::optional<BootTime> paused_until_;
   std::uint32_t grows_after_ = 0;  // acknowledged batches, since the size was refused; 0: it never was
   std::uint32_t taken_ = 0;        // of these

@@ -57,6 +57,8 @@ std::optional<RefusedRecord> StreamChain::refuse(std::uint64_t batch_id, BootTim
   }
   const std::size_t index = find(batch_id);
   if (!is_current_attempt(index, batch_id)) return std::nullopt;
+  // The lane live says of the target what the backlog cannot ask.
+  if (beside_ != nullptr && lane_ == Lane::live) beside_->trial_.other_refused();
   Link& link = chain_[index];
   ++link.refusals;
   if (on_trial() < index) {
@@ -76,7 +78,7 @@ std::optional<RefusedRecord> StreamChain::refuse_record(std::size_t index, BootT
   suspect(link);
   rewind_from(index);
   answer_ = answer;
-  trial_.record_refused(link.stretch.first_entry, around(index));
+  trial_.record_refused(link.stretch.first_entry, around(index), now);
   pause(now);
   return judge();
 }
@@ -101,8 +103,7 @@ void StreamChain::refuse_empty(std::size_t index, BootTime now) {
   const std::size_t next = next_batch_behind(index);
   const bool is_at_end = next == chain_.size() && bounded_ && read_ >= end_ && fill_.empty();
   if (is_at_end || (next < chain_.size() && chain_[next].state == State::done)) {
-    acknowledge(id_of(link.number, 0));
-    return;
+    return end_untold(index);
   }
   link.state = State::joined;
   link.sent_on_this_link = false;
@@ -113,6 +114,15 @@ void StreamChain::refuse_empty(std::size_t index, BootTime now) {
   // No late answer is to be taken for that of the batch that answers for both.
   chain_[next].number = next_number_++;
   chain_[next].attempt = 0;
+}
+
+// What it was to say of the chain, the next batch that is made says.
+void StreamChain::end_untold(std::size_t index) {
+  Link& link = chain_[index];
+  if (std::exchange(link.replay, false)) replay_sealed_ = false;
+  if (link.skipped) left_sealed_ = false;
+  link.skipped.reset();
+  acknowledge(id_of(link.number, 0));
 }
 
 // Behind gaps, which are no batches.
@@ -160,7 +170,9 @@ std::size_t StreamChain::on_trial() const {
 RefusalTrial::Surroundings StreamChain::around(std::size_t index) const {
   const bool has_waiting = std::any_of(chain_.begin() + static_cast<std::ptrdiff_t>(index) + 1, chain_.end(),
                                        [](const Link& link) { return link.state != State::done; });
-  return {evidence_.message != nullptr, has_waiting || !fill_.empty() || is_behind(), !is_in_order_};
+  // Behind a stretch there is always what made the lane live leave it.
+  const bool has_others = has_waiting || !fill_.empty() || is_behind() || bounded_;
+  return {!evidence().entry.empty(), has_others, !is_in_order_};
 }
 
 // Any of those that wait behind the record, and what is being filled.
@@ -181,14 +193,12 @@ std::size_t StreamChain::choose_other() {
   return chain_.size() - 1;
 }
 
-// Its last entry.
 OutgoingBatch StreamChain::send_witness(BootTime now, WallTime wall_now) {
-  std::string message;
-  const auto read = for_each_entry(*evidence_.message, stream_, [&](std::string_view entry) { message = entry; });
-  assert(read && sequence_of(message));
+  std::string message = evidence().entry;
+  assert(sequence_of(message));
   BatchHead head;
   head.stream = stream_;
-  head.epoch = evidence_.epoch;
+  head.epoch = evidence().epoch;
   head.from = head.to = *sequence_of(message);
   head.count = 1;
   head.historical = true;
@@ -220,11 +230,25 @@ void StreamChain::take_witness() {
   refused_ = judge();
 }
 
-void StreamChain::note_taken(Link& link) {
+void StreamChain::note_taken(const Link& link) {
   backoff_.reset();
   if (dead_letter_after_ == 0) return;
+  kept_backoff_.reset();
   trial_.new_taken(link.refusals > 0, seen_);
-  if (link.message) evidence_ = {link.message, link.entries_at, link.end.epoch};
+  if (beside_ != nullptr) beside_->trial_.new_taken(false, seen_);
+  if (!link.message) return;
+  std::string_view last;
+  const auto read = for_each_entry(*link.message, stream_, [&last](std::string_view entry) { last = entry; });
+  if (read && sequence_of(last)) evidence_ = {std::string(last), link.end.epoch};
+}
+
+const StreamChain::Evidence& StreamChain::evidence() const {
+  return evidence_.entry.empty() && beside_ != nullptr ? beside_->evidence_ : evidence_;
+}
+
+bool StreamChain::is_deciding(BootTime now) const {
+  const std::size_t index = on_trial();
+  return index < chain_.size() && trial_.goes_well(around(index), now);
 }
 
 std::optional<RefusedRecord> StreamChain::judge() {
@@ -322,6 +346,7 @@ bool StreamChain::leave_out(std::uint64_t batch_id) {
   --set_aside_;
   ++waiting_;
   trial_.letter_made();
+  kept_backoff_.reset();
   return true;
 }
 
@@ -331,7 +356,8 @@ void StreamChain::keep(std::uint64_t batch_id, BootTime now) {
   link->state = State::waiting;
   --set_aside_;
   ++waiting_;
-  paused_until_ = now + backoff_.next();
+  trial_.letter_kept_back();
+  paused_until_ = now + kept_backoff_.next();
 }
 
 }  // namespace tidegate::uplink

@@ -70,6 +70,16 @@ class ForwarderRefusalTest : public ForwarderFixture {
     answer(send_all_later().at(0), {});
   }
 
+  void supply_live(std::uint64_t sequence) {
+    const RecordBatch batch = readings(1, sequence, sequence);
+    forwarder_->announce(Stream::readings, batch.end());
+    while (const auto demand = forwarder_->demand()) {
+      const std::uint64_t from = demand->from.sequence;
+      const std::uint64_t last = demand->until ? demand->until->sequence - 1 : sequence;
+      forwarder_->supply(readings(1, from, last), now_, demand->lane);
+    }
+  }
+
   Duration pause_ = minutes(2);
   std::string witnesses_;
   std::string taken_;
@@ -186,18 +196,133 @@ TEST_F(ForwarderRefusalTest, GivesNothingUpWhileWitnessesAreRefusedToo) {
   EXPECT_EQ(stretches(send_all_later()), "1..1") << "which is asked no more than the record";
 }
 
-TEST_F(ForwarderRefusalTest, AWitnessWithoutAnAnswerIsSentAgain) {
+TEST_F(ForwarderRefusalTest, BehindAWitnessWithoutAnAnswerTheRecordIsNext) {
   refuse_one_behind_another();
-  refuse(send_all_later().at(0));
   for (int i = 0; i < 100; ++i) {
+    const auto record = send_all_later().at(0);
+    ASSERT_EQ(record.beside, 0U);
+    ASSERT_FALSE(refuse(record));
     const auto witness = send_all_later().at(0);
     ASSERT_NE(witness.beside, 0U);
     if (i % 2 == 0) fail(witness);
     if (i % 2 == 0) continue;
     link_down();
     link_up();
-    acknowledge(witness);  // too late
+    ASSERT_FALSE(forwarder_->acknowledged(witness.id)) << "too late";
   }
+}
+
+TEST_F(ForwarderRefusalTest, ARecordThatIsRefusedOnceGoesOnThoughTheTargetFailsAtEveryRepeat) {
+  refuse_one_behind_another();
+  refuse(send_all_later().at(0));
+  fail(send_all_later().at(0));
+  EXPECT_TRUE(answer_all({}).empty());
+  EXPECT_EQ(cursor().acked_to, (Position{1, 2}));
+}
+
+TEST_F(ForwarderRefusalTest, NothingButTheBatchAsItIsGoesOutWhereNothingMayBeGivenUp) {
+  options_.dead_letter_after = 0;
+  options_.inflight_max = 4;
+  begin_at({1, 0});
+  link_up();
+  supply_all(readings(1, 0, 29));
+  for (const OutgoingBatch& batch : send_all_later()) acknowledge(batch);
+  supply_all(readings(1, 30, 59));
+  for (int i = 0; i < 100; ++i) {
+    const auto sent = send_all_later();
+    ASSERT_EQ(stretches(sent), "30..39 40..49 50..59");
+    for (const OutgoingBatch& batch : sent) {
+      ASSERT_EQ(batch.beside, 0U);
+      ASSERT_EQ(parse_batch(*batch.payload).beside, "");
+      ASSERT_FALSE(refuse(batch));
+    }
+  }
+  EXPECT_EQ(accounting().dropped, 0U);
+}
+
+TEST_F(ForwarderRefusalTest, WhatTheLaneLiveDeliversIsAWitnessForARecordAloneInTheBacklog) {
+  options_.live_first = true;
+  options_.retry_most = std::chrono::seconds(1);
+  begin_at({1, 0});
+  supply_live(0);
+  pass(minutes(1));
+  link_up();
+  ASSERT_FALSE(send()) << "it is left to the backlog";
+  supply_live(1);
+  const auto late = send();
+  ASSERT_TRUE(late);
+  ASSERT_EQ(parse_batch(*late->payload).lane, "backlog");
+  ASSERT_FALSE(refuse(*late));
+  std::vector<RefusedRecord> given_up;
+  for (std::uint64_t next = 2; next < 200 && given_up.empty(); ++next) {
+    supply_live(next);
+    pass(std::chrono::seconds(2));
+    while (const auto batch = send()) {
+      if (auto record = answer(*batch, {0})) given_up.push_back(*record);
+      if (!given_up.empty()) break;
+    }
+  }
+  ASSERT_EQ(given_up.size(), 1U);
+  EXPECT_EQ(given_up[0].at, (Position{1, 0}));
+  EXPECT_TRUE(forwarder_->leave_out(given_up[0].batch_id));
+  answer_all({});
+  EXPECT_TRUE(forwarder_->lanes(Stream::readings).stretches.empty());
+  EXPECT_EQ(accounting().dropped, 1U);
+  EXPECT_FALSE(witnesses_.empty());
+}
+
+TEST_F(ForwarderRefusalTest, ARecordOfTheLaneLiveOnTrialIsNotLeftToTheBacklog) {
+  options_.live_first = true;
+  options_.retry_most = std::chrono::seconds(1);
+  begin_at({1, 0});
+  link_up();
+  std::optional<RefusedRecord> record;
+  for (const std::uint64_t sequence : {0U, 1U}) {
+    supply_live(sequence);
+    pass(std::chrono::seconds(2));
+    record = answer(send().value(), {1});
+  }
+  for (int i = 0; i < 20 && !record; ++i) {
+    pass(std::chrono::seconds(10));
+    const auto batch = send();
+    ASSERT_TRUE(batch);
+    ASSERT_EQ(parse_batch(*batch->payload).lane, "live") << "though it is late";
+    record = answer(*batch, {1});
+  }
+  ASSERT_TRUE(record);
+  EXPECT_EQ(record->tries, 3U);
+}
+
+TEST_F(ForwarderRefusalTest, BehindAReplayWhatWasTakenBeforeIsNoWitness) {
+  refuse_one_behind_another();
+  CursorMove back;
+  back.to = {1, 0};
+  back.replayed = 1;
+  forwarder_->move(Stream::readings, back);
+  supply_all(readings(1, 0, 1));
+  for (int i = 0; i < 20; ++i) {
+    const auto sent = send_all_later().at(0);
+    ASSERT_EQ(sent.beside, 0U);
+    refuse(sent);
+  }
+}
+
+TEST_F(ForwarderRefusalTest, WhatCannotBeKeptIsAskedOfMoreAndMoreSeldomAndWithoutWitnesses) {
+  refuse_one_behind_another();
+  std::optional<RefusedRecord> record;
+  while (!record) record = answer(send_all_later().at(0), {1});
+  const BootTime begin = now_;
+  int asked = 0;
+  while (now_ < begin + minutes(60)) {
+    forwarder_->keep(record->batch_id, now_);
+    std::optional<OutgoingBatch> batch;
+    for (; !batch; batch = send()) pass(std::chrono::seconds(1));
+    ASSERT_EQ(batch->beside, 0U);
+    record = refuse(*batch);
+    ASSERT_TRUE(record);
+    ++asked;
+  }
+  EXPECT_LT(asked, 300) << "an hour, with at most one minute between";
 }
 
 TEST_F(ForwarderRefusalTest, IsTenTimesAsPatientForAnHourWithATargetThatTakesWhatItHadRefused) {
@@ -295,8 +420,9 @@ TEST_F(ForwarderRefusalTest, SendsNothingOfTheStreamBeforeTheRecordIsKeptElsewhe
   EXPECT_TRUE(send_all().empty()) << "there is a pause first";
   const auto again = send_all_later();
   ASSERT_EQ(stretches(again), "1..1");
-  EXPECT_FALSE(refuse(again[0]));
-  EXPECT_EQ(give_up().tries, 4U) << "at the next refusal";
+  const auto at_next_refusal = refuse(again[0]);
+  ASSERT_TRUE(at_next_refusal);
+  EXPECT_EQ(at_next_refusal->tries, 4U);
   EXPECT_TRUE(forwarder_->leave_out(record.batch_id));
   EXPECT_FALSE(forwarder_->leave_out(record.batch_id)) << "once is enough";
   const auto instead = send_all();
@@ -349,6 +475,45 @@ TEST_F(ForwarderRefusalTest, WhatABatchWithoutEntriesHadToSayTheNextOneSaysWhere
   acknowledge(next);
   EXPECT_EQ(cursor().acked_to, (Position{2, 2}));
   EXPECT_EQ(accounting().dropped, 1U);
+}
+
+TEST_F(ForwarderRefusalTest, TheMarkOfAReplayIsNotLostWithABatchWithoutEntriesThatNobodyTakes) {
+  options_.inflight_max = 2;
+  options_.batch_readings_max = 1;
+  begin_at({1, 0});
+  link_up();
+  supply_all(readings(1, 0, 1));
+  answer_all({});
+  CursorMove back;
+  back.to = {1, 0};
+  back.replayed = 2;
+  forwarder_->move(Stream::readings, back);
+  supply_all(readings(1, 0, 1));
+  // The second is taken before the first is given up.
+  std::optional<RefusedRecord> record;
+  for (int i = 0; i < 300 && !record; ++i) {
+    pass(minutes(2));
+    while (const auto batch = send()) {
+      if ((record = answer(*batch, {0}))) break;
+    }
+  }
+  ASSERT_TRUE(record);
+  forwarder_->leave_out(record->batch_id);
+  for (int i = 0; i < 3; ++i) {
+    const auto empty = send_all_later();
+    ASSERT_EQ(empty.size(), 1U);
+    ASSERT_EQ(empty[0].count, 0U);
+    ASSERT_TRUE(empty[0].replay);
+    refuse(empty[0]);
+  }
+  EXPECT_EQ(cursor().acked_to, (Position{1, 2}));
+  EXPECT_TRUE(forwarder_->is_replay_marked(Stream::readings));
+  supply_all(readings(1, 2, 2));
+  const auto next = send_all_later();
+  ASSERT_EQ(stretches(next), "2..2");
+  EXPECT_TRUE(next[0].replay);
+  acknowledge(next[0]);
+  EXPECT_FALSE(forwarder_->is_replay_marked(Stream::readings));
 }
 
 TEST_F(ForwarderRefusalTest, WhatComesLaterSpeaksForABatchWithoutEntriesThatWasTheLast) {

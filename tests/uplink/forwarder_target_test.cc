@@ -164,7 +164,7 @@ bool has_poison(const ParsedBatch& batch, std::uint64_t seed) {
 TEST(ForwarderTargetTest, WhatIsAlwaysRefusedBecomesALetterAndAllOthersArriveInOrder) {
   std::uint64_t witnesses = 0;
   std::uint64_t letters = 0;
-  for_seeds(50, [&](std::uint64_t seed, std::uint32_t inflight) {
+  for_seeds(8, [&](std::uint64_t seed, std::uint32_t inflight) {
     TargetModel model(seed, inflight, [seed](const ParsedBatch& batch, Duration) { return has_poison(batch, seed); });
     model.run_for(hours(2));
     ASSERT_LT(model.backlog(), 600U);
@@ -182,7 +182,7 @@ TEST(ForwarderTargetTest, WhatIsAlwaysRefusedBecomesALetterAndAllOthersArriveInO
 }
 
 TEST(ForwarderTargetTest, ATargetThatRefusesEverythingForANightMakesNoLetter) {
-  for_seeds(50, [](std::uint64_t seed, std::uint32_t inflight) {
+  for_seeds(8, [](std::uint64_t seed, std::uint32_t inflight) {
     const Duration begin = seconds(600 + seed * 7);
     TargetModel model(seed, inflight,
                       [=](const ParsedBatch&, Duration at) { return at >= begin && at < begin + hours(10); });
@@ -196,7 +196,7 @@ TEST(ForwarderTargetTest, ATargetThatRefusesEverythingForANightMakesNoLetter) {
 // Nobody knows then whether it ever took any.
 TEST(ForwarderTargetTest, NorDoesOneBesideAStartInThatNightWhereOthersMayBeAsked) {
   std::size_t most = 0;
-  for_seeds(50, [&](std::uint64_t seed, std::uint32_t inflight) {
+  for_seeds(8, [&](std::uint64_t seed, std::uint32_t inflight) {
     TargetModel model(seed, inflight,
                       [](const ParsedBatch&, Duration at) { return at >= minutes(10) && at < hours(10); });
     model.run_for(minutes(20));
@@ -213,7 +213,7 @@ TEST(ForwarderTargetTest, NorDoesOneBesideAStartInThatNightWhereOthersMayBeAsked
 
 TEST(ForwarderTargetTest, ATargetThatRefusesByChanceMakesNoLetter) {
   std::size_t letters = 0;
-  for_seeds(200, [&](std::uint64_t seed, std::uint32_t inflight) {
+  for_seeds(40, [&](std::uint64_t seed, std::uint32_t inflight) {
     std::mt19937_64 chance(seed);
     const std::uint64_t percent = std::vector<std::uint64_t>{50, 30, 10, 2}[seed / 2 % 4];
     TargetModel model(seed, inflight, [&](const ParsedBatch&, Duration) { return chance() % 100 < percent; });
@@ -225,7 +225,7 @@ TEST(ForwarderTargetTest, ATargetThatRefusesByChanceMakesNoLetter) {
 }
 
 TEST(ForwarderTargetTest, NorDoesOneOfSeveralServersInTurnThatRefusesEverything) {
-  for_seeds(100, [](std::uint64_t seed, std::uint32_t inflight) {
+  for_seeds(16, [](std::uint64_t seed, std::uint32_t inflight) {
     std::uint64_t requests = 0;
     const std::uint64_t servers = 2 + seed / 2 % 4;
     TargetModel model(seed, inflight, [&](const ParsedBatch&, Duration) { return ++requests % servers == 0; });
@@ -237,7 +237,7 @@ TEST(ForwarderTargetTest, NorDoesOneOfSeveralServersInTurnThatRefusesEverything)
 // As where a server looks first whether it has a record already, and is set up wrongly behind that.
 TEST(ForwarderTargetTest, ATargetThatTakesOnlyWhatItHasMakesFewLettersInANight) {
   std::size_t most = 0;
-  for_seeds(20, [&](std::uint64_t seed, std::uint32_t inflight) {
+  for_seeds(4, [&](std::uint64_t seed, std::uint32_t inflight) {
     TargetModel model(seed, inflight, [](const ParsedBatch& batch, Duration at) {
       return at >= minutes(10) && at < hours(10) && batch.beside.empty();
     });
