@@ -154,7 +154,14 @@ void DeadLetters::end_retry(const buffer::DeadLetter& letter, const Result<void>
   if (sent.error().code != ErrorCode::give_up_item) return done(sent);
   buffer::DeadLetter renewed = letter;
   renewed.reason = sent.error().message;
-  put(renewed, [sent, done](const Result<void>&) { done(sent); });
+  // It may have been dropped meanwhile.
+  const auto renew = [store = parts_.store, reserve = parts_.reserve, renewed]() -> Result<void> {
+    const auto found = store->find(renewed.uplink, renewed.id);
+    if (!found) return tl::unexpected(found.error());
+    if (!*found) return {};
+    return buffer::with_room(*reserve, SpaceKeeper::kForState, [&] { return store->put(renewed); });
+  };
+  change<void>(renew, [sent, done](const Result<void>&) { done(sent); });
 }
 
 void DeadLetters::drop(const std::string& uplink, const std::optional<std::vector<std::uint64_t>>& ids,

@@ -151,6 +151,28 @@ TEST_F(DeadLettersTest, RemovesWhatIsDeliveredAtLastAndNothingElse) {
   EXPECT_EQ(letters_.of("lake").count, 0U);
 }
 
+TEST_F(DeadLettersTest, WhatIsDroppedWhileItIsOnItsWayDoesNotComeBack) {
+  EXPECT_EQ(keep(refused(7)), "");
+  std::function<void(const Result<void>&)> sent;
+  std::optional<std::string> answer;
+  const auto send = [&](const buffer::DeadLetter&, auto on_its_way) {
+    sent = std::move(on_its_way);
+    loop_.stop();
+  };
+  letters_.retry("lake", 1, send, [&](const Result<void>& result) {
+    answer = result ? "" : result.error().message;
+    loop_.stop();
+  });
+  loop_.run();
+  ASSERT_TRUE(sent);
+  EXPECT_EQ(drop_all(), 1U);
+  sent(fail(ErrorCode::give_up_item, "422: still no"));
+  run_until(answer);
+  EXPECT_EQ(answer, "422: still no");
+  EXPECT_EQ(letters_.of("lake").count, 0U);
+  EXPECT_THAT(retry(1, {}), HasSubstr("there is no dead letter 1"));
+}
+
 TEST_F(DeadLettersTest, WritesNoGapRecordForAGapRecordOfItsOwn) {
   auto own = refused(7, Stream::events);
   own.record = R"({"seq":7,"event":"gap","stream":"readings","reason":"dead-letter","uplink":"lake"})";
