@@ -14,6 +14,8 @@
 namespace tidegate::daemon {
 namespace {
 
+constexpr int kUnansweredMost = 3;  // letters in a row that the target does not answer as it should
+
 std::string strange(const std::string& answer) {
   return "the daemon's answer is not what this version understands: " + answer;
 }
@@ -98,10 +100,14 @@ int retry_dead_letters(const DeadLetterOptions& options) {
     }
   }
   std::uint64_t delivered = 0;
+  int unanswered = 0;
   for (const std::uint64_t id : ids) {
     const auto done = retry_one(*address, options.uplink, id);
-    if (!done) return report_failure(done.error().message);
-    if (*done) ++delivered;
+    unanswered = done ? 0 : unanswered + 1;
+    if (done && *done) ++delivered;
+    if (done) continue;
+    const int failure = report_failure(done.error().message);
+    if (done.error().code != ErrorCode::retry || unanswered == kUnansweredMost) return failure;
   }
   std::cout << delivered << " of " << ids.size() << " dead letters of " << options.uplink << " are delivered\n";
   return delivered == ids.size() ? kExitDone : kExitFailed;

@@ -108,6 +108,16 @@ class KafkaTransport final : public Transport {
       if (must_reopen_) give_up_producer();
     }
     close_producer();
+    fail_beside();
+  }
+
+  void reopen(BootTime now) {
+    if (const auto opened = open_producer(); !opened) {
+      reopen_at_ = now + kReopenPause;
+      watch_.on_outage(opened.error().message);
+      return fail_beside();
+    }
+    for (const OutgoingBatch& batch : std::exchange(beside_, {})) take(batch);
   }
 
   // A batch has messages when it is looked at, so one is on its way as long as others wait.
@@ -125,12 +135,7 @@ class KafkaTransport final : public Transport {
   }
 
   void look_after(BootTime now) {
-    if (!producer_ && now >= reopen_at_) {
-      if (const auto opened = open_producer(); !opened) {
-        reopen_at_ = now + kReopenPause;
-        watch_.on_outage(opened.error().message);
-      }
-    }
+    if (!producer_ && now >= reopen_at_) reopen(now);
     watch_.on_waiting(now, batches_.empty() ? std::nullopt : std::optional(batches_.front().since));
     if (producer_ && watch_.wants_probe(now)) probe_.ask(*producer_, watch_, clock_);
     watch_.tell();
@@ -145,6 +150,7 @@ class KafkaTransport final : public Transport {
   }
 
   void take(const OutgoingBatch& batch) {
+    if (!producer_ && batch.beside != 0) return beside_.push_back(batch);
     if (!producer_ || comes_too_early(batch)) return handlers_.done(batch.id, false);
     const bool is_beside = batch.beside != 0;
     if (!is_beside) awaited_[static_cast<std::size_t>(batch.stream)].reset();
@@ -263,7 +269,13 @@ class KafkaTransport final : public Transport {
     }
     batches_.clear();
     open_ = 0;
-    for (const OutgoingBatch& batch : std::exchange(waiting_, {})) handlers_.done(batch.id, false);
+    for (const OutgoingBatch& batch : std::exchange(waiting_, {})) {
+      batch.beside != 0 ? beside_.push_back(batch) : handlers_.done(batch.id, false);
+    }
+  }
+
+  void fail_beside() {
+    for (const OutgoingBatch& batch : std::exchange(beside_, {})) handlers_.done(batch.id, false);
   }
 
   const KafkaUplinkOptions options_;
@@ -276,6 +288,7 @@ class KafkaTransport final : public Transport {
   KafkaProbe probe_;
   ComplaintFilter complaints_;
   std::deque<OutgoingBatch> waiting_;  // for those to be acknowledged that are on their way
+  std::vector<OutgoingBatch> beside_;  // for the next producer: nothing before them is to come first
   std::list<Batch> batches_;           // on their way, oldest first
   std::size_t open_ = 0;               // messages of theirs without a report
   std::array<std::optional<Position>, kStreamCount> awaited_;
