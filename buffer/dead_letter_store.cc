@@ -11,7 +11,13 @@ namespace {
 constexpr const char* kSchema =
     "CREATE TABLE IF NOT EXISTS dead_letters (id INTEGER PRIMARY KEY AUTOINCREMENT, uplink TEXT NOT NULL,"
     " stream INTEGER NOT NULL, epoch INTEGER NOT NULL, sequence INTEGER NOT NULL, time INTEGER NOT NULL,"
-    " reason TEXT NOT NULL, record TEXT NOT NULL, UNIQUE (uplink, stream, epoch, sequence));";
+    " bytes INTEGER NOT NULL DEFAULT 0, reason TEXT NOT NULL, record TEXT NOT NULL,"
+    " UNIQUE (uplink, stream, epoch, sequence));";
+// Before there was a limit of bytes they were not counted.
+constexpr const char* kHasBytes = "SELECT count(*) FROM pragma_table_info('dead_letters') WHERE name = 'bytes'";
+constexpr const char* kAddBytes =
+    "BEGIN IMMEDIATE; ALTER TABLE dead_letters ADD COLUMN bytes INTEGER NOT NULL DEFAULT 0;"
+    " UPDATE dead_letters SET bytes = length(CAST(record AS BLOB)) + length(CAST(reason AS BLOB)); COMMIT;";
 
 std::int64_t to_milliseconds(WallTime time) {
   return std::chrono::floor<std::chrono::milliseconds>(time.time_since_epoch()).count();
@@ -33,6 +39,11 @@ DeadLetter read_letter(const SqliteStatement& row) {
 
 Result<std::unique_ptr<DeadLetterStore>> DeadLetterStore::open(SqliteDatabase& database) {
   if (auto made = database.execute(kSchema); !made) return tl::unexpected(made.error());
+  const auto has_bytes = database.query_number(kHasBytes);
+  if (!has_bytes) return tl::unexpected(has_bytes.error());
+  if (*has_bytes == 0) {
+    if (auto added = database.execute(kAddBytes); !added) return tl::unexpected(added.error());
+  }
   std::unique_ptr<DeadLetterStore> store(new DeadLetterStore(database));
   if (auto prepared = store->prepare(); !prepared) return tl::unexpected(prepared.error());
   return store;
@@ -41,16 +52,21 @@ Result<std::unique_ptr<DeadLetterStore>> DeadLetterStore::open(SqliteDatabase& d
 Result<void> DeadLetterStore::prepare() {
   const std::pair<SqliteStatement*, const char*> all[] = {
       {&put_,
-       "INSERT INTO dead_letters (uplink, stream, epoch, sequence, time, reason, record) VALUES (?, ?, ?, ?, ?, ?, ?)"
-       " ON CONFLICT (uplink, stream, epoch, sequence) DO UPDATE SET time = excluded.time, reason = excluded.reason,"
-       " record = excluded.record"},
+       "INSERT INTO dead_letters (uplink, stream, epoch, sequence, time, bytes, reason, record)"
+       " VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+       " ON CONFLICT (uplink, stream, epoch, sequence) DO UPDATE SET time = excluded.time, bytes = excluded.bytes,"
+       " reason = excluded.reason, record = excluded.record"},
+      {&has_, "SELECT 1 FROM dead_letters WHERE uplink = ? AND stream = ? AND epoch = ? AND sequence = ?"},
+      {&find_,
+       "SELECT id, uplink, stream, epoch, sequence, time, reason, record FROM dead_letters"
+       " WHERE id = ? AND uplink = ?"},
       {&list_,
        "SELECT id, uplink, stream, epoch, sequence, time, reason, record FROM dead_letters"
        " WHERE id > ?1 AND (?2 = '' OR uplink = ?2) ORDER BY id LIMIT ?3"},
       {&drop_, "DELETE FROM dead_letters WHERE uplink = ? AND id = ?"},
       {&drop_all_, "DELETE FROM dead_letters WHERE uplink = ?"},
       // SQLite takes the reason from the row that has the greatest id.
-      {&count_, "SELECT uplink, count(*), max(id), reason FROM dead_letters GROUP BY uplink"},
+      {&count_, "SELECT uplink, count(*), max(id), reason, sum(bytes) FROM dead_letters GROUP BY uplink"},
   };
   for (const auto& [statement, sql] : all) {
     auto prepared = database_.prepare(sql);
@@ -63,19 +79,39 @@ Result<void> DeadLetterStore::prepare() {
 Result<void> DeadLetterStore::put(const DeadLetter& letter) {
   auto& put = put_.bind(std::string_view(letter.uplink)).bind(static_cast<std::uint64_t>(letter.stream));
   put.bind(letter.at.epoch).bind(letter.at.sequence).bind(static_cast<std::uint64_t>(to_milliseconds(letter.time)));
-  return put.bind(std::string_view(letter.reason)).bind(std::string_view(letter.record)).run();
+  return put.bind(bytes_of(letter)).bind(std::string_view(letter.reason)).bind(std::string_view(letter.record)).run();
 }
 
-Result<std::vector<DeadLetter>> DeadLetterStore::list(const std::string& uplink, std::uint64_t after,
-                                                      std::size_t limit) {
-  std::vector<DeadLetter> letters;
-  auto& list = list_.bind(after).bind(std::string_view(uplink)).bind(std::uint64_t{limit});
-  for (;;) {
+Result<bool> DeadLetterStore::has(const std::string& uplink, Stream stream, Position at) {
+  auto& has = has_.bind(std::string_view(uplink)).bind(static_cast<std::uint64_t>(stream));
+  const auto row = has.bind(at.epoch).bind(at.sequence).step();
+  has.end();
+  return row;
+}
+
+Result<std::optional<DeadLetter>> DeadLetterStore::find(const std::string& uplink, std::uint64_t id) {
+  const auto row = find_.bind(id).bind(std::string_view(uplink)).step();
+  if (!row) return tl::unexpected(row.error());
+  std::optional<DeadLetter> letter;
+  if (*row) letter = read_letter(find_);
+  find_.end();
+  return letter;
+}
+
+Result<DeadLetterPage> DeadLetterStore::list(const std::string& uplink, std::uint64_t after, std::size_t limit) {
+  DeadLetterPage page;
+  auto& list = list_.bind(after).bind(std::string_view(uplink)).bind(std::uint64_t{limit} + 1);
+  for (std::uint64_t bytes = 0;;) {
     const auto row = list.step();
     if (!row) return tl::unexpected(row.error());
-    if (!*row) return letters;
-    letters.push_back(read_letter(list));
+    if (!*row) return page;
+    page.is_last = page.letters.size() < limit && bytes < kPageBytes;
+    if (!page.is_last) break;
+    page.letters.push_back(read_letter(list));
+    bytes += bytes_of(page.letters.back());
   }
+  list.end();
+  return page;
 }
 
 Result<std::uint64_t> DeadLetterStore::drop(const std::string& uplink, const std::vector<std::uint64_t>& ids) {
@@ -108,7 +144,7 @@ Result<std::map<std::string, DeadLetterCount>> DeadLetterStore::count() {
     const auto row = count_.step();
     if (!row) return tl::unexpected(row.error());
     if (!*row) return counts;
-    counts[count_.bytes(0)] = {count_.number(1), count_.bytes(3)};
+    counts[count_.bytes(0)] = {count_.number(1), count_.number(4), count_.bytes(3)};
   }
 }
 

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -28,9 +29,25 @@ struct DeadLetter {
 /// What an uplink has of them.
 struct DeadLetterCount {
   std::uint64_t count = 0;
+  std::uint64_t bytes = 0;  // of records and reasons
   std::string last_reason;
   bool operator==(const DeadLetterCount&) const = default;
 };
+
+/// What an uplink may have of them.
+struct DeadLetterLimits {
+  std::uint64_t count = 0;
+  std::uint64_t bytes = 0;
+};
+
+/// Some of them, and whether there are none behind these.
+struct DeadLetterPage {
+  std::vector<DeadLetter> letters;
+  bool is_last = true;
+};
+
+/// What a letter of that size takes of the limit.
+inline std::uint64_t bytes_of(const DeadLetter& letter) { return letter.record.size() + letter.reason.size(); }
 
 /// The table of dead letters in the state database. What a function changes is durable when it returns. Used by the
 /// thread that uses the state store, which outlives it.
@@ -41,8 +58,13 @@ class DeadLetterStore {
 
   /// One of the same uplink, stream and place takes the place of the one before, under its id.
   Result<void> put(const DeadLetter& letter);
-  /// At most `limit` of an uplink, of all with "", whose id is greater than `after`; by id.
-  Result<std::vector<DeadLetter>> list(const std::string& uplink, std::uint64_t after, std::size_t limit);
+  /// Whether there is one of this uplink, stream and place.
+  Result<bool> has(const std::string& uplink, Stream stream, Position at);
+  Result<std::optional<DeadLetter>> find(const std::string& uplink, std::uint64_t id);
+  /// Some of an uplink, of all with "", whose id is greater than `after`; by id. No more than `limit`, and none behind
+  /// kPageBytes.
+  Result<DeadLetterPage> list(const std::string& uplink, std::uint64_t after, std::size_t limit);
+  static constexpr std::uint64_t kPageBytes = 1024 * 1024;
   /// Removes those of the uplink with these ids, or all of them. How many there were.
   Result<std::uint64_t> drop(const std::string& uplink, const std::vector<std::uint64_t>& ids);
   Result<std::uint64_t> drop_all(const std::string& uplink);
@@ -56,6 +78,8 @@ class DeadLetterStore {
 
   SqliteDatabase& database_;
   SqliteStatement put_;
+  SqliteStatement has_;
+  SqliteStatement find_;
   SqliteStatement list_;
   SqliteStatement drop_;
   SqliteStatement drop_all_;

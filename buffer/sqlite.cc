@@ -77,6 +77,8 @@ Result<void> SqliteStatement::run() {
   return {};
 }
 
+void SqliteStatement::end() { sqlite3_reset(statement_.get()); }
+
 Result<bool> SqliteStatement::step() {
   bound_ = 0;
   const int result = sqlite3_step(statement_.get());

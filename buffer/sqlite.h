@@ -25,6 +25,8 @@ class SqliteStatement {
   Result<void> run();
   /// True while there is a row; makes the statement ready for the next use at the end.
   Result<bool> step();
+  /// Makes it ready for the next use before it gave all of its rows.
+  void end();
   std::uint64_t number(int column) const;
   std::string bytes(int column) const;
 

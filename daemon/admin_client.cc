@@ -79,8 +79,10 @@ Result<std::string> ask(net::io_context& context, Stream& stream, Question quest
   if (problem) return broken(question.address, problem, question.patience);
   auto& answer = parser.get();
   if (answer.result() != http::status::ok) {
-    return fail(ErrorCode::invalid, question.address + std::string(request.target()) + " answered " +
-                                        std::to_string(answer.result_int()) + ": " + clip(answer.body(), 300));
+    const bool may_be_over_soon = answer.result() == http::status::service_unavailable;
+    return fail(may_be_over_soon ? ErrorCode::retry : ErrorCode::invalid,
+                question.address + std::string(request.target()) + " answered " + std::to_string(answer.result_int()) +
+                    ": " + clip(answer.body(), 300));
   }
   return std::move(answer.body());
 }

@@ -5,6 +5,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "buffer/dead_letter_store.h"
@@ -39,13 +40,19 @@ class DeadLetters {
   /// `counts` is what the table holds.
   DeadLetters(Parts parts, Counts counts) : parts_(parts), counts_(std::move(counts)) {}
 
-  /// First a gap record with the reason `dead-letter` is durable, then the letter; then it is answered. Errors: `full`
-  /// where the uplink has `most` of them, `retry` for the rest; then there may be a gap record and no letter.
-  void keep(const std::string& uplink, const uplink::RefusedRecord& record, std::uint32_t most, const Done<void>& done);
+  /// First a gap record with the reason `dead-letter` is durable, then the letter; then it is answered. One that is
+  /// there already, with its gap record, is only renewed. Errors: `full` where the uplink has as much as it may,
+  /// `retry` for the rest; then there may be a gap record and no letter yet, and no second one for the next time.
+  void keep(const std::string& uplink, const uplink::RefusedRecord& record, const buffer::DeadLetterLimits& limits,
+            const Done<void>& done);
 
   /// As DeadLetterStore::list.
   void list(const std::string& uplink, std::uint64_t after, std::size_t limit,
-            const Done<std::vector<buffer::DeadLetter>>& done);
+            const Done<buffer::DeadLetterPage>& done);
+  /// Has the letter sent, and removes it when the target has it. Errors as UplinkRunner::send_letter, and `invalid`
+  /// when there is none; one that is refused stays, with what the target says now.
+  using Send = std::function<void(const buffer::DeadLetter& letter, std::function<void(const Result<void>&)> sent)>;
+  void retry(const std::string& uplink, std::uint64_t id, const Send& send, const Done<void>& done);
   /// Those with the ids, without them all; how many there were.
   void drop(const std::string& uplink, const std::optional<std::vector<std::uint64_t>>& ids,
             const Done<std::uint64_t>& done);
@@ -61,12 +68,16 @@ class DeadLetters {
   /// The same for what changes the table: it is counted again, which takes as long as there are letters.
   template <class T>
   void change(std::function<Result<T>()> job, const Done<T>& done);
+  void keep_new(const buffer::DeadLetter& letter, const Done<void>& done);
+  Result<void> find_room(const buffer::DeadLetter& letter, const buffer::DeadLetterLimits& limits) const;
   void put(buffer::DeadLetter letter, const Done<void>& done);
+  void end_retry(const buffer::DeadLetter& letter, const Result<void>& sent, const Done<void>& done);
   Result<void> record_gap(const std::string& uplink, const uplink::RefusedRecord& record);
 
   Parts parts_;
   Counts counts_;
-  std::map<std::string, std::uint64_t> under_way_;  // by uplink
+  std::map<std::string, buffer::DeadLetterCount> under_way_;  // by uplink
+  std::map<std::pair<std::string, Stream>, Position> gaps_;   // the last one recorded
 };
 
 }  // namespace tidegate::daemon

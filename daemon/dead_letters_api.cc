@@ -2,8 +2,10 @@
 
 #include <simdjson.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -20,9 +22,11 @@ namespace {
 
 constexpr std::string_view kList = "/api/v1/deadletters";
 constexpr std::string_view kDrop = "/api/v1/deadletters/drop";
-constexpr std::size_t kLettersMax = 50;  // of one answer: each may be as large as a record can be
+constexpr std::string_view kRetry = "/api/v1/deadletters/retry";
+constexpr std::size_t kLettersMax = 50;                     // of one answer, which is bounded in bytes too
+constexpr Duration kAnswerMost = std::chrono::seconds(25);  // less than a client's patience
 
-struct DropOrder {
+struct Order {
   std::string uplink;
   std::optional<std::vector<std::uint64_t>> ids;  // nothing: all
 };
@@ -35,13 +39,13 @@ void put_letter(JsonWriter& json, const buffer::DeadLetter& letter) {
   json.member("reason", letter.reason).key("record").raw(letter.record).end_object();
 }
 
-AdminResponse answer_of(const std::vector<buffer::DeadLetter>& letters, std::size_t limit) {
+AdminResponse answer_of(const buffer::DeadLetterPage& page) {
   AdminResponse response;
   JsonWriter json(response.body);
   json.begin_object().key("dead_letters").begin_array();
-  for (const auto& letter : letters) put_letter(json, letter);
-  json.end_array().member("next", letters.empty() ? std::uint64_t{0} : letters.back().id);
-  json.member("end", letters.size() < limit).end_object();
+  for (const auto& letter : page.letters) put_letter(json, letter);
+  json.end_array().member("next", page.letters.empty() ? std::uint64_t{0} : page.letters.back().id);
+  json.member("end", page.is_last).end_object();
   return response;
 }
 
@@ -59,8 +63,8 @@ void list(Gateway& gateway, const AdminRequest& request, const AdminRespond& res
   if (!limit || *limit == 0 || *limit > kLettersMax) return respond(refuse(400, "limit: a whole number from 1 to 50"));
   const auto uplink = request.query.find("uplink");
   gateway.dead_letters().list(uplink == request.query.end() ? std::string() : uplink->second, *after, *limit,
-                              [respond, limit = *limit](const Result<std::vector<buffer::DeadLetter>>& letters) {
-                                respond(letters ? answer_of(*letters, limit) : refuse(500, letters.error().message));
+                              [respond](const Result<buffer::DeadLetterPage>& page) {
+                                respond(page ? answer_of(*page) : refuse(500, page.error().message));
                               });
 }
 
@@ -77,13 +81,13 @@ Result<std::vector<std::uint64_t>> parse_ids(simdjson::dom::element value) {
   return ids;
 }
 
-Result<DropOrder> parse_order(const std::string& body) {
+Result<Order> parse_order(const std::string& body) {
   simdjson::dom::parser parser;
   simdjson::dom::object root;
   if (parser.parse(body).get(root) != simdjson::SUCCESS) {
     return fail(ErrorCode::invalid, R"(the body is not a JSON object such as {"uplink":"lake","ids":[3,4]})");
   }
-  DropOrder order;
+  Order order;
   bool all = false;
   for (const auto member : root) {
     std::string_view text;
@@ -103,15 +107,8 @@ Result<DropOrder> parse_order(const std::string& body) {
   return order;
 }
 
-void drop(Gateway& gateway, const AdminRequest& request, const AdminRespond& respond) {
-  if (request.method != "POST") return respond(refuse(405, "dead letters are dropped by POST"));
-  // Which a page of another site cannot send without asking first.
-  if (!request.content_type.starts_with("application/json")) {
-    return respond(refuse(415, "the content type is to be application/json"));
-  }
-  const auto order = parse_order(request.body);
-  if (!order) return respond(refuse(400, order.error().message));
-  gateway.dead_letters().drop(order->uplink, order->ids, [order = *order, respond](const Result<std::uint64_t>& done) {
+void drop(Gateway& gateway, const Order& order, const AdminRespond& respond) {
+  gateway.dead_letters().drop(order.uplink, order.ids, [order, respond](const Result<std::uint64_t>& done) {
     if (!done) return respond(refuse(500, done.error().message));
     log_info("uplink", "{}: {} dead letters are dropped, as was asked for", order.uplink, *done);
     AdminResponse response;
@@ -120,13 +117,62 @@ void drop(Gateway& gateway, const AdminRequest& request, const AdminRespond& res
   });
 }
 
+AdminResponse answer_to_retry(const Order& order, const Result<void>& sent) {
+  const bool is_refused = !sent && sent.error().code == ErrorCode::give_up_item;
+  if (!sent && !is_refused) return refuse(sent.error().code == ErrorCode::invalid ? 404 : 503, sent.error().message);
+  AdminResponse response;
+  JsonWriter json(response.body);
+  json.begin_object().member("uplink", order.uplink).member("id", order.ids->front()).member("delivered", !is_refused);
+  if (is_refused) json.member("reason", sent.error().message);
+  json.end_object();
+  return response;
+}
+
+// A target that does not answer in time may do so later: then the letter is removed all the same.
+void retry(Gateway& gateway, const Order& order, const AdminRespond& respond) {
+  const auto& uplinks = gateway.uplinks();
+  const auto found =
+      std::find_if(uplinks.begin(), uplinks.end(), [&](const auto& one) { return one->name() == order.uplink; });
+  if (found == uplinks.end()) return respond(refuse(404, "no uplink " + clip(order.uplink) + " is configured"));
+  if (!order.ids || order.ids->size() != 1) {
+    return respond(refuse(400, R"(one letter at a time is sent again: {"uplink":"lake","ids":[3]})"));
+  }
+  const std::shared_ptr<Timer> timer = gateway.loop().make_timer();
+  const auto is_answered = std::make_shared<bool>(false);
+  const auto answer = [respond, timer, is_answered](AdminResponse response) {
+    timer->cancel();
+    if (!std::exchange(*is_answered, true)) respond(std::move(response));
+  };
+  timer->arm(kAnswerMost, [respond, is_answered] {
+    if (!std::exchange(*is_answered, true)) respond(refuse(504, "the target has not answered yet"));
+  });
+  const auto send = [uplink = found->get()](const buffer::DeadLetter& letter, auto sent) {
+    uplink->send_letter(letter, std::move(sent));
+  };
+  gateway.dead_letters().retry(order.uplink, order.ids->front(), send, [order, answer](const Result<void>& sent) {
+    if (sent) log_info("uplink", "{}: dead letter {} is delivered, as was asked for", order.uplink, order.ids->front());
+    answer(answer_to_retry(order, sent));
+  });
+}
+
+void change(Gateway& gateway, const AdminRequest& request, const AdminRespond& respond) {
+  if (request.method != "POST") return respond(refuse(405, "dead letters are dropped and sent again by POST"));
+  // Which a page of another site cannot send without asking first.
+  if (!request.content_type.starts_with("application/json")) {
+    return respond(refuse(415, "the content type is to be application/json"));
+  }
+  const auto order = parse_order(request.body);
+  if (!order) return respond(refuse(400, order.error().message));
+  request.path == kDrop ? drop(gateway, *order, respond) : retry(gateway, *order, respond);
+}
+
 }  // namespace
 
-bool is_dead_letters_path(std::string_view path) { return path == kList || path == kDrop; }
+bool is_dead_letters_path(std::string_view path) { return path == kList || path == kDrop || path == kRetry; }
 
 void answer_dead_letters(Gateway& gateway, const AdminRequest& request, const AdminRespond& respond) {
   if (!gateway.is_ready()) return respond(refuse(503, "not ready"));
-  request.path == kList ? list(gateway, request, respond) : drop(gateway, request, respond);
+  request.path == kList ? list(gateway, request, respond) : change(gateway, request, respond);
 }
 
 }  // namespace tidegate::daemon

@@ -229,8 +229,9 @@ void Gateway::make_uplinks(const buffer::Checkpoint& saved) {
   };
   environment.marks = &start_marks_;
   environment.keep_dead_letter = [this](const std::string& uplink, const uplink::RefusedRecord& record,
-                                        std::uint32_t most, const std::function<void(const Result<void>&)>& done) {
-    dead_letters_->keep(uplink, record, most, done);
+                                        const buffer::DeadLetterLimits& limits,
+                                        const std::function<void(const Result<void>&)>& done) {
+    dead_letters_->keep(uplink, record, limits, done);
   };
   for (const auto& options : config_.mqtt_uplinks) {
     uplinks_.push_back(

@@ -191,18 +191,21 @@ void add_deadletter(CLI::App& app, Chosen& chosen) {
   static DeadLetterOptions options;
   auto* command = app.add_subcommand("deadletter", "Records that the target of an uplink refuses for good");
   command->require_subcommand(1);
-  command->footer("To send one again is not possible yet. What the log still has, `tidegate replay` gives again.");
   auto* ls = command->add_subcommand("ls", "List them");
   auto* drop = command->add_subcommand("drop", "Remove some; they are not to be had any more then");
-  for (auto* each : {ls, drop}) add_location(*each, options.daemon);
+  auto* retry = command->add_subcommand("retry", "Send some again; what the target takes is removed");
+  for (auto* each : {ls, drop, retry}) add_location(*each, options.daemon);
   ls->add_option("--uplink", options.uplink, "only of this one");
   ls->add_flag("--json", options.json, "as JSON lines");
-  drop->add_option("--uplink", options.uplink, "its name")->required();
-  auto* which = drop->add_option_group("which")->require_option(1);
-  which->add_option("--id", options.ids, "those with these ids, as ls shows them");
-  which->add_flag("--all", options.all, "all of the uplink");
+  for (auto* each : {drop, retry}) {
+    each->add_option("--uplink", options.uplink, "its name")->required();
+    auto* which = each->add_option_group("which")->require_option(1);
+    which->add_option("--id", options.ids, "those with these ids, as ls shows them");
+    which->add_flag("--all", options.all, "all of the uplink");
+  }
   ls->callback([&chosen] { chosen = [] { return list_dead_letters(options); }; });
   drop->callback([&chosen] { chosen = [] { return drop_dead_letters(options); }; });
+  retry->callback([&chosen] { chosen = [] { return retry_dead_letters(options); }; });
 }
 
 void add_simulate(CLI::App& app, Chosen& chosen) {

@@ -1,4 +1,7 @@
 // What becomes of a record that the target refuses for good.
+#include <algorithm>
+#include <utility>
+
 #include "core/log.h"
 #include "daemon/offset.h"
 #include "daemon/uplink_runner.h"
@@ -6,14 +9,18 @@
 namespace tidegate::daemon {
 
 void UplinkRunner::on_failed(std::uint64_t batch_id, const uplink::BatchFailure& how) {
+  const auto failure = how.refusal.empty() ? fail(ErrorCode::retry, "it did not arrive: " + detail_)
+                                           : fail(ErrorCode::give_up_item, how.refusal);
+  if (end_letter(batch_id, failure)) return;
   if (const auto refused = forwarder_.failed(batch_id, environment_.clock->boot_now(), how)) give_up(*refused);
   pump();
 }
 
 void UplinkRunner::give_up(const uplink::RefusedRecord& record) {
   if (!environment_.keep_dead_letter) return forwarder_.keep(record.batch_id, environment_.clock->boot_now());
-  const std::uint32_t most = forwarder_.options().dead_letters_max;
-  environment_.keep_dead_letter(name(), record, most, [this, alive = alive_, record](const Result<void>& kept) {
+  const auto& options = forwarder_.options();
+  const buffer::DeadLetterLimits limits{options.dead_letters_max, options.dead_letters_bytes_max};
+  environment_.keep_dead_letter(name(), record, limits, [this, alive = alive_, record](const Result<void>& kept) {
     if (!*alive) return;
     kept ? on_dead(record) : on_not_kept(record, kept.error().message);
     pump();
@@ -21,31 +28,62 @@ void UplinkRunner::give_up(const uplink::RefusedRecord& record) {
 }
 
 void UplinkRunner::on_dead(const uplink::RefusedRecord& record) {
-  forwarder_.leave_out(record.batch_id);
+  not_kept_[static_cast<std::size_t>(record.stream)].reset();
+  show_link();
+  // The cursor was moved meanwhile, by hand or on to what is current: where the record comes again it is kept again.
+  if (!forwarder_.leave_out(record.batch_id)) return;
   log_warning("uplink",
               "{}: {} {} is refused for good, the target said {} times: {}. It is a dead letter now, and what comes "
               "behind it goes on: `tidegate deadletter ls --uplink {}` shows it; correct what is refused, or have the "
-              "target take it",
+              "target take it, and send it again with `tidegate deadletter retry`",
               name(), to_string(record.stream), format_position(record.at), record.tries, record.answer, name());
-  not_kept_.reset();
-  show_link();
 }
 
-// The uplink stands still here: what is refused is not lost.
+// The stream stands still here: what is refused is not lost.
 void UplinkRunner::on_not_kept(const uplink::RefusedRecord& record, const std::string& why) {
   forwarder_.keep(record.batch_id, environment_.clock->boot_now());
   const std::string text = std::string(to_string(record.stream)) + " " + format_position(record.at) +
                            " is refused for good (" + record.answer + ") and cannot be kept as a dead letter: " + why;
-  if (!not_kept_ || not_kept_->why != text) log_warning("uplink", "{}: stands still: {}", name(), text);
-  not_kept_ = NotKept{record.stream, forwarder_.cursor(record.stream).acked_to, text};
+  auto& not_kept = not_kept_[static_cast<std::size_t>(record.stream)];
+  if (!not_kept || not_kept->why != text) log_warning("uplink", "{}: stands still: {}", name(), text);
+  not_kept = NotKept{forwarder_.cursor(record.stream).acked_to, text};
   show_link();
+}
+
+void UplinkRunner::send_letter(const buffer::DeadLetter& letter, std::function<void(const Result<void>&)> done) {
+  const auto& options = forwarder_.options();
+  if (!options.takes_letters) {
+    return done(fail(ErrorCode::invalid, name() + " delivers exactly once, and sends nothing outside of its order"));
+  }
+  if (std::find(options.streams.begin(), options.streams.end(), letter.stream) == options.streams.end()) {
+    return done(fail(ErrorCode::invalid, name() + " does not carry the stream " + to_string(letter.stream)));
+  }
+  if (letter_) return done(fail(ErrorCode::retry, "another one is on its way to " + name()));
+  if (!link_up_ || stopping_) return done(fail(ErrorCode::link_down, name() + " is down: " + detail_));
+  const auto batch = forwarder_.make_letter(letter.stream, letter.at, letter.record, environment_.clock->wall_now());
+  letter_ = LetterOnItsWay{batch.id, letter.stream, std::move(done)};
+  transport_->send(batch);
+}
+
+bool UplinkRunner::end_letter(std::uint64_t batch_id, const Result<void>& result) {
+  if (!uplink::Forwarder::is_letter(batch_id)) return false;
+  if (!letter_ || letter_->batch_id != batch_id) return true;
+  const auto letter = std::exchange(letter_, std::nullopt);
+  if (result) forwarder_.count_letter(letter->stream);
+  letter->done(result);
+  return true;
 }
 
 // The target may have taken it at last, or the cursor was moved.
 void UplinkRunner::look_at_not_kept() {
-  if (!not_kept_ || forwarder_.cursor(not_kept_->stream).acked_to == not_kept_->cursor) return;
-  not_kept_.reset();
-  show_link();
+  bool is_over = false;
+  for (const Stream stream : kAllStreams) {
+    auto& not_kept = not_kept_[static_cast<std::size_t>(stream)];
+    if (!not_kept || forwarder_.cursor(stream).acked_to == not_kept->cursor) continue;
+    not_kept.reset();
+    is_over = true;
+  }
+  if (is_over) show_link();
 }
 
 }  // namespace tidegate::daemon

@@ -285,8 +285,10 @@ void UplinkRunner::on_trouble(const std::string& reason) {
 }
 
 void UplinkRunner::show_link() {
-  const bool up = link_up_ && trouble_.empty() && !not_kept_;
-  detail_ = !link_up_ || up ? link_detail_ : not_kept_ ? not_kept_->why : trouble_;
+  const auto not_kept = std::find_if(not_kept_.begin(), not_kept_.end(), [](const auto& one) { return one; });
+  const bool has_all = not_kept == not_kept_.end();
+  const bool up = link_up_ && trouble_.empty() && has_all;
+  detail_ = !link_up_ || up ? link_detail_ : has_all ? trouble_ : (*not_kept)->why;
   if (is_told_ && up == up_) return;
   if (up != up_) since_ = environment_.clock->boot_now();
   up_ = up;
@@ -304,7 +306,8 @@ void UplinkRunner::show_link() {
 
 void UplinkRunner::on_done(std::uint64_t batch_id, bool ok) {
   if (!ok) return on_failed(batch_id, {});
-  forwarder_.acknowledged(batch_id);
+  if (end_letter(batch_id, {})) return;
+  if (const auto refused = forwarder_.acknowledged(batch_id)) give_up(*refused);
   look_at_not_kept();
   pump();
 }

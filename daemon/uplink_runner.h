@@ -35,9 +35,9 @@ struct UplinkEnvironment {
   std::string gateway;
   std::function<void(std::string event)> record_event{};
   const StartMarks* marks = nullptr;  // of the log
-  /// Keeps the record durably where the uplink has less than `most`, and answers. Without it none is given up.
-  std::function<void(const std::string& uplink, const uplink::RefusedRecord& record, std::uint32_t most,
-                     std::function<void(const Result<void>&)> done)>
+  /// Keeps the record durably where the uplink may have one more, and answers. Without it none is given up.
+  std::function<void(const std::string& uplink, const uplink::RefusedRecord& record,
+                     const buffer::DeadLetterLimits& limits, std::function<void(const Result<void>&)> done)>
       keep_dead_letter{};
 };
 
@@ -68,6 +68,11 @@ class UplinkRunner {
   /// What is still to be sent: the stretches that the lane backlog goes through, and what lies behind the lane live.
   std::vector<uplink::SkippedStretch> open_stretches(Stream stream) const;
   void move(Stream stream, const uplink::CursorMove& move);
+
+  /// Sends a record that was given up once more, outside of the chain, one at a time, and answers when the target did.
+  /// Errors: `give_up_item` with what the target says when it refuses it for what it is, `link_down` when the link is,
+  /// `invalid` where this uplink cannot, `retry` for the rest; then nothing is known.
+  void send_letter(const buffer::DeadLetter& letter, std::function<void(const Result<void>&)> done);
 
   /// The accounting equation of a stream, term by term: accepted + replayed = delivered + filtered + pending + dropped.
   /// Dropped is also what the log has given up and this uplink has yet to come to: pending is only what can still be
@@ -121,6 +126,8 @@ class UplinkRunner {
   void on_dead(const uplink::RefusedRecord& record);
   void on_not_kept(const uplink::RefusedRecord& record, const std::string& why);
   void look_at_not_kept();
+  /// False when the batch is of the chain.
+  bool end_letter(std::uint64_t batch_id, const Result<void>& result);
 
   UplinkEnvironment environment_;
   uplink::Forwarder forwarder_;
@@ -135,12 +142,17 @@ class UplinkRunner {
   std::string link_detail_;
   std::string trouble_;
   struct NotKept {
-    Stream stream = Stream::readings;
     Position cursor;  // as long as it is there
     std::string why;
   };
-  std::optional<NotKept> not_kept_;  // a record that is refused for good
-  bool is_told_ = false;             // whether it is up, by an event
+  std::array<std::optional<NotKept>, kStreamCount> not_kept_;  // records that are refused for good
+  struct LetterOnItsWay {
+    std::uint64_t batch_id = 0;
+    Stream stream = Stream::readings;
+    std::function<void(const Result<void>&)> done;
+  };
+  std::optional<LetterOnItsWay> letter_;
+  bool is_told_ = false;  // whether it is up, by an event
   bool stopping_ = false;
   bool up_ = false;           // the link stands and there is no trouble
   BootTime read_again_at_{};  // after a read that gave nothing

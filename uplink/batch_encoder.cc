@@ -107,6 +107,7 @@ BatchEncoder::BatchEncoder(const std::string& gateway, const TagRegistry& tags) 
   longest.prev = ChainEnd{longest.epoch, longest.to};
   longest.skipped = SkippedMark{longest.epoch, longest.from, longest.to};
   longest.replay = true;
+  longest.beside = "witness";
   frame_bytes_max_ = make_head(longest).size() + kTail.size();
 }
 
@@ -192,6 +193,11 @@ std::string BatchEncoder::make_head(const BatchHead& head) const {
     out += '}';
   }
   if (head.replay) out += ",\"replay\":true";
+  if (head.beside != nullptr) {
+    out += ",\"beside\":\"";
+    out += head.beside;
+    out += '"';
+  }
   out += ",\"";
   out += stream;
   out += "\":[";

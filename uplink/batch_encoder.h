@@ -41,7 +41,8 @@ struct BatchHead {
   WallTime sent{};
   std::optional<ChainEnd> prev;
   std::optional<SkippedMark> skipped;
-  bool replay = false;  // the cursor was moved by hand: the chain begins anew here
+  bool replay = false;           // the cursor was moved by hand: the chain begins anew here
+  const char* beside = nullptr;  // "witness" or "letter": it stands outside of the chain
 };
 
 /// Writes batches of format json, version 1: entries are appended one by one to a buffer that the caller owns and

@@ -120,13 +120,14 @@ class Forwarder::Impl {
     return deadline;
   }
 
-  void acknowledged(std::uint64_t batch_id) {
+  std::optional<RefusedRecord> acknowledged(std::uint64_t batch_id) {
     const LaneOf of = StreamChain::lane_of(batch_id);
     StreamChain* const c = chain(of);
-    if (c == nullptr || !c->acknowledge(batch_id)) return;
+    if (c == nullptr || !c->acknowledge(batch_id)) return std::nullopt;
     lanes(of.stream)->settle();
     session_acknowledged_ = true;
     backoff_.reset();
+    return c->take_refused();
   }
 
   std::optional<RefusedRecord> failed(std::uint64_t batch_id, BootTime now, const BatchFailure& how) {
@@ -145,6 +146,28 @@ class Forwarder::Impl {
       c->fail(batch_id, now, how.progressed);
     }
     return std::nullopt;
+  }
+
+  OutgoingBatch make_letter(Stream stream, Position at, std::string record, WallTime wall_now) {
+    BatchHead head;
+    head.stream = stream;
+    head.epoch = at.epoch;
+    head.from = head.to = at.sequence;
+    head.count = 1;
+    head.historical = true;
+    head.sent = wall_now;
+    head.beside = "letter";
+    encoder_.finish(record, head);
+    OutgoingBatch batch{StreamChain::id_beside(++letters_),
+                        stream,
+                        at.epoch,
+                        at.sequence,
+                        at.sequence,
+                        1,
+                        std::make_shared<const std::string>(std::move(record))};
+    batch.link = links_;
+    batch.beside = random_() | 1U;
+    return batch;
   }
 
   void link_up(BootTime now) {
@@ -234,6 +257,7 @@ class Forwarder::Impl {
     constexpr LaneOf kLive(Stream::readings);
     StreamLanes* const l = lanes(kLive.stream);
     if (!options_.live_first || l == nullptr || l->chain(Lane::live).in_flight() > 0) return;
+    if (l->chain(Lane::live).is_deciding(now)) return;
     const auto ready = ready_at(kLive);
     if (ready && *ready <= now && l->chain(Lane::live).is_next_historical(now)) l->leave_to_backlog();
   }
@@ -313,6 +337,7 @@ class Forwarder::Impl {
   std::mt19937_64 random_;
   bool link_up_ = false;
   std::uint64_t links_ = 0;
+  std::uint64_t letters_ = 0;  // that were made
   bool session_sent_ = false;  // since the link came up
   bool session_acknowledged_ = false;
   bool size_said_ = false;
@@ -366,13 +391,14 @@ std::optional<OutgoingBatch> Forwarder::next_batch(BootTime now, WallTime wall_n
   return impl_->next_batch(now, wall_now);
 }
 
-void Forwarder::acknowledged(std::uint64_t batch_id) { impl_->acknowledged(batch_id); }
+std::optional<RefusedRecord> Forwarder::acknowledged(std::uint64_t batch_id) { return impl_->acknowledged(batch_id); }
 std::optional<RefusedRecord> Forwarder::failed(std::uint64_t batch_id, BootTime now, const BatchFailure& how) {
   return impl_->failed(batch_id, now, how);
 }
 
-void Forwarder::leave_out(std::uint64_t batch_id) {
-  if (StreamChain* const chain = impl_->chain(StreamChain::lane_of(batch_id))) chain->leave_out(batch_id);
+bool Forwarder::leave_out(std::uint64_t batch_id) {
+  StreamChain* const chain = impl_->chain(StreamChain::lane_of(batch_id));
+  return chain != nullptr && chain->leave_out(batch_id);
 }
 
 void Forwarder::keep(std::uint64_t batch_id, BootTime now) {
@@ -380,6 +406,17 @@ void Forwarder::keep(std::uint64_t batch_id, BootTime now) {
 }
 
 void Forwarder::hold(Stream stream, BootTime until) { impl_->hold(stream, until); }
+
+OutgoingBatch Forwarder::make_letter(Stream stream, Position at, std::string record, WallTime wall_now) {
+  return impl_->make_letter(stream, at, std::move(record), wall_now);
+}
+
+void Forwarder::count_letter(Stream stream) {
+  if (StreamChain* const chain = impl_->chain(stream)) chain->count_letter();
+}
+
+bool Forwarder::is_letter(std::uint64_t batch_id) { return StreamChain::is_beside(batch_id); }
+
 void Forwarder::link_up(BootTime now) { impl_->link_up(now); }
 void Forwarder::link_down(BootTime) { impl_->link_down(); }
 std::optional<BootTime> Forwarder::next_deadline() const { return impl_->next_deadline(); }

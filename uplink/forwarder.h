@@ -70,15 +70,16 @@ struct OutgoingBatch {
   std::shared_ptr<const std::string> payload;  // kept for a repeat
   bool replay = false;     // the first one from where the cursor was moved to: what was sent before does not come again
   std::uint64_t link = 0;  // how often the link had come up when it was sent
+  /// Not 0: it stands outside of the chain, and this is for whoever knows requests by a key of their own.
+  std::uint64_t beside = 0;
 };
 
 /// How a batch failed, where more is known than that it did.
 struct BatchFailure {
-  bool too_large = false;       // the target takes none of that size
-  Duration retry_after{};       // the target wants nothing before that is over
-  std::string refusal{};        // the target takes none with what is in it: what it says. Empty: that is not known
-  bool may_be_general = false;  // the same refusal may come for whatever is sent, as when something is set up wrongly
-  bool progressed = false;      // the target has taken a part that will not come again
+  bool too_large = false;   // the target takes none of that size
+  Duration retry_after{};   // the target wants nothing before that is over
+  std::string refusal{};    // the target takes none with what is in it: what it says. Empty: that is not known
+  bool progressed = false;  // the target has taken a part that will not come again
   bool operator==(const BatchFailure&) const = default;
 };
 
@@ -149,23 +150,32 @@ class Forwarder {
   /// until the delay is over, or backing off. `sent` is `wall_now`.
   std::optional<OutgoingBatch> next_batch(BootTime now, WallTime wall_now);
 
-  /// The target has the batch. Unknown ids and repeats are ignored.
-  void acknowledged(std::uint64_t batch_id);
+  /// The target has the batch. Unknown ids and repeats are ignored. What it has may show that a record that it refuses
+  /// is to blame for that: see failed().
+  std::optional<RefusedRecord> acknowledged(std::uint64_t batch_id);
   /// The target does not have it, or it is unknown: this one and all behind it in its stream go out again, after a
   /// pause, which grows unless it took a part. Where it was too large, demand() goes back to the cursor and batches
   /// from there on are half as large, which they grow out of later; one record alone cannot be made smaller. Where the
-  /// target said how long it wants nothing, no stream sends before that. What the target refuses for what is in it
-  /// `dead_letter_after` times is sent in halves, one batch at a time, and these in halves, until it is one record that
-  /// is refused so often: that is the answer, and nothing of its stream is sent until leave_out() or keep(). Where the
-  /// same refusal may come for whatever is sent, and nothing of the stream was taken since it came first, the one
-  /// record is tried kPatience times as often.
+  /// target said how long it wants nothing, no stream sends before that.
+  /// What the target refuses for what is in it `dead_letter_after` times is sent in halves, one batch at a time, and
+  /// these in halves, until it is one record. That is tried in turn with what the target has taken before, and is given
+  /// up when it is to blame (RefusalTrial): that is the answer, here or of acknowledged(), and nothing of its stream is
+  /// sent until leave_out() or keep().
   std::optional<RefusedRecord> failed(std::uint64_t batch_id, BootTime now, const BatchFailure& how = {});
   /// The record is kept elsewhere, durably: it is dropped as a dead letter once a batch without entries, which comes in
-  /// its place and answers for its number, is acknowledged or refused.
-  void leave_out(std::uint64_t batch_id);
+  /// its place and answers for its number, is acknowledged; where the target refuses that too, with the next batch,
+  /// which then begins where that one began. False: it is forgotten, as by a move, and nothing is changed.
+  bool leave_out(std::uint64_t batch_id);
   /// It could not be kept: it is sent again after a pause, and comes back at the next refusal.
   void keep(std::uint64_t batch_id, BootTime now);
-  static constexpr std::uint32_t kPatience = 10;
+
+  /// A record that was given up, as a batch outside of the chain, whatever else is on its way. Its id is none of those
+  /// that acknowledged() and failed() know.
+  OutgoingBatch make_letter(Stream stream, Position at, std::string record, WallTime wall_now);
+  /// The target has it now: it counts as asked for again, and delivered.
+  void count_letter(Stream stream);
+  static bool is_letter(std::uint64_t batch_id);
+
   void link_up(BootTime now);
   /// Everything in flight is unknown: it goes out again when the link is up. Where that was so some times in a row with
   /// the same batch the oldest, it may be too large for the target: demand() then goes back to the cursor, and batches

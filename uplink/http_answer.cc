@@ -49,12 +49,10 @@ std::string refusal(const HttpAnswer& answer) {
   return with_body("refused with " + status, answer.body);
 }
 
-// Of all refusals these are of what the request holds. 400 is also said of anything whatever, as by a proxy that wants
-// a certificate.
+// Of all refusals these are of what the request holds, or may be: a server that is set up wrongly says them of all.
 void note_refusal(const HttpAnswer& answer, BatchFailure& failure) {
   if (answer.status != 400 && answer.status != 413 && answer.status != 422) return;
   failure.refusal = with_body(std::to_string(answer.status), answer.body);
-  failure.may_be_general = answer.status == 400;
 }
 
 bool is_for_a_time(long status) {

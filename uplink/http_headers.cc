@@ -45,7 +45,9 @@ std::string percent_encoded(std::string_view text) {
 
 std::string idempotency_key(std::string_view gateway, std::string_view uplink, const OutgoingBatch& batch) {
   return percent_encoded(gateway) + "/" + percent_encoded(uplink) + "/" + to_string(batch.stream) + "/" +
-         std::to_string(batch.epoch) + "/" + std::to_string(batch.from) + "-" + std::to_string(batch.to);
+         std::to_string(batch.epoch) + "/" + std::to_string(batch.from) + "-" + std::to_string(batch.to) +
+         // Who remembers answers by the key has to look at it all the same.
+         (batch.beside == 0 ? "" : "/" + std::to_string(batch.beside));
 }
 
 HttpHeaders::HttpHeaders(const HttpUplinkOptions& options, std::string gateway) : headers_(options.headers) {

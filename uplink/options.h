@@ -26,6 +26,8 @@ struct ForwarderOptions {
   Duration retry_most = std::chrono::seconds(60);
   std::uint32_t dead_letter_after = 0;  // refusals of the same record until it is a dead letter; 0: it never is
   std::uint32_t dead_letters_max = 10'000;
+  std::uint64_t dead_letters_bytes_max = 64 * 1024 * 1024;
+  bool takes_letters = true;             // a record may be sent outside of the chain
   bool live_first = false;               // readings that are current do not wait for the backlog
   double backfill_rate = 0;              // readings a second of the backlog; 0: as fast as the target acknowledges
   std::vector<SendingWindow> windows{};  // when readings are sent; empty: always

@@ -38,11 +38,36 @@ StreamChain::StreamChain(Stream stream, const Parts& parts, std::uint64_t jitter
       delay_max_(parts.options.batch_delay_max),
       blames_size_(parts.options.blames_size_for_lost_links),
       dead_letter_after_(parts.options.dead_letter_after),
+      is_in_order_(parts.options.inflight_max <= 1),
       encoder_(parts.encoder),
       clock_(parts.clock),
       fill_(parts.options, parts.encoder, parts.filter),
       lane_named_(parts.options.live_first && stream == Stream::readings),
-      backoff_(parts.options.retry_first, parts.options.retry_most, jitter_seed) {}
+      trial_(parts.options.dead_letter_after, ~jitter_seed),
+      random_(jitter_seed),
+      backoff_(parts.options.retry_first, parts.options.retry_most, jitter_seed),
+      kept_backoff_(parts.options.retry_first, parts.options.retry_most, jitter_seed) {}
+
+std::uint64_t StreamChain::id_of(std::uint64_t number, std::uint16_t attempt) const {
+  return make_id(number, {stream_, lane_}, attempt);
+}
+
+bool StreamChain::is_witness(std::uint64_t batch_id) const { return witness_ != 0 && batch_id == id_of(witness_, 0); }
+
+// Counted as dropped it stays, because counts only grow.
+void StreamChain::count_letter() {
+  ++accounting_.replayed;
+  ++accounting_.delivered;
+}
+
+// The streams leave one of the numbers that an id has room for.
+std::uint64_t StreamChain::id_beside(std::uint64_t number) {
+  return (number << (kAttemptBits + kStreamBits + kLaneBits)) | (std::uint64_t{kStreamCount} << kAttemptBits);
+}
+
+bool StreamChain::is_beside(std::uint64_t batch_id) {
+  return ((batch_id >> kAttemptBits) & ((1U << kStreamBits) - 1)) >= kStreamCount;
+}
 
 LaneOf StreamChain::lane_of(std::uint64_t batch_id) {
   const auto number = (batch_id >> kAttemptBits) & ((1U << kStreamBits) - 1);
@@ -67,7 +92,10 @@ void StreamChain::go_on_from(const Cursor& cursor) {
   held_ = waiting_ = in_flight_ = suspects_ = set_aside_ = 0;
   unpassed_ = lead_counted_ = 0;
   paused_until_.reset();
-  rests_ = looks_for_others_ = false;
+  rests_ = false;
+  witness_ = 0;
+  refused_.reset();
+  trial_.forget();
   replay_sealed_ = left_sealed_ = false;
   acked_to_ = cursor.acked_to;
   passed_to_ = read_ = cursor.passed_to;
@@ -108,7 +136,9 @@ void StreamChain::go_back_over_filtered() {
 
 // The stretch is answered for to its end, be it by a batch without entries.
 void StreamChain::close_at_end() {
-  if (bounded_ && read_ >= end_ && (!fill_.empty() || fill_.stretch().from < read_.sequence)) seal();
+  if (!bounded_ || read_ < end_) return;
+  if (!fill_.empty() || fill_.stretch().from < read_.sequence) seal();
+  if (next_batch_behind(chain_.size()) == chain_.size()) end_joined_before(chain_.size());
 }
 
 void StreamChain::move(const CursorMove& move) {
@@ -120,6 +150,8 @@ void StreamChain::move(const CursorMove& move) {
     move.is_by_target ? void(accounting_.delivered += count) : accounting_.drop(reason, count);
   }
   left_.reset();
+  forget_evidence();
+  kept_backoff_.reset();
   go_on_from({move.to, move.to});
   if (!move.is_by_target) replay_ = true;
 }
@@ -285,7 +317,7 @@ void StreamChain::count_done(const Link& link) {
 
 std::optional<BootTime> StreamChain::ready_at() const {
   if (waiting_ == 0 && fill_.empty()) return std::nullopt;
-  if (set_aside_ > 0 || (suspects_ > 0 && in_flight_ > 0 && !looks_for_others_)) return std::nullopt;
+  if (set_aside_ > 0 || witness_ != 0 || (suspects_ > 0 && in_flight_ > 0)) return std::nullopt;
   // An alarm does not wait for company, unless others are on their way already.
   const bool is_urgent = stream_ == Stream::alarms && in_flight_ == 0;
   const bool waits = waiting_ == 0 && !fill_.full() && !is_urgent;
@@ -303,8 +335,12 @@ BootTime StreamChain::waits_since() const {
 }
 
 const Stretch& StreamChain::next_stretch() const {
-  if (waiting_ == 0) return fill_.stretch();
-  return std::find_if(chain_.begin(), chain_.end(), [](const Link& l) { return l.state == State::waiting; })->stretch;
+  return waiting_ == 0 ? fill_.stretch() : chain_[first_waiting()].stretch;
+}
+
+std::size_t StreamChain::first_waiting() const {
+  const auto at = std::find_if(chain_.begin(), chain_.end(), [](const Link& l) { return l.state == State::waiting; });
+  return static_cast<std::size_t>(at - chain_.begin());
 }
 
 // By boot time, because the wall clock may have been set since; that says nothing of a record of an earlier boot.
@@ -316,13 +352,16 @@ bool StreamChain::is_historical(const Stretch& stretch, BootTime now) const {
 }
 
 OutgoingBatch StreamChain::send(BootTime now, WallTime wall_now) {
+  seen_ = std::max(seen_, now);
+  const auto step = on_trial() < chain_.size() ? trial_.next() : RefusalTrial::Step::record;
+  if (step == RefusalTrial::Step::witness) return send_witness(now, wall_now);
   if (waiting_ == 0) {
     seal();
     settle();
   }
-  const auto at = std::find_if(chain_.begin(), chain_.end(), [](const Link& l) { return l.state == State::waiting; });
-  Link& link = *at;
-  const BatchHead head = head_of(link, now, wall_now);
+  const std::size_t index = step == RefusalTrial::Step::other ? choose_other() : first_waiting();
+  Link& link = chain_[index];
+  const BatchHead head = head_of(index, now, wall_now);
   put_head(link, head);
   ++link.attempt;
   link.state = State::in_flight;
@@ -330,7 +369,7 @@ OutgoingBatch StreamChain::send(BootTime now, WallTime wall_now) {
   --waiting_;
   ++in_flight_;
   paused_until_.reset();
-  const std::uint64_t id = make_id(link.number, {stream_, lane_}, link.attempt);
+  const std::uint64_t id = id_of(link.number, link.attempt);
   return {id, stream_, head.epoch, head.from, head.to, head.count, link.message, head.replay};
 }
 
@@ -346,7 +385,8 @@ void StreamChain::put_head(Link& link, const BatchHead& head) const {
   link.message = std::make_shared<const std::string>(std::move(message));
 }
 
-BatchHead StreamChain::head_of(const Link& link, BootTime now, WallTime wall_now) const {
+BatchHead StreamChain::head_of(std::size_t index, BootTime now, WallTime wall_now) const {
+  const Link& link = chain_[index];
   BatchHead head;
   head.stream = stream_;
   head.epoch = link.end.epoch;
@@ -359,22 +399,24 @@ BatchHead StreamChain::head_of(const Link& link, BootTime now, WallTime wall_now
   head.prev = link.prev;
   head.skipped = link.skipped;
   head.replay = link.replay;
+  add_joined(index, head);
   return head;
 }
 
 bool StreamChain::acknowledge(std::uint64_t batch_id) {
+  if (is_witness(batch_id)) {
+    take_witness();
+    return true;
+  }
   const std::size_t index = find(batch_id);
   if (index == chain_.size() || chain_[index].state == State::done) return false;
   Link& link = chain_[index];
-  if (link.state == State::set_aside) return false;
+  if (link.state == State::set_aside || link.state == State::joined) return false;
   --(link.state == State::waiting ? waiting_ : in_flight_);
   if (link.suspect) --suspects_;
-  if (link.stretch.count > 0) {
-    ++acknowledged_;
-    looks_for_others_ = false;
-    backoff_.reset();
-  }
+  if (link.stretch.count > 0) note_taken(link);
   link.state = State::done;
+  end_joined_before(index);
   link.message.reset();
   link.entries = std::string();
   grow_again();
@@ -384,10 +426,20 @@ bool StreamChain::acknowledge(std::uint64_t batch_id) {
 
 void StreamChain::fail(std::uint64_t batch_id, BootTime now, bool progressed) {
   const std::size_t index = find(batch_id);
+  if (is_witness(batch_id)) {
+    witness_ = 0;
+    trial_.witness_failed();
+    return pause(now);
+  }
   if (!is_current_attempt(index, batch_id)) return;
+  if (on_trial() < index) trial_.other_failed();
   rewind_from(index);
   if (progressed) backoff_.reset();
-  // Several of one window fail together: that is one failure.
+  pause(now);
+}
+
+// Several of one window fail together: that is one failure.
+void StreamChain::pause(BootTime now) {
   if (!paused_until_) paused_until_ = now + backoff_.next();
 }
 
@@ -405,6 +457,7 @@ std::optional<std::size_t> StreamChain::lose_link() {
     too_large = oldest->message->size();
   }
   for (Link& link : chain_) link.sent_on_this_link = false;
+  if (std::exchange(witness_, 0) != 0) trial_.witness_failed();
   rewind_from(0);
   paused_until_.reset();
   if (too_large == 0) return std::nullopt;
@@ -446,7 +499,7 @@ void StreamChain::rewind_from(std::size_t index) {
 // The index in the chain, its size when there is none.
 std::size_t StreamChain::find(std::uint64_t batch_id) const {
   const std::uint64_t number = batch_part(batch_id);
-  if (number == 0 || lane_of(batch_id) != LaneOf(stream_, lane_)) return chain_.size();
+  if (number == 0 || is_beside(batch_id) || lane_of(batch_id) != LaneOf(stream_, lane_)) return chain_.size();
   const auto at = std::find_if(chain_.begin(), chain_.end(), [number](const Link& l) { return l.number == number; });
   return static_cast<std::size_t>(at - chain_.begin());
 }

@@ -5,13 +5,16 @@
 #include <deque>
 #include <memory>
 #include <optional>
+#include <random>
 #include <string>
+#include <utility>
 
 #include "core/backoff.h"
 #include "core/record.h"
 #include "uplink/batch_encoder.h"
 #include "uplink/batch_fill.h"
 #include "uplink/forwarder.h"
+#include "uplink/refusal_trial.h"
 
 namespace tidegate::uplink {
 
@@ -23,7 +26,7 @@ namespace tidegate::uplink {
 /// Each batch begins where the one before ended, through what the filter left out and over epochs; only a gap breaks
 /// that. A batch that is sent again covers the same stretch with the same entries; only its head (when it was sent, and
 /// by which lane) is new. What is known of the clock when it is sent first corrects the times in it. The cursor moves
-/// over the acknowledged beginning of the chain and nothing else.
+/// over the acknowledged beginning of the chain and nothing else. What a target refuses: stream_refusals.cc.
 ///
 /// Batch ids carry the stream and the attempt: an acknowledgement counts whatever attempt it belongs to, a failure only
 /// when it is the last one's. Passive; part of a Forwarder, which decides how much may be held and sent.
@@ -39,6 +42,9 @@ class StreamChain {
   StreamChain(Stream stream, const Parts& parts, std::uint64_t jitter_seed, Lane lane = Lane::live);
 
   static LaneOf lane_of(std::uint64_t batch_id);
+  /// Of no stream: no chain takes it for its own.
+  static std::uint64_t id_beside(std::uint64_t number);
+  static bool is_beside(std::uint64_t batch_id);
 
   void restore(const Cursor& cursor, const Accounting& accounting, bool replay);
   /// See Forwarder::move.
@@ -46,6 +52,12 @@ class StreamChain {
   bool is_replay_marked() const { return replay_; }
 
   // For lanes; see StreamLanes.
+  /// What the target takes of the one is a witness for the other. Both stay where they are.
+  void stand_beside(StreamChain& other) { beside_ = &other; }
+  /// What was taken before is no witness any more.
+  void forget_evidence() { evidence_ = {}; }
+  /// A record is on trial, and there will soon be a verdict.
+  bool is_deciding(BootTime now) const;
   /// From here on batches say which lane they are of.
   void name_lane() { lane_named_ = true; }
   /// Goes on through a stretch of its own, and answers for it exactly to its end.
@@ -77,9 +89,9 @@ class StreamChain {
   void supply(const RecordBatch& batch, BootTime now, std::size_t room);
   void supply_gap(Position next, std::uint64_t lost, const std::string& reason);
 
-  std::size_t held() const { return held_; }            // batches in the chain, whatever their state
-  std::size_t waiting() const { return waiting_; }      // of these to be sent, the first time or again
-  std::size_t in_flight() const { return in_flight_; }  // of these sent and unanswered
+  std::size_t held() const { return held_; }        // batches in the chain, whatever their state
+  std::size_t waiting() const { return waiting_; }  // of these to be sent, the first time or again
+  std::size_t in_flight() const { return in_flight_ + (witness_ != 0 ? 1 : 0); }  // sent and unanswered
 
   /// From when on send() is possible; nothing when there is nothing to send.
   std::optional<BootTime> ready_at() const;
@@ -93,6 +105,8 @@ class StreamChain {
 
   /// False for what is not known or done already.
   bool acknowledge(std::uint64_t batch_id);
+  /// What the last acknowledgement has shown, if anything.
+  std::optional<RefusedRecord> take_refused() { return std::exchange(refused_, std::nullopt); }
   void fail(std::uint64_t batch_id, BootTime now, bool progressed = false);
   /// All in flight has to go out again, without a pause. When the link was lost again and again with the same batch the
   /// oldest without an answer, that one may be larger than what the target takes: then batches are made anew from the
@@ -107,8 +121,9 @@ class StreamChain {
   /// The target refuses it for what is in it; see Forwarder::failed.
   std::optional<RefusedRecord> refuse(std::uint64_t batch_id, BootTime now, const BatchFailure& how);
   /// See Forwarder.
-  void leave_out(std::uint64_t batch_id);
+  bool leave_out(std::uint64_t batch_id);
   void keep(std::uint64_t batch_id, BootTime now);
+  void count_letter();
 
   Cursor cursor() const { return {acked_to_, passed_to_}; }
   const Accounting& accounting() const { return accounting_; }
@@ -118,7 +133,7 @@ class StreamChain {
   std::optional<Duration> oldest_age(const FrameTimes& now) const;
 
  private:
-  enum class State : std::uint8_t { waiting, in_flight, set_aside, done };
+  enum class State : std::uint8_t { waiting, in_flight, set_aside, joined, done };
   struct Link {
     bool is_gap() const { return number == 0; }
 
@@ -129,10 +144,9 @@ class StreamChain {
     std::uint64_t number = 0;
     std::uint16_t attempt = 0;
     bool sent_on_this_link = false;
-    std::uint16_t links_lost = 0;               // with this the oldest that was sent and not acknowledged
-    std::uint32_t refusals = 0;                 // for what is in it
-    std::optional<std::uint64_t> taken_before;  // acknowledged_ when it was refused first
-    bool suspect = false;                       // part of what was refused often enough
+    std::uint16_t links_lost = 0;  // with this the oldest that was sent and not acknowledged
+    std::uint32_t refusals = 0;    // for what is in it
+    bool suspect = false;          // part of what was refused often enough, or a record that is on trial
     Stretch stretch;
     std::optional<ChainEnd> prev;
     std::optional<SkippedMark> skipped;
@@ -143,6 +157,11 @@ class StreamChain {
     std::size_t entries_at = 0;
   };
 
+  struct Evidence {
+    std::string entry;  // the last one of a batch
+    std::uint32_t epoch = 0;
+  };
+
   /// From `at` on numbers are given out that an earlier epoch, read before, gave out too; or just before `at` some that
   /// were given out have vanished.
   struct Reuse {
@@ -151,6 +170,7 @@ class StreamChain {
     std::uint64_t vanished = 0;
   };
 
+  std::uint64_t id_of(std::uint64_t number, std::uint16_t attempt) const;
   bool enter(const RecordBatch& batch);
   void move_to(Position next, std::uint64_t lost, const std::string& reason);
   void begin_epoch(Position next);
@@ -164,18 +184,35 @@ class StreamChain {
   std::size_t find(std::uint64_t batch_id) const;
   void rewind_from(std::size_t index);
   bool is_current_attempt(std::size_t index, std::uint64_t batch_id) const;
-  bool is_doubtful(const Link& link, const BatchFailure& how) const;
+  void refuse_other(std::size_t index, BootTime now);
+  std::optional<RefusedRecord> refuse_record(std::size_t index, BootTime now, const std::string& answer);
+  std::optional<RefusedRecord> judge();
+  void refuse_empty(std::size_t index, BootTime now);
+  void pause(BootTime now);
   bool split(std::size_t index);
-  RefusedRecord set_aside(Link& link);
+  RefusedRecord set_aside(std::size_t index);
   void suspect(Link& link);
   Link* find_set_aside(std::uint64_t batch_id);
+  std::size_t on_trial() const;
+  RefusalTrial::Surroundings around(std::size_t index) const;
+  std::size_t choose_other();
+  OutgoingBatch send_witness(BootTime now, WallTime wall_now);
+  bool is_witness(std::uint64_t batch_id) const;
+  void take_witness();
+  void note_taken(const Link& link);
+  const Evidence& evidence() const;
+  void end_joined_before(std::size_t index);
+  void end_untold(std::size_t index);
+  std::size_t next_batch_behind(std::size_t index) const;
+  void add_joined(std::size_t index, BatchHead& head) const;
   void go_on_from(const Cursor& cursor);
   void grow_again();
   BootTime waits_since() const;
+  std::size_t first_waiting() const;
   const Stretch& next_stretch() const;
   bool is_historical(const Stretch& stretch, BootTime now) const;
   void put_head(Link& link, const BatchHead& head) const;
-  BatchHead head_of(const Link& link, BootTime now, WallTime wall_now) const;
+  BatchHead head_of(std::size_t index, BootTime now, WallTime wall_now) const;
   Duration age_of(const Stretch& stretch, const FrameTimes& now) const;
 
   const Stream stream_;
@@ -183,6 +220,7 @@ class StreamChain {
   const Duration delay_max_;
   const bool blames_size_;
   const std::uint32_t dead_letter_after_;
+  const bool is_in_order_;  // one batch at a time is sent
   const BatchEncoder& encoder_;
   const ClockHistory& clock_;
   BatchFill fill_;
@@ -208,12 +246,19 @@ class StreamChain {
   std::size_t held_ = 0;
   std::size_t waiting_ = 0;
   std::size_t in_flight_ = 0;
-  std::size_t suspects_ = 0;        // batches: while there are any, one goes at a time
-  std::size_t set_aside_ = 0;       // batches: while there is one, none goes
-  bool looks_for_others_ = false;   // that the target takes: then suspects do not go alone
-  std::uint64_t acknowledged_ = 0;  // batches with entries
+  std::size_t suspects_ = 0;       // batches: while there are any, one goes at a time
+  std::size_t set_aside_ = 0;      // batches: while there is one, none goes
+  StreamChain* beside_ = nullptr;  // the other lane
+  RefusalTrial trial_;
+  std::mt19937_64 random_;
+  Evidence evidence_;          // what was acknowledged last, where something may be given up
+  std::uint64_t witness_ = 0;  // the number of the one that is on its way
+  std::string answer_;         // to the record that is on trial
+  std::optional<RefusedRecord> refused_;
+  BootTime seen_ = BootTime::min();  // the latest time that was told
   std::uint64_t next_number_ = 1;
   Backoff backoff_;
+  Backoff kept_backoff_;  // of keep()
   std::optional<BootTime> paused_until_;
   std::uint32_t grows_after_ = 0;  // acknowledged batches, since the size was refused; 0: it never was
   std::uint32_t taken_ = 0;        // of these

@@ -1,9 +1,11 @@
 // What a chain does with a batch that the target refuses for what is in it: finds the record, and lets it go as a dead
 // letter.
 #include <algorithm>
+#include <cassert>
 #include <charconv>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "uplink/accounting.h"
 #include "uplink/json_text.h"
@@ -46,38 +48,213 @@ std::optional<Cut> cut_behind(const std::string& message, std::size_t entries_at
 }  // namespace
 
 std::optional<RefusedRecord> StreamChain::refuse(std::uint64_t batch_id, BootTime now, const BatchFailure& how) {
+  seen_ = std::max(seen_, now);
+  if (is_witness(batch_id)) {
+    witness_ = 0;
+    trial_.witness_refused(now);
+    pause(now);
+    return std::nullopt;
+  }
   const std::size_t index = find(batch_id);
   if (!is_current_attempt(index, batch_id)) return std::nullopt;
+  // The lane live says of the target what the backlog cannot ask.
+  if (beside_ != nullptr && lane_ == Lane::live) beside_->trial_.other_refused();
   Link& link = chain_[index];
-  if (!link.taken_before) link.taken_before = acknowledged_;
   ++link.refusals;
-  looks_for_others_ = is_doubtful(link, how);
-  const std::uint32_t tries = looks_for_others_ ? dead_letter_after_ * Forwarder::kPatience : dead_letter_after_;
-  const bool is_part = link.suspect && link.stretch.count > 1;
-  if (!is_part && link.refusals < tries) {
-    fail(batch_id, now);
-    return std::nullopt;
+  if (on_trial() < index) {
+    refuse_other(index, now);
+  } else if (link.stretch.count == 1) {
+    return refuse_record(index, now, how.refusal);
+  } else if (link.stretch.count == 0) {
+    refuse_empty(index, now);
+  } else if ((!link.suspect && link.refusals < dead_letter_after_) || !split(index)) {
+    fail(batch_id, now);  // what cannot be cut is no batch of ours
   }
-  if (link.stretch.count > 1) {
-    // What cannot be cut is no batch of ours.
-    if (!split(index)) fail(batch_id, now);
-    return std::nullopt;
-  }
-  rewind_from(index);
-  paused_until_.reset();
-  if (link.stretch.count == 0) {
-    acknowledge(batch_id);  // nothing is in it that could be lost
-    return std::nullopt;
-  }
-  RefusedRecord refused = set_aside(link);
-  refused.batch_id = batch_id;
-  refused.answer = how.refusal;
-  return refused;
+  return std::nullopt;
 }
 
-bool StreamChain::is_doubtful(const Link& link, const BatchFailure& how) const {
-  const bool takes_others = acknowledged_ > link.taken_before.value_or(0);
-  return how.may_be_general && !takes_others && link.stretch.count == 1;
+std::optional<RefusedRecord> StreamChain::refuse_record(std::size_t index, BootTime now, const std::string& answer) {
+  Link& link = chain_[index];
+  suspect(link);
+  rewind_from(index);
+  answer_ = answer;
+  trial_.record_refused(link.stretch.first_entry, around(index), now);
+  pause(now);
+  return judge();
+}
+
+// The neighbour of the record is cut until something of it is taken. The rest stays whole: where everything is refused
+// for a night, nobody wants it all in single records.
+void StreamChain::refuse_other(std::size_t index, BootTime now) {
+  trial_.other_refused();
+  trial_.other_failed();
+  const bool is_neighbour = next_batch_behind(on_trial()) == index;
+  if (is_neighbour && chain_[index].stretch.count > 1 && split(index)) return;
+  rewind_from(index);
+  pause(now);
+}
+
+// A target that takes no batch without entries is told by the next one what this one was to say.
+void StreamChain::refuse_empty(std::size_t index, BootTime now) {
+  rewind_from(index);
+  Link& link = chain_[index];
+  if (link.refusals < dead_letter_after_) return pause(now);
+  paused_until_.reset();
+  const std::size_t next = next_batch_behind(index);
+  const bool is_at_end = next == chain_.size() && bounded_ && read_ >= end_ && fill_.empty();
+  if (is_at_end || (next < chain_.size() && chain_[next].state == State::done)) {
+    return end_untold(index);
+  }
+  link.state = State::joined;
+  link.sent_on_this_link = false;
+  --waiting_;
+  --held_;
+  if (std::exchange(link.suspect, false)) --suspects_;
+  if (next == chain_.size()) return;
+  // No late answer is to be taken for that of the batch that answers for both.
+  chain_[next].number = next_number_++;
+  chain_[next].attempt = 0;
+}
+
+// What it was to say of the chain, the next batch that is made says.
+void StreamChain::end_untold(std::size_t index) {
+  Link& link = chain_[index];
+  if (std::exchange(link.replay, false)) replay_sealed_ = false;
+  if (link.skipped) left_sealed_ = false;
+  link.skipped.reset();
+  acknowledge(id_of(link.number, 0));
+}
+
+// Behind gaps, which are no batches.
+std::size_t StreamChain::next_batch_behind(std::size_t index) const {
+  for (++index; index < chain_.size(); ++index) {
+    if (!chain_[index].is_gap()) return index;
+  }
+  return chain_.size();
+}
+
+void StreamChain::end_joined_before(std::size_t index) {
+  while (index-- > 0 && (chain_[index].is_gap() || chain_[index].state == State::joined)) {
+    if (chain_[index].state != State::joined) continue;
+    chain_[index].state = State::done;
+    ++held_;  // until it is passed
+  }
+}
+
+// A batch answers for what is joined to it, too: within its epoch from there on; where a gap or a new epoch lies
+// between, it says at least where the chain had ended.
+void StreamChain::add_joined(std::size_t index, BatchHead& head) const {
+  for (bool is_behind_gap = false; index-- > 0;) {
+    const Link& link = chain_[index];
+    if (link.is_gap()) is_behind_gap = true;
+    if (link.is_gap()) continue;
+    if (link.state != State::joined) return;
+    if (link.end.epoch == head.epoch && !is_behind_gap) head.from = link.stretch.from;
+    if (link.end.epoch != head.epoch && link.stretch.from > 0) head.prev = {link.end.epoch, link.stretch.from - 1};
+    if (link.prev) head.prev = link.prev;
+    if (link.skipped) head.skipped = link.skipped;
+    head.replay = head.replay || link.replay;
+  }
+}
+
+// The record is the first that is not done. Nothing behind it is sent but by its trial.
+std::size_t StreamChain::on_trial() const {
+  const auto first = std::find_if(chain_.begin(), chain_.end(), [](const Link& link) {
+    return link.state != State::done && link.state != State::joined;
+  });
+  const bool is_on_trial = first != chain_.end() && first->suspect && first->refusals > 0 &&
+                           first->stretch.count == 1 && first->stretch.first_entry == trial_.record();
+  return is_on_trial ? static_cast<std::size_t>(first - chain_.begin()) : chain_.size();
+}
+
+RefusalTrial::Surroundings StreamChain::around(std::size_t index) const {
+  const bool has_waiting = std::any_of(chain_.begin() + static_cast<std::ptrdiff_t>(index) + 1, chain_.end(),
+                                       [](const Link& link) { return link.state != State::done; });
+  // Behind a stretch there is always what made the lane live leave it.
+  const bool has_others = has_waiting || !fill_.empty() || is_behind() || bounded_;
+  return {!evidence().entry.empty(), has_others, !is_in_order_};
+}
+
+// Any of those that wait behind the record, and what is being filled.
+std::size_t StreamChain::choose_other() {
+  std::vector<std::size_t> others;
+  for (std::size_t index = on_trial() + 1; index < chain_.size(); ++index) {
+    if (chain_[index].state == State::waiting && chain_[index].stretch.count > 0) others.push_back(index);
+  }
+  const std::size_t choices = others.size() + (fill_.empty() ? 0 : 1);
+  if (choices == 0) {
+    trial_.other_failed();
+    return first_waiting();
+  }
+  const std::size_t chosen = random_() % choices;
+  if (chosen < others.size()) return others[chosen];
+  seal();
+  settle();
+  return chain_.size() - 1;
+}
+
+OutgoingBatch StreamChain::send_witness(BootTime now, WallTime wall_now) {
+  std::string message = evidence().entry;
+  assert(sequence_of(message));
+  BatchHead head;
+  head.stream = stream_;
+  head.epoch = evidence().epoch;
+  head.from = head.to = *sequence_of(message);
+  head.count = 1;
+  head.historical = true;
+  if (lane_named_) head.lane = lane_;
+  head.sent = wall_now;
+  head.beside = "witness";
+  encoder_.finish(message, head);
+  witness_ = next_number_++;
+  paused_until_.reset();
+  seen_ = std::max(seen_, now);
+  OutgoingBatch batch{id_of(witness_, 0),
+                      stream_,
+                      head.epoch,
+                      head.from,
+                      head.to,
+                      1,
+                      std::make_shared<const std::string>(std::move(message))};
+  batch.beside = random_() | 1U;
+  return batch;
+}
+
+void StreamChain::take_witness() {
+  witness_ = 0;
+  trial_.witness_taken();
+  const std::size_t index = on_trial();
+  if (index == chain_.size()) return;
+  // What is in doubt is to take long.
+  if (!trial_.is_in_doubt(around(index))) backoff_.reset();
+  refused_ = judge();
+}
+
+void StreamChain::note_taken(const Link& link) {
+  backoff_.reset();
+  if (dead_letter_after_ == 0) return;
+  kept_backoff_.reset();
+  trial_.new_taken(link.refusals > 0, seen_);
+  if (beside_ != nullptr) beside_->trial_.new_taken(false, seen_);
+  if (!link.message) return;
+  std::string_view last;
+  const auto read = for_each_entry(*link.message, stream_, [&last](std::string_view entry) { last = entry; });
+  if (read && sequence_of(last)) evidence_ = {std::string(last), link.end.epoch};
+}
+
+const StreamChain::Evidence& StreamChain::evidence() const {
+  return evidence_.entry.empty() && beside_ != nullptr ? beside_->evidence_ : evidence_;
+}
+
+bool StreamChain::is_deciding(BootTime now) const {
+  const std::size_t index = on_trial();
+  return index < chain_.size() && trial_.goes_well(around(index), now);
+}
+
+std::optional<RefusedRecord> StreamChain::judge() {
+  const std::size_t index = on_trial();
+  if (index == chain_.size() || !trial_.is_to_blame(around(index), seen_)) return std::nullopt;
+  return set_aside(index);
 }
 
 // Both parts answer together for exactly what the whole did. What a batch says of the chain before it, its first part
@@ -96,7 +273,6 @@ bool StreamChain::split(std::size_t index) {
   second.end = first.end;
   second.number = next_number_++;
   second.suspect = true;
-  second.taken_before = first.taken_before;
   second.stretch = first.stretch;
   second.stretch.from = cut->sequence;
   second.stretch.first_entry = {first.stretch.first_entry.epoch, cut->sequence};
@@ -127,15 +303,19 @@ bool StreamChain::split(std::size_t index) {
   return true;
 }
 
-RefusedRecord StreamChain::set_aside(Link& link) {
-  suspect(link);
+RefusedRecord StreamChain::set_aside(std::size_t index) {
+  Link& link = chain_[index];
+  rewind_from(index);
+  paused_until_.reset();
   link.state = State::set_aside;
   --waiting_;
   ++set_aside_;
   RefusedRecord refused;
+  refused.batch_id = id_of(link.number, link.attempt);
   refused.stream = stream_;
   refused.at = link.stretch.first_entry;
   refused.record = link.message->substr(link.entries_at, link.message->size() - kTail.size() - link.entries_at);
+  refused.answer = answer_;
   refused.tries = link.refusals;
   return refused;
 }
@@ -151,9 +331,9 @@ StreamChain::Link* StreamChain::find_set_aside(std::uint64_t batch_id) {
 
 // What the batch said of the chain before it has to reach the receiver, and its number to be answered for: so it goes
 // without its entry. It is another batch, so that no late answer to the refused one is taken for its own.
-void StreamChain::leave_out(std::uint64_t batch_id) {
+bool StreamChain::leave_out(std::uint64_t batch_id) {
   Link* const link = find_set_aside(batch_id);
-  if (link == nullptr) return;
+  if (link == nullptr) return false;
   link->state = State::waiting;
   link->number = next_number_++;
   link->attempt = 0;
@@ -165,6 +345,9 @@ void StreamChain::leave_out(std::uint64_t batch_id) {
   link->entries_at = 0;
   --set_aside_;
   ++waiting_;
+  trial_.letter_made();
+  kept_backoff_.reset();
+  return true;
 }
 
 void StreamChain::keep(std::uint64_t batch_id, BootTime now) {
@@ -173,7 +356,8 @@ void StreamChain::keep(std::uint64_t batch_id, BootTime now) {
   link->state = State::waiting;
   --set_aside_;
   ++waiting_;
-  paused_until_ = now + backoff_.next();
+  trial_.letter_kept_back();
+  paused_until_ = now + kept_backoff_.next();
 }
 
 }  // namespace tidegate::uplink

@@ -112,6 +112,7 @@ int scan_modbus(const ModbusScanOptions& options);
 int probe_modbus(const ModbusTarget& target);
 int list_dead_letters(const DeadLetterOptions& options);
 int drop_dead_letters(const DeadLetterOptions& options);
+int retry_dead_letters(const DeadLetterOptions& options);
 int simulate_modbus(const SimulateModbusOptions& options);
 int simulate_mqtt(const SimulateMqttOptions& options);
 

@@ -1,8 +1,10 @@
 #include <simdjson.h>
 
+#include <functional>
 #include <iostream>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "daemon/admin_server.h"
 #include "daemon/commands/ask.h"
@@ -12,8 +14,10 @@
 namespace tidegate::daemon {
 namespace {
 
-int report_strange(const std::string& answer) {
-  return report_failure("the daemon's answer is not what this version understands: " + answer);
+constexpr int kUnansweredMost = 3;  // letters in a row that the target does not answer as it should
+
+std::string strange(const std::string& answer) {
+  return "the daemon's answer is not what this version understands: " + answer;
 }
 
 // A line for what it is and why, one for the record.
@@ -35,32 +39,78 @@ bool print_letter(const simdjson::dom::element& letter) {
   return true;
 }
 
+/// Calls `visit` with each, in order; false of it ends that.
+using Visit = std::function<bool(const simdjson::dom::element& letter)>;
+Result<void> for_each_letter(const AdminAddress& address, const std::string& uplink, const Visit& visit) {
+  const std::string of_uplink = uplink.empty() ? "" : "&uplink=" + percent_encode(uplink);
+  std::uint64_t after = 0;
+  for (bool end = false; !end;) {
+    const auto answer = admin_get(address, "/api/v1/deadletters?after=" + std::to_string(after) + of_uplink);
+    if (!answer) return tl::unexpected(answer.error());
+    simdjson::dom::parser parser;
+    simdjson::dom::element root;
+    simdjson::dom::array letters;
+    bool is_known = !parser.parse(*answer).get(root) && !root["dead_letters"].get(letters) &&
+                    !root["next"].get(after) && !root["end"].get(end);
+    for (const auto letter : is_known ? letters : simdjson::dom::array()) is_known = is_known && visit(letter);
+    if (!is_known) return fail(ErrorCode::corrupt, strange(*answer));
+  }
+  return {};
+}
+
+/// Whether it is delivered; says what became of it.
+Result<bool> retry_one(const AdminAddress& address, const std::string& uplink, std::uint64_t id) {
+  std::string body;
+  JsonWriter(body).begin_object().member("uplink", uplink).key("ids").begin_array().value(id).end_array().end_object();
+  const auto answer = admin_post(address, "/api/v1/deadletters/retry", body);
+  if (!answer) return tl::unexpected(answer.error());
+  simdjson::dom::parser parser;
+  simdjson::dom::element root;
+  bool delivered = false;
+  if (parser.parse(*answer).get(root) || root["delivered"].get(delivered)) {
+    return fail(ErrorCode::corrupt, strange(*answer));
+  }
+  std::string_view reason;
+  if (root["reason"].get(reason)) reason = "";
+  std::cout << id << (delivered ? "  delivered" : "  refused again: ") << reason << '\n';
+  return delivered;
+}
+
 }  // namespace
 
 int list_dead_letters(const DeadLetterOptions& options) {
   const auto address = find_daemon(options.daemon);
   if (!address) return report_failure(address.error().message);
-  const std::string of_uplink = options.uplink.empty() ? "" : "&uplink=" + percent_encode(options.uplink);
-  std::uint64_t after = 0;
-  for (bool end = false; !end;) {
-    const auto answer = admin_get(*address, "/api/v1/deadletters?after=" + std::to_string(after) + of_uplink);
-    if (!answer) return report_failure(answer.error().message);
-    simdjson::dom::parser parser;
-    simdjson::dom::element root;
-    simdjson::dom::array letters;
-    if (parser.parse(*answer).get(root) || root["dead_letters"].get(letters) || root["next"].get(after) ||
-        root["end"].get(end)) {
-      return report_strange(*answer);
-    }
-    for (const auto letter : letters) {
-      if (options.json) {
-        std::cout << simdjson::minify(letter) << '\n';
-      } else if (!print_letter(letter)) {
-        return report_strange(*answer);
-      }
+  const auto listed = for_each_letter(*address, options.uplink, [&options](const auto& letter) {
+    if (!options.json) return print_letter(letter);
+    std::cout << simdjson::minify(letter) << '\n';
+    return true;
+  });
+  return listed ? kExitDone : report_failure(listed.error().message);
+}
+
+int retry_dead_letters(const DeadLetterOptions& options) {
+  const auto address = find_daemon(options.daemon);
+  if (!address) return report_failure(address.error().message);
+  std::vector<std::uint64_t> ids = options.ids;
+  const auto add = [&ids](const auto& letter) { return !letter["id"].get(ids.emplace_back()); };
+  if (options.all) {
+    if (const auto listed = for_each_letter(*address, options.uplink, add); !listed) {
+      return report_failure(listed.error().message);
     }
   }
-  return kExitDone;
+  std::uint64_t delivered = 0;
+  int unanswered = 0;
+  for (const std::uint64_t id : ids) {
+    const auto done = retry_one(*address, options.uplink, id);
+    unanswered = done ? 0 : unanswered + 1;
+    if (done && *done) ++delivered;
+    if (done) continue;
+    const int failure = report_failure(done.error().message);
+    if (done.error().code != ErrorCode::retry || unanswered == kUnansweredMost) return failure;
+  }
+  std::cout << delivered << " of " << ids.size() << " dead letters of " << options.uplink << " are delivered\n";
+  return delivered == ids.size() ? kExitDone : kExitFailed;
 }
 
 int drop_dead_letters(const DeadLetterOptions& options) {
@@ -81,7 +131,7 @@ int drop_dead_letters(const DeadLetterOptions& options) {
   simdjson::dom::parser parser;
   simdjson::dom::element root;
   std::uint64_t dropped = 0;
-  if (parser.parse(*answer).get(root) || root["dropped"].get(dropped)) return report_strange(*answer);
+  if (parser.parse(*answer).get(root) || root["dropped"].get(dropped)) return report_failure(strange(*answer));
   std::cout << dropped << " dead letters of " << options.uplink << " are dropped\n";
   // What was named and was not there.
   if (!options.all && dropped < options.ids.size()) {

@@ -83,6 +83,7 @@ void finish_kafka(KafkaUplinkOptions& uplink, const Scope& scope) {
                 "refused for good holds the uplink up");
   }
   if (uplink.exactly_once) uplink.forwarder.dead_letter_after = 0;
+  uplink.forwarder.takes_letters = !uplink.exactly_once;
   uplink.forwarder.blames_size_for_lost_links = !uplink.exactly_once;  // whatever goes wrong there ends the link
   finish_topic(uplink, scope);
   finish_cursor_topic(uplink, scope);

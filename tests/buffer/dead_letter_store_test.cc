@@ -36,7 +36,7 @@ class DeadLetterStoreTest : public ::testing::Test {
   DeadLetterStore& store() { return *state_->dead_letters(); }
   void put(const DeadLetter& one) { ASSERT_TRUE(store().put(one)); }
   std::vector<DeadLetter> list(const std::string& uplink, std::uint64_t after = 0, std::size_t limit = 100) {
-    return store().list(uplink, after, limit).value();
+    return store().list(uplink, after, limit).value().letters;
   }
 
   testing::TemporaryDirectory directory_;
@@ -55,7 +55,9 @@ TEST_F(DeadLetterStoreTest, KeepsLettersOverRestarts) {
   EXPECT_GT(found[1].id, found[0].id);
   const auto counts = store().count();
   ASSERT_TRUE(counts);
-  EXPECT_EQ(*counts, (std::map<std::string, DeadLetterCount>{{"cloud", {1, "422: no"}}, {"lake", {1, "400: what?"}}}));
+  EXPECT_EQ(*counts, (std::map<std::string, DeadLetterCount>{
+                         {"cloud", {1, bytes_of(expected), "422: no"}},
+                         {"lake", {1, bytes_of(letter("lake", 1, "400: what?")), "400: what?"}}}));
 }
 
 TEST_F(DeadLetterStoreTest, HasARecordOnceHoweverOftenItIsGivenUp) {
@@ -81,10 +83,36 @@ TEST_F(DeadLetterStoreTest, ListsInPartsAndByUplink) {
   EXPECT_EQ(sequences, (std::vector<std::uint64_t>{1, 3, 5, 7, 9}));
 }
 
+TEST_F(DeadLetterStoreTest, GivesNoPageOfMoreBytesThanNeedBe) {
+  for (std::uint64_t i = 0; i < 4; ++i) {
+    DeadLetter large = letter("cloud", i);
+    large.record = "\"" + std::string(DeadLetterStore::kPageBytes / 2, 'x') + "\"";
+    put(large);
+  }
+  const auto first = store().list("cloud", 0, 100).value();
+  EXPECT_EQ(first.letters.size(), 2U);
+  EXPECT_FALSE(first.is_last);
+  const auto second = store().list("cloud", first.letters.back().id, 2).value();
+  EXPECT_EQ(second.letters.size(), 2U);
+  EXPECT_TRUE(second.is_last);
+}
+
+TEST_F(DeadLetterStoreTest, FindsOne) {
+  put(letter("cloud", 7));
+  const std::uint64_t id = list("cloud").at(0).id;
+  EXPECT_EQ(store().find("cloud", id).value().value().at, (Position{3, 7}));
+  EXPECT_FALSE(store().find("lake", id).value());
+  EXPECT_TRUE(store().has("cloud", Stream::alarms, {3, 7}).value());
+  EXPECT_FALSE(store().has("cloud", Stream::readings, {3, 7}).value());
+  EXPECT_FALSE(store().has("lake", Stream::alarms, {3, 7}).value());
+}
+
 TEST_F(DeadLetterStoreTest, CountsTheReasonOfTheNewest) {
   put(letter("cloud", 9, "first"));
   put(letter("cloud", 2, "second"));
-  EXPECT_EQ(store().count().value().at("cloud"), (DeadLetterCount{2, "second"}));
+  EXPECT_EQ(
+      store().count().value().at("cloud"),
+      (DeadLetterCount{2, bytes_of(letter("cloud", 9, "first")) + bytes_of(letter("cloud", 2, "second")), "second"}));
 }
 
 TEST_F(DeadLetterStoreTest, DropsOnlyWhatIsNamedAndOnlyOfThatUplink) {

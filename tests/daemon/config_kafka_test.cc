@@ -82,6 +82,7 @@ TEST_F(ConfigKafkaTest, cursors_of_exactly_once_have_a_topic_of_their_own) {
   EXPECT_THAT(only_problem(uplink(once + "order = \"live-first\"\n")), HasSubstr("does not go with delivery"));
   EXPECT_THAT(only_problem(uplink(once + "dead_letter_after = 5\n")), HasSubstr("does not go with delivery"));
   EXPECT_EQ(load_good(uplink(once)).kafka_uplinks.at(0).forwarder.dead_letter_after, 0U);
+  EXPECT_FALSE(load_good(uplink(once)).kafka_uplinks.at(0).forwarder.takes_letters);
   EXPECT_EQ(load_good(uplink(once + "dead_letter_after = 0\n")).kafka_uplinks.at(0).forwarder.dead_letter_after, 0U);
   EXPECT_THAT(only_problem(uplink(once + "cursor_topic = \"{stream}\"\n")),
               StartsWith("5 uplink.kafka[0].cursor_topic: "));

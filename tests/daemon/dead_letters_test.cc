@@ -34,10 +34,24 @@ class DeadLettersTest : public ::testing::Test {
   DeadLettersTest() { log_.sync_by_jobs(); }
 
   /// Runs the loop until it is answered; the error's text, or "".
-  std::string keep(const uplink::RefusedRecord& record, std::uint32_t most = 10) {
+  std::string keep(const uplink::RefusedRecord& record, std::uint64_t most = 10, std::uint64_t bytes = 1000) {
     std::optional<std::string> answer;
-    letters_.keep("lake", record, most, [&](const Result<void>& kept) {
+    letters_.keep("lake", record, {most, bytes}, [&](const Result<void>& kept) {
       answer = kept ? "" : kept.error().message;
+      loop_.stop();
+    });
+    run_until(answer);
+    return answer.value_or("no answer");
+  }
+  /// With a target that answers so.
+  std::string retry(std::uint64_t id, const Result<void>& answer_of_target) {
+    std::optional<std::string> answer;
+    const auto send = [&](const buffer::DeadLetter& letter, const auto& sent) {
+      EXPECT_EQ(letter.at, (Position{2, 7}));
+      sent(answer_of_target);
+    };
+    letters_.retry("lake", id, send, [&](const Result<void>& sent) {
+      answer = sent ? "" : sent.error().message;
       loop_.stop();
     });
     run_until(answer);
@@ -79,8 +93,8 @@ TEST_F(DeadLettersTest, KeepsARecordBehindADurableGapRecord) {
               ElementsAre(HasSubstr(R"({"event":"gap","stream":"readings","epoch":2,"first":7,"last":7,"count":1,)"
                                     R"("reason":"dead-letter","uplink":"lake")")));
   EXPECT_EQ(log_.durable(Stream::events), log_.end(Stream::events));
-  EXPECT_EQ(letters_.of("lake"), (buffer::DeadLetterCount{1, "422: no"}));
-  EXPECT_EQ(letters_.of("cloud"), (buffer::DeadLetterCount{0, ""}));
+  EXPECT_EQ(letters_.of("lake"), (buffer::DeadLetterCount{1, 16, "422: no"}));
+  EXPECT_EQ(letters_.of("cloud"), (buffer::DeadLetterCount{0, 0, ""}));
 }
 
 TEST_F(DeadLettersTest, KeepsNoMoreThanMayBeAndMoreWhenSomeAreDropped) {
@@ -100,6 +114,63 @@ TEST_F(DeadLettersTest, KeepsNothingThatTheLogCannotTellOf) {
   log_.fail_syncs(true);
   EXPECT_THAT(keep(refused(8)), HasSubstr("the log cannot be synced"));
   EXPECT_EQ(letters_.of("lake").count, 1U);
+}
+
+TEST_F(DeadLettersTest, KeepsNoMoreBytesThanMayBe) {
+  EXPECT_EQ(keep(refused(7), 10, 40), "");
+  EXPECT_EQ(keep(refused(8), 10, 40), "");
+  EXPECT_THAT(keep(refused(9), 10, 40), HasSubstr("more than the 40 bytes of dead_letters_size"));
+  EXPECT_EQ(log_.documents(Stream::events).size(), 2U);
+}
+
+TEST_F(DeadLettersTest, TheSameLetterAgainCountsOnceAndHasOneGapRecord) {
+  EXPECT_EQ(keep(refused(7), 1), "");
+  auto again = refused(7);
+  again.answer = "422: still not";
+  EXPECT_EQ(keep(again, 1), "") << "though there is no room for another one";
+  EXPECT_EQ(letters_.of("lake").count, 1U);
+  EXPECT_EQ(letters_.of("lake").last_reason, "422: still not");
+  EXPECT_EQ(log_.documents(Stream::events).size(), 1U);
+}
+
+TEST_F(DeadLettersTest, WhatCannotBeKeptHasOneGapRecordHoweverOftenItIsTried) {
+  log_.fail_syncs(true);
+  for (int i = 0; i < 3; ++i) EXPECT_THAT(keep(refused(7)), HasSubstr("the log cannot be synced"));
+  EXPECT_EQ(log_.documents(Stream::events).size(), 1U);
+}
+
+TEST_F(DeadLettersTest, RemovesWhatIsDeliveredAtLastAndNothingElse) {
+  EXPECT_EQ(keep(refused(7)), "");
+  const auto id = std::uint64_t{1};
+  EXPECT_THAT(retry(4711, {}), HasSubstr("there is no dead letter 4711 of an uplink lake"));
+  EXPECT_EQ(retry(id, fail(ErrorCode::link_down, "lake is down")), "lake is down");
+  EXPECT_EQ(letters_.of("lake"), (buffer::DeadLetterCount{1, 16, "422: no"}));
+  EXPECT_EQ(retry(id, fail(ErrorCode::give_up_item, "400: no, no")), "400: no, no");
+  EXPECT_EQ(letters_.of("lake").last_reason, "400: no, no");
+  EXPECT_EQ(retry(id, {}), "");
+  EXPECT_EQ(letters_.of("lake").count, 0U);
+}
+
+TEST_F(DeadLettersTest, WhatIsDroppedWhileItIsOnItsWayDoesNotComeBack) {
+  EXPECT_EQ(keep(refused(7)), "");
+  std::function<void(const Result<void>&)> sent;
+  std::optional<std::string> answer;
+  const auto send = [&](const buffer::DeadLetter&, auto on_its_way) {
+    sent = std::move(on_its_way);
+    loop_.stop();
+  };
+  letters_.retry("lake", 1, send, [&](const Result<void>& result) {
+    answer = result ? "" : result.error().message;
+    loop_.stop();
+  });
+  loop_.run();
+  ASSERT_TRUE(sent);
+  EXPECT_EQ(drop_all(), 1U);
+  sent(fail(ErrorCode::give_up_item, "422: still no"));
+  run_until(answer);
+  EXPECT_EQ(answer, "422: still no");
+  EXPECT_EQ(letters_.of("lake").count, 0U);
+  EXPECT_THAT(retry(1, {}), HasSubstr("there is no dead letter 1"));
 }
 
 TEST_F(DeadLettersTest, WritesNoGapRecordForAGapRecordOfItsOwn) {

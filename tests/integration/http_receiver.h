@@ -22,6 +22,11 @@ class HttpReceiver {
         server_([this, faults](const HttpRequestSeen& request) { return take(request, faults); }) {}
 
   ScriptedHttpServer& server() { return server_; }
+  /// From here on it refuses nothing.
+  void mend() {
+    const std::lock_guard lock(mutex_);
+    poison_.clear();
+  }
   std::size_t taken() const {
     const std::lock_guard lock(mutex_);
     return taken_.size();
@@ -67,7 +72,7 @@ class HttpReceiver {
     }
   }
 
-  const std::string poison_;
+  std::string poison_;
   mutable std::mutex mutex_;
   std::vector<Taken> taken_;
   std::uint64_t requests_ = 0;

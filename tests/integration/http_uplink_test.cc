@@ -202,6 +202,35 @@ TEST(HttpUplinkShort, WhatTheTargetRefusesForGoodIsADeadLetterAndAllElseArrives)
   gateway.stop();
 }
 
+TEST(HttpUplinkShort, ADeadLetterIsSentAgainBesideTheChainAndGoneWhenItIsTaken) {
+  HttpRig rig(500, 2'000, false, "\"value\":200,");
+  rig.start_gateway(rig.receiver().server().url("/in"), "dead_letter_after = 5\n");
+  rig.publisher().start();
+  EXPECT_TRUE(rig.publisher().wait_for_all(seconds(60)));
+  GatewayProcess& gateway = rig.gateway();
+  const std::string letters = "tidegate_uplink_dead_letters{uplink=\"lake\"}";
+  EXPECT_TRUE(gateway.wait_for_metric(letters, 1, seconds(60))) << gateway.log();
+  rig.expect_all_arrived(seconds(60), 1);
+
+  const auto refused = rig.deadletter({"retry", "--uplink", "lake", "--all"});
+  EXPECT_EQ(refused.end.exit_code, 1);
+  EXPECT_EQ(refused.output, "1  refused again: 422: not that one\n0 of 1 dead letters of lake are delivered\n");
+  EXPECT_EQ(gateway.metric(letters), 1);
+  EXPECT_NE(rig.deadletter({"retry", "--uplink", "lake", "--id", "4711"}).errors.find("no dead letter 4711"),
+            std::string::npos);
+  EXPECT_NE(rig.deadletter({"retry", "--uplink", "sea", "--id", "1"}).errors.find("no uplink sea"), std::string::npos);
+  rig.receiver().mend();
+  const auto delivered = rig.deadletter({"retry", "--uplink", "lake", "--id", "1"});
+  EXPECT_EQ(delivered.output, "1  delivered\n1 of 1 dead letters of lake are delivered\n") << delivered.errors;
+  EXPECT_EQ(delivered.end.exit_code, 0);
+  EXPECT_EQ(gateway.metric(letters), 0);
+  EXPECT_EQ(rig.receiver().check(NumberedReadings{500}).distinct, 500U);
+  const std::string status = gateway.status_of("lake");
+  EXPECT_NE(status.find("\"replayed\":1"), std::string::npos) << status;
+  EXPECT_EQ(status.find("account_mismatch"), std::string::npos) << status;
+  gateway.stop();
+}
+
 // 1 and 10 to 19 are refused, and three may be kept.
 TEST(HttpUplinkShort, StandsStillWithAsManyDeadLettersAsMayBeUntilTheyAreDropped) {
   HttpRig rig(30, 1'000, false, "\"value\":1");

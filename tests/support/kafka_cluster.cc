@@ -116,6 +116,14 @@ void KafkaCluster::refuse_to_produce(const std::vector<int>& errors) {
   rd_kafka_mock_push_request_errors_array(cluster_, kProduce, codes.size(), codes.data());
 }
 
+void KafkaCluster::refuse_to_produce_at(int broker, int error, int requests) {
+  for (int i = 0; i < requests; ++i) {
+    expect(rd_kafka_mock_broker_push_request_error_rtts(cluster_, broker, kProduce, 1,
+                                                        static_cast<rd_kafka_resp_err_t>(error), 0),
+           "errors of a broker");
+  }
+}
+
 std::size_t KafkaCluster::refusals_left() const {
   std::size_t left = 0;
   expect(rd_kafka_mock_broker_error_stack_cnt(cluster_, 1, kProduce, &left), "errors");

@@ -28,6 +28,8 @@ class KafkaCluster {
   void set_up(int broker, bool up);
   /// The next requests to produce are answered with these errors (rd_kafka_resp_err_t).
   void refuse_to_produce(const std::vector<int>& errors);
+  /// So many requests to produce to this broker are answered with this error.
+  void refuse_to_produce_at(int broker, int error, int requests);
   /// How many of those errors no request has met yet. Of broker 1.
   std::size_t refusals_left() const;
   /// What is asked about the topic, and produced to it, is answered with this error; 0: no more.

@@ -15,6 +15,7 @@
 #include "tests/uplink/model_log.h"
 #include "tests/uplink/parsed_batch.h"
 #include "tests/uplink/receiver_oracle.h"
+#include "tests/uplink/simulation_state.h"
 #include "uplink/forwarder.h"
 #include "uplink/stream_chain.h"
 
@@ -24,9 +25,9 @@ namespace tidegate::uplink::testing {
 /// are read in frames of any size, sent, delivered, acknowledged late, twice, out of order or not at all; the link
 /// breaks, batches fail, the log evicts, is damaged, loses its tail; the gateway is stopped or killed and goes on from
 /// what it had saved. After every step the accounts have to agree with the log.
-class ForwarderSimulation {
+class ForwarderSimulation : private SimulationState {
  public:
-  ForwarderSimulation(std::uint64_t seed, bool link_keeps_order) : random_(seed), link_keeps_order_(link_keeps_order) {
+  ForwarderSimulation(std::uint64_t seed, bool link_keeps_order) : SimulationState(seed, link_keeps_order) {
     for (std::uint32_t i = 0; i < kTags; ++i) {
       tags_.intern((i % 2 == 0 ? "a/" : "b/") + std::to_string(i));
     }
@@ -47,8 +48,13 @@ class ForwarderSimulation {
       do_something();
       check_accounts();
     }
+    append_what_is_taken();
     const int rounds = poison_every_ == 0 ? 400 : 8'000;
-    for (int round = 0; round < rounds && problem_.empty() && !is_drained(); ++round) drain_some();
+    for (int round = 0; round < rounds && problem_.empty() && !is_drained(); ++round) {
+      // Where all that may be held is refused nothing is given up: somebody has to correct the target.
+      is_mended_ = round > rounds / 2;
+      drain_some();
+    }
     if (!problem_.empty()) return;
     if (!is_drained()) note("not drained");
     for (const auto& receiver : receivers_) {
@@ -60,6 +66,8 @@ class ForwarderSimulation {
   std::uint64_t batches() const { return batches_; }
   /// Of these that the lane live sent beside a backlog.
   std::uint64_t split() const { return split_; }
+  /// Whether the target had to be corrected, because everything that it was sent was refused.
+  bool is_mended() const { return is_mended_; }
   /// Records that the target never takes, all of which have become dead letters.
   std::uint64_t dead() const { return dead_; }
   std::uint64_t repeats() const {
@@ -67,52 +75,6 @@ class ForwarderSimulation {
   }
 
  private:
-  struct Saved {
-    LanePlaces places;
-    Accounting accounting;
-    bool replay = false;
-  };
-  static constexpr std::uint32_t kTags = 6;
-  static constexpr int kSteps = 160;
-
-  static std::size_t index(Stream stream) { return static_cast<std::size_t>(stream); }
-  static std::size_t index(LaneOf of) { return index(of.stream) + (of.lane == Lane::live ? 0 : kStreamCount); }
-  static LaneOf lane_of(const OutgoingBatch& batch) { return StreamChain::lane_of(batch.id); }
-  std::uint32_t below(std::uint32_t bound) { return static_cast<std::uint32_t>(random_() % bound); }
-  ModelLog& log(Stream stream) { return *logs_[index(stream)]; }
-  Stream any_stream() {
-    const std::uint32_t number = below(6);
-    return number < 4 ? Stream::readings : number == 4 ? Stream::alarms : Stream::events;
-  }
-  void note(const std::string& problem) {
-    if (problem_.empty()) problem_ = problem;
-  }
-
-  void make_options() {
-    options_.name = "model";
-    options_.batch_readings_max = 1 + below(10);
-    options_.batch_bytes_max = below(3) == 0 ? 300 + below(1200) : 65536;
-    options_.batch_delay_max = std::chrono::milliseconds(below(1500));
-    options_.inflight_max = 1 + below(6);
-    options_.retry_first = std::chrono::milliseconds(1 + below(500));
-    options_.retry_most = std::chrono::seconds(2);
-    if (below(3) == 0) options_.backfill_rate = 20 + below(200);
-    options_.live_first = below(2) == 0;
-    if (options_.live_first && below(2) == 0) options_.backfill_rate = 4 + below(8);
-    is_late_at_times_ = below(3) != 0;
-    if (below(2) == 0) poison_every_ = 3 + below(80);
-    options_.dead_letter_after = poison_every_ == 0 ? below(2) : 1 + below(3);
-    poison_is_doubtful_ = options_.dead_letter_after == 1 && below(2) == 0;
-    filter_ = below(3);
-    if (filter_ == 1) options_.tags = {"a/*"};
-    if (filter_ == 2) options_.tags = {"*/0", "b/5"};
-  }
-
-  bool passes(Stream stream, std::uint32_t tag) const {
-    if (stream == Stream::events || filter_ == 0) return true;
-    return filter_ == 1 ? tag % 2 == 0 : tag == 0 || tag == 5;
-  }
-
   void start_forwarder() {
     forwarder_ = std::make_unique<Forwarder>(options_, "gw", tags_, clock_history_, random_());
     for (const Stream stream : kAllStreams) {
@@ -124,6 +86,7 @@ class ForwarderSimulation {
     texts_.clear();
     in_flight_.clear();
     aside_.clear();
+    awaited_ = {};
     is_up_ = false;
   }
 
@@ -193,6 +156,18 @@ class ForwarderSimulation {
       record.value = static_cast<std::int64_t>(next_value_++);
       record.poison = poison_every_ != 0 && below(poison_every_) == 0;
       log(stream).append(record);
+    }
+  }
+
+  // A record that is refused, of which nobody knows whether others are taken, is given up only for what is behind it.
+  void append_what_is_taken() {
+    for (const Stream stream : kAllStreams) {
+      for (int n = 0; n < 3; ++n) {
+        ModelRecord record;
+        record.tag = TagId{0};
+        record.value = static_cast<std::int64_t>(next_value_++);
+        log(stream).append(record);
+      }
     }
   }
 
@@ -268,6 +243,8 @@ class ForwarderSimulation {
     if (batch.count > options_.batch_readings_max) note("too many entries");
     if (batch.count > 1 && batch.payload->size() > payload_max) note("too many bytes");
     const ParsedBatch parsed = parse_batch(*batch.payload);
+    if ((batch.beside != 0) != (parsed.beside == "witness")) note("does not say that it is no part of the chain");
+    if (batch.beside != 0) return check_witness(batch, parsed);
     if (parsed.from != batch.from || parsed.to != batch.to || parsed.count != batch.count)
       note("head is not the batch");
     check_lane(batch, parsed);
@@ -276,8 +253,16 @@ class ForwarderSimulation {
     const auto known = texts_.emplace(key, parsed.entries_text).first;
     if (known->second != parsed.entries_text) note("repeat differs");
     auto& last = last_from_[index(lane_of(batch))];
-    if (last && parsed.first() <= *last) note("went back without a reason");
+    // What is behind a record that is refused may be tried before it.
+    const bool is_of_trial = awaited_[index(lane_of(batch))].has_value();
+    if (last && parsed.first() <= *last && !is_of_trial) note("went back without a reason");
     last = parsed.first();
+  }
+
+  // The target has it.
+  void check_witness(const OutgoingBatch& batch, const ParsedBatch& parsed) {
+    const ModelRecord* const record = log(batch.stream).find(parsed.first());
+    if (parsed.count != 1 || record == nullptr || !record->received) note("a witness that the target does not have");
   }
 
   // What is done is not sent again, and no lane sends what is the other one's.
@@ -301,20 +286,39 @@ class ForwarderSimulation {
       const OutgoingBatch batch = wire_[at];
       wire_.erase(wire_.begin() + static_cast<std::ptrdiff_t>(at));
       const ParsedBatch parsed = parse_batch(*batch.payload);
+      if (comes_too_early(batch, parsed)) {
+        forwarder_->failed(batch.id, boot_);
+        forget_from(batch);
+        continue;
+      }
       if (is_poisoned(batch.stream, parsed)) {
         refuse(batch);
         continue;
       }
-      note(receivers_[index(batch.stream)]->receive(parsed));
+      if (batch.beside == 0) note(receivers_[index(batch.stream)]->receive(parsed));
+      note_taken(batch, parsed);
       answers_.push_back(batch);
       if (below(20) == 0) answers_.push_back(batch);
     }
   }
 
+  void note_taken(const OutgoingBatch& batch, const ParsedBatch& parsed) {
+    auto& awaited = awaited_[index(lane_of(batch))];
+    const bool begins_anew = parsed.replay || parsed.skipped;
+    if (awaited && batch.beside == 0 && (begins_anew || parsed.first() <= *awaited)) awaited.reset();
+  }
+
+  // A link that keeps order takes nothing behind what was refused before that comes again.
+  bool comes_too_early(const OutgoingBatch& batch, const ParsedBatch& parsed) {
+    const auto& awaited = awaited_[index(lane_of(batch))];
+    const bool begins_anew = parsed.replay || parsed.skipped;
+    return link_keeps_order_ && awaited && batch.beside == 0 && !begins_anew && parsed.first() > *awaited;
+  }
+
   bool is_poisoned(Stream stream, const ParsedBatch& batch) {
     return std::any_of(batch.entries.begin(), batch.entries.end(), [&](const auto& entry) {
       const ModelRecord* const record = log(stream).find({batch.epoch, entry.sequence});
-      return record != nullptr && record->poison;
+      return record != nullptr && record->poison && !is_mended_;
     });
   }
 
@@ -322,7 +326,6 @@ class ForwarderSimulation {
   void refuse(const OutgoingBatch& refused) {
     BatchFailure how;
     how.refusal = "never";
-    how.may_be_general = poison_is_doubtful_;
     const auto record = forwarder_->failed(refused.id, boot_, how);
     const auto is_on_its_way = [&](const OutgoingBatch& one) {
       return std::any_of(in_flight_.begin(), in_flight_.end(), [&](const auto& batch) { return batch.id == one.id; });
@@ -334,8 +337,15 @@ class ForwarderSimulation {
     });
     if (is_forgotten && record) note("gives up what is not on its way");
     if (is_forgotten) return;
+    auto& awaited = awaited_[index(lane_of(refused))];
+    const Position from{refused.epoch, refused.from};
+    if (refused.beside == 0) awaited = awaited ? std::min(*awaited, from) : from;
     forget_from(refused);
     forget_texts(lane_of(refused));  // it may go on in parts
+    give_up(record);
+  }
+
+  void give_up(const std::optional<RefusedRecord>& record) {
     if (!record) return;
     const ModelRecord* const found = log(record->stream).find(record->at);
     if (found == nullptr || !found->poison) return note("gives up another record");
@@ -364,7 +374,7 @@ class ForwarderSimulation {
       const std::size_t at = below(2) == 0 ? 0 : below(static_cast<std::uint32_t>(answers_.size()));
       const OutgoingBatch batch = answers_[at];
       if (below(10) != 0) answers_.erase(answers_.begin() + static_cast<std::ptrdiff_t>(at));  // else once more later
-      forwarder_->acknowledged(batch.id);
+      give_up(forwarder_->acknowledged(batch.id));
       forget_in_flight(batch);
     }
   }
@@ -414,6 +424,7 @@ class ForwarderSimulation {
     announced_[index(stream)] = std::max(announced_[index(stream)], to);
     std::erase_if(in_flight_, [&](const OutgoingBatch& batch) { return batch.stream == stream; });
     for (const Lane lane : kAllLanes) forget_texts({stream, lane});
+    for (const Lane lane : kAllLanes) awaited_[index(LaneOf(stream, lane))].reset();
     go_back(stream);
     save();
   }
@@ -555,41 +566,12 @@ class ForwarderSimulation {
     deliver(100);
     decide_on_refused();
     for (const OutgoingBatch& batch : std::exchange(answers_, {})) {
-      forwarder_->acknowledged(batch.id);
+      give_up(forwarder_->acknowledged(batch.id));
       forget_in_flight(batch);
     }
     pass_time(std::chrono::milliseconds(500));
     check_accounts();
   }
-
-  std::mt19937_64 random_;
-  const bool link_keeps_order_;
-  TagRegistry tags_;
-  ClockHistory clock_history_;
-  ForwarderOptions options_;
-  std::uint32_t filter_ = 0;
-  bool is_late_at_times_ = false;
-  std::vector<std::unique_ptr<ModelLog>> logs_;
-  std::vector<std::unique_ptr<ReceiverOracle>> receivers_;
-  std::array<Saved, kStreamCount> saved_{};
-  std::unique_ptr<Forwarder> forwarder_;
-  std::array<Position, kStreamCount> announced_{};
-  std::array<std::optional<Position>, 2 * kStreamCount> last_from_{};
-  std::map<std::pair<std::size_t, Position>, std::string> texts_;
-  std::deque<OutgoingBatch> wire_;
-  std::vector<OutgoingBatch> in_flight_;
-  std::vector<OutgoingBatch> answers_;
-  bool is_up_ = false;
-  std::uint64_t next_value_ = 1;
-  std::uint64_t batches_ = 0;
-  std::uint64_t split_ = 0;
-  std::uint32_t poison_every_ = 0;  // about; 0: there is none
-  bool poison_is_doubtful_ = false;
-  std::vector<RefusedRecord> aside_;
-  std::uint64_t dead_ = 0;
-  BootTime boot_{std::chrono::hours(1)};
-  WallTime wall_{std::chrono::seconds(1'760'000'000)};
-  std::string problem_;
 };
 
 }  // namespace tidegate::uplink::testing

@@ -45,7 +45,6 @@ TEST(HttpAnswerTest, OnlySomeRefusalsAreOfWhatTheBatchHolds) {
     EXPECT_EQ(!of_many.failure.refusal.empty(), status == 400 || status == 422);
     const auto of_one = judge(answer(status, "no"), 1);
     EXPECT_EQ(!of_one.failure.refusal.empty(), status == 400 || status == 413 || status == 422);
-    EXPECT_EQ(of_one.failure.may_be_general, status == 400);
   }
   EXPECT_EQ(judge(answer(422, "value is NaN"), 1).failure.refusal, "422: value is NaN");
 }

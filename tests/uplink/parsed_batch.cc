@@ -46,6 +46,7 @@ void read_head(const dom::element& root, ParsedBatch& batch) {
   const bool is_known = batch.lane == "live" || (batch.lane == "backlog" && batch.historical);
   if (!is_known) batch.problem = "lane " + batch.lane;
   if (root["replay"].get(batch.replay) == simdjson::SUCCESS && !batch.replay) batch.problem = "replay is not true";
+  batch.beside = read_text(root, "beside");
   dom::element skipped;
   if (root["skipped"].get(skipped) == simdjson::SUCCESS) {
     batch.skipped.emplace();

@@ -31,6 +31,7 @@ struct ParsedBatch {
   std::optional<ChainEnd> prev;
   std::optional<SkippedMark> skipped;
   bool replay = false;
+  std::string beside;  // empty: of the chain
   std::vector<ParsedEntry> entries;
   std::string entries_text;  // from the array's bracket on
 

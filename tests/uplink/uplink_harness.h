@@ -96,7 +96,7 @@ class UplinkHarness {
       lock.lock();
     }
   }
-  void on_done(std::uint64_t id, bool ok) { ok ? forwarder_->acknowledged(id) : on_failed(id, {}); }
+  void on_done(std::uint64_t id, bool ok) { ok ? void(forwarder_->acknowledged(id)) : on_failed(id, {}); }
   void on_failed(std::uint64_t id, const BatchFailure& how) {
     ++failures_;
     forwarder_->failed(id, clock_.boot_now(), how);

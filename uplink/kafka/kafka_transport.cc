@@ -75,7 +75,8 @@ class KafkaTransport final : public Transport {
     std::size_t open = 0;  // messages without a report
     bool has_failed = false;
     bool has_messages = false;
-    std::string refusal{};  // of one of its messages, for what that is
+    bool is_beside = false;  // nothing behind it waits for it
+    std::string refusal{};   // of one of its messages, for what that is
   };
 
   Result<void> open_producer() {
@@ -107,6 +108,16 @@ class KafkaTransport final : public Transport {
       if (must_reopen_) give_up_producer();
     }
     close_producer();
+    fail_beside();
+  }
+
+  void reopen(BootTime now) {
+    if (const auto opened = open_producer(); !opened) {
+      reopen_at_ = now + kReopenPause;
+      watch_.on_outage(opened.error().message);
+      return fail_beside();
+    }
+    for (const OutgoingBatch& batch : std::exchange(beside_, {})) take(batch);
   }
 
   // A batch has messages when it is looked at, so one is on its way as long as others wait.
@@ -124,12 +135,7 @@ class KafkaTransport final : public Transport {
   }
 
   void look_after(BootTime now) {
-    if (!producer_ && now >= reopen_at_) {
-      if (const auto opened = open_producer(); !opened) {
-        reopen_at_ = now + kReopenPause;
-        watch_.on_outage(opened.error().message);
-      }
-    }
+    if (!producer_ && now >= reopen_at_) reopen(now);
     watch_.on_waiting(now, batches_.empty() ? std::nullopt : std::optional(batches_.front().since));
     if (producer_ && watch_.wants_probe(now)) probe_.ask(*producer_, watch_, clock_);
     watch_.tell();
@@ -138,15 +144,18 @@ class KafkaTransport final : public Transport {
   // Behind a batch that failed nothing of its stream is taken until that one comes again, or a replay begins.
   bool comes_too_early(const OutgoingBatch& batch) {
     auto& awaited = awaited_[static_cast<std::size_t>(batch.stream)];
+    if (batch.beside != 0) return false;
     if (batch.replay) awaited.reset();
     return awaited && Position{batch.epoch, batch.from} > *awaited;
   }
 
   void take(const OutgoingBatch& batch) {
+    if (!producer_ && batch.beside != 0) return beside_.push_back(batch);
     if (!producer_ || comes_too_early(batch)) return handlers_.done(batch.id, false);
-    awaited_[static_cast<std::size_t>(batch.stream)].reset();
+    const bool is_beside = batch.beside != 0;
+    if (!is_beside) awaited_[static_cast<std::size_t>(batch.stream)].reset();
     batches_.push_back(
-        {batch.id, batch.stream, {batch.epoch, batch.from}, clock_.boot_now(), 0, false, batch.count > 0, ""});
+        {batch.id, batch.stream, {batch.epoch, batch.from}, clock_.boot_now(), 0, false, batch.count > 0, is_beside});
     Batch& taken = batches_.back();
     producer_->set_headers(batch);
     const auto made = messages_.for_each(batch, [&](const KafkaProducer::Message& message) {
@@ -196,6 +205,7 @@ class KafkaTransport final : public Transport {
 
   void mark_failed(Batch& batch) {
     batch.has_failed = true;
+    if (batch.is_beside) return;
     auto& awaited = awaited_[static_cast<std::size_t>(batch.stream)];
     awaited = awaited ? std::min(*awaited, batch.from) : batch.from;
   }
@@ -259,7 +269,13 @@ class KafkaTransport final : public Transport {
     }
     batches_.clear();
     open_ = 0;
-    for (const OutgoingBatch& batch : std::exchange(waiting_, {})) handlers_.done(batch.id, false);
+    for (const OutgoingBatch& batch : std::exchange(waiting_, {})) {
+      batch.beside != 0 ? beside_.push_back(batch) : handlers_.done(batch.id, false);
+    }
+  }
+
+  void fail_beside() {
+    for (const OutgoingBatch& batch : std::exchange(beside_, {})) handlers_.done(batch.id, false);
   }
 
   const KafkaUplinkOptions options_;
@@ -272,6 +288,7 @@ class KafkaTransport final : public Transport {
   KafkaProbe probe_;
   ComplaintFilter complaints_;
   std::deque<OutgoingBatch> waiting_;  // for those to be acknowledged that are on their way
+  std::vector<OutgoingBatch> beside_;  // for the next producer: nothing before them is to come first
   std::list<Batch> batches_;           // on their way, oldest first
   std::size_t open_ = 0;               // messages of theirs without a report
   std::array<std::optional<Position>, kStreamCount> awaited_;
