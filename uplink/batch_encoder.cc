@@ -173,8 +173,9 @@ std::string BatchEncoder::make_head(const BatchHead& head) const {
   };
   out += ",\"stream\":\"";
   out += stream;
-  const Lane lane = head.lane.value_or(head.historical ? Lane::backlog : Lane::live);
-  out += lane == Lane::backlog ? "\",\"lane\":\"backlog\"" : "\",\"lane\":\"live\"";
+  out += "\",\"lane\":\"";
+  out += to_string(lane_of(head));
+  out += '"';
   put(",\"epoch\":", std::uint64_t{head.epoch});
   put(",\"from\":", head.from);
   put(",\"to\":", head.to);

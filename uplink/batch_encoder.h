@@ -45,6 +45,11 @@ struct BatchHead {
   const char* beside = nullptr;  // "witness" or "letter": it stands outside of the chain
 };
 
+/// What the batch says of its lane.
+constexpr Lane lane_of(const BatchHead& head) {
+  return head.lane.value_or(head.historical ? Lane::backlog : Lane::live);
+}
+
 /// Writes batches of format json, version 1: entries are appended one by one to a buffer that the caller owns and
 /// reuses; the head, which is known last, is put before them by finish(). Allocates only when a buffer grows and once a
 /// new tag. One thread. The registry outlives it.

@@ -72,6 +72,7 @@ struct OutgoingBatch {
   std::uint64_t link = 0;  // how often the link had come up when it was sent
   /// Not 0: it stands outside of the chain, and this is for whoever knows requests by a key of their own.
   std::uint64_t beside = 0;
+  Lane lane = Lane::live;  // as its payload says
 };
 
 /// How a batch failed, where more is known than that it did.

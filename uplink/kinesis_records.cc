@@ -78,7 +78,6 @@ HttpVerdict judge_error(const HttpAnswer& answer, std::uint32_t records) {
   const std::string type = error_type(answer);
   if (is_of_what_was_sent(type)) return verdict;
   verdict.failure.refusal.clear();
-  verdict.failure.may_be_general = false;
   verdict.may_pass = is_for_a_time(type);
   if (verdict.may_pass) verdict.trouble = "the target answers 400: " + clip(answer.body, 300);
   if (is_of_the_signature(type)) verdict.trouble += "; check \"aws\", and the clock of this machine";

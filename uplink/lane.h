@@ -11,6 +11,8 @@ namespace tidegate::uplink {
 enum class Lane : std::uint8_t { live = 0, backlog = 1 };
 inline constexpr Lane kAllLanes[] = {Lane::live, Lane::backlog};
 
+constexpr const char* to_string(Lane lane) { return lane == Lane::live ? "live" : "backlog"; }
+
 /// A lane of a stream; of one that has no other, the only one.
 struct LaneOf {
   constexpr LaneOf(Stream of, Lane which = Lane::live)

@@ -65,13 +65,11 @@ class MqttTransport final : public Transport {
 
   Result<void> start() override {
     for (const Stream stream : kAllStreams) {
-      auto topic = fill_placeholders(topic_, {{"gateway", gateway_}, {"stream", to_string(stream)}});
-      if (!topic) return tl::unexpected(topic.error());
-      if (topic->empty() || topic->size() > 65535 || topic->find_first_of("+#") != std::string::npos) {
-        return fail(ErrorCode::invalid, "topic \"" + clip(*topic) +
-                                            "\" cannot be published to: it needs 1 to 65535 bytes without '+' and '#'");
+      for (const Lane lane : kAllLanes) {
+        auto topic = make_topic(stream, lane);
+        if (!topic) return tl::unexpected(topic.error());
+        topic_of(stream, lane) = std::move(*topic);
       }
-      topics_[static_cast<std::size_t>(stream)] = std::move(*topic);
     }
     is_running_ = true;
     client_->start();
@@ -91,12 +89,26 @@ class MqttTransport final : public Transport {
     if (!payload) return refuse(batch.id, payload.error());
     if (payload->empty()) return handlers_.done(batch.id, true);  // the lines say nothing of it
     tickets_.add(batch.id);
-    client_->publish(batch.id, topics_[static_cast<std::size_t>(batch.stream)], std::move(*payload));
+    client_->publish(batch.id, topic_of(batch.stream, batch.lane), std::move(*payload));
   }
 
  private:
   // Also with no grace for batches the connection is closed in order, so that the broker publishes no will.
   static constexpr Duration kDisconnectGrace = std::chrono::seconds(1);
+
+  std::string& topic_of(Stream stream, Lane lane) {
+    return topics_[static_cast<std::size_t>(stream)][static_cast<std::size_t>(lane)];
+  }
+
+  Result<std::string> make_topic(Stream stream, Lane lane) const {
+    auto topic =
+        fill_placeholders(topic_, {{"gateway", gateway_}, {"stream", to_string(stream)}, {"lane", to_string(lane)}});
+    const bool is_legal = !topic || (!topic->empty() && topic->size() <= 65535 &&  //
+                                     topic->find_first_of("+#") == std::string::npos);
+    if (is_legal) return topic;
+    return fail(ErrorCode::invalid,
+                "topic \"" + clip(*topic) + "\" cannot be published to: it needs 1 to 65535 bytes without '+' and '#'");
+  }
 
   Result<std::string> lines(const OutgoingBatch& batch) {
     std::string text;
@@ -131,7 +143,7 @@ class MqttTransport final : public Transport {
   const std::string topic_;
   const std::string gateway_;
   const TransportHandlers handlers_;
-  std::array<std::string, kStreamCount> topics_;
+  std::array<std::array<std::string, std::size(kAllLanes)>, kStreamCount> topics_;
   std::unique_ptr<InfluxLines> influx_;  // of that format
   OpenTickets tickets_;
   bool is_running_ = false;

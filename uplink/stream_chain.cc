@@ -370,7 +370,9 @@ OutgoingBatch StreamChain::send(BootTime now, WallTime wall_now) {
   ++in_flight_;
   paused_until_.reset();
   const std::uint64_t id = id_of(link.number, link.attempt);
-  return {id, stream_, head.epoch, head.from, head.to, head.count, link.message, head.replay};
+  OutgoingBatch batch{id, stream_, head.epoch, head.from, head.to, head.count, link.message, head.replay};
+  batch.lane = uplink::lane_of(head);
+  return batch;
 }
 
 void StreamChain::put_head(Link& link, const BatchHead& head) const {

@@ -5,6 +5,7 @@
 
 #include "core/text.h"
 #include "drivers/mqtt/subscription.h"
+#include "uplink/lane.h"
 #include "uplink/sparkplug/sparkplug_names.h"
 
 namespace tidegate::daemon {
@@ -43,7 +44,8 @@ std::vector<std::string> topics_of(const uplink::MqttUplinkOptions& uplink, cons
   }
   std::vector<std::string> topics;
   for (const Stream stream : uplink.forwarder.streams) {
-    topics.push_back(filled(filled(uplink.topic, "{gateway}", gateway), "{stream}", to_string(stream)));
+    const std::string topic = filled(filled(uplink.topic, "{gateway}", gateway), "{stream}", to_string(stream));
+    for (const uplink::Lane lane : uplink::kAllLanes) topics.push_back(filled(topic, "{lane}", to_string(lane)));
   }
   return topics;
 }

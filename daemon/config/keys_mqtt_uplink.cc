@@ -52,6 +52,7 @@ void finish_mqtt(MqttUplinkOptions& uplink, const Scope& scope) {
   scope.claim_name("uplink");
   finish_broker(uplink.broker, "tidegate-" + scope.state().config.gateway.id + "-out-" + uplink.forwarder.name, scope);
   check_format(uplink, scope);
+  uplink.forwarder.takes_letters = uplink.format != uplink::MqttFormat::sparkplug;
   warn_of_feedback(uplink, scope);
 }
 
@@ -95,9 +96,11 @@ std::vector<Key> payload_rows() {
   using Owner = MqttUplinkOptions;
   return {
       checked<Owner>("topic", &Owner::topic, check_publish_topic)
-          .must_be("a topic with {gateway} and {stream}")
+          .must_be("a topic with {gateway}, {stream} and {lane}")
           .by_default("tidegate/{gateway}/{stream}")
-          .says("Where batches are published to. Not with `format = \"sparkplug\"`, which has topics of its own."),
+          .says("Where batches are published to. `{lane}` is `live` or `backlog`, as the batch says, so that who "
+                "wants the present alone can subscribe to that. Not with `format = \"sparkplug\"`, which has topics of "
+                "its own."),
       choice<Owner, MqttFormat>(
           "format", &Owner::format,
           {{"json", MqttFormat::json}, {"influx", MqttFormat::influx}, {"sparkplug", MqttFormat::sparkplug}})

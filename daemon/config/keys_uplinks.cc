@@ -1,3 +1,4 @@
+#include "core/text.h"
 #include "daemon/config/keys.h"
 #include "daemon/config/rows.h"
 #include "daemon/config/scope.h"
@@ -106,7 +107,8 @@ Section uplink_keys() {
   using namespace rows;
   Section section = table<Config>(
       "uplink", [](Config & config) -> auto& { return config; }, "Where readings, alarms and events go.");
-  section.sections = {mqtt_uplink_keys(), kafka_uplink_keys(), postgresql_uplink_keys(), http_uplink_keys(), file_keys()};
+  section.sections = {mqtt_uplink_keys(), kafka_uplink_keys(), postgresql_uplink_keys(), http_uplink_keys(),
+                      file_keys()};
   return section;
 }
 

@@ -79,7 +79,7 @@ Result<void> check_placeholders(const std::string& text, std::initializer_list<s
 }
 
 Result<void> check_publish_topic(const std::string& topic) {
-  if (auto good = check_placeholders(topic, {"gateway", "stream"}); !good) return good;
+  if (auto good = check_placeholders(topic, {"gateway", "stream", "lane"}); !good) return good;
   if (topic.find_first_of("+#") != std::string::npos) {
     return wrong("must be a topic to publish to, without + and #, found " + quoted(topic));
   }

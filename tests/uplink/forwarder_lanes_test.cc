@@ -49,6 +49,7 @@ class ForwarderLanesTest : public ForwarderFixture {
       if (!batch) break;
       const ParsedBatch parsed = parse_batch(*batch->payload);
       EXPECT_EQ(parsed.problem, "");
+      EXPECT_EQ(to_string(batch->lane), parsed.lane);
       text += (text.empty() ? "" : ", ") + parsed.lane + " " + stretches({*batch});
       if (parsed.skipped) {
         text += " skips " + std::to_string(parsed.skipped->from) + ".." + std::to_string(parsed.skipped->to);

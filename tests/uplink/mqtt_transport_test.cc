@@ -58,6 +58,19 @@ TEST_F(MqttTransportTest, PublishesEachStreamToItsTopicWithTheBatchIdAsTicket) {
   EXPECT_EQ(client_->published[1].topic, "tidegate/plant-7/alarms");
 }
 
+TEST_F(MqttTransportTest, NamesTheLaneInTheTopic) {
+  options_.topic = "t/{stream}/{lane}";
+  const auto transport = make();
+  ASSERT_TRUE(transport->start());
+  transport->send(batch(5));
+  OutgoingBatch old = batch(6);
+  old.lane = Lane::backlog;
+  transport->send(old);
+  ASSERT_EQ(client_->published.size(), 2U);
+  EXPECT_EQ(client_->published[0].topic, "t/readings/live");
+  EXPECT_EQ(client_->published[1].topic, "t/readings/backlog");
+}
+
 TEST_F(MqttTransportTest, ReportsEachBatchOnce) {
   const auto transport = make();
   ASSERT_TRUE(transport->start());

@@ -1,0 +1,108 @@
+#!/usr/bin/env python3
+"""How long a reading takes from its sensor to the subscriber behind the uplink's broker, while the uplink is idle and while it
+drains a backlog.
+
+  tests/bench/latency.py --build build/release [--rounds 3] [--readings 10000000] [--seconds 10]
+
+A thousand readings a second, a message each, go to the listener; the uplink has max_delay = "0s" and carries them to mosquitto.
+  direct    oldest-first, no backlog
+  idle      live-first, no backlog
+  draining  live-first, while so many readings that came before the target was there are on their way too
+Prints medians and writes BUILD/latency.json. Exits 1 when a reading is missing, or the backlog was gone before the last reading.
+"""
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from drain import BATCH, BUFFER, delivered, metric
+from end_to_end import median
+from listener import LISTENER, load
+from rig import Rig, accepts, free_port, wait_until
+
+RATE = 1000
+UPLINK = """
+[[uplink.mqtt]]
+name = "up"
+broker = "mqtt://127.0.0.1:{port}"
+topic = "tidegate/{{stream}}/{{lane}}"
+streams = ["readings"]
+order = "{order}"
+batch = {{ max_delay = "0s", max_bytes = "{max_bytes}", max_readings = 2000 }}
+"""
+BACKLOG_DRIVER = """
+[[driver.mqtt_listener]]
+name = "past"
+listen = "127.0.0.1:{port}"
+inflight_max = 20000
+  [[driver.mqtt_listener.subscribe]]
+  topic = "load/{{tag...}}"
+  value = "/value"
+  each = "/readings"
+"""
+
+
+def start_target(rig, port):
+    configuration = rig.folder / "target.conf"
+    configuration.write_text(f"user root\nlistener {port} 127.0.0.1\nallow_anonymous true\nmax_queued_messages 0\n", encoding="utf-8")
+    target = rig.start("target", "/usr/sbin/mosquitto", "-c", configuration)
+    wait_until(lambda: accepts(port), "the target takes connections")
+    target.port = port
+    return target
+
+
+def backlog(daemon):
+    return metric(daemon, 'tidegate_uplink_backlog_readings{uplink="up"')
+
+
+def measure(name, arguments):
+    order = "oldest-first" if name == "direct" else "live-first"
+    with Rig(arguments.build) as rig:
+        port, past, target_port = free_port(), free_port(), free_port()
+        listener = LISTENER.format(port=port, sync="interval", each="", topic="bench", inflight=20000)
+        daemon = rig.daemon(listener.replace("[buffer]\n", BUFFER, 1) + BACKLOG_DRIVER.format(port=past)
+                            + UPLINK.format(port=target_port, order=order, max_bytes=arguments.max_bytes))
+        daemon.port = port
+        if name == "draining":
+            taken = load(rig, past, "--messages", arguments.readings // BATCH // 50 * 50, "--batch", BATCH)
+            if not taken["complete"]:
+                raise RuntimeError("the listener did not take all readings")
+        target = start_target(rig, target_port)
+        wait_until(lambda: metric(daemon, 'tidegate_uplink_up{uplink="up"') == 1, "the uplink is up")
+        first = delivered(daemon)
+        code, text = rig.load(daemon, target, "--count", RATE * arguments.seconds, "--rate", RATE, "--listen", "tidegate/readings/live")
+        figures = json.loads(text)
+        if code != 0:
+            raise RuntimeError(f"{name}: {text}")
+        figures["backlog_rate"] = (delivered(daemon) - first - figures["count"]) / figures["seconds"]
+        if name == "draining" and backlog(daemon) == 0:
+            raise RuntimeError("the backlog was gone before the last reading: more --readings")
+        return figures
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--build", default="build/release")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--readings", type=int, default=10_000_000, help="of the backlog")
+    parser.add_argument("--seconds", type=int, default=10)
+    parser.add_argument("--max-bytes", default="256KiB", help="of a batch")
+    arguments = parser.parse_args()
+    results = {"direct": [], "idle": [], "draining": []}
+    for _ in range(arguments.rounds):
+        for name, rounds in results.items():
+            rounds.append(measure(name, arguments))
+    print(f"{'uplink':<10}{'p50 ms':>9}{'p99 ms':>9}{'p99.9 ms':>10}{'backlog readings/s':>20}")
+    for name, rounds in results.items():
+        print(f"{name:<10}{median(rounds, 'p50_ms'):>9.2f}{median(rounds, 'p99_ms'):>9.2f}{median(rounds, 'p999_ms'):>10.2f}"
+              f"{median(rounds, 'backlog_rate'):>20.0f}")
+    ratio = [busy["p99_ms"] / idle["p99_ms"] for busy, idle in zip(results["draining"], results["idle"])]
+    print(f"p99 while draining over p99 idle, a round: {', '.join(f'{one:.1f}' for one in ratio)}")
+    output = Path(arguments.build) / "latency.json"
+    output.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    print(f"\nwritten: {output}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
