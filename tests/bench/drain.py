@@ -8,7 +8,7 @@ The readings are taken in by the MQTT listener while the target is away; then it
 first to the last reading that it has acknowledged. Processor time is the daemon's.
   mqtt   batches to mosquitto, QoS 1
   http   requests to nginx, which reads them and answers 204
-  kafka  a message a reading to Apache Kafka, where scripts/test-kafka has fetched it; at least once and exactly once
+  kafka  a message a reading to Apache Kafka, where scripts/test-kafka has fetched it; at least once and exactly once; -bare: without headers
   postgresql  a row a reading to PostgreSQL with its defaults, so that a commit waits for its disk; exactly once
   file   NDJSON to a file on the same disk
 Prints medians and writes BUILD/drain.json. Exits 1 when a reading was not delivered.
@@ -73,11 +73,11 @@ class Http:
 
 
 class Kafka:
-    delivery = "at-least-once"
+    delivery, more = "at-least-once", ""
 
     def __init__(self, rig):
         self.rig, self.port = rig, free_port()
-        self.uplink = (f'[[uplink.kafka]]\nbrokers = ["127.0.0.1:{self.port}"]\ndelivery = "{self.delivery}"\n' + COMMON)
+        self.uplink = (f'[[uplink.kafka]]\nbrokers = ["127.0.0.1:{self.port}"]\ndelivery = "{self.delivery}"\n{self.more}' + COMMON)
 
     def start(self):
         folder, controller = self.rig.folder / "kafka", free_port()
@@ -99,6 +99,14 @@ class Kafka:
 
 class KafkaOnce(Kafka):
     delivery = "exactly-once"
+
+
+class KafkaBare(Kafka):
+    more = "headers = false\n"
+
+
+class KafkaOnceBare(KafkaOnce):
+    more = "headers = false\n"
 
 
 class Postgresql:
@@ -155,7 +163,7 @@ def measure(build, make_target, count):
                 "resident_mib": daemon.resident_bytes() / 1024 / 1024}
 
 
-TARGETS = {"mqtt": Mqtt, "http": Http, "kafka": Kafka, "kafka-once": KafkaOnce, "postgresql": Postgresql, "file": File}
+TARGETS = {"mqtt": Mqtt, "http": Http, "kafka": Kafka, "kafka-once": KafkaOnce, "kafka-bare": KafkaBare, "kafka-once-bare": KafkaOnceBare, "postgresql": Postgresql, "file": File}
 
 
 def main():
@@ -167,13 +175,13 @@ def main():
     arguments = parser.parse_args()
     count = arguments.readings // BATCH // 50 * 50 * BATCH  # the generator shares them out over 50 connections
     results = {}
-    print(f"{'target':<12}{'readings/s':>12}{'CPU us':>9}{'RSS MiB':>9}")
+    print(f"{'target':<16}{'readings/s':>12}{'CPU us':>9}{'RSS MiB':>9}")
     for name in arguments.only:
         if name.startswith("kafka") and not (kafka_jars(arguments.build) / "complete").exists():
-            print(f"{name:<12} not measured: scripts/test-kafka fetches Apache Kafka")
+            print(f"{name:<16} not measured: scripts/test-kafka fetches Apache Kafka")
             continue
         results[name] = [measure(arguments.build, TARGETS[name], count) for _ in range(arguments.rounds)]
-        print(f"{name:<12}{median(results[name], 'rate'):>12.0f}{median(results[name], 'cpu_us'):>9.2f}"
+        print(f"{name:<16}{median(results[name], 'rate'):>12.0f}{median(results[name], 'cpu_us'):>9.2f}"
               f"{median(results[name], 'resident_mib'):>9.1f}", flush=True)
     output = Path(arguments.build) / "drain.json"
     output.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
