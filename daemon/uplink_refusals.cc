@@ -53,13 +53,16 @@ void UplinkRunner::on_not_kept(const uplink::RefusedRecord& record, const std::s
 void UplinkRunner::send_letter(const buffer::DeadLetter& letter, std::function<void(const Result<void>&)> done) {
   const auto& options = forwarder_.options();
   if (!options.takes_letters) {
-    return done(fail(ErrorCode::invalid, name() + " delivers exactly once, and sends nothing outside of its order"));
+    return done(
+        fail(ErrorCode::invalid,
+             name() + " sends nothing outside of its order: its target counts what comes, or keeps the cursor"));
   }
   if (std::find(options.streams.begin(), options.streams.end(), letter.stream) == options.streams.end()) {
     return done(fail(ErrorCode::invalid, name() + " does not carry the stream " + to_string(letter.stream)));
   }
   if (letter_) return done(fail(ErrorCode::retry, "another one is on its way to " + name()));
   if (!link_up_ || stopping_) return done(fail(ErrorCode::link_down, name() + " is down: " + detail_));
+  if (is_held(letter.stream)) return done(fail(ErrorCode::retry, name() + ": " + waiting()));
   const auto batch = forwarder_.make_letter(letter.stream, letter.at, letter.record, environment_.clock->wall_now());
   letter_ = LetterOnItsWay{batch.id, letter.stream, std::move(done)};
   transport_->send(batch);

@@ -167,6 +167,7 @@ class Forwarder::Impl {
                         std::make_shared<const std::string>(std::move(record))};
     batch.link = links_;
     batch.beside = random_() | 1U;
+    batch.lane = lane_of(head);
     return batch;
   }
 

@@ -33,7 +33,8 @@ class TextMemberFinder {
 bool has_member(std::string_view document, std::string_view name);
 
 /// Calls `visit` with the text of each entry of a batch payload, as it stands there, byte by byte, and returns when the
-/// batch was sent. Error `give_up_item` when the payload is not a batch of this stream.
+/// batch was sent; the texts are gone when it returns. Error `give_up_item` when the payload is not a batch of this
+/// stream.
 Result<WallTime> for_each_entry(std::string_view payload, Stream stream,
                                 const std::function<void(std::string_view entry)>& visit);
 

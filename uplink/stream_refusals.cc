@@ -217,6 +217,7 @@ OutgoingBatch StreamChain::send_witness(BootTime now, WallTime wall_now) {
                       1,
                       std::make_shared<const std::string>(std::move(message))};
   batch.beside = random_() | 1U;
+  batch.lane = uplink::lane_of(head);
   return batch;
 }
 
@@ -237,9 +238,9 @@ void StreamChain::note_taken(const Link& link) {
   trial_.new_taken(link.refusals > 0, seen_);
   if (beside_ != nullptr) beside_->trial_.new_taken(false, seen_);
   if (!link.message) return;
-  std::string_view last;
+  std::string last;  // the views do not outlive the visit
   const auto read = for_each_entry(*link.message, stream_, [&last](std::string_view entry) { last = entry; });
-  if (read && sequence_of(last)) evidence_ = {std::string(last), link.end.epoch};
+  if (read && sequence_of(last)) evidence_ = {std::move(last), link.end.epoch};
 }
 
 const StreamChain::Evidence& StreamChain::evidence() const {

@@ -205,9 +205,17 @@ class KafkaTransport final : public Transport {
 
   void mark_failed(Batch& batch) {
     batch.has_failed = true;
-    if (batch.is_beside) return;
-    auto& awaited = awaited_[static_cast<std::size_t>(batch.stream)];
-    awaited = awaited ? std::min(*awaited, batch.from) : batch.from;
+    if (!batch.is_beside) await(batch.stream, batch.from);
+  }
+
+  void await(Stream stream, Position from) {
+    auto& awaited = awaited_[static_cast<std::size_t>(stream)];
+    awaited = awaited ? std::min(*awaited, from) : from;
+  }
+
+  void give_back(const OutgoingBatch& batch) {
+    await(batch.stream, {batch.epoch, batch.from});
+    handlers_.done(batch.id, false);
   }
 
   void on_delivered(Batch& batch, rd_kafka_resp_err_t error) {
@@ -270,7 +278,7 @@ class KafkaTransport final : public Transport {
     batches_.clear();
     open_ = 0;
     for (const OutgoingBatch& batch : std::exchange(waiting_, {})) {
-      batch.beside != 0 ? beside_.push_back(batch) : handlers_.done(batch.id, false);
+      batch.beside != 0 ? beside_.push_back(batch) : give_back(batch);
     }
   }
 
