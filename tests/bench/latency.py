@@ -2,7 +2,7 @@
 """How long a reading takes from its sensor to the subscriber behind the uplink's broker, while the uplink is idle and while it
 drains a backlog.
 
-  tests/bench/latency.py --build build/release [--rounds 3] [--readings 10000000] [--seconds 10]
+  tests/bench/latency.py --build build/release [--rounds 3] [--readings 10000000] [--seconds 5]
 
 A thousand readings a second, a message each, go to the listener; the uplink has max_delay = "0s" and carries them to mosquitto.
   direct    oldest-first, no backlog
@@ -85,7 +85,7 @@ def main():
     parser.add_argument("--build", default="build/release")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--readings", type=int, default=10_000_000, help="of the backlog")
-    parser.add_argument("--seconds", type=int, default=10)
+    parser.add_argument("--seconds", type=int, default=5)
     parser.add_argument("--max-bytes", default="256KiB", help="of a batch")
     arguments = parser.parse_args()
     results = {"direct": [], "idle": [], "draining": []}
