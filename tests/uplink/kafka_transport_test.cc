@@ -75,6 +75,16 @@ class KafkaTransportTest : public ::testing::Test {
         << uplink_->delivered() << ::testing::PrintToString(uplink_->troubles());
   }
 
+  // The first hundred are delivered; then the broker is gone, and all the rest is there.
+  void lose_the_broker_with_readings_waiting() {
+    uplink_ = start_uplink();
+    uplink_->announce(100);
+    ASSERT_TRUE(uplink_->run_until([&] { return uplink_->delivered() == 100; }, kPatience));
+    cluster_->set_up(1, false);
+    uplink_->announce(kReadings);
+    ASSERT_TRUE(uplink_->run_until([&] { return !uplink_->troubles().empty(); }, kPatience));
+  }
+
   std::unique_ptr<KafkaCluster> cluster_;
   NumberedReadings readings_;
   KafkaUplinkOptions options_;
@@ -156,12 +166,7 @@ TEST_F(KafkaTransportTest, HoldsBatchesBackWhileEnoughMessagesAreOnTheirWay) {
   make_cluster(1);
   options_.forwarder.batch_readings_max = 1'000;
   options_.forwarder.inflight_max = 32;  // more than the library is given at a time
-  uplink_ = start_uplink();
-  uplink_->announce(100);
-  ASSERT_TRUE(uplink_->run_until([&] { return uplink_->delivered() == 100; }, kPatience));
-  cluster_->set_up(1, false);
-  uplink_->announce(kReadings);
-  ASSERT_TRUE(uplink_->run_until([&] { return !uplink_->troubles().empty(); }, kPatience));
+  ASSERT_NO_FATAL_FAILURE(lose_the_broker_with_readings_waiting());
   cluster_->set_up(1, true);
   ASSERT_TRUE(uplink_->run_until([&] { return uplink_->delivered() == kReadings; }, kPatience)) << uplink_->delivered();
   read_back();
@@ -171,15 +176,10 @@ TEST_F(KafkaTransportTest, ReportsWhatItHeldBackWhenItIsStopped) {
   make_cluster(1);
   options_.forwarder.batch_readings_max = 1'000;
   options_.forwarder.inflight_max = 32;
-  auto uplink = start_uplink();
-  uplink->announce(100);
-  ASSERT_TRUE(uplink->run_until([&] { return uplink->delivered() == 100; }, kPatience));
-  cluster_->set_up(1, false);
-  uplink->announce(kReadings);
-  ASSERT_TRUE(uplink->run_until([&] { return !uplink->troubles().empty(); }, kPatience));
-  uplink->stop(milliseconds(10));
+  ASSERT_NO_FATAL_FAILURE(lose_the_broker_with_readings_waiting());
+  uplink_->stop(milliseconds(10));
   // 19,900 readings at 1,000 a batch or less; the library has no more than nine of them.
-  EXPECT_GE(uplink->failures(), 20U);
+  EXPECT_GE(uplink_->failures(), 20U);
 }
 
 TEST_F(KafkaTransportTest, SendsNoHeadersWhereItIsToldSo) {
@@ -234,14 +234,9 @@ TEST_F(KafkaTransportTest, HasProducedWhatWasHandedOverWhenItIsStopped) {
 
 TEST_F(KafkaTransportTest, GivesUpWhatNoBrokerTakesWhenItIsStopped) {
   make_cluster(1);
-  auto uplink = start_uplink();
-  uplink->announce(100);
-  ASSERT_TRUE(uplink->run_until([&] { return uplink->delivered() == 100; }, kPatience));
-  cluster_->set_up(1, false);
-  uplink->announce(kReadings);
-  ASSERT_TRUE(uplink->run_until([&] { return !uplink->troubles().empty(); }, kPatience));
-  uplink->stop(milliseconds(10));
-  EXPECT_GT(uplink->failures(), 0U);
+  ASSERT_NO_FATAL_FAILURE(lose_the_broker_with_readings_waiting());
+  uplink_->stop(milliseconds(10));
+  EXPECT_GT(uplink_->failures(), 0U);
 }
 
 TEST_F(KafkaTransportTest, RefusesATopicThatIsNone) {
