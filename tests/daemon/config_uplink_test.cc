@@ -80,7 +80,8 @@ std::string sparkplug(const std::string& table, const std::string& more = "", co
 }
 
 TEST_F(ConfigUplinkTest, every_key_of_a_sparkplug_node_goes_to_its_place) {
-  const auto& made = load_good(sparkplug("group = \"g\", node = \"n\", primary_host = \"h\"")).mqtt_uplinks.at(0);
+  const Config full = load_good(sparkplug("group = \"g\", node = \"n\", primary_host = \"h\""));
+  const auto& made = full.mqtt_uplinks.at(0);
   EXPECT_EQ(made.format, uplink::MqttFormat::sparkplug);
   EXPECT_EQ(made.sparkplug, (uplink::SparkplugOptions{"g", "n", "h", 1}));
   const Config plain = load_good("gateway.id = \"gw\"\n" + sparkplug("group = \"g\""));
