@@ -44,7 +44,7 @@ inflight_max = 20000
 
 def start_target(rig, port):
     configuration = rig.folder / "target.conf"
-    configuration.write_text(f"user root\nlistener {port} 127.0.0.1\nallow_anonymous true\nmax_queued_messages 0\n", encoding="utf-8")
+    configuration.write_text(f"user root\nlistener {port} 127.0.0.1\nallow_anonymous true\nmax_queued_messages 0\nset_tcp_nodelay true\n", encoding="utf-8")
     target = rig.start("target", "/usr/sbin/mosquitto", "-c", configuration)
     wait_until(lambda: accepts(port), "the target takes connections")
     target.port = port
