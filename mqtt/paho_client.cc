@@ -16,6 +16,7 @@
 #include "mqtt/connect_failure.h"
 #include "mqtt/in_flight.h"
 #include "mqtt/link_report.h"
+#include "mqtt/no_delay.h"
 #include "mqtt/paho_connection.h"
 #include "mqtt/paho_library.h"
 
@@ -221,6 +222,7 @@ void Session::mute() {
 }
 
 void Session::on_connected() {
+  send_without_delay_to(port_of(broker_.uri));
   connected_at_ = clock_.boot_now();
   is_up_ = true;
   if (subscriptions_.empty()) {

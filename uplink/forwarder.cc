@@ -7,6 +7,7 @@
 
 #include "core/backoff.h"
 #include "core/log.h"
+#include "uplink/backlog_window.h"
 #include "uplink/batch_encoder.h"
 #include "uplink/stream_lanes.h"
 #include "uplink/tag_filter.h"
@@ -46,6 +47,7 @@ class Forwarder::Impl {
     if (options_.backfill_rate > 0) {
       bucket_.emplace(options_.backfill_rate, std::max<double>(options_.backfill_rate, options_.batch_readings_max));
     }
+    if (options_.live_first) window_.emplace(options_.inflight_max);
     for (const Stream stream : options_.streams) {
       auto& lanes = lanes_[index_of(stream)];
       if (lanes) continue;
@@ -96,6 +98,9 @@ class Forwarder::Impl {
 
   std::optional<OutgoingBatch> next_batch(BootTime now, WallTime wall_now) {
     seen_ = std::max(seen_, now);
+    if (window_) {
+      for (const std::uint64_t id : std::exchange(answered_, {})) window_->acknowledged(id, now);
+    }
     leave_what_is_late(now);
     const auto of = choose(now);
     if (!of) return std::nullopt;
@@ -106,6 +111,7 @@ class Forwarder::Impl {
     OutgoingBatch batch = c.send(now, wall_now);
     batch.link = links_;
     if (takes_tokens) bucket_->take(batch.count, now);
+    if (window_ && of->lane == Lane::backlog) window_->sent(batch.id, batch.payload->size(), c.in_flight(), now);
     return batch;
   }
 
@@ -123,7 +129,9 @@ class Forwarder::Impl {
   std::optional<RefusedRecord> acknowledged(std::uint64_t batch_id) {
     const LaneOf of = StreamChain::lane_of(batch_id);
     StreamChain* const c = chain(of);
-    if (c == nullptr || !c->acknowledge(batch_id)) return std::nullopt;
+    if (c == nullptr) return std::nullopt;
+    if (window_ && of.lane == Lane::backlog) answered_.push_back(batch_id);
+    if (!c->acknowledge(batch_id)) return std::nullopt;
     lanes(of.stream)->settle();
     session_acknowledged_ = true;
     backoff_.reset();
@@ -183,6 +191,8 @@ class Forwarder::Impl {
 
   void link_down() {
     link_up_ = false;
+    if (window_) window_->forget();
+    answered_.clear();
     for_each_chain([this](StreamChain& c) {
       if (const auto too_large = c.lose_link()) complain_of_size(SizeSign::link_lost, *too_large);
     });
@@ -296,10 +306,16 @@ class Forwarder::Impl {
     return room_to_supply(of) > 0 || (!c.fill_is_full() && c.waiting() == 0);
   }
 
-  // A part of the room is not for the lane live while there is a backlog.
+  // A part of the room is not for the lane live while there is a backlog. The lane backlog has one batch made, for when
+  // another of those on their way is acknowledged.
   std::size_t room_for(LaneOf of) const {
     const std::size_t left = room();
-    if (of.lane == Lane::backlog || !lanes(of.stream)->has_backlog()) return left;
+    if (of.lane == Lane::backlog) {
+      if (!window_) return left;
+      const std::size_t made = window_->size() + 1;
+      return std::min(left, made - std::min(made, chain(of)->held()));
+    }
+    if (!lanes(of.stream)->has_backlog()) return left;
     const std::size_t kept = std::max<std::size_t>(options_.inflight_max / kBacklogPart, 1);
     const std::size_t taken = chain({of.stream, Lane::backlog})->held();
     return left + std::min(taken, kept) > kept ? left + std::min(taken, kept) - kept : 0;
@@ -316,6 +332,7 @@ class Forwarder::Impl {
     if (c == nullptr || !link_up_ || sum(&StreamChain::in_flight) >= options_.inflight_max || !may_hold_more(of)) {
       return std::nullopt;
     }
+    if (of.lane == Lane::backlog && window_ && c->in_flight() >= window_->size()) return std::nullopt;
     auto ready = c->ready_at();
     if (!ready) return std::nullopt;
     ready = std::max({*ready, held_back_until_, silent_until_, held_until_[index_of(of.stream)]});
@@ -332,6 +349,8 @@ class Forwarder::Impl {
   BootTime silent_until_ = BootTime::min();           // as the target asked
   std::array<BootTime, kStreamCount> held_until_{};   // as hold() said
   std::optional<TokenBucket> bucket_;                 // of readings that are backlog
+  std::optional<BacklogWindow> window_;               // with live-first
+  std::vector<std::uint64_t> answered_;               // of the lane backlog, since next_batch() was asked
   BootTime seen_{};                                   // the latest time that next_batch() was told
   std::array<unsigned, kStreamCount> passed_over_{};  // by batches of streams before it, while it had something
   unsigned backlog_passed_over_ = 0;                  // the lane, by that of what is current

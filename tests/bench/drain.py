@@ -115,7 +115,8 @@ class Postgresql:
         self.uplink = (f'[[uplink.postgresql]]\nurl = "postgresql://127.0.0.1:{self.port}/postgres"\n'
                        'username = "postgres"\n' + COMMON)
 
-    def start(self):
+    def start(self, address="127.0.0.1", around=()):
+        """`around`: the words of a program that the server runs in."""
         servers = Path("/usr/lib/postgresql").glob("*/bin/initdb")  # a version may have its clients alone there
         programs = max(servers, key=lambda path: int(path.parent.parent.name)).parent
         owner, folder = [], self.rig.folder / "postgresql"
@@ -126,9 +127,15 @@ class Postgresql:
             owner = ["/usr/bin/setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups", "--pdeathsig=KILL"]
         subprocess.run([*owner, programs / "initdb", "-D", folder / "data", "-U", "postgres", "-A", "trust", "-E", "UTF8",
                         "--no-locale"], check=True, capture_output=True)
-        self.rig.start("target", *owner, programs / "postgres", "-D", folder / "data", "-p", str(self.port),
-                       "-c", "listen_addresses=127.0.0.1", "-k", folder)
-        wait_until(lambda: accepts(self.port), "PostgreSQL takes connections")
+        (folder / "data/pg_hba.conf").write_text("local all all trust\nhost all all all trust\n", encoding="utf-8")
+        self.rig.start("target", *around, *owner, programs / "postgres", "-D", folder / "data", "-p", str(self.port),
+                       "-c", f"listen_addresses={address}", "-k", folder)
+        wait_until((folder / f".s.PGSQL.{self.port}").exists, "PostgreSQL takes connections")
+
+    def ask(self, query):
+        """By its socket, which is there for other network namespaces too."""
+        command = ["psql", "-h", self.rig.folder / "postgresql", "-p", str(self.port), "-U", "postgres", "-At", "-c", query, "postgres"]
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
 
 
 class File:

@@ -8,11 +8,13 @@ A thousand readings a second, a message each, go to the listener; the uplink has
   direct    oldest-first, no backlog
   idle      live-first, no backlog
   draining  live-first, while so many readings that came before the target was there are on their way too
+The broker sends without delay too (set_tcp_nodelay), as it would else keep small messages for the subscriber's TCP.
 Prints medians and writes BUILD/latency.json. Exits 1 when a reading is missing, or the backlog was gone before the last reading.
 """
 import argparse
 import json
 import sys
+import time
 from pathlib import Path
 
 from drain import BATCH, BUFFER, delivered, metric
@@ -21,6 +23,7 @@ from listener import LISTENER, load
 from rig import Rig, accepts, free_port, wait_until
 
 RATE = 1000
+LATE_AFTER = 5.5  # seconds: what is younger is current to the lane live, which would go through it in order
 UPLINK = """
 [[uplink.mqtt]]
 name = "up"
@@ -44,7 +47,7 @@ inflight_max = 20000
 
 def start_target(rig, port):
     configuration = rig.folder / "target.conf"
-    configuration.write_text(f"user root\nlistener {port} 127.0.0.1\nallow_anonymous true\nmax_queued_messages 0\n", encoding="utf-8")
+    configuration.write_text(f"user root\nlistener {port} 127.0.0.1\nallow_anonymous true\nmax_queued_messages 0\nset_tcp_nodelay true\n", encoding="utf-8")
     target = rig.start("target", "/usr/sbin/mosquitto", "-c", configuration)
     wait_until(lambda: accepts(port), "the target takes connections")
     target.port = port
@@ -67,6 +70,8 @@ def measure(name, arguments):
             taken = load(rig, past, "--messages", arguments.readings // BATCH // 50 * 50, "--batch", BATCH)
             if not taken["complete"]:
                 raise RuntimeError("the listener did not take all readings")
+            late_at = time.monotonic() + LATE_AFTER
+            wait_until(lambda: time.monotonic() > late_at, "all of the backlog is late")
         target = start_target(rig, target_port)
         wait_until(lambda: metric(daemon, 'tidegate_uplink_up{uplink="up"') == 1, "the uplink is up")
         first = delivered(daemon)
@@ -86,7 +91,7 @@ def main():
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--readings", type=int, default=10_000_000, help="of the backlog")
     parser.add_argument("--seconds", type=int, default=5)
-    parser.add_argument("--max-bytes", default="256KiB", help="of a batch")
+    parser.add_argument("--max-bytes", default="64KiB", help="of a batch: what is current waits for one or two of the backlog")
     arguments = parser.parse_args()
     results = {"direct": [], "idle": [], "draining": []}
     for _ in range(arguments.rounds):

@@ -4,15 +4,16 @@
   tests/integration/namespaces.py --build build/release [--seconds 60] [--only NAME ...]
 
 A proxy, as in network_faults_test.cc, can only do what a peer does. Here it is the network: nobody answers, no reset comes, an
-address is gone. Readings with numbers go to the listener all the while; the uplinks "cloud" (MQTT) and "lake" (HTTP) are
-behind the cable, "local" is not.
+address is gone. Readings with numbers go to the listener all the while; the uplinks "cloud" (MQTT), "lake" (HTTP) and, where
+root runs this, whom alone PostgreSQL's server can be started by, "table" (PostgreSQL) are behind the cable, "local" is not.
   blackhole  what comes from upstream is dropped in silence: half-open connections
   unplugged  the cable is out
   flapping   it is out and in again every three seconds
   address    the gateway gets another address, as on a mobile link; what it had open is dead
   slow       1 kB/s
-Each lasts --seconds. Exits 1 when a reading is missing after it, when "local" had less than 95 % meanwhile, when the accounts do
-not add up, or the daemon grew by more than 4 MiB. Needs unshare, nsenter and ip; makes a user namespace of its own, so no root.
+Each lasts --seconds. Exits 1 when a reading is missing after it, or is in the table twice, when "local" had less than 95 % meanwhile, when the accounts do
+not add up, or the daemon grew by more than 4 MiB. Needs unshare, nsenter and ip; makes a user namespace of its own where it is
+not root.
 """
 import argparse
 import json
@@ -30,6 +31,7 @@ from urllib.request import urlopen
 import paho.mqtt.client as mqtt
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "bench"))
+from drain import Postgresql  # noqa: E402
 from rig import Rig, free_port, wait_until  # noqa: E402
 
 GATEWAY, OTHER_GATEWAY, UPSTREAM = "10.77.0.1", "10.77.0.3", "10.77.0.2"
@@ -55,11 +57,23 @@ url = "http://{upstream}:{http}/in"
 timeout = "5s"
 retry_most = "1s"
 batch = {{ max_delay = "100ms" }}
-[[uplink.mqtt]]
+{table}[[uplink.mqtt]]
 name = "local"
 broker = "mqtt://127.0.0.1:{local}"
 batch = {{ max_delay = "100ms" }}
 """
+
+TABLE = """[[uplink.postgresql]]
+name = "table"
+url = "postgresql://{upstream}:{port}/postgres"
+username = "postgres"
+encryption = "none"
+timeout = "5s"
+retry_most = "1s"
+batch = {{ max_delay = "100ms" }}
+"""
+# In the user namespace of somebody else the server would take itself for root's, which it refuses.
+HAS_TABLE = os.geteuid() == 0 and os.environ.get("TIDEGATE_IN_NAMESPACE") != "as somebody"
 
 
 def ip(*words):
@@ -239,8 +253,14 @@ class Gateway:
         configuration.write_text(f"user root\nlistener {ports['broker']} {UPSTREAM}\nallow_anonymous true\nmax_queued_messages 0\n", encoding="utf-8")
         rig.start("upstream", *cable.there, "/usr/sbin/mosquitto", "-c", configuration)
         local = rig.broker("local")
+        self.uplinks, table = ["cloud", "lake"], ""
+        if HAS_TABLE:
+            self.uplinks.append("table")
+            self.table = Postgresql(rig)
+            self.table.start(UPSTREAM, cable.there)
+            table = TABLE.format(upstream=UPSTREAM, port=self.table.port)
         self.receiver = Receiver(cable, ports["broker"], ports["http"])
-        self.daemon = rig.daemon(CONFIG.format(local=local.port, upstream=UPSTREAM, **ports))
+        self.daemon = rig.daemon(CONFIG.format(local=local.port, upstream=UPSTREAM, table=table, **ports))
         self.sensor = Sensor(ports["listener"])
 
     def metric(self, name, uplink):
@@ -251,21 +271,41 @@ class Gateway:
         raise RuntimeError(f"there is no {name} of {uplink}")
 
     def wait_for_all(self):
+        """Returns what is wrong with what came."""
         self.sensor.pause()
-        wait_until(lambda: min(self.receiver.counts().values()) == self.sensor.sent and self.local_share() == 1,
-                   f"all {self.sensor.sent} readings are there", PATIENCE, lambda: f"{self.receiver.counts()}, {self.daemon.log.read_text()[-3000:]}")
+        wait_until(lambda: min(self.counts().values()) == self.sensor.sent and self.local_share() == 1,
+                   f"all {self.sensor.sent} readings are there", PATIENCE, lambda: f"{self.counts()}, {self.daemon.log.read_text()[-3000:]}")
+        problems = list(self.table_problems())
         self.sensor.is_paused.clear()
+        return problems
+
+    def counts(self):
+        counts = self.receiver.counts()
+        if HAS_TABLE:
+            counts["table"] = int(self.delivered("table"))
+        return counts
+
+    def delivered(self, uplink):
+        return self.metric("tidegate_readings_delivered_total", uplink)
+
+    def table_problems(self):
+        """What is wrong with the rows when all should be there once."""
+        if not HAS_TABLE:
+            return
+        rows, different = map(int, self.table.ask("select count(*), count(distinct value_int) from tidegate_readings").split("|"))
+        if not rows == different == self.sensor.sent:
+            yield f"the table has {rows} rows and {different} different readings of {self.sensor.sent}"
 
     def local_share(self):
-        return self.metric("tidegate_readings_delivered_total", "local") / self.sensor.sent
+        return self.delivered("local") / self.sensor.sent
 
     def feels_for(self, seconds):
-        """Whether a second's readings waited for each of the two, some time in so many seconds."""
+        """Whether a second's readings waited for each of those behind the cable, some time in so many seconds."""
         felt, end = set(), time.monotonic() + seconds
         while time.monotonic() < end:
             time.sleep(0.25)
-            felt |= {uplink for uplink in ("cloud", "lake") if self.metric("tidegate_uplink_backlog_readings", uplink) > RATE}
-        return len(felt) == 2
+            felt |= {uplink for uplink in self.uplinks if self.metric("tidegate_uplink_backlog_readings", uplink) > RATE}
+        return len(felt) == len(self.uplinks)
 
 
 def complaints(gateway, began_with):
@@ -274,7 +314,7 @@ def complaints(gateway, began_with):
         yield f"the daemon grew by {grown / 1024 / 1024:.1f} MiB"
     if gateway.receiver.late:
         yield f"{gateway.receiver.late} readings came over MQTT behind a younger one"
-    for uplink in ("cloud", "lake", "local"):
+    for uplink in (*gateway.uplinks, "local"):
         if gateway.metric("tidegate_uplink_account_mismatch", uplink) != 0:
             yield f"the account of {uplink} does not add up"
 
@@ -293,8 +333,7 @@ def run(arguments):
                 was_felt, local = gateway.feels_for(arguments.seconds), gateway.local_share()
                 getattr(cable, name)(False)
                 began = time.monotonic()
-                gateway.wait_for_all()
-                problems = list(complaints(gateway, resident))
+                problems = gateway.wait_for_all() + list(complaints(gateway, resident))
                 if not was_felt:
                     problems.append("the uplinks behind the cable did not notice: the fault was none")
                 if local < 0.95:
@@ -318,9 +357,10 @@ def main():
     arguments = parser.parse_args()
     if arguments.receive:
         return receive(*arguments.receive)
-    if os.environ.get("TIDEGATE_IN_NAMESPACE") != "yes":
-        os.environ["TIDEGATE_IN_NAMESPACE"] = "yes"
-        os.execvp("unshare", ["unshare", "--map-root-user", "--net", sys.executable, "-B", *sys.argv])
+    if "TIDEGATE_IN_NAMESPACE" not in os.environ:
+        is_root = os.geteuid() == 0
+        os.environ["TIDEGATE_IN_NAMESPACE"] = "as root" if is_root else "as somebody"
+        os.execvp("unshare", ["unshare", *([] if is_root else ["--map-root-user"]), "--net", sys.executable, "-B", *sys.argv])
     return run(arguments)
 
 
