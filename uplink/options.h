@@ -8,6 +8,7 @@
 #include "core/record.h"
 #include "core/time.h"
 #include "mqtt/broker_options.h"
+#include "uplink/avro/registry_options.h"
 #include "uplink/sending_windows.h"
 
 namespace tidegate::uplink {
@@ -70,6 +71,8 @@ struct FileUplinkOptions {
   bool operator==(const FileUplinkOptions&) const = default;
 };
 
+enum class KafkaFormat : std::uint8_t { json, avro };
+
 /// One `[[uplink.kafka]]`.
 struct KafkaUplinkOptions {
   struct Login {
@@ -89,6 +92,8 @@ struct KafkaUplinkOptions {
   std::string cursor_topic = "tidegate-cursors";  // of exactly_once
   std::optional<mqtt::TlsOptions> tls;            // nothing: plain TCP
   std::optional<Login> login;
+  KafkaFormat format = KafkaFormat::json;
+  std::optional<SchemaRegistryOptions> registry;  // with format avro, and only then
   bool operator==(const KafkaUplinkOptions&) const = default;
 };
 

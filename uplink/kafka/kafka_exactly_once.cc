@@ -14,6 +14,7 @@
 
 #include "core/clock.h"
 #include "core/log.h"
+#include "uplink/kafka/kafka_avro.h"
 #include "uplink/kafka/kafka_cursors.h"
 #include "uplink/kafka/kafka_messages.h"
 #include "uplink/kafka/kafka_names.h"
@@ -52,13 +53,14 @@ TransportHandlers only_trouble(const TransportHandlers& handlers) {
 // was committed. So there is nothing to abort, and no answer that could be misread.
 class KafkaExactlyOnce final : public Transport {
  public:
-  KafkaExactlyOnce(KafkaUplinkOptions options, std::string gateway, LogHistory history, TransportHandlers handlers)
+  KafkaExactlyOnce(KafkaUplinkOptions options, std::string gateway, LogHistory history, TransportHandlers handlers,
+                   const std::optional<AvroSchemaIds>& ids)
       : options_(std::move(options)),
         gateway_(std::move(gateway)),
         key_(kafka_transactional_id(gateway_, options_.forwarder.name)),
         handlers_(std::move(handlers)),
         watch_handlers_(only_trouble(handlers_)),
-        messages_(gateway_, options_.key),
+        messages_(gateway_, options_.key, ids),
         watch_(watch_handlers_),
         inbox_(clock_) {
     ours_.history = std::move(history);
@@ -412,8 +414,12 @@ class KafkaExactlyOnce final : public Transport {
 
 std::unique_ptr<Transport> make_kafka_exactly_once_transport(KafkaUplinkOptions options, std::string gateway,
                                                              LogHistory history, TransportHandlers handlers) {
-  return std::make_unique<KafkaExactlyOnce>(std::move(options), std::move(gateway), std::move(history),
-                                            std::move(handlers));
+  const auto make = [options, gateway, history = std::move(history)](const std::optional<AvroSchemaIds>& ids,
+                                                                     TransportHandlers own) {
+    return std::make_unique<KafkaExactlyOnce>(options, gateway, history, std::move(own), ids);
+  };
+  if (options.registry) return make_kafka_avro_transport(options, gateway, make, std::move(handlers));
+  return make(std::nullopt, std::move(handlers));
 }
 
 }  // namespace tidegate::uplink

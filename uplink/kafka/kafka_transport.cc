@@ -13,6 +13,7 @@
 
 #include "core/clock.h"
 #include "core/log.h"
+#include "uplink/kafka/kafka_avro.h"
 #include "uplink/kafka/kafka_messages.h"
 #include "uplink/kafka/kafka_probe.h"
 #include "uplink/kafka/kafka_producer.h"
@@ -35,11 +36,12 @@ constexpr Duration kLookEvery = seconds(1);  // at how long batches wait
 // the fatal errors that librdkafka 2.0.2 raises by itself after a lost answer.
 class KafkaTransport final : public Transport {
  public:
-  KafkaTransport(KafkaUplinkOptions options, std::string gateway, TransportHandlers handlers)
+  KafkaTransport(KafkaUplinkOptions options, std::string gateway, TransportHandlers handlers,
+                 const std::optional<AvroSchemaIds>& ids)
       : options_(std::move(options)),
         gateway_(std::move(gateway)),
         handlers_(std::move(handlers)),
-        messages_(gateway_, options_.key),
+        messages_(gateway_, options_.key, ids),
         watch_(handlers_),
         inbox_(clock_) {}
   ~KafkaTransport() override { stop(Duration::zero()); }
@@ -314,7 +316,11 @@ class KafkaTransport final : public Transport {
 
 std::unique_ptr<Transport> make_kafka_transport(KafkaUplinkOptions options, std::string gateway,
                                                 TransportHandlers handlers) {
-  return std::make_unique<KafkaTransport>(std::move(options), std::move(gateway), std::move(handlers));
+  const auto make = [options, gateway](const std::optional<AvroSchemaIds>& ids, TransportHandlers own) {
+    return std::make_unique<KafkaTransport>(options, gateway, std::move(own), ids);
+  };
+  if (options.registry) return make_kafka_avro_transport(options, gateway, make, std::move(handlers));
+  return make(std::nullopt, std::move(handlers));
 }
 
 }  // namespace tidegate::uplink
