@@ -1,4 +1,5 @@
-// Bad certificates before the HTTP, the Kafka and the PostgreSQL uplink, whose libraries make connections of their own.
+// Bad certificates before the HTTP, the Kafka and the PostgreSQL uplink, whose libraries make connections of their own,
+// and before a schema registry.
 #include <gtest/gtest.h>
 
 #include <list>
@@ -10,6 +11,7 @@
 #include "tests/support/http_server.h"
 #include "tests/support/kafka_cluster.h"
 #include "tests/support/postgresql_server.h"
+#include "tests/support/schema_registry.h"
 #include "tests/support/tls_front.h"
 #include "tests/support/wait_until.h"
 
@@ -39,8 +41,8 @@ class UplinkCertificatesShort : public ::testing::Test {
     for (const auto& server : certificates_.bad()) peers_.emplace_back(server, target, is_asked_first);
     ASSERT_EQ(peers_.size(), 13U);
   }
-  /// `url`: a line of the uplink's table, with {address}.
-  void start_gateway(const std::string& kind, const std::string& url) {
+  /// `url`: lines of the uplink's table, with {address}; `checker`: which table of its has the one for TLS.
+  void start_gateway(const std::string& kind, const std::string& url, const std::string& checker = "") {
     std::string configuration = "[[driver.simulator]]\nname = \"sim\"\ndevices = 1\ntags = 1\ninterval = \"1s\"\n";
     for (const Peer& peer : peers_) {
       // Lists of revoked certificates are of no issuer of most of the bad ones, who would all be refused for that.
@@ -48,8 +50,8 @@ class UplinkCertificatesShort : public ::testing::Test {
       std::string line = url;
       line.replace(line.find("{address}"), std::string("{address}").size(), peer.front.address());
       configuration += "[[uplink." + kind + "]]\nname = \"" + peer.name + "\"\nretry_most = \"1s\"\n" + line +
-                       "\n[uplink." + kind + ".tls]\nca = \"" + (has_list ? authorities_ : certificates_.authority()) +
-                       "\"\n";
+                       "\n[uplink." + kind + checker + ".tls]\nca = \"" +
+                       (has_list ? authorities_ : certificates_.authority()) + "\"\n";
     }
     gateway_.configure(configuration);
     gateway_.start();
@@ -116,6 +118,19 @@ TEST_F(UplinkCertificatesShort, NoBadOneIsTakenByKafka) {
   start_gateway("kafka", R"(brokers = ["{address}"])");
   expect_no_bad_one_is_taken();
   for (const Peer& peer : peers_) EXPECT_EQ(peer.front.handshakes() > 0, peer.name == "good") << peer.name;
+}
+
+TEST_F(UplinkCertificatesShort, NoBadOneIsTakenOfASchemaRegistry) {
+  KafkaCluster cluster;
+  cluster.create_topic("tidegate.readings", 1);
+  FakeSchemaRegistry registry;
+  add_peers(registry.port());
+  start_gateway("kafka",
+                "brokers = [\"" + cluster.brokers().front() +
+                    "\"]\nformat = \"avro\"\n[uplink.kafka.schema_registry]\nurl = \"https://{address}\"",
+                ".schema_registry");
+  expect_no_bad_one_is_taken();
+  EXPECT_EQ(registry.requests().size(), 3U);  // of the good one, a stream each
 }
 
 }  // namespace
