@@ -123,6 +123,7 @@ class RegisteredTransport final : public Transport {
     const std::lock_guard lock(mutex_);
     return is_ended_;
   }
+
   const AvroRegistration registration_;
   const TransportHandlers handlers_;
   const SystemClock clock_;
