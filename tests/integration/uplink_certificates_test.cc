@@ -120,7 +120,7 @@ TEST_F(UplinkCertificatesShort, NoBadOneIsTakenByKafka) {
   for (const Peer& peer : peers_) EXPECT_EQ(peer.front.handshakes() > 0, peer.name == "good") << peer.name;
 }
 
-TEST_F(UplinkCertificatesShort, NoBadOneIsTakenOfASchemaRegistry) {
+TEST_F(UplinkCertificatesShort, NoBadOneIsTakenOfKafkasSchemaRegistry) {
   KafkaCluster cluster;
   cluster.create_topic("tidegate.readings", 1);
   FakeSchemaRegistry registry;
