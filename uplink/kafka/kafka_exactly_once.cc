@@ -7,8 +7,6 @@
 #include <memory>
 #include <optional>
 #include <random>
-#include <system_error>
-#include <thread>
 #include <utility>
 #include <vector>
 
@@ -21,8 +19,7 @@
 #include "uplink/kafka/kafka_producer.h"
 #include "uplink/kafka/kafka_troubles.h"
 #include "uplink/kafka/kafka_watch.h"
-#include "uplink/transport.h"
-#include "uplink/transport_inbox.h"
+#include "uplink/threaded_transport.h"
 
 namespace tidegate::uplink {
 namespace {
@@ -50,9 +47,10 @@ TransportHandlers only_trouble(const TransportHandlers& handlers) {
 // One session after the other: a producer is made, fences what there was before it, reads back how far the target is,
 // and takes batches from there on. Whatever goes wrong ends the session: the next one finds out by reading what of it
 // was committed. So there is nothing to abort, and no answer that could be misread.
-class KafkaExactlyOnce final : public Transport {
+class KafkaExactlyOnce final : public TransportWorker {
  public:
-  KafkaExactlyOnce(KafkaUplinkOptions options, std::string gateway, LogHistory history, TransportHandlers handlers)
+  KafkaExactlyOnce(KafkaUplinkOptions options, std::string gateway, LogHistory history, TransportHandlers handlers,
+                   TransportInbox& inbox)
       : options_(std::move(options)),
         gateway_(std::move(gateway)),
         key_(kafka_transactional_id(gateway_, options_.forwarder.name)),
@@ -60,40 +58,19 @@ class KafkaExactlyOnce final : public Transport {
         watch_handlers_(only_trouble(handlers_)),
         messages_(gateway_, options_.key),
         watch_(watch_handlers_),
-        inbox_(clock_) {
+        inbox_(inbox) {
     ours_.history = std::move(history);
     ours_.instance = draw_instance();
   }
-  ~KafkaExactlyOnce() override { stop(Duration::zero()); }
 
-  Result<void> start() override {
+  Result<void> prepare() override {
     const auto library = KafkaLibrary::load();
     if (!library) return tl::unexpected(library.error());
     library_ = *library;
-    if (auto opened = inbox_.open(); !opened) return opened;
-    if (auto opened = open_producer(); !opened) return opened;
-    try {
-      thread_ = std::thread([this] { run(); });
-    } catch (const std::system_error& problem) {
-      return fail(ErrorCode::retry, "thread of the uplink " + options_.forwarder.name + ": " + problem.what());
-    }
-    return {};
+    return open_producer();
   }
 
-  void stop(Duration grace) override {
-    if (inbox_.end(grace) && thread_.joinable()) thread_.join();
-  }
-
-  void send(const OutgoingBatch& batch) override {
-    if (!thread_.joinable() || !inbox_.put(batch)) handlers_.done(batch.id, false);
-  }
-
- private:
-  enum class Stage : std::uint8_t { closed, fencing, reading, open, fenced, given_up };
-  using Step = KafkaProducer::Step;
-  using Batches = std::vector<OutgoingBatch>;
-
-  void run() {
+  void run() override {
     Batches batches;
     for (;;) {
       const auto stop_by = inbox_.take(batches);
@@ -108,6 +85,11 @@ class KafkaExactlyOnce final : public Transport {
     }
     close("");
   }
+
+ private:
+  enum class Stage : std::uint8_t { closed, fencing, reading, open, fenced, given_up };
+  using Step = KafkaProducer::Step;
+  using Batches = std::vector<OutgoingBatch>;
 
   void wait() const {
     switch (stage_) {
@@ -403,17 +385,19 @@ class KafkaExactlyOnce final : public Transport {
   std::string down_reason_;
   BootTime reopen_at_{};
   BootTime judge_at_{};
-  TransportInbox inbox_;
+  TransportInbox& inbox_;
   std::unique_ptr<KafkaProducer> producer_;
-  std::thread thread_;
 };
 
 }  // namespace
 
 std::unique_ptr<Transport> make_kafka_exactly_once_transport(KafkaUplinkOptions options, std::string gateway,
                                                              LogHistory history, TransportHandlers handlers) {
-  return std::make_unique<KafkaExactlyOnce>(std::move(options), std::move(gateway), std::move(history),
-                                            std::move(handlers));
+  const std::string name = options.forwarder.name;
+  return std::make_unique<ThreadedTransport>(name, handlers, [&](TransportInbox& inbox) {
+    return std::make_unique<KafkaExactlyOnce>(std::move(options), std::move(gateway), std::move(history), handlers,
+                                              inbox);
+  });
 }
 
 }  // namespace tidegate::uplink

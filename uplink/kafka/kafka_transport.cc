@@ -6,8 +6,6 @@
 #include <list>
 #include <memory>
 #include <optional>
-#include <system_error>
-#include <thread>
 #include <utility>
 #include <vector>
 
@@ -18,8 +16,7 @@
 #include "uplink/kafka/kafka_producer.h"
 #include "uplink/kafka/kafka_troubles.h"
 #include "uplink/kafka/kafka_watch.h"
-#include "uplink/transport.h"
-#include "uplink/transport_inbox.h"
+#include "uplink/threaded_transport.h"
 
 namespace tidegate::uplink {
 namespace {
@@ -33,37 +30,38 @@ constexpr Duration kLookEvery = seconds(1);  // at how long batches wait
 // The producer keeps the order within a key as long as nothing is refused. A refusal is fatal to it (gapless), and then
 // all that was on its way goes out again by a new one, from the oldest batch that was not acknowledged: the same for
 // the fatal errors that librdkafka 2.0.2 raises by itself after a lost answer.
-class KafkaTransport final : public Transport {
+class KafkaWorker final : public TransportWorker {
  public:
-  KafkaTransport(KafkaUplinkOptions options, std::string gateway, TransportHandlers handlers)
+  KafkaWorker(KafkaUplinkOptions options, std::string gateway, TransportHandlers handlers, TransportInbox& inbox)
       : options_(std::move(options)),
         gateway_(std::move(gateway)),
         handlers_(std::move(handlers)),
         messages_(gateway_, options_.key),
         watch_(handlers_),
-        inbox_(clock_) {}
-  ~KafkaTransport() override { stop(Duration::zero()); }
+        inbox_(inbox) {}
 
-  Result<void> start() override {
+  Result<void> prepare() override {
     const auto library = KafkaLibrary::load();
     if (!library) return tl::unexpected(library.error());
     library_ = *library;
-    if (auto opened = inbox_.open(); !opened) return opened;
-    if (auto opened = open_producer(); !opened) return opened;
-    try {
-      thread_ = std::thread([this] { run(); });
-    } catch (const std::system_error& problem) {
-      return fail(ErrorCode::retry, "thread of the uplink " + options_.forwarder.name + ": " + problem.what());
+    return open_producer();
+  }
+
+  void run() override {
+    std::vector<OutgoingBatch> batches;
+    for (;;) {
+      const std::optional<BootTime> stop_by = inbox_.take(batches);
+      waiting_.insert(waiting_.end(), batches.begin(), batches.end());
+      take_waiting();
+      const BootTime now = clock_.boot_now();
+      if (stop_by && (batches_.empty() || now >= *stop_by)) break;
+      if (!stop_by) look_after(now);
+      wait(stop_by ? std::optional<Duration>(*stop_by - now) : std::nullopt);
+      if (producer_) producer_->serve();
+      if (must_reopen_) give_up_producer();
     }
-    return {};
-  }
-
-  void stop(Duration grace) override {
-    if (inbox_.end(grace) && thread_.joinable()) thread_.join();
-  }
-
-  void send(const OutgoingBatch& batch) override {
-    if (!thread_.joinable() || !inbox_.put(batch)) handlers_.done(batch.id, false);
+    close_producer();
+    fail_beside();
   }
 
  private:
@@ -92,23 +90,6 @@ class KafkaTransport final : public Transport {
     producer_ = std::move(*opened);
     must_reopen_ = has_reason_ = false;
     return {};
-  }
-
-  void run() {
-    std::vector<OutgoingBatch> batches;
-    for (;;) {
-      const std::optional<BootTime> stop_by = inbox_.take(batches);
-      waiting_.insert(waiting_.end(), batches.begin(), batches.end());
-      take_waiting();
-      const BootTime now = clock_.boot_now();
-      if (stop_by && (batches_.empty() || now >= *stop_by)) break;
-      if (!stop_by) look_after(now);
-      wait(stop_by ? std::optional<Duration>(*stop_by - now) : std::nullopt);
-      if (producer_) producer_->serve();
-      if (must_reopen_) give_up_producer();
-    }
-    close_producer();
-    fail_beside();
   }
 
   void reopen(BootTime now) {
@@ -305,16 +286,18 @@ class KafkaTransport final : public Transport {
   std::string gap_;          // what the library says of a gap, and of which stream
   Stream gap_stream_ = Stream::readings;
   BootTime reopen_at_{};
-  TransportInbox inbox_;
+  TransportInbox& inbox_;
   std::unique_ptr<KafkaProducer> producer_;
-  std::thread thread_;
 };
 
 }  // namespace
 
 std::unique_ptr<Transport> make_kafka_transport(KafkaUplinkOptions options, std::string gateway,
                                                 TransportHandlers handlers) {
-  return std::make_unique<KafkaTransport>(std::move(options), std::move(gateway), std::move(handlers));
+  const std::string name = options.forwarder.name;
+  return std::make_unique<ThreadedTransport>(name, handlers, [&](TransportInbox& inbox) {
+    return std::make_unique<KafkaWorker>(std::move(options), std::move(gateway), handlers, inbox);
+  });
 }
 
 }  // namespace tidegate::uplink
