@@ -1,22 +1,11 @@
 #include "uplink/threaded_transport.h"
 
-#include <pthread.h>
-
-#include <csignal>
 #include <system_error>
 #include <utility>
 
+#include "uplink/sigpipe.h"
+
 namespace tidegate::uplink {
-namespace {
-
-void block_sigpipe() {
-  sigset_t pipe;
-  sigemptyset(&pipe);
-  sigaddset(&pipe, SIGPIPE);
-  pthread_sigmask(SIG_BLOCK, &pipe, nullptr);
-}
-
-}  // namespace
 
 ThreadedTransport::ThreadedTransport(std::string uplink, TransportHandlers handlers, const MakeWorker& make)
     : uplink_(std::move(uplink)), handlers_(std::move(handlers)), inbox_(clock_), worker_(make(inbox_)) {}

@@ -21,8 +21,7 @@ class TransportWorker {
   virtual void run() = 0;
 };
 
-/// A worker on a thread of its own, which gets through an inbox what it has to do and when it has to end. The thread
-/// has no SIGPIPE: OpenSSL writes to sockets that the other side has closed.
+/// A worker on a thread of its own, which gets through an inbox what it has to do and when it has to end.
 class ThreadedTransport final : public Transport {
  public:
   using MakeWorker = std::function<std::unique_ptr<TransportWorker>(TransportInbox& inbox)>;

@@ -38,6 +38,7 @@ void add_security(const KafkaUplinkOptions& options, Settings& settings) {
   }
   if (options.login) {
     settings.emplace_back("sasl.mechanisms", options.login->mechanism);
+    if (options.login->uses_tokens()) return;  // which the client gets when it is made
     settings.emplace_back("sasl.username", options.login->username);
     settings.emplace_back("sasl.password", options.login->password);
   }

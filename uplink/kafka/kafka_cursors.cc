@@ -30,9 +30,14 @@ constexpr std::array<std::pair<const char*, const char*>, 4> kTopicSettings{{{"c
 
 class CursorReader {
  public:
-  CursorReader(const KafkaLibrary& library, std::string topic, std::string key, BootTime deadline,
+  CursorReader(const KafkaAccess& access, std::string topic, std::string key, BootTime deadline,
                const std::function<bool()>& gives_up)
-      : library_(library), topic_(std::move(topic)), key_(std::move(key)), deadline_(deadline), gives_up_(gives_up) {}
+      : access_(access),
+        library_(access.library),
+        topic_(std::move(topic)),
+        key_(std::move(key)),
+        deadline_(deadline),
+        gives_up_(gives_up) {}
   CursorReader(const CursorReader&) = delete;
   CursorReader& operator=(const CursorReader&) = delete;
   ~CursorReader() {
@@ -42,9 +47,9 @@ class CursorReader {
     }
   }
 
-  Result<void> open(const KafkaUplinkOptions& options, const std::string& gateway) {
-    if (auto made = make(options, gateway, KafkaIsolation::read_committed, consumer_); !made) return made;
-    if (auto made = make(options, gateway, KafkaIsolation::read_uncommitted, asker_); !made) return made;
+  Result<void> open() {
+    if (auto made = make(KafkaIsolation::read_committed, consumer_); !made) return made;
+    if (auto made = make(KafkaIsolation::read_uncommitted, asker_); !made) return made;
     library_.poll_set_consumer_(consumer_);
     handle_ = library_.topic_new_(consumer_, topic_.c_str(), nullptr);
     if (handle_ == nullptr) return fail(ErrorCode::invalid, "librdkafka does not take the topic " + topic_);
@@ -75,13 +80,16 @@ class CursorReader {
     bool is_read = false;
   };
 
-  Result<void> make(const KafkaUplinkOptions& options, const std::string& gateway, KafkaIsolation isolation,
-                    rd_kafka_t*& into) {
-    const auto conf = kafka_reader_conf(library_, options, gateway, isolation);
+  Result<void> make(KafkaIsolation isolation, rd_kafka_t*& into) {
+    const auto conf = kafka_reader_conf(library_, access_.options, access_.gateway, isolation);
     if (!conf) return tl::unexpected(conf.error());
     std::array<char, 512> problem{};
     into = library_.new_(RD_KAFKA_CONSUMER, *conf, problem.data(), problem.size());
-    if (into != nullptr) return {};
+    if (into != nullptr) {
+      std::uint64_t given = 0;  // for as long as it lives
+      access_.tokens.hand_over(library_, into, given);
+      return {};
+    }
     library_.conf_destroy_(*conf);
     return fail(ErrorCode::invalid, std::string("librdkafka makes no consumer: ") + problem.data());
   }
@@ -205,6 +213,7 @@ class CursorReader {
     return text == nullptr ? library_.err2str_(error) : text;
   }
 
+  const KafkaAccess& access_;
   const KafkaLibrary& library_;
   const std::string topic_;
   const std::string key_;
@@ -219,14 +228,13 @@ class CursorReader {
 
 }  // namespace
 
-Result<std::optional<TargetCursor>> read_kafka_cursor(const KafkaLibrary& library, const KafkaUplinkOptions& options,
-                                                      const std::string& gateway, Duration patience,
+Result<std::optional<TargetCursor>> read_kafka_cursor(const KafkaAccess& access, Duration patience,
                                                       const std::function<bool()>& gives_up) {
-  const auto topic = kafka_cursor_topic(options.cursor_topic, gateway);
+  const auto topic = kafka_cursor_topic(access.options.cursor_topic, access.gateway);
   if (!topic) return tl::unexpected(topic.error());
-  CursorReader reader(library, *topic, kafka_transactional_id(gateway, options.forwarder.name),
+  CursorReader reader(access, *topic, kafka_transactional_id(access.gateway, access.options.forwarder.name),
                       SystemClock().boot_now() + patience, gives_up);
-  if (auto opened = reader.open(options, gateway); !opened) return tl::unexpected(opened.error());
+  if (auto opened = reader.open(); !opened) return tl::unexpected(opened.error());
   return reader.read();
 }
 

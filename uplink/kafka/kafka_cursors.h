@@ -5,8 +5,7 @@
 #include <string>
 
 #include "core/error.h"
-#include "uplink/kafka/kafka_library.h"
-#include "uplink/options.h"
+#include "uplink/kafka/kafka_tokens.h"
 #include "uplink/target_cursor.h"
 
 namespace tidegate::uplink {
@@ -16,8 +15,7 @@ namespace tidegate::uplink {
 ///
 /// Nothing when there is no cursor of this uplink. Only right while no transaction of ours is open, so after
 /// init_transactions. Those of other gateways are waited for: what is behind them cannot be read before they end.
-Result<std::optional<TargetCursor>> read_kafka_cursor(const KafkaLibrary& library, const KafkaUplinkOptions& options,
-                                                      const std::string& gateway, Duration patience,
+Result<std::optional<TargetCursor>> read_kafka_cursor(const KafkaAccess& access, Duration patience,
                                                       const std::function<bool()>& gives_up);
 
 }  // namespace tidegate::uplink

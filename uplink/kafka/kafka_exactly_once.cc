@@ -17,6 +17,7 @@
 #include "uplink/kafka/kafka_names.h"
 #include "uplink/kafka/kafka_probe.h"
 #include "uplink/kafka/kafka_producer.h"
+#include "uplink/kafka/kafka_tokens.h"
 #include "uplink/kafka/kafka_troubles.h"
 #include "uplink/kafka/kafka_watch.h"
 #include "uplink/threaded_transport.h"
@@ -57,7 +58,8 @@ class KafkaExactlyOnce final : public TransportWorker {
         handlers_(std::move(handlers)),
         watch_handlers_(only_trouble(handlers_)),
         messages_(gateway_, options_.key),
-        watch_(watch_handlers_),
+        tokens_(options_, gateway_),
+        watch_(watch_handlers_, [this](const std::string& outage) { return tokens_.explain(outage); }),
         inbox_(inbox) {
     ours_.history = std::move(history);
     ours_.instance = draw_instance();
@@ -67,6 +69,7 @@ class KafkaExactlyOnce final : public TransportWorker {
     const auto library = KafkaLibrary::load();
     if (!library) return tl::unexpected(library.error());
     library_ = *library;
+    if (auto started = tokens_.start([this] { inbox_.wake(); }); !started) return started;
     return open_producer();
   }
 
@@ -136,7 +139,7 @@ class KafkaExactlyOnce final : public TransportWorker {
     handlers.problem = [this](rd_kafka_resp_err_t error, const std::string& text, bool is_fatal) {
       on_problem(error, text, is_fatal);
     };
-    auto opened = KafkaProducer::open(library_, options_, gateway_, inbox_.wake_fd(), std::move(handlers));
+    auto opened = KafkaProducer::open(access_, inbox_.wake_fd(), std::move(handlers));
     if (!opened) return tl::unexpected(opened.error());
     producer_ = std::move(*opened);
     must_close_ = false;
@@ -158,7 +161,7 @@ class KafkaExactlyOnce final : public TransportWorker {
 
   void read_back() {
     const auto is_ended = [this] { return inbox_.ends_by().has_value(); };
-    auto found = read_kafka_cursor(library_, options_, gateway_, kReadPatience, is_ended);
+    auto found = read_kafka_cursor(access_, kReadPatience, is_ended);
     if (!found) {
       close(found.error().message);
       return;
@@ -296,6 +299,7 @@ class KafkaExactlyOnce final : public TransportWorker {
   }
 
   void on_problem(rd_kafka_resp_err_t error, const std::string& text, bool is_fatal) {
+    if (error == RD_KAFKA_RESP_ERR__AUTHENTICATION) tokens_.on_refused();
     is_fatal ? fail_with(error, describe_kafka_outage(error, text)) : watch_.on_problem(error, text);
   }
 
@@ -328,7 +332,7 @@ class KafkaExactlyOnce final : public TransportWorker {
   // The coordinator fences a producer too that was silent within a transaction for too long.
   void judge() {
     const auto is_ended = [this] { return inbox_.ends_by().has_value(); };
-    const auto found = read_kafka_cursor(library_, options_, gateway_, kReadPatience, is_ended);
+    const auto found = read_kafka_cursor(access_, kReadPatience, is_ended);
     if (!found) {
       judge_at_ = clock_.boot_now() + kBeforeJudging;
       return tell_down(found.error().message);
@@ -353,7 +357,8 @@ class KafkaExactlyOnce final : public TransportWorker {
     }
   }
 
-  void tell_down(const std::string& reason) {
+  void tell_down(const std::string& outage) {
+    const std::string reason = tokens_.explain(outage);
     if (std::exchange(is_down_told_, true) && reason == down_reason_) return;
     down_reason_ = reason;
     handlers_.link(false, reason);
@@ -367,6 +372,8 @@ class KafkaExactlyOnce final : public TransportWorker {
   const SystemClock clock_;
   KafkaLibrary library_;
   KafkaMessages messages_;
+  KafkaTokens tokens_;
+  const KafkaAccess access_{library_, options_, gateway_, tokens_};
   KafkaWatch watch_;
   KafkaProbe probe_;
   ComplaintFilter complaints_;

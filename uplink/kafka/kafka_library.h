@@ -21,7 +21,8 @@
                                                   use(AdminOptions_set_request_timeout) use(AdminOptions_destroy) \
                                                       use(queue_new) use(event_CreateTopics_result)               \
                                                           use(CreateTopics_result_topics) use(topic_result_error) \
-                                                              use(topic_result_error_string)
+                                                              use(topic_result_error_string)                      \
+                                                                  use(oauthbearer_set_token)
 
 namespace tidegate::uplink {
 

@@ -14,6 +14,7 @@
 #include "uplink/kafka/kafka_messages.h"
 #include "uplink/kafka/kafka_probe.h"
 #include "uplink/kafka/kafka_producer.h"
+#include "uplink/kafka/kafka_tokens.h"
 #include "uplink/kafka/kafka_troubles.h"
 #include "uplink/kafka/kafka_watch.h"
 #include "uplink/threaded_transport.h"
@@ -37,13 +38,15 @@ class KafkaWorker final : public TransportWorker {
         gateway_(std::move(gateway)),
         handlers_(std::move(handlers)),
         messages_(gateway_, options_.key),
-        watch_(handlers_),
+        tokens_(options_, gateway_),
+        watch_(handlers_, [this](const std::string& outage) { return tokens_.explain(outage); }),
         inbox_(inbox) {}
 
   Result<void> prepare() override {
     const auto library = KafkaLibrary::load();
     if (!library) return tl::unexpected(library.error());
     library_ = *library;
+    if (auto started = tokens_.start([this] { inbox_.wake(); }); !started) return started;
     return open_producer();
   }
 
@@ -85,7 +88,7 @@ class KafkaWorker final : public TransportWorker {
     handlers.problem = [this](rd_kafka_resp_err_t error, const std::string& text, bool is_fatal) {
       on_problem(error, text, is_fatal);
     };
-    auto opened = KafkaProducer::open(library_, options_, gateway_, inbox_.wake_fd(), std::move(handlers));
+    auto opened = KafkaProducer::open(access_, inbox_.wake_fd(), std::move(handlers));
     if (!opened) return tl::unexpected(opened.error());
     producer_ = std::move(*opened);
     must_reopen_ = has_reason_ = false;
@@ -210,6 +213,7 @@ class KafkaWorker final : public TransportWorker {
   }
 
   void on_problem(rd_kafka_resp_err_t error, const std::string& text, bool is_fatal) {
+    if (error == RD_KAFKA_RESP_ERR__AUTHENTICATION) tokens_.on_refused();
     if (!is_fatal) return watch_.on_problem(error, text);
     must_reopen_ = true;
     if (error == RD_KAFKA_RESP_ERR__GAPLESS_GUARANTEE) {
@@ -273,6 +277,8 @@ class KafkaWorker final : public TransportWorker {
   const SystemClock clock_;
   KafkaLibrary library_;
   KafkaMessages messages_;
+  KafkaTokens tokens_;
+  const KafkaAccess access_{library_, options_, gateway_, tokens_};
   KafkaWatch watch_;
   KafkaProbe probe_;
   ComplaintFilter complaints_;
