@@ -20,6 +20,7 @@
 #include "tests/support/kafka_broker.h"
 #include "tests/support/kafka_cluster.h"
 #include "tests/support/kafka_records.h"
+#include "tests/support/kafka_transaction.h"
 #include "tests/support/mosquitto_broker.h"
 #include "tests/support/mqtt_probe.h"
 #include "tests/support/network.h"
@@ -345,6 +346,29 @@ TEST_F(KafkaBrokerTest, HasEveryRecordOnceThroughTheEndsOfTokensAndAnOutageOfThe
   };
   EXPECT_TRUE(wait_until(is_said, kPatience)) << rig.gateway().status_of("fleet") << rig.gateway().log();
   endpoint.set_refusing(false);
+  rig.expect_all_arrived();
+  EXPECT_EQ(rig.records().repeats, 0U);
+  rig.gateway().stop();
+}
+
+// Who reads what is committed comes to the end of it before an older cursor's successors.
+TEST_F(KafkaBrokerTest, WaitsForATransactionOfAnotherProducerBeforeItTakesACursorForTheNewest) {
+  KafkaRig rig(broker_.brokers(), {20'000, 2'000}, kExactlyOnce);
+  rig.start();
+  ASSERT_TRUE(rig.wait_for_published(4'000));
+  rig.wait_for_progress();
+  KafkaTransaction theirs(broker_.brokers(), {"tidegate-cursors", "plant.readings"});
+  rig.wait_for_progress();
+  ASSERT_TRUE(rig.wait_for_published(12'000));
+  rig.wait_for_progress();
+  rig.kill_and_start();
+  const auto is_said = [&] {
+    return rig.gateway().status_of("fleet").find("a transaction of another producer is open at offset") !=
+           std::string::npos;
+  };
+  EXPECT_TRUE(wait_until(is_said, kPatience)) << rig.gateway().status_of("fleet") << rig.gateway().log();
+  EXPECT_EQ(rig.gateway().metric(R"(tidegate_uplink_up{uplink="fleet"})"), 0);
+  theirs.abort();
   rig.expect_all_arrived();
   EXPECT_EQ(rig.records().repeats, 0U);
   rig.gateway().stop();

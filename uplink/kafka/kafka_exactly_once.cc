@@ -160,8 +160,7 @@ class KafkaExactlyOnce final : public TransportWorker {
   }
 
   void read_back() {
-    const auto is_ended = [this] { return inbox_.ends_by().has_value(); };
-    auto found = read_kafka_cursor(access_, kReadPatience, is_ended);
+    auto found = read_cursor();
     if (!found) {
       close(found.error().message);
       return;
@@ -178,6 +177,12 @@ class KafkaExactlyOnce final : public TransportWorker {
     is_down_told_ = false;
     watch_.on_answer(clock_.boot_now(), "");
     handlers_.link(true, "");
+  }
+
+  Result<std::optional<TargetCursor>> read_cursor() {
+    const auto is_over = [this] { return inbox_.ends_by().has_value(); };
+    const auto tell = [this](const std::string& reason) { tell_down(reason); };
+    return read_kafka_cursor(access_, {kReadPatience, is_over, tell});
   }
 
   // What stands there, as it is but by us: whoever is fenced by this finds out by whom.
@@ -331,8 +336,7 @@ class KafkaExactlyOnce final : public TransportWorker {
 
   // The coordinator fences a producer too that was silent within a transaction for too long.
   void judge() {
-    const auto is_ended = [this] { return inbox_.ends_by().has_value(); };
-    const auto found = read_kafka_cursor(access_, kReadPatience, is_ended);
+    const auto found = read_cursor();
     if (!found) {
       judge_at_ = clock_.boot_now() + kBeforeJudging;
       return tell_down(found.error().message);
