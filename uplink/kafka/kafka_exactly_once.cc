@@ -187,8 +187,7 @@ class KafkaExactlyOnce final : public TransportWorker {
 
   // What stands there, as it is but by us: whoever is fenced by this finds out by whom.
   bool claim(const std::optional<TargetCursor>& found) {
-    ours_.next.clear();
-    if (found && is_of(*found, ours_.history)) ours_.next = found->next;
+    go_on_from(found, ours_);
     TargetCursor claimed = found.value_or(ours_);
     claimed.instance = ours_.instance;
     return commit({}, claimed);
@@ -213,7 +212,7 @@ class KafkaExactlyOnce final : public TransportWorker {
 
   void deliver(const Batches& batches) {
     TargetCursor next = ours_;
-    for (const OutgoingBatch& batch : batches) next.next[batch.stream] = {batch.epoch, batch.to + 1};
+    for (const OutgoingBatch& batch : batches) move_to(next, batch.stream, {batch.epoch, batch.to + 1});
     const bool ok = stage_ == Stage::open && commit(batches, next);
     if (ok) {
       ours_ = std::move(next);

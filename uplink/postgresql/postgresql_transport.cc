@@ -100,14 +100,11 @@ class PostgresqlWorker final : public TransportWorker {
   }
 
   void open() {
-    const auto claimed = session_->open(ours_with({}));
+    const auto claimed = session_->open({ours_.history, ours_.instance});
     if (!claimed) return close(claimed.error());
     if (!claimed->successor.empty()) return give_up(claimed->successor);
-    ours_.next.clear();
-    if (claimed->found) {
-      if (is_of(*claimed->found, ours_.history)) ours_.next = claimed->found->next;
-      handlers_.placed(*claimed->found);
-    }
+    go_on_from(claimed->found, ours_);
+    if (claimed->found) handlers_.placed(*claimed->found);
     begin_link();
   }
 
@@ -136,12 +133,6 @@ class PostgresqlWorker final : public TransportWorker {
     if (!when) return -1;
     const auto left = std::chrono::ceil<std::chrono::milliseconds>(*when - clock_.boot_now()).count();
     return static_cast<int>(std::clamp<std::int64_t>(left, 0, std::numeric_limits<int>::max()));
-  }
-
-  TargetCursor ours_with(std::map<Stream, Position> next) const {
-    TargetCursor cursor = ours_;
-    cursor.next = std::move(next);
-    return cursor;
   }
 
   void take(const Batches& batches) {
@@ -177,7 +168,7 @@ class PostgresqlWorker final : public TransportWorker {
 
   bool commit(const Batches& batches) {
     TargetCursor next = ours_;
-    for (const OutgoingBatch& batch : batches) next.next[batch.stream] = {batch.epoch, batch.to + 1};
+    for (const OutgoingBatch& batch : batches) move_to(next, batch.stream, {batch.epoch, batch.to + 1});
     is_delivering_ = true;
     const auto committed = session_->commit(batches, next);
     is_delivering_ = false;
