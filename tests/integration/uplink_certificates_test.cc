@@ -123,7 +123,7 @@ TEST_F(UplinkCertificatesShort, NoBadOneIsTakenByKafka) {
 }
 
 // Of the endpoint that has the tokens for Kafka; the brokers are asked nothing without one.
-TEST_F(UplinkCertificatesShort, NoBadOneIsTakenOfATokenEndpoint) {
+TEST_F(UplinkCertificatesShort, NoBadOneIsTakenOfATokenEndpointForKafka) {
   ScriptedHttpServer server(
       [](const HttpRequestSeen&) { return http_reply(200, R"({"access_token":"opaque","expires_in":3600})"); });
   add_peers(server.port());

@@ -35,7 +35,7 @@ std::string error_in_file(const std::string& text) {
   return token ? "none" : token.error().message;
 }
 
-TEST(KafkaToken, LastsAsLongAsTheEndpointSays) {
+TEST(LoginToken, LastsAsLongAsTheEndpointSays) {
   const auto token = token_of(R"({"access_token":"opaque","token_type":"Bearer","expires_in":3599})");
   ASSERT_TRUE(token);
   EXPECT_EQ(token->value, "opaque");
@@ -44,7 +44,7 @@ TEST(KafkaToken, LastsAsLongAsTheEndpointSays) {
   EXPECT_EQ(token_of(R"({"access_token":"opaque","expires_in":3599.5})")->lasts, seconds(3599));
 }
 
-TEST(KafkaToken, LastsAsLongAsItSaysItselfWhereTheEndpointDoesNot) {
+TEST(LoginToken, LastsAsLongAsItSaysItselfWhereTheEndpointDoesNot) {
   const std::string both = json_web_token(R"({"sub":"gw","iat":1000,"exp":1600})");
   EXPECT_EQ(token_of("{\"access_token\":\"" + both + "\"}")->lasts, seconds(600));
   EXPECT_EQ(token_of("{\"access_token\":\"" + both + "\"}")->subject, "gw");
@@ -52,7 +52,7 @@ TEST(KafkaToken, LastsAsLongAsItSaysItselfWhereTheEndpointDoesNot) {
   EXPECT_EQ(token_of("{\"access_token\":\"" + end + "\"}")->lasts, seconds(300));
 }
 
-TEST(KafkaToken, OfAnAnswerThatIsWrongIsNone) {
+TEST(LoginToken, OfAnAnswerThatIsWrongIsNone) {
   EXPECT_THAT(error_of("<html>"), HasSubstr("no JSON object"));
   EXPECT_THAT(error_of("[]"), HasSubstr("no JSON object"));
   EXPECT_THAT(error_of(""), HasSubstr("no JSON object"));
@@ -67,7 +67,7 @@ TEST(KafkaToken, OfAnAnswerThatIsWrongIsNone) {
   EXPECT_TRUE(token_of(R"({"access_token":"opaque","expires_in":1e300})"));
 }
 
-TEST(KafkaToken, SaysWhatTheEndpointCallsTheErrorAndNoMore) {
+TEST(LoginToken, SaysWhatTheEndpointCallsTheErrorAndNoMore) {
   const std::string said =
       error_of(R"({"error":"invalid_client","error_description":"AADSTS7000215: no","access_token":"opaque"})", 401);
   EXPECT_EQ(said, "answered 401: invalid_client: AADSTS7000215: no");
@@ -76,7 +76,7 @@ TEST(KafkaToken, SaysWhatTheEndpointCallsTheErrorAndNoMore) {
   EXPECT_THAT(error_of("{\"error\":\"a\\u001b[31mb\"}", 400), Not(HasSubstr("\x1b")));
 }
 
-TEST(KafkaToken, OfAFileSaysWhenItBeginsAndEnds) {
+TEST(LoginToken, OfAFileSaysWhenItBeginsAndEnds) {
   const auto token = kafka_token_of_file(json_web_token(R"({"sub":"gw","iat":1000,"exp":1600.5})"));
   ASSERT_TRUE(token);
   EXPECT_EQ(token->subject, "gw");
@@ -86,7 +86,7 @@ TEST(KafkaToken, OfAFileSaysWhenItBeginsAndEnds) {
             WallTime(seconds(900)));
 }
 
-TEST(KafkaToken, OfAFileHasToSayWhenItEnds) {
+TEST(LoginToken, OfAFileHasToSayWhenItEnds) {
   EXPECT_THAT(error_in_file(json_web_token(R"({"sub":"gw"})")), HasSubstr("no claim \"exp\""));
   EXPECT_THAT(error_in_file(json_web_token(R"({"exp":"soon"})")), HasSubstr("no claim \"exp\""));
   EXPECT_THAT(error_in_file(json_web_token("[]")), HasSubstr("is no JWT"));
@@ -96,7 +96,7 @@ TEST(KafkaToken, OfAFileHasToSayWhenItEnds) {
 }
 
 // Whatever of it is cut off or altered.
-TEST(KafkaToken, OfADamagedFileIsNeverShown) {
+TEST(LoginToken, OfADamagedFileIsNeverShown) {
   const std::string whole = json_web_token(R"({"sub":"gateway-17","iat":1000,"exp":1600})");
   for (std::size_t at = 0; at < whole.size(); ++at) {
     for (const std::string& text : {whole.substr(0, at), whole.substr(0, at) + '!' + whole.substr(at + 1)}) {

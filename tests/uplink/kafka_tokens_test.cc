@@ -64,9 +64,10 @@ std::string token_answer(const std::string& token, int lasts) {
   return "{\"access_token\":\"" + token + "\",\"token_type\":\"Bearer\",\"expires_in\":" + std::to_string(lasts) + "}";
 }
 
-class KafkaTokensTest : public ::testing::Test {
+// Nothing of librdkafka is called, which the thread sanitizer does not bear: so its name is not in that of the suite.
+class LoginTokensTest : public ::testing::Test {
  protected:
-  KafkaTokensTest() {
+  LoginTokensTest() {
     given() = {};
     library_.oauthbearer_set_token_ = take_token;
     write_file(directory_ / "secret", "s3cr&t\n");
@@ -123,7 +124,7 @@ class KafkaTokensTest : public ::testing::Test {
   std::unique_ptr<KafkaTokens> tokens_;
 };
 
-TEST_F(KafkaTokensTest, AsksTheEndpointAsTheClientThatItIs) {
+TEST_F(LoginTokensTest, AsksTheEndpointAsTheClientThatItIs) {
   options_.login->token.scope = "api://kafka/.default more";
   options_.login->token.extensions = {{"logicalCluster", "lkc-1"}, {"identityPoolId", "pool-1"}};
   start();
@@ -142,7 +143,7 @@ TEST_F(KafkaTokensTest, AsksTheEndpointAsTheClientThatItIs) {
   EXPECT_EQ(given().tokens.size(), 1U);
 }
 
-TEST_F(KafkaTokensTest, HasANewTokenBeforeTheOldOneRunsOutWithTheSecretAsItIsThen) {
+TEST_F(LoginTokensTest, HasANewTokenBeforeTheOldOneRunsOutWithTheSecretAsItIsThen) {
   answer(http_reply(200, token_answer("first", 3)));
   start();
   ASSERT_TRUE(wait_for_tokens(1));
@@ -155,7 +156,7 @@ TEST_F(KafkaTokensTest, HasANewTokenBeforeTheOldOneRunsOutWithTheSecretAsItIsThe
   EXPECT_EQ(requests().back().header("authorization"), "Basic Z3clM0ExNzphbm90aGVy");
 }
 
-TEST_F(KafkaTokensTest, SaysWhyThereIsNoTokenAndTriesAgain) {
+TEST_F(LoginTokensTest, SaysWhyThereIsNoTokenAndTriesAgain) {
   answer(http_reply(401, R"({"error":"invalid_client","error_description":"who are you"})"));
   start();
   ASSERT_TRUE(wait_for_explanation("answered 401"));
@@ -168,7 +169,7 @@ TEST_F(KafkaTokensTest, SaysWhyThereIsNoTokenAndTriesAgain) {
   EXPECT_TRUE(wait_until([&] { return tokens_->explain("down") == "down"; }, kPatience));
 }
 
-TEST_F(KafkaTokensTest, TakesNothingFromAnEndpointThatIsAwayOrTalksWithoutEnd) {
+TEST_F(LoginTokensTest, TakesNothingFromAnEndpointThatIsAwayOrTalksWithoutEnd) {
   answer(
       {"HTTP/1.1 200 OK\r\n\r\n{\"access_token\":\"" + std::string(2'000, 'x'), HttpScriptedReply::Then::repeat_bytes});
   start();
@@ -178,7 +179,7 @@ TEST_F(KafkaTokensTest, TakesNothingFromAnEndpointThatIsAwayOrTalksWithoutEnd) {
   EXPECT_TRUE(handed_over().empty());
 }
 
-TEST_F(KafkaTokensTest, StopsAtOnceWhereTheEndpointSaysNothing) {
+TEST_F(LoginTokensTest, StopsAtOnceWhereTheEndpointSaysNothing) {
   answer({"HTTP/1.1 200 OK\r\n", HttpScriptedReply::Then::say_nothing});
   start();
   ASSERT_TRUE(wait_until([&] { return !requests().empty(); }, kPatience));
@@ -187,21 +188,21 @@ TEST_F(KafkaTokensTest, StopsAtOnceWhereTheEndpointSaysNothing) {
   EXPECT_LT(std::chrono::steady_clock::now() - began, seconds(2));
 }
 
-TEST_F(KafkaTokensTest, ShowsNoSecretThatTheEndpointRepeats) {
+TEST_F(LoginTokensTest, ShowsNoSecretThatTheEndpointRepeats) {
   answer(http_reply(400, R"({"error":"no s3cr&t","error_description":"not s3cr%26t nor Z3clM0ExNzpzM2NyJTI2dA=="})"));
   start();
   ASSERT_TRUE(wait_for_explanation("answered 400"));
   EXPECT_THAT(tokens_->explain("down"), EndsWith("answered 400: no (secret): not (secret) nor (secret)"));
 }
 
-TEST_F(KafkaTokensTest, SaysThatTheSecretIsNotThere) {
+TEST_F(LoginTokensTest, SaysThatTheSecretIsNotThere) {
   options_.login->token.client_secret.secret_file = directory_ / "absent";
   start();
   ASSERT_TRUE(wait_for_explanation("absent cannot be read"));
   EXPECT_TRUE(requests().empty());
 }
 
-TEST_F(KafkaTokensTest, GoesOnWithATokenUntilItHasRunOut) {
+TEST_F(LoginTokensTest, GoesOnWithATokenUntilItHasRunOut) {
   answer(http_reply(200, token_answer("first", 4)));
   start();
   ASSERT_TRUE(wait_for_tokens(1));
@@ -217,7 +218,7 @@ std::string lasting(std::int64_t from, std::int64_t to) {
                         ",\"exp\":" + std::to_string(now + to) + "}");
 }
 
-TEST_F(KafkaTokensTest, TakesTheTokenOfAFileWheneverThereIsAnother) {
+TEST_F(LoginTokensTest, TakesTheTokenOfAFileWheneverThereIsAnother) {
   const std::string first = lasting(0, 60);
   const std::string second = lasting(0, 120);
   start_with_file(first + "\n");
@@ -230,7 +231,7 @@ TEST_F(KafkaTokensTest, TakesTheTokenOfAFileWheneverThereIsAnother) {
 }
 
 // The clock of this machine may be the one that is wrong.
-TEST_F(KafkaTokensTest, UsesATokenThatHasRunOutAndSaysSo) {
+TEST_F(LoginTokensTest, UsesATokenThatHasRunOutAndSaysSo) {
   start_with_file(lasting(-7200, -3600));
   ASSERT_TRUE(wait_for_tokens(1));
   ASSERT_TRUE(wait_for_explanation("ran out at"));
@@ -239,14 +240,14 @@ TEST_F(KafkaTokensTest, UsesATokenThatHasRunOutAndSaysSo) {
                     HasSubstr(", and the clock of this gateway says 20"), EndsWith(": renew it")));
 }
 
-TEST_F(KafkaTokensTest, UsesATokenOfALaterTimeAndDoubtsTheClock) {
+TEST_F(LoginTokensTest, UsesATokenOfALaterTimeAndDoubtsTheClock) {
   start_with_file(lasting(86'400, 90'000));
   ASSERT_TRUE(wait_for_tokens(1));
   ASSERT_TRUE(wait_for_explanation("the clock of this gateway says"));
   EXPECT_THAT(tokens_->explain("down"), EndsWith(": is it set?"));
 }
 
-TEST_F(KafkaTokensTest, TakesNoTokenOfWhichNobodyKnowsTheEnd) {
+TEST_F(LoginTokensTest, TakesNoTokenOfWhichNobodyKnowsTheEnd) {
   const std::string endless = json_web_token(R"({"sub":"gw"})");
   start_with_file(endless);
   ASSERT_TRUE(wait_for_explanation("has no claim \"exp\""));
@@ -254,7 +255,7 @@ TEST_F(KafkaTokensTest, TakesNoTokenOfWhichNobodyKnowsTheEnd) {
   EXPECT_TRUE(handed_over().empty());
 }
 
-TEST_F(KafkaTokensTest, DoesNothingForAnotherLogin) {
+TEST_F(LoginTokensTest, DoesNothingForAnotherLogin) {
   options_.login->mechanism = "PLAIN";
   start();
   EXPECT_TRUE(handed_over().empty());
