@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "mqtt/broker_options.h"
+#include "uplink/http_header.h"
 #include "uplink/options.h"
 
 namespace tidegate::uplink {
@@ -12,15 +13,6 @@ namespace tidegate::uplink {
 enum class HttpMethod : std::uint8_t { post, put };
 enum class BatchFormat : std::uint8_t { json, ndjson, influx, kinesis, pubsub };
 enum class Compression : std::uint8_t { none, gzip, zstd };
-
-/// A header of every request.
-struct HttpHeader {
-  std::string name;
-  std::string value;        // of a secret: as it was when the configuration was read
-  std::string secret_file;  // where it is read anew for each request; empty when it cannot change
-  bool is_secret = false;
-  bool operator==(const HttpHeader&) const = default;
-};
 
 /// What the format kinesis needs beside the URL.
 struct AwsOptions {

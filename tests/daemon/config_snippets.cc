@@ -31,6 +31,8 @@ const Lines kAwsKeys{"region = \"eu-west-1\"", "stream = \"s\"", "access_key_id 
 const std::string kAwsTable =
     "aws = { region = \"r\", stream = \"s\", access_key_id = \"A\", secret_access_key = { file = \"secret\" } }";
 const std::string kKafkaUplink = "[[uplink.kafka]]\nname = \"k\"\nbrokers = [\"h\"]\n";
+const Lines kTokenKeys{"mechanism = \"OAUTHBEARER\"", "token_url = \"https://h/token\"", "client_id = \"c\"",
+                       "client_secret = { file = \"secret\" }"};
 const std::string kPostgresqlUplink =
     "[[uplink.postgresql]]\nname = \"p\"\nurl = \"postgresql://h/d\"\nusername = \"u\"\n";
 const std::string kFileUplink = "[[uplink.file]]\nname = \"f\"\npath = \"p\"\n";
@@ -66,7 +68,14 @@ const std::map<std::string, Frame>& frames() {
       {"uplink.kafka", {"", {"name = \"k\"", "brokers = [\"h\"]"}, ""}},
       {"uplink.kafka.tls", {kKafkaUplink, {}, ""}},
       {"uplink.kafka.sasl",
-       {kKafkaUplink, {"mechanism = \"SCRAM-SHA-512\"", "username = \"u\"", "password = { file = \"secret\" }"}, ""}},
+       {kKafkaUplink + "tls = {}\n",
+        {"mechanism = \"SCRAM-SHA-512\"", "username = \"u\"", "password = { file = \"secret\" }"},
+        ""}},
+      {"uplink.kafka.sasl.tls",
+       {kKafkaUplink + "tls = {}\n[uplink.kafka.sasl]\n" + kTokenKeys[0] + "\n" + kTokenKeys[1] + "\n" + kTokenKeys[2] +
+            "\n" + kTokenKeys[3] + "\n",
+        {},
+        ""}},
       {"uplink.kafka.batch", {kKafkaUplink, {}, ""}},
       {"uplink.postgresql", {"", {"name = \"p\"", "url = \"postgresql://h/d\"", "username = \"u\""}, ""}},
       {"uplink.postgresql.tls", {kPostgresqlUplink, {}, ""}},
@@ -85,6 +94,10 @@ Lines companions(const std::string& path, const std::string& key, const std::str
   if (line == "payload = \"csv\"") return {"topic = \"{tag}\"", "value = \"/0\""};
   if (line == "payload = \"sparkplug\"") return {"topic = \"spBv1.0/#\""};
   if (path.ends_with(".subscribe") && key == "tag") return {"topic = \"x\""};
+  if (path == "uplink.kafka.sasl" && key == "token") return {kTokenKeys[0]};
+  const bool is_of_tokens = key == "token_url" || key == "client_id" || key == "client_secret" || key == "scope" ||
+                            key == "extensions" || line == "mechanism = \"OAUTHBEARER\"";
+  if (path == "uplink.kafka.sasl" && is_of_tokens) return kTokenKeys;
   Lines lines = frames().at(path).keys;
   if (line == "format = \"sparkplug\"") lines.emplace_back("sparkplug = { group = \"g\" }");
   if (path == "driver.mqtt_listener.tls" || path == "uplink.kafka.sasl" || path == "uplink.kafka" ||

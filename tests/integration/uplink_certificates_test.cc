@@ -9,6 +9,7 @@
 #include "tests/support/bad_certificates.h"
 #include "tests/support/http_server.h"
 #include "tests/support/kafka_cluster.h"
+#include "tests/support/network.h"
 #include "tests/support/postgresql_server.h"
 #include "tests/support/tls_front.h"
 #include "tests/support/wait_until.h"
@@ -39,8 +40,8 @@ class UplinkCertificatesShort : public ::testing::Test {
     for (const auto& server : certificates_.bad()) peers_.emplace_back(server, target, is_asked_first);
     ASSERT_EQ(peers_.size(), 13U);
   }
-  /// `url`: a line of the uplink's table, with {address}.
-  void start_gateway(const std::string& kind, const std::string& url) {
+  /// `url`: a line of the uplink's table, with {address}. `checked`: which table of its says how that is checked.
+  void start_gateway(const std::string& kind, const std::string& url, const std::string& checked = "tls") {
     std::string configuration = "[[driver.simulator]]\nname = \"sim\"\ndevices = 1\ntags = 1\ninterval = \"1s\"\n";
     for (const Peer& peer : peers_) {
       // Lists of revoked certificates are of no issuer of most of the bad ones, who would all be refused for that.
@@ -48,8 +49,8 @@ class UplinkCertificatesShort : public ::testing::Test {
       std::string line = url;
       line.replace(line.find("{address}"), std::string("{address}").size(), peer.front.address());
       configuration += "[[uplink." + kind + "]]\nname = \"" + peer.name + "\"\nretry_most = \"1s\"\n" + line +
-                       "\n[uplink." + kind + ".tls]\nca = \"" + (has_list ? authorities_ : certificates_.authority()) +
-                       "\"\n";
+                       "\n[uplink." + kind + "." + checked + "]\nca = \"" +
+                       (has_list ? authorities_ : certificates_.authority()) + "\"\n";
     }
     gateway_.configure(configuration);
     gateway_.start();
@@ -69,6 +70,9 @@ class UplinkCertificatesShort : public ::testing::Test {
     EXPECT_TRUE(gateway_.wait_for_metric(R"(tidegate_readings_delivered_total{uplink="good",stream="readings"})", 3,
                                          seconds(60)))
         << gateway_.log();
+    expect_bad_ones_are_refused();
+  }
+  void expect_bad_ones_are_refused() {
     std::vector<std::string> left;
     EXPECT_TRUE(wait_until([&] { return (left = not_refused()).empty(); }, seconds(60)))
         << ::testing::PrintToString(left);
@@ -116,6 +120,24 @@ TEST_F(UplinkCertificatesShort, NoBadOneIsTakenByKafka) {
   start_gateway("kafka", R"(brokers = ["{address}"])");
   expect_no_bad_one_is_taken();
   for (const Peer& peer : peers_) EXPECT_EQ(peer.front.handshakes() > 0, peer.name == "good") << peer.name;
+}
+
+// Of the endpoint that has the tokens for Kafka; the brokers are asked nothing without one.
+TEST_F(UplinkCertificatesShort, NoBadOneIsTakenOfATokenEndpointForKafka) {
+  ScriptedHttpServer server(
+      [](const HttpRequestSeen&) { return http_reply(200, R"({"access_token":"opaque","expires_in":3600})"); });
+  add_peers(server.port());
+  write_file(gateway_.directory() + "/secret", "secret");
+  start_gateway("kafka",
+                R"(brokers = ["127.0.0.1:)" + std::to_string(free_port()) + R"("]
+sasl.mechanism = "OAUTHBEARER"
+sasl.token_url = "https://{address}/token"
+sasl.client_id = "gateway"
+sasl.client_secret = { file = ")" +
+                    gateway_.directory() + R"(/secret" })",
+                "sasl.tls");
+  ASSERT_TRUE(wait_until([this] { return peers_.front().front.application_bytes() > 0; }, seconds(60)));
+  expect_bad_ones_are_refused();
 }
 
 }  // namespace
