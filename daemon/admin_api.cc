@@ -6,6 +6,7 @@
 
 #include "core/parse_whole.h"
 #include "core/text.h"
+#include "daemon/alarms_api.h"
 #include "daemon/dead_letters_api.h"
 #include "daemon/disk_feed.h"
 #include "daemon/find_place.h"
@@ -130,6 +131,7 @@ std::string impossible(const buffer::RingLog& log, Stream stream, const buffer::
 
 void AdminApi::answer(const AdminRequest& request, const AdminRespond& respond) {
   if (is_replay_path(request.path)) return answer_replay(gateway_, request, respond);
+  if (is_alarm_action_path(request.path)) return answer_alarm_action(gateway_, request, respond);
   if (is_dead_letters_path(request.path)) return answer_dead_letters(gateway_, request, respond);
   if (request.method != "GET" && request.method != "HEAD") return respond(refuse(405, "only GET is answered here"));
   AdminResponse response;
@@ -154,7 +156,8 @@ void AdminApi::answer(const AdminRequest& request, const AdminRespond& respond) 
   } else {
     return respond(refuse(404,
                           "known are /healthz /readyz /metrics /api/v1/status /api/v1/readings/latest "
-                          "/api/v1/alarms /api/v1/records /api/v1/deadletters, and POST /api/v1/uplinks/NAME/replay "
+                          "/api/v1/alarms /api/v1/records /api/v1/deadletters, and POST /api/v1/alarms/ALARM/ack "
+                          "/api/v1/alarms/ALARM/shelve /api/v1/alarms/ALARM/unshelve /api/v1/uplinks/NAME/replay "
                           "/api/v1/deadletters/drop /api/v1/deadletters/retry"));
   }
   respond(std::move(response));

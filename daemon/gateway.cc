@@ -137,6 +137,12 @@ void Gateway::after_turn() {
   turn_timer_->arm(retry_at_ - now, [this] { on_wake(); });
 }
 
+Result<void> Gateway::change_alarms(const Pipeline::AlarmAction& action) {
+  auto done = pipeline_->change_alarms(action);
+  after_turn();
+  return done;
+}
+
 void Gateway::arm_rules_timer() {
   const auto deadline = pipeline_->next_deadline();
   if (!deadline) return;

@@ -54,6 +54,8 @@ class Gateway {
   void reload(const Config& config);
 
   bool is_ready() const { return ready_; }
+  /// See Pipeline::change_alarms.
+  Result<void> change_alarms(const Pipeline::AlarmAction& action);
   /// Whether the pipeline makes progress: nothing that feeds it or is fed by it has been stuck for long.
   bool makes_progress() const;
 

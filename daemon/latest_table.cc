@@ -31,11 +31,15 @@ void LatestTable::note(std::size_t index) {
   changed_.insert(index);
 }
 
+// Of what operators do, those who watch see that the alarm is acknowledged.
 void LatestTable::take_alarm(const rules::AlarmTransition& transition) {
+  const bool is_acknowledged = transition.state == rules::AlarmState::acknowledged;
+  const bool is_raised = is_acknowledged || transition.state == rules::AlarmState::raised;
+  if (!is_raised && transition.state != rules::AlarmState::cleared) return;
   const auto [known, is_new] = by_alarm_.try_emplace(transition.alarm, entries_.size());
   if (is_new) entries_.emplace_back().alarm = std::make_unique<Alarm>();
   Alarm& alarm = *entries_[known->second].alarm;
-  alarm = {transition.alarm, rules::to_document(transition), transition.state == rules::AlarmState::raised, false};
+  alarm = {transition.alarm, rules::to_document(transition), is_raised, false};
   note(known->second);
 }
 

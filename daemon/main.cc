@@ -208,6 +208,38 @@ void add_deadletter(CLI::App& app, Chosen& chosen) {
   retry->callback([&chosen] { chosen = [] { return retry_dead_letters(options); }; });
 }
 
+void add_alarms(CLI::App& app, Chosen& chosen) {
+  static AlarmsOptions options;
+  auto* command = app.add_subcommand("alarms", "The alarms that are raised, and what is done about them");
+  command->require_subcommand(0, 1);
+  auto* ls = command->add_subcommand("ls", "List them (without a subcommand, too)");
+  auto* ack = command->add_subcommand(
+      "ack", "Acknowledge: somebody has seen it. A latched alarm clears then, when its cause is over");
+  auto* shelve = command->add_subcommand("shelve", "Set aside for a while; it is recorded as ever");
+  auto* unshelve = command->add_subcommand("unshelve", "Take back before its time");
+  for (auto* each : {command, ls, ack, shelve, unshelve}) add_location(*each, options.daemon);
+  for (auto* each : {command, ls}) each->add_flag("--json", options.json, "as JSON lines");
+  for (auto* each : {ack, shelve, unshelve}) {
+    each->add_option("ALARM", options.alarms, "ids, RULE/TAG, as ls shows them")->required();
+    each->add_option("--by", options.by, "who does it; default: the user");
+    each->add_option("--note", options.note, "what there is to say of it");
+  }
+  shelve->add_option("--for", options.shelve_for, "how long, such as 90m or 8h, at most 30d")->required();
+  command->callback([&chosen, command] {
+    if (command->get_subcommands().empty()) chosen = [] { return list_alarms(options); };
+  });
+  ls->callback([&chosen] { chosen = [] { return list_alarms(options); }; });
+  const auto acts = [&chosen](CLI::App* of, AlarmAction action) {
+    of->callback([&chosen, action] {
+      options.action = action;
+      chosen = [] { return change_alarms(options); };
+    });
+  };
+  acts(ack, AlarmAction::acknowledge);
+  acts(shelve, AlarmAction::shelve);
+  acts(unshelve, AlarmAction::unshelve);
+}
+
 void add_simulate(CLI::App& app, Chosen& chosen) {
   static SimulateModbusOptions modbus;
   static SimulateMqttOptions mqtt;
@@ -290,6 +322,7 @@ int main(int argc, char** argv) {
   add_rules(app, chosen);
   add_modbus(app, chosen);
   add_deadletter(app, chosen);
+  add_alarms(app, chosen);
   add_simulate(app, chosen);
   try {
     app.parse(argc, argv);

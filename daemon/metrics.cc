@@ -251,12 +251,21 @@ void put_log(Exposition& out, const Gateway& gateway) {
 
 void put_alarms(Exposition& out, const Gateway& gateway) {
   std::array<std::uint64_t, 3> active{};
-  for (const auto& alarm : gateway.pipeline().rules().active())
+  std::array<std::uint64_t, 3> unseen{};
+  for (const auto& alarm : gateway.pipeline().rules().active()) {
     ++active[static_cast<std::size_t>(alarm.raised.severity)];
+    if (!alarm.acknowledged) ++unseen[static_cast<std::size_t>(alarm.raised.severity)];
+  }
   out.begin("tidegate_alarms_active", "gauge", "Alarms that are raised now.");
   for (const auto severity : {rules::Severity::info, rules::Severity::warning, rules::Severity::critical}) {
     out.sample({{"severity", rules::to_string(severity)}}, active[static_cast<std::size_t>(severity)]);
   }
+  out.begin("tidegate_alarms_unacknowledged", "gauge", "Alarms that are raised now and that nobody has acknowledged.");
+  for (const auto severity : {rules::Severity::info, rules::Severity::warning, rules::Severity::critical}) {
+    out.sample({{"severity", rules::to_string(severity)}}, unseen[static_cast<std::size_t>(severity)]);
+  }
+  out.begin("tidegate_alarms_shelved", "gauge", "Alarms that are set aside for a while, raised or not.");
+  out.sample({}, std::uint64_t{gateway.pipeline().rules().shelved().size()});
 }
 
 }  // namespace

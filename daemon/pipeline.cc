@@ -183,8 +183,29 @@ void Pipeline::judge(Position first, std::size_t count, const FrameTimes& times)
 
 void Pipeline::tick() {
   transitions_.clear();
-  rules_->tick(now(), boot_id_, transitions_);
+  const FrameTimes times = now();
+  rules_->tick(times, boot_id_, transitions_);
+  rules_->end_shelving(times.wall, transitions_);
   record_alarms(transitions_);
+}
+
+// The end of a shelving is a time of the wall clock, which may be set before it comes: then it is looked at anew.
+std::optional<BootTime> Pipeline::next_deadline() const {
+  auto next = rules_->next_deadline();
+  if (const auto end = rules_->next_end_of_shelving()) {
+    const BootTime at = clock_.boot_now() + (*end - clock_.wall_now());
+    next = std::min(next.value_or(at), at);
+  }
+  return next;
+}
+
+Result<void> Pipeline::change_alarms(const AlarmAction& action) {
+  if (is_stalled()) return fail(ErrorCode::retry, "the log takes no records: " + stall_reason_);
+  std::vector<rules::AlarmTransition> changed;
+  if (auto done = action(*rules_, changed); !done) return done;
+  record_alarms(changed);
+  tick();  // the end of a latched alarm may have waited for this
+  return {};
 }
 
 void Pipeline::record_alarms(const std::vector<rules::AlarmTransition>& transitions) {

@@ -4,6 +4,7 @@
 #include <array>
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -63,6 +64,10 @@ class Pipeline {
   void clock_was_set(Duration by, WallTime to);
   /// Stores a document of the stream `events`.
   void record_event(std::string document);
+  /// What an operator does to alarms: `action` says it to the rules. What comes of it is in the log on return. Error
+  /// `retry`: the log takes no records.
+  using AlarmAction = std::function<Result<void>(rules::RuleEngine&, std::vector<rules::AlarmTransition>&)>;
+  Result<void> change_alarms(const AlarmAction& action);
   /// Stores alarms, as when the rules catch up at start.
   void record_alarms(const std::vector<rules::AlarmTransition>& transitions);
 
@@ -78,7 +83,7 @@ class Pipeline {
   std::uint64_t refused(Stream stream) const { return refused_[static_cast<std::size_t>(stream)]; }
   /// Why, for the status.
   const std::string& stall_reason() const { return stall_reason_; }
-  std::optional<BootTime> next_deadline() const { return rules_->next_deadline(); }
+  std::optional<BootTime> next_deadline() const;
 
   rules::RuleEngine& rules() { return *rules_; }
   const rules::RuleEngine& rules() const { return *rules_; }

@@ -1,5 +1,6 @@
 #include "daemon/status.h"
 
+#include <algorithm>
 #include <cstdint>
 
 #include "daemon/gateway.h"
@@ -129,7 +130,12 @@ std::string render_status(const Gateway& gateway) {
   json.key("uplinks").begin_array();
   for (const auto& uplink : gateway.uplinks()) put_uplink(json, gateway, *uplink);
   json.end_array().key("alarms_active");
-  json.value(std::uint64_t{gateway.pipeline().rules().active().size()});
+  const auto active = gateway.pipeline().rules().active();
+  json.value(std::uint64_t{active.size()});
+  const auto unseen =
+      std::count_if(active.begin(), active.end(), [](const auto& alarm) { return !alarm.acknowledged; });
+  json.member("alarms_unacknowledged", static_cast<std::uint64_t>(unseen));
+  json.member("alarms_shelved", std::uint64_t{gateway.pipeline().rules().shelved().size()});
   json.end_object();
   return text;
 }
@@ -156,7 +162,16 @@ std::string render_alarms(const Gateway& gateway) {
   std::string text;
   JsonWriter json(text);
   json.begin_object().key("alarms").begin_array();
-  for (const auto& alarm : gateway.pipeline().rules().active()) json.raw(rules::to_document(alarm.raised));
+  const rules::RuleEngine& rules = gateway.pipeline().rules();
+  for (const auto& alarm : rules.active()) {
+    std::string document = rules::to_document(alarm.raised);
+    document.pop_back();
+    if (alarm.acknowledged) document += ",\"acknowledged\":" + rules::to_document(*alarm.acknowledged);
+    if (alarm.shelved) document += ",\"shelved\":" + rules::to_document(*alarm.shelved);
+    json.raw(document + '}');
+  }
+  json.end_array().key("shelved").begin_array();
+  for (const auto& said : rules.shelved()) json.raw(rules::to_document(said));
   json.end_array().end_object();
   return text;
 }

@@ -10,6 +10,10 @@ namespace tidegate::daemon {
 TargetPlaces::TargetPlaces(const buffer::RingLog& log, const StartMarks& marks, uplink::TargetCursor cursor)
     : log_(log), cursor_(std::move(cursor)) {
   const uplink::LogHistory& history = marks.history;
+  // Where it is known of an older copy: not what is_of() takes for granted of a log that was away for long.
+  if (const auto& earlier = cursor_.earlier; earlier && last_common_start(earlier->history, history)) {
+    earlier_ = std::make_unique<TargetPlaces>(log, marks, uplink::TargetCursor{earlier->history, "", earlier->next});
+  }
   if (is_of(cursor_, history)) return;
   if (const auto common = last_common_start(cursor_.history, history)) {
     const auto next = std::upper_bound(history.starts.begin(), history.starts.end(), *common);
@@ -35,6 +39,7 @@ TargetPlaces::TargetPlaces(const buffer::RingLog& log, const StartMarks& marks, 
 // Up to where the copy parted both have given the same numbers to the same records.
 std::optional<Position> TargetPlaces::place(Stream stream) const {
   const auto found = cursor_.next.find(stream);
+  if (found == cursor_.next.end() && earlier_) return earlier_->place(stream);
   if (kin_ == Kin::stranger || found == cursor_.next.end()) return std::nullopt;
   if (kin_ == Kin::same) return found->second;
   return log_.position_of(stream, std::min(parted_[static_cast<std::size_t>(stream)], found->second.sequence));

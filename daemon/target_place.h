@@ -1,5 +1,6 @@
 #pragma once
 
+#include <memory>
 #include <optional>
 #include <string>
 
@@ -27,6 +28,7 @@ class TargetPlaces {
   Kin kin_ = Kin::same;
   StartMarks::Ends parted_{};  // of an older copy: what came before, the target has
   std::string remark_;
+  std::unique_ptr<const TargetPlaces> earlier_;  // of streams of which nothing has come to the cursor since
 };
 
 }  // namespace tidegate::daemon

@@ -1,5 +1,7 @@
 #include "rules/alarm.h"
 
+#include <utility>
+
 #include "core/text.h"
 
 namespace tidegate::rules {
@@ -33,6 +35,19 @@ void append_time(std::string& out, WallTime time) {
   append_number(out, time.time_since_epoch().count());
 }
 
+void append_operator(std::string& out, const AlarmTransition& transition) {
+  for (const auto& [key, text] : {std::pair("by", &transition.by), std::pair("note", &transition.note)}) {
+    if (text->empty()) continue;
+    out += ",\"";
+    out += key;
+    out += "\":";
+    append_json_string(out, *text);
+  }
+  if (transition.state != AlarmState::shelved) return;
+  out += ",\"until\":";
+  append_number(out, std::chrono::floor<std::chrono::milliseconds>(transition.until.time_since_epoch()).count());
+}
+
 }  // namespace
 
 std::string to_document(const AlarmTransition& transition) {
@@ -48,10 +63,25 @@ std::string to_document(const AlarmTransition& transition) {
   append_time(out, transition.time);
   append_position(out, "cause", transition.cause);
   append_position(out, "occurrence", transition.occurrence);
+  append_operator(out, transition);
   out += '}';
   return out;
 }
 
-const char* to_string(AlarmState state) { return state == AlarmState::raised ? "raised" : "cleared"; }
+const char* to_string(AlarmState state) {
+  switch (state) {
+    case AlarmState::raised:
+      return "raised";
+    case AlarmState::cleared:
+      return "cleared";
+    case AlarmState::acknowledged:
+      return "acknowledged";
+    case AlarmState::shelved:
+      return "shelved";
+    case AlarmState::unshelved:
+      return "unshelved";
+  }
+  return "unknown";
+}
 
 }  // namespace tidegate::rules

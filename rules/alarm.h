@@ -10,7 +10,8 @@
 
 namespace tidegate::rules {
 
-enum class AlarmState : std::uint8_t { raised, cleared };
+/// The first two are what rules decide, the others what operators do.
+enum class AlarmState : std::uint8_t { raised, cleared, acknowledged, shelved, unshelved };
 
 /// One transition of an alarm: a record of the stream `alarms`.
 struct AlarmTransition {
@@ -22,12 +23,17 @@ struct AlarmTransition {
   std::string message;
   Value value;
   WallTime time{};
-  Position cause;       // the record of `readings` that brought this transition about
-  Position occurrence;  // the record that raised it; equals `cause` for a raise
+  Position cause;  // the record of `readings` that brought this transition about; of operators: behind the last judged
+  Position occurrence;  // the record that raised it; equals `cause` for a raise. {0,0} where nothing is raised
+  std::string by{};     // of operators: who, as they say
+  std::string note{};   // and what they have to say
+  WallTime until{};     // of shelved: when it ends by itself
+  bool operator==(const AlarmTransition&) const = default;
 };
 
 /// The JSON object that is stored and sent, without "seq": alarm, rule, tag, state, severity, message, value, time,
-/// time_ns where finer than a millisecond, cause and occurrence as {"epoch","seq"}.
+/// time_ns where finer than a millisecond, cause and occurrence as {"epoch","seq"}; of operators also "by" and "note"
+/// where they were given, and "until" of what is shelved.
 std::string to_document(const AlarmTransition& transition);
 Result<AlarmTransition> parse_alarm_document(std::string_view document);
 

@@ -22,13 +22,14 @@ WallTime PendingDelay::end() const {
 
 bool AlarmMachine::judge(Verdict verdict, const Reading& reading, Position position, BootTime boot,
                          const Delays& delays) {
-  const bool wanted = raised_ ? verdict.clear && !delays.latch : verdict.raise;
+  const bool wanted = raised_ ? verdict.clear : verdict.raise;
   if (!wanted) {
     is_pending_ = false;
     return false;
   }
   const Duration delay = raised_ ? delays.clear_after : delays.raise_after;
-  if (delay <= Duration::zero()) {
+  const bool is_held = raised_ && delays.latch;
+  if (delay <= Duration::zero() && !is_held) {
     turn(position);
     return true;
   }

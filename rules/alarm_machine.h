@@ -22,7 +22,7 @@ struct Verdict {
 struct Delays {
   Duration raise_after{};
   Duration clear_after{};
-  bool latch = false;  // never clears by itself
+  bool latch = false;  // does not clear before it is acknowledged
 };
 
 /// A delay that has begun and not run out.
@@ -40,7 +40,8 @@ struct PendingDelay {
 /// exactly, whether a tick or the next reading finds that out: so both decide the same.
 class AlarmMachine {
  public:
-  /// True when the reading made a transition. `value` and `time` are looked at only while a delay is pending.
+  /// True when the reading made a transition. `value` and `time` are looked at only while a delay is pending. With
+  /// `delays.latch` the end of a raised alarm is pending as long as it holds, however short the delay.
   bool judge(Verdict verdict, const Reading& reading, Position position, BootTime boot, const Delays& delays);
 
   /// Ends the pending delay with its transition.

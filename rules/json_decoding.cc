@@ -43,6 +43,14 @@ class Members {
     get(key, number, "an integer of 64 bits");
     return number;
   }
+  /// Since 1970; as nanoseconds they have 64 bits.
+  std::int64_t milliseconds(const char* key) {
+    constexpr std::int64_t kMax = std::numeric_limits<std::int64_t>::max() / 1'000'000 - 1;
+    const std::int64_t number = integer(key);
+    if (number <= kMax && number >= -kMax) return number;
+    complain(std::string(key) + " is beyond 64 bits of nanoseconds");
+    return 0;
+  }
   double real(const char* key) {
     double number = 0;
     get(key, number, "a number");
@@ -129,9 +137,7 @@ Enum parse_word(Members& members, const char* key, const std::array<Enum, N>& al
 }
 
 WallTime parse_time(Members& members) {
-  const std::int64_t milliseconds = members.integer("time");
-  constexpr std::int64_t kMax = std::numeric_limits<std::int64_t>::max() / 1'000'000 - 1;
-  if (milliseconds > kMax || milliseconds < -kMax) members.complain("time is beyond 64 bits of nanoseconds");
+  const std::int64_t milliseconds = members.milliseconds("time");
   if (!members.sound()) return {};
   const WallTime coarse{std::chrono::milliseconds(milliseconds)};
   if (!members.has("time_ns")) return coarse;
@@ -145,7 +151,9 @@ AlarmTransition read_alarm(Members members) {
   transition.alarm = members.text("alarm");
   transition.rule = members.text("rule");
   transition.tag = members.text("tag");
-  transition.state = parse_word(members, "state", std::array{AlarmState::raised, AlarmState::cleared});
+  transition.state = parse_word(members, "state",
+                                std::array{AlarmState::raised, AlarmState::cleared, AlarmState::acknowledged,
+                                           AlarmState::shelved, AlarmState::unshelved});
   transition.severity =
       parse_word(members, "severity", std::array{Severity::info, Severity::warning, Severity::critical});
   transition.message = members.text("message");
@@ -153,6 +161,12 @@ AlarmTransition read_alarm(Members members) {
   transition.time = parse_time(members);
   transition.cause = members.position("cause");
   transition.occurrence = members.position("occurrence");
+  const bool is_of_rule = transition.state == AlarmState::raised || transition.state == AlarmState::cleared;
+  if (!is_of_rule && members.has("by")) transition.by = members.text("by");
+  if (!is_of_rule && members.has("note")) transition.note = members.text("note");
+  if (transition.state == AlarmState::shelved) {
+    transition.until = WallTime{std::chrono::milliseconds(members.milliseconds("until"))};
+  }
   if (members.sound() && !check_tag_path(transition.tag)) members.complain("tag is not a valid path");
   if (transition.alarm != transition.rule + "/" + transition.tag) members.complain("is not the alarm of rule and tag");
   return transition;
@@ -209,6 +223,9 @@ SavedState read_saved_state(dom::element root, std::string& problem) {
     rule.fingerprint = rule_members.text("fingerprint");
     rule_members.each("alarms", [&](Members alarm) { rule.alarms.push_back(read_saved_alarm(std::move(alarm))); });
   });
+  if (members.has("marks")) {
+    members.each("marks", [&](Members mark) { state.marks.push_back(read_alarm(std::move(mark))); });
+  }
   return state;
 }
 

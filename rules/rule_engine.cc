@@ -6,8 +6,10 @@
 #include <tuple>
 #include <utility>
 
+#include "core/text.h"
 #include "rules/alarm_table.h"
 #include "rules/message.h"
+#include "rules/operator_marks.h"
 #include "rules/pending_set.h"
 #include "rules/saved_state.h"
 
@@ -21,7 +23,7 @@ constexpr Duration kTickLagMax = std::chrono::seconds(1);
 
 class RuleEngine::Impl {
  public:
-  Impl(std::vector<RuleOptions> rules, TagRegistry& tags) : alarms_(std::move(rules), tags) {}
+  Impl(std::vector<RuleOptions> rules, TagRegistry& tags) : tags_(tags), alarms_(std::move(rules), tags) {}
 
   void apply(const RecordBatch& batch, std::vector<AlarmTransition>& out);
   void tick(const FrameTimes& now, const BootId& boot_id, std::vector<AlarmTransition>& out);
@@ -33,6 +35,12 @@ class RuleEngine::Impl {
   Position position() const { return position_; }
   std::vector<ActiveAlarm> active();
 
+  Result<void> acknowledge(const std::string& id, const Operator& by, std::vector<AlarmTransition>& out);
+  Result<void> shelve(const std::string& id, WallTime until, const Operator& by, std::vector<AlarmTransition>& out);
+  Result<void> unshelve(const std::string& id, const Operator& by, std::vector<AlarmTransition>& out);
+  void end_shelving(WallTime now, std::vector<AlarmTransition>& out);
+  const OperatorMarks& marks() const { return marks_; }
+
  private:
   void judge(const Reading& reading, Position position, BootTime boot, AlarmRange range,
              std::vector<AlarmTransition>& out);
@@ -40,14 +48,21 @@ class RuleEngine::Impl {
   void begin_boot(BootTime boot, const BootId& boot_id);
   bool is_of_another_boot(const BootId& boot_id) const;
   void emit(std::uint32_t index, WallTime time, const Value& value, std::vector<AlarmTransition>& out);
-  void track(std::uint32_t index);
+  bool is_held(std::uint32_t index, Position judged_to) const;
+  std::string id_of(const Alarm& alarm) const;
+  const AlarmTransition* find_raised(const std::string& id, std::uint32_t& index) const;
+  void mark(AlarmTransition said, const Operator& by, std::vector<AlarmTransition>& out);
+  void track(std::uint32_t index, Position judged_to);
+  void track(std::uint32_t index) { track(index, position_); }
   void untrack(Alarm& alarm);
   void adopt_logged(std::uint32_t index);
   void adopt_passed(Position position);
   SavedAlarm to_saved(std::uint32_t index) const;
   void restore_alarm(const std::string& rule, SavedAlarm saved);
 
+  TagRegistry& tags_;
   AlarmTable alarms_;
+  OperatorMarks marks_;
   PendingSet pending_;
   std::vector<std::uint32_t> due_;                   // run_out()'s, kept for its memory
   std::map<std::uint32_t, AlarmTransition> raised_;  // the raises that hold, by alarm
@@ -87,8 +102,10 @@ void RuleEngine::Impl::judge(const Reading& reading, Position position, BootTime
     Alarm& alarm = alarms_[index];
     const CompiledRule& rule = alarms_.rule_of(alarm);
     const bool was_pending = alarm.machine.is_pending();
-    const bool turned = alarm.machine.judge(rule.judge(number, alarm.baseline), reading, position, boot, rule.delays);
-    if (alarm.machine.is_pending() != was_pending) track(index);
+    Delays delays = rule.delays;
+    delays.latch = is_held(index, position);
+    const bool turned = alarm.machine.judge(rule.judge(number, alarm.baseline), reading, position, boot, delays);
+    if (alarm.machine.is_pending() != was_pending || rule.delays.latch) track(index, position);
     if (turned) emit(index, reading.time, reading.value, out);
     if (alarm.is_logged && logged_.at(index).cause == position) adopt_logged(index);
   }
@@ -125,6 +142,7 @@ void RuleEngine::Impl::begin_boot(BootTime boot, const BootId& boot_id) {
     alarms_[entry.alarm].pending_slot = PendingSet::kNoSlot;
   }
   pending_.clear();
+  for (const auto& [index, raised] : raised_) alarms_[index].machine.cancel();  // those that are held
   boot_ = boot;
   boot_id_ = boot_id;
 }
@@ -135,7 +153,7 @@ void RuleEngine::Impl::emit(std::uint32_t index, WallTime time, const Value& val
   const RuleOptions& rule = alarms_.rule_of(alarm).options;
   const Tag& tag = alarms_.tag_of(alarm);
   AlarmTransition transition;
-  transition.alarm = rule.name + "/" + tag.path;
+  transition.alarm = id_of(alarm);
   transition.rule = rule.name;
   transition.tag = tag.path;
   transition.state = alarm.machine.raised() ? AlarmState::raised : AlarmState::cleared;
@@ -149,6 +167,7 @@ void RuleEngine::Impl::emit(std::uint32_t index, WallTime time, const Value& val
     raised_[index] = transition;
   } else {
     raised_.erase(index);
+    marks_.forget_acknowledgement(transition.alarm);
   }
   const bool is_repeat = alarm.is_logged && transition.cause <= logged_.at(index).cause;
   if (!is_repeat) out.push_back(std::move(transition));
@@ -166,10 +185,21 @@ std::optional<BootTime> RuleEngine::Impl::next_deadline() {
   return pending_.earliest();
 }
 
+std::string RuleEngine::Impl::id_of(const Alarm& alarm) const {
+  return alarms_.rule_of(alarm).options.name + "/" + alarms_.tag_of(alarm).path;
+}
+
+/// Whether its end waits for somebody to acknowledge it.
+bool RuleEngine::Impl::is_held(std::uint32_t index, Position judged_to) const {
+  const Alarm& alarm = alarms_[index];
+  if (!alarms_.rule_of(alarm).delays.latch || !alarm.machine.raised()) return false;
+  return marks_.acknowledgement(id_of(alarm), alarm.machine.occurrence(), judged_to) == nullptr;
+}
+
 /// Makes the pending set agree with the alarm.
-void RuleEngine::Impl::track(std::uint32_t index) {
+void RuleEngine::Impl::track(std::uint32_t index, Position judged_to) {
   Alarm& alarm = alarms_[index];
-  if (!alarm.machine.is_pending()) {
+  if (!alarm.machine.is_pending() || is_held(index, judged_to)) {
     untrack(alarm);
   } else if (alarm.pending_slot == PendingSet::kNoSlot) {
     alarm.pending_slot = pending_.add({index, alarm.machine.pending().deadline});
@@ -184,6 +214,9 @@ void RuleEngine::Impl::untrack(Alarm& alarm) {
 }
 
 void RuleEngine::Impl::observe_logged(const AlarmTransition& transition) {
+  if (transition.state != AlarmState::raised && transition.state != AlarmState::cleared) {
+    return marks_.take(transition);
+  }
   const std::optional<std::uint32_t> index = alarms_.find(transition.rule, transition.tag);
   if (!index) return;
   logged_[*index] = transition;
@@ -232,7 +265,7 @@ SavedAlarm RuleEngine::Impl::to_saved(std::uint32_t index) const {
 
 SavedState RuleEngine::Impl::to_saved() {
   adopt_passed(position_);
-  SavedState state{position_, boot_, boot_id_, {}};
+  SavedState state{position_, boot_, boot_id_, {}, marks_.all()};
   for (const CompiledRule& rule : alarms_.rules()) state.rules.push_back({rule.options.name, rule.fingerprint, {}});
   for (std::uint32_t index = 0; index < alarms_.size(); ++index) {
     SavedAlarm saved = to_saved(index);
@@ -247,6 +280,7 @@ void RuleEngine::Impl::reset() {
   pending_.clear();
   raised_.clear();
   logged_.clear();
+  marks_.clear();
   position_ = {};
   boot_ = {};
   boot_id_ = {};
@@ -256,6 +290,9 @@ void RuleEngine::Impl::restore(SavedState saved) {
   position_ = saved.position;
   boot_ = saved.boot;
   boot_id_ = saved.boot_id;
+  for (const AlarmTransition& mark : saved.marks) {
+    if (alarms_.find(mark.rule, mark.tag)) marks_.take(mark);
+  }
   const std::vector<CompiledRule>& rules = alarms_.rules();
   for (SavedRule& rule : saved.rules) {
     const bool is_unchanged = std::any_of(rules.begin(), rules.end(), [&](const CompiledRule& candidate) {
@@ -287,11 +324,93 @@ std::vector<ActiveAlarm> RuleEngine::Impl::active() {
   adopt_passed(position_);
   std::vector<ActiveAlarm> active;
   active.reserve(raised_.size());
-  for (const auto& [index, transition] : raised_) active.push_back({transition});
+  for (const auto& [index, transition] : raised_) {
+    ActiveAlarm& alarm = active.emplace_back(ActiveAlarm{transition});
+    if (const auto* said = marks_.acknowledgement(transition.alarm, transition.occurrence, position_)) {
+      alarm.acknowledged = *said;
+    }
+    if (const auto* said = marks_.shelving(transition.alarm)) alarm.shelved = *said;
+  }
   std::sort(active.begin(), active.end(), [](const ActiveAlarm& a, const ActiveAlarm& b) {
     return std::tie(a.raised.occurrence, a.raised.alarm) < std::tie(b.raised.occurrence, b.raised.alarm);
   });
   return active;
+}
+
+const AlarmTransition* RuleEngine::Impl::find_raised(const std::string& id, std::uint32_t& index) const {
+  const auto found =
+      std::find_if(raised_.begin(), raised_.end(), [&](const auto& one) { return one.second.alarm == id; });
+  if (found == raised_.end()) return nullptr;
+  index = found->first;
+  return &found->second;
+}
+
+void RuleEngine::Impl::mark(AlarmTransition said, const Operator& by, std::vector<AlarmTransition>& out) {
+  said.time = by.at;
+  said.by = by.name;
+  said.note = by.note;
+  said.cause = position_;
+  marks_.take(said);
+  out.push_back(std::move(said));
+}
+
+Result<void> RuleEngine::Impl::acknowledge(const std::string& id, const Operator& by,
+                                           std::vector<AlarmTransition>& out) {
+  adopt_passed(position_);
+  std::uint32_t index = 0;
+  const AlarmTransition* const raised = find_raised(id, index);
+  if (raised == nullptr) return fail(ErrorCode::invalid, "alarm \"" + clip(id) + "\" is not raised");
+  if (marks_.acknowledgement(id, raised->occurrence, position_) != nullptr) return {};
+  AlarmTransition said = *raised;
+  said.state = AlarmState::acknowledged;
+  mark(std::move(said), by, out);
+  track(index);
+  return {};
+}
+
+Result<void> RuleEngine::Impl::shelve(const std::string& id, WallTime until, const Operator& by,
+                                      std::vector<AlarmTransition>& out) {
+  adopt_passed(position_);
+  const std::string rule = id.substr(0, id.find('/'));
+  const std::string tag = id.substr(std::min(rule.size() + 1, id.size()));
+  // Whoever asks makes no tags known.
+  const auto index = tags_.find(tag) ? alarms_.find(rule, tag) : std::nullopt;
+  if (!index) {
+    return fail(ErrorCode::invalid,
+                "there is no alarm \"" + clip(id) + "\": it is RULE/TAG, of a rule and of a tag that has readings");
+  }
+  AlarmTransition said;
+  if (const auto raised = raised_.find(*index); raised != raised_.end()) {
+    said = raised->second;
+  } else {
+    said.alarm = id;
+    said.rule = rule;
+    said.tag = tag;
+    said.severity = alarms_.rule_of(alarms_[*index]).options.severity;
+  }
+  said.state = AlarmState::shelved;
+  said.until = until;
+  mark(std::move(said), by, out);
+  return {};
+}
+
+Result<void> RuleEngine::Impl::unshelve(const std::string& id, const Operator& by, std::vector<AlarmTransition>& out) {
+  const AlarmTransition* const shelved = marks_.shelving(id);
+  if (shelved == nullptr) return fail(ErrorCode::invalid, "alarm \"" + clip(id) + "\" is not shelved");
+  AlarmTransition said = *shelved;
+  said.state = AlarmState::unshelved;
+  mark(std::move(said), by, out);
+  return {};
+}
+
+void RuleEngine::Impl::end_shelving(WallTime now, std::vector<AlarmTransition>& out) {
+  const auto next = marks_.next_end();
+  if (!next || *next > now) return;
+  std::vector<std::string> over;
+  for (const auto& [id, said] : marks_.shelved()) {
+    if (said.until <= now) over.push_back(id);
+  }
+  for (const std::string& id : over) (void)unshelve(id, {"", "its time is over", now}, out);
 }
 
 RuleEngine::RuleEngine(std::vector<RuleOptions> rules, TagRegistry& tags)
@@ -311,6 +430,24 @@ Result<void> RuleEngine::restore(std::string_view saved) {
   if (!state) return tl::unexpected(state.error());
   impl_->restore(std::move(*state));
   return {};
+}
+
+Result<void> RuleEngine::acknowledge(const std::string& alarm, const Operator& by, std::vector<AlarmTransition>& out) {
+  return impl_->acknowledge(alarm, by, out);
+}
+Result<void> RuleEngine::shelve(const std::string& alarm, WallTime until, const Operator& by,
+                                std::vector<AlarmTransition>& out) {
+  return impl_->shelve(alarm, until, by, out);
+}
+Result<void> RuleEngine::unshelve(const std::string& alarm, const Operator& by, std::vector<AlarmTransition>& out) {
+  return impl_->unshelve(alarm, by, out);
+}
+void RuleEngine::end_shelving(WallTime now, std::vector<AlarmTransition>& out) { impl_->end_shelving(now, out); }
+std::optional<WallTime> RuleEngine::next_end_of_shelving() const { return impl_->marks().next_end(); }
+std::vector<AlarmTransition> RuleEngine::shelved() const {
+  std::vector<AlarmTransition> shelved;
+  for (const auto& [id, said] : impl_->marks().shelved()) shelved.push_back(said);
+  return shelved;
 }
 
 void RuleEngine::observe_logged(const AlarmTransition& transition) { impl_->observe_logged(transition); }

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -14,6 +15,15 @@ namespace tidegate::rules {
 /// An alarm that is raised now.
 struct ActiveAlarm {
   AlarmTransition raised;
+  std::optional<AlarmTransition> acknowledged{};
+  std::optional<AlarmTransition> shelved{};
+};
+
+/// Who does something to an alarm, as they say, what they say of it, and when.
+struct Operator {
+  std::string name;
+  std::string note;
+  WallTime at{};
 };
 
 /// Judges readings in log order and says which alarms rise and clear. Decides only by what is in the log: values,
@@ -26,7 +36,10 @@ struct ActiveAlarm {
 /// whether a tick or the next reading finds that it has passed. That transition's cause is the newest record judged
 /// for the tag, its value is that record's, and its time is the deadline on the axis of that record's time. Without a
 /// delay the reading itself is the cause. When the boot time goes back or the boot's id changes, pending delays are
-/// forgotten and begin anew with the next reading. A latched alarm never clears by itself.
+/// forgotten and begin anew with the next reading. A latched alarm clears when it is acknowledged and its end holds,
+/// which runs its delay meanwhile.
+///
+/// Operators acknowledge raises and shelve alarms: a shelved one rises and clears as ever, and says that it is shelved.
 ///
 /// Restart: restore() with what save() returned at a checkpoint, observe_logged() with the tail of the stream `alarms`
 /// (from the checkpoint on at least), apply() with the readings behind the checkpoint's position, then tick() once.
@@ -48,6 +61,18 @@ class RuleEngine {
   /// zero: not known); a delay of another boot never runs out, however late in this one it is: it is forgotten.
   /// Everything that the log has taken in before `now` must have been applied.
   void tick(const FrameTimes& now, const BootId& boot_id, std::vector<AlarmTransition>& out);
+
+  /// Somebody has seen the raise that holds now; a second time says nothing new. Error `invalid`: it is not raised.
+  Result<void> acknowledge(const std::string& alarm, const Operator& by, std::vector<AlarmTransition>& out);
+  /// Sets an alarm aside, raised or not. Error `invalid`: no rule has this alarm, or there is no such tag.
+  Result<void> shelve(const std::string& alarm, WallTime until, const Operator& by, std::vector<AlarmTransition>& out);
+  /// Error `invalid`: it is not shelved.
+  Result<void> unshelve(const std::string& alarm, const Operator& by, std::vector<AlarmTransition>& out);
+  /// Ends what was shelved until `now` or before.
+  void end_shelving(WallTime now, std::vector<AlarmTransition>& out);
+  std::optional<WallTime> next_end_of_shelving() const;
+  /// What is shelved, raised or not, by id.
+  std::vector<AlarmTransition> shelved() const;
 
   /// When tick() has something to do next, in the time of the boot that the last apply() or tick() was of.
   std::optional<BootTime> next_deadline() const;

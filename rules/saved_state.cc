@@ -67,7 +67,16 @@ std::string encode_state(const SavedState& state) {
     if (i != 0) out += ',';
     append_rule(out, state.rules[i]);
   }
-  out += "]}";
+  out += ']';
+  if (!state.marks.empty()) {
+    out += ",\"marks\":[";
+    for (std::size_t i = 0; i < state.marks.size(); ++i) {
+      if (i != 0) out += ',';
+      out += to_document(state.marks[i]);
+    }
+    out += ']';
+  }
+  out += '}';
   return state_head(out) + out;
 }
 

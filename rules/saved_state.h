@@ -30,6 +30,7 @@ struct SavedState {
   BootTime boot{};
   BootId boot_id{};  // that it belongs to; all zero: not known
   std::vector<SavedRule> rules;
+  std::vector<AlarmTransition> marks{};  // what operators have said, as far as it holds
 };
 
 /// {"version":1,"crc32c":"89abcdef",...}: JSON, with a checksum over all that follows it, because the text decides

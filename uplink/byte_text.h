@@ -1,5 +1,6 @@
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -18,6 +19,25 @@ inline std::string base64(std::string_view bytes) {
     out += at + 1 < bytes.size() ? kDigits[three >> 6U & 63U] : '=';
     out += at + 2 < bytes.size() ? kDigits[three & 63U] : '=';
   }
+  return out;
+}
+
+/// RFC 4648, 5, without padding. Nothing when it is not that.
+inline std::optional<std::string> base64url_decoded(std::string_view text) {
+  constexpr std::string_view kDigits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+  std::string out;
+  unsigned bits = 0;
+  unsigned held = 0;  // how many of them
+  for (const char c : text) {
+    const std::size_t digit = kDigits.find(c);
+    if (digit == std::string_view::npos) return std::nullopt;
+    bits = (bits << 6U | static_cast<unsigned>(digit)) & 0xFFFFU;
+    held += 6;
+    if (held < 8) continue;
+    held -= 8;
+    out += static_cast<char>(bits >> held & 255U);
+  }
+  if (text.size() % 4 == 1) return std::nullopt;
   return out;
 }
 

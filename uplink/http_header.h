@@ -4,7 +4,7 @@
 
 namespace tidegate::uplink {
 
-/// A header of every request.
+/// A header of every request, or a secret that is kept like one.
 struct HttpHeader {
   std::string name;
   std::string value;        // of a secret: as it was when the configuration was read

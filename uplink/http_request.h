@@ -25,8 +25,8 @@ class HttpRequest {
   /// Makes it ready to be added to a multi handle. Error `retry` when libcurl refuses.
   Result<void> set_up(const HttpUplinkOptions& options, const std::string& url, const std::vector<std::string>& headers,
                       OutgoingBatch batch, std::string body);
-  /// How much of the answer's body is kept, between set_up() and its beginning; a few KiB otherwise.
-  void keep_of_answer(std::size_t bytes) { answer_bytes_kept_ = bytes; }
+  /// Of the answer's body, instead of its beginning; after set_up().
+  void keep_answer(std::size_t bytes_most) { answer_bytes_kept_ = bytes_most; }
   /// What came of it, once libcurl says that it is done.
   HttpAnswer answer(CURLcode code) const;
 

@@ -1,8 +1,5 @@
-#include <pthread.h>
-
 #include <algorithm>
 #include <array>
-#include <csignal>
 #include <deque>
 #include <memory>
 #include <mutex>
@@ -21,6 +18,7 @@
 #include "uplink/http_headers.h"
 #include "uplink/http_request.h"
 #include "uplink/placeholders.h"
+#include "uplink/sigpipe.h"
 #include "uplink/transport.h"
 
 namespace tidegate::uplink {
@@ -93,11 +91,7 @@ class HttpTransport final : public Transport {
   std::size_t most_at_a_time() const { return std::max(options_.forwarder.inflight_max, std::uint32_t{1}); }
 
   void run() {
-    // OpenSSL writes to sockets that the other side has closed.
-    sigset_t pipe;
-    sigemptyset(&pipe);
-    sigaddset(&pipe, SIGPIPE);
-    pthread_sigmask(SIG_BLOCK, &pipe, nullptr);
+    block_sigpipe();
     while (const auto wait = next_wait()) {
       begin_waiting();
       int running = 0;

@@ -3,12 +3,14 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "core/record.h"
 #include "core/time.h"
 #include "mqtt/broker_options.h"
 #include "uplink/avro/registry_options.h"
+#include "uplink/http_header.h"
 #include "uplink/sending_windows.h"
 
 namespace tidegate::uplink {
@@ -73,12 +75,26 @@ struct FileUplinkOptions {
 
 enum class KafkaFormat : std::uint8_t { json, avro };
 
+/// Where the tokens of a login with OAUTHBEARER come from: a token endpoint, or a file that another program renews.
+struct KafkaTokenOptions {
+  std::string url;  // of the endpoint; empty: the file
+  std::string client_id;
+  HttpHeader client_secret;
+  std::string scope;     // empty: none is asked for
+  mqtt::TlsOptions tls;  // of the endpoint
+  std::string file;
+  std::vector<std::pair<std::string, std::string>> extensions;  // which the brokers get beside the token
+  bool operator==(const KafkaTokenOptions&) const = default;
+};
+
 /// One `[[uplink.kafka]]`.
 struct KafkaUplinkOptions {
   struct Login {
-    std::string mechanism;  // as SASL calls it: PLAIN, SCRAM-SHA-256, SCRAM-SHA-512
+    std::string mechanism;  // as SASL calls it: PLAIN, SCRAM-SHA-256, SCRAM-SHA-512, OAUTHBEARER
     std::string username;
     std::string password;
+    KafkaTokenOptions token{};  // OAUTHBEARER, in place of both
+    bool uses_tokens() const { return mechanism == "OAUTHBEARER"; }
     bool operator==(const Login&) const = default;
   };
 

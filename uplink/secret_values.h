@@ -4,7 +4,7 @@
 #include <string_view>
 
 #include "core/error.h"
-#include "uplink/http_options.h"
+#include "uplink/http_header.h"
 
 namespace tidegate::uplink {
 

@@ -17,6 +17,20 @@ Error no_cursor(std::string_view json) {
   return {ErrorCode::invalid, "is no cursor of an uplink: " + std::string(json.substr(0, kShown))};
 }
 
+// The texts need no escape: digits and letters that we made.
+std::string history_json(const LogHistory& history) {
+  return fmt::format(R"("log":"{}","starts":[{}])", history.log, fmt::join(history.starts, ","));
+}
+
+std::string positions_json(const Positions& positions) {
+  std::string json = "{";
+  for (const auto& [stream, next] : positions) {
+    fmt::format_to(std::back_inserter(json), R"({}"{}":{{"epoch":{},"next":{}}})", json.size() == 1 ? "" : ",",
+                   to_string(stream), next.epoch, next.sequence);
+  }
+  return json + "}";
+}
+
 bool take_marks(const element& root, LogHistory& into) {
   simdjson::dom::array marks;
   std::string_view log;
@@ -38,6 +52,25 @@ bool take_position(const element& from, Position& into) {
   return epoch <= std::numeric_limits<std::uint32_t>::max();
 }
 
+bool take_positions(const element& root, Positions& into) {
+  simdjson::dom::object streams;
+  if (root["streams"].get_object().get(streams) != simdjson::SUCCESS) return false;
+  for (const Stream stream : kAllStreams) {
+    element place;
+    if (streams[to_string(stream)].get(place) != simdjson::SUCCESS) continue;
+    if (!take_position(place, into[stream])) return false;
+  }
+  return true;
+}
+
+bool take_earlier(const element& root, TargetCursor& into) {
+  element earlier;
+  if (root["earlier"].get(earlier) != simdjson::SUCCESS) return true;
+  into.earlier.emplace();
+  return earlier.is_object() && take_marks(earlier, into.earlier->history) &&
+         take_positions(earlier, into.earlier->next);
+}
+
 }  // namespace
 
 bool is_of(const TargetCursor& cursor, const LogHistory& log) {
@@ -55,17 +88,33 @@ std::optional<std::uint64_t> last_common_start(const LogHistory& one, const LogH
   return found == one.starts.rend() ? std::nullopt : std::optional(*found);
 }
 
-// The texts need no escape: digits and letters that we made.
-std::string to_json(const TargetCursor& cursor) {
-  std::string json = fmt::format(R"({{"v":1,"log":"{}","starts":[{}],"instance":"{}","streams":{{)", cursor.history.log,
-                                 fmt::join(cursor.history.starts, ","), cursor.instance);
-  const char* separator = "";
-  for (const auto& [stream, next] : cursor.next) {
-    fmt::format_to(std::back_inserter(json), R"({}"{}":{{"epoch":{},"next":{}}})", separator, to_string(stream),
-                   next.epoch, next.sequence);
-    separator = ",";
+void go_on_from(const std::optional<TargetCursor>& found, TargetCursor& cursor) {
+  cursor.next.clear();
+  cursor.earlier.reset();
+  if (!found) return;
+  if (is_of(*found, cursor.history)) {
+    cursor.next = found->next;
+    cursor.earlier = found->earlier;
+  } else if (!found->next.empty()) {
+    cursor.earlier = {found->history, found->next};
   }
-  return json + "}}";
+}
+
+void move_to(TargetCursor& cursor, Stream stream, Position next) {
+  cursor.next[stream] = next;
+  if (!cursor.earlier) return;
+  cursor.earlier->next.erase(stream);
+  if (cursor.earlier->next.empty()) cursor.earlier.reset();
+}
+
+std::string to_json(const TargetCursor& cursor) {
+  std::string json = fmt::format(R"({{"v":1,{},"instance":"{}","streams":{})", history_json(cursor.history),
+                                 cursor.instance, positions_json(cursor.next));
+  if (cursor.earlier) {
+    json += fmt::format(R"(,"earlier":{{{},"streams":{}}})", history_json(cursor.earlier->history),
+                        positions_json(cursor.earlier->next));
+  }
+  return json + "}";
 }
 
 Result<TargetCursor> parse_target_cursor(std::string_view json) {
@@ -73,20 +122,14 @@ Result<TargetCursor> parse_target_cursor(std::string_view json) {
   element root;
   std::uint64_t version = 0;
   std::string_view instance;
-  simdjson::dom::object streams;
   TargetCursor cursor;
   const bool is_one = parser.parse(json.data(), json.size()).get(root) == simdjson::SUCCESS &&
                       root["v"].get_uint64().get(version) == simdjson::SUCCESS && version == 1 &&
                       take_marks(root, cursor.history) &&
                       root["instance"].get_string().get(instance) == simdjson::SUCCESS &&
-                      root["streams"].get_object().get(streams) == simdjson::SUCCESS;
+                      take_positions(root, cursor.next) && take_earlier(root, cursor);
   if (!is_one) return tl::unexpected(no_cursor(json));
   cursor.instance = instance;
-  for (const Stream stream : kAllStreams) {
-    element place;
-    if (streams[to_string(stream)].get(place) != simdjson::SUCCESS) continue;
-    if (!take_position(place, cursor.next[stream])) return tl::unexpected(no_cursor(json));
-  }
   return cursor;
 }
 

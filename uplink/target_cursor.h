@@ -24,12 +24,23 @@ struct LogHistory {
 
 constexpr std::uint32_t number_of_start(std::uint64_t mark) { return static_cast<std::uint32_t>(mark >> 32U); }
 
+using Positions = std::map<Stream, Position>;
+
 /// How far an uplink is by what its target says: kept there in one transaction with the records, so that it is never
 /// ahead of them nor behind.
 struct TargetCursor {
+  /// What stood there before the log came back as an older copy, or another one, of streams of which nothing has come
+  /// since.
+  struct Earlier {
+    LogHistory history;
+    Positions next;
+    bool operator==(const Earlier&) const = default;
+  };
+
   LogHistory history;
-  std::string instance;               // of the process that wrote it
-  std::map<Stream, Position> next{};  // the first record that the target does not have
+  std::string instance;  // of the process that wrote it
+  Positions next{};      // the first record that the target does not have
+  std::optional<Earlier> earlier{};
   bool operator==(const TargetCursor&) const = default;
 };
 
@@ -38,6 +49,11 @@ struct TargetCursor {
 bool is_of(const TargetCursor& cursor, const LogHistory& log);
 /// The mark of the newest start that both have had; nothing when none is known of both.
 std::optional<std::uint64_t> last_common_start(const LogHistory& one, const LogHistory& other);
+
+/// Makes `cursor`, whose history is that of the log, go on from what the target has; nothing: from no place.
+void go_on_from(const std::optional<TargetCursor>& found, TargetCursor& cursor);
+/// The target has what is before `next`.
+void move_to(TargetCursor& cursor, Stream stream, Position next);
 
 /// One line of JSON.
 std::string to_json(const TargetCursor& cursor);

@@ -40,6 +40,20 @@ struct DeadLetterOptions {
   bool all = false;
 };
 
+enum class AlarmAction : std::uint8_t { acknowledge, shelve, unshelve };
+/// As the admin address calls it.
+const char* to_string(AlarmAction action);
+
+struct AlarmsOptions {
+  DaemonLocation daemon;
+  bool json = false;
+  AlarmAction action = AlarmAction::acknowledge;
+  std::vector<std::string> alarms;
+  std::string by;  // empty: the user
+  std::string note;
+  std::string shelve_for;
+};
+
 struct SimulateModbusOptions {
   std::string listen = "127.0.0.1:0";
   std::string serial;  // a serial device instead of TCP
@@ -110,6 +124,8 @@ int read_modbus(const ModbusReadOptions& options);
 int scan_modbus(const ModbusScanOptions& options);
 /// Prints what is at the address under all types and orders.
 int probe_modbus(const ModbusTarget& target);
+int list_alarms(const AlarmsOptions& options);
+int change_alarms(const AlarmsOptions& options);
 int list_dead_letters(const DeadLetterOptions& options);
 int drop_dead_letters(const DeadLetterOptions& options);
 int retry_dead_letters(const DeadLetterOptions& options);

@@ -4,6 +4,7 @@
 #include "core/text.h"
 #include "daemon/config/broker_keys.h"
 #include "daemon/config/host_port.h"
+#include "daemon/config/kafka_login.h"
 #include "daemon/config/keys.h"
 #include "daemon/config/rows.h"
 #include "daemon/config/schema_registry_keys.h"
@@ -53,19 +54,6 @@ void finish_cursor_topic(const KafkaUplinkOptions& uplink, const Scope& scope) {
   }
 }
 
-void finish_login(KafkaUplinkOptions& uplink, const Scope& scope) {
-  if (!scope.has("sasl")) return uplink.login.reset();
-  if (!scope.is_sound("sasl")) return;
-  const Scope sasl = scope.table("sasl");
-  for (const char* const key : {"mechanism", "username", "password"}) {
-    if (sasl.has(key)) continue;
-    return scope.wrong("sasl", "needs the keys mechanism, username and password; there is no " + std::string(key));
-  }
-  if (uplink.login->mechanism == "PLAIN" && !uplink.tls) {
-    sasl.odd("mechanism", "sends the password in the clear: use the table \"tls\", or a SCRAM mechanism");
-  }
-}
-
 void finish_kafka(KafkaUplinkOptions& uplink, const Scope& scope) {
   scope.claim_name("uplink");
   for (std::string& broker : uplink.brokers) {
@@ -94,27 +82,9 @@ void finish_kafka(KafkaUplinkOptions& uplink, const Scope& scope) {
   } else if (scope.is_sound("tls")) {
     check_tls_table(*uplink.tls, "broker", scope.table("tls"));
   }
-  finish_login(uplink, scope);
+  finish_kafka_login(uplink, scope);
   finish_schema_registry(uplink, scope);
   if (const auto library = uplink::KafkaLibrary::load(); !library) scope.wrong("", library.error().message);
-}
-
-Section sasl_keys() {
-  using namespace rows;
-  using Owner = KafkaUplinkOptions::Login;
-  Section section = table<KafkaUplinkOptions>(
-      "sasl", [](KafkaUplinkOptions & uplink) -> auto& { return uplink.login.emplace(); },
-      "Login at the brokers; all three keys, or none.");
-  section.keys = {
-      choice<Owner, std::string>(
-          "mechanism", &Owner::mechanism,
-          {{"PLAIN", "PLAIN"}, {"SCRAM-SHA-256", "SCRAM-SHA-256"}, {"SCRAM-SHA-512", "SCRAM-SHA-512"}})
-          .example("\"SCRAM-SHA-512\"")
-          .says("How the login is proven. `PLAIN` sends the password as it is: only over TLS."),
-      text<Owner>("username", &Owner::username).example("\"gateway\"").says("Login."),
-      secret<Owner>("password", &Owner::password).example("{ file = \"secret\" }").says("Password of the login."),
-  };
-  return section;
 }
 
 std::vector<Key> kafka_rows() {
@@ -182,7 +152,7 @@ Section kafka_uplink_keys() {
                           [](Owner & owner) -> auto& { return owner.tls.emplace(); },
                           "The connection is TLS when this table is there, if only as `tls = {}`: how the "
                           "brokers are checked and how we show who we are."),
-                      sasl_keys(), schema_registry_keys(), batch_keys<Owner>()};
+                      kafka_sasl_keys(), schema_registry_keys(), batch_keys<Owner>()};
   section.finish = finish<Owner>(finish_kafka);
   return section;
 }

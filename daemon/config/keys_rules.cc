@@ -97,7 +97,6 @@ Key type_row() {
 std::vector<Key> common_rows() {
   using namespace rows;
   using Owner = RuleOptions;
-  Key latch = boolean<Owner>("latch", &Owner::latch);
   return {
       checked<Owner>("name", &Owner::name, check_name)
           .required()
@@ -121,10 +120,9 @@ std::vector<Key> common_rows() {
           {{"info", Severity::info}, {"warning", Severity::warning}, {"critical", Severity::critical}})
           .by_default("warning")
           .says("How bad it is."),
-      std::move(latch)
-          .not_yet("true", "alarms cannot be acknowledged yet: leave it out")
+      boolean<Owner>("latch", &Owner::latch)
           .by_default(false)
-          .says("Whether an alarm stays until it is acknowledged."),
+          .says("Whether an alarm stays until it is acknowledged, though its cause is over."),
       checked<Owner>("message", &Owner::message, check_message)
           .must_be("a text with {rule}, {tag}, {value}, {unit}, {severity}")
           .by_default("{rule}: {tag} is {value} {unit}")

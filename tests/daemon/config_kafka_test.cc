@@ -92,15 +92,83 @@ TEST_F(ConfigKafkaTest, cursors_of_exactly_once_have_a_topic_of_their_own) {
 
 TEST_F(ConfigKafkaTest, a_login_is_whole_and_does_not_go_in_the_clear) {
   write("secret", "pass\n");
-  EXPECT_THAT(
-      only_problem(uplink("sasl = { mechanism = \"PLAIN\", username = \"gw\" }\n")),
-      StartsWith("4 uplink.kafka[0].sasl: needs the keys mechanism, username and password; there is no password"));
+  EXPECT_THAT(only_problem(uplink("sasl = { mechanism = \"PLAIN\", username = \"gw\" }\n")),
+              StartsWith("4 uplink.kafka[0].sasl: needs the key \"password\" with mechanism = \"PLAIN\""));
   EXPECT_THAT(
       only_problem(uplink("sasl = { mechanism = \"GSSAPI\", username = \"gw\", password = { file = \"secret\" } }\n")),
       HasSubstr("SCRAM-SHA-512"));
   const std::string plain = "sasl = { mechanism = \"PLAIN\", username = \"gw\", password = { file = \"secret\" } }\n";
   EXPECT_THAT(only_warning(uplink(plain)), HasSubstr("sends the password in the clear"));
   EXPECT_EQ(all(load_good(uplink(plain + "tls = {}\n")).warnings), "");
+}
+
+TEST_F(ConfigKafkaTest, a_login_by_tokens_is_read_with_all_its_keys) {
+  write("secret", "pass\n");
+  const auto login = load_good(uplink("tls = {}\n[uplink.kafka.sasl]\nmechanism = \"OAUTHBEARER\"\n"
+                                      "token_url = \"https://login.example/token\"\nclient_id = \"gw\"\n"
+                                      "client_secret = { file = \"secret\" }\nscope = \"kafka\"\n"
+                                      "extensions = { logicalCluster = \"lkc-1\", identityPoolId = \"pool-1\" }\n"
+                                      "tls = { insecure_skip_verification_i_know_what_i_do = true }\n"))
+                         .kafka_uplinks.at(0)
+                         .login;
+  uplink::KafkaTokenOptions expected;
+  expected.url = "https://login.example/token";
+  expected.client_id = "gw";
+  expected.client_secret = {"", "", path("secret"), true};
+  expected.scope = "kafka";
+  expected.tls.verify = false;
+  expected.extensions = {{"identityPoolId", "pool-1"}, {"logicalCluster", "lkc-1"}};
+  ASSERT_TRUE(login);
+  EXPECT_EQ(*login, (uplink::KafkaUplinkOptions::Login{"OAUTHBEARER", "", "", expected}));
+}
+
+// What it holds is another in an hour, and no reason to begin anew.
+TEST_F(ConfigKafkaTest, of_a_token_in_a_file_only_the_path_is_kept) {
+  write("token", "a.b.c\n");
+  const std::string text = uplink("tls = {}\nsasl = { mechanism = \"OAUTHBEARER\", token = { file = \"token\" } }\n");
+  const Config before = load_good(text);
+  EXPECT_EQ(before.kafka_uplinks.at(0).login->token.file, path("token"));
+  write("token", "d.e.f\n");
+  EXPECT_EQ(load_good(text).kafka_uplinks, before.kafka_uplinks);
+}
+
+TEST_F(ConfigKafkaTest, keys_of_another_login_are_refused) {
+  write("secret", "pass\n");
+  const std::string secret = "{ file = \"secret\" }";
+  const auto problem = [&](const std::string& keys) {
+    return only_problem(uplink("tls = {}\nsasl = { mechanism = \"OAUTHBEARER\", " + keys + " }\n"));
+  };
+  const std::string client = "client_id = \"gw\", client_secret = " + secret;
+  const std::string endpoint = "token_url = \"https://h/token\", " + client;
+  EXPECT_THAT(problem(endpoint + ", username = \"gw\""),
+              StartsWith("5 uplink.kafka[0].sasl.username: is only for PLAIN"));
+  EXPECT_THAT(problem(endpoint + ", token = " + secret),
+              HasSubstr("either a token_url to fetch tokens from, or a token"));
+  EXPECT_THAT(problem("scope = \"kafka\""), HasSubstr("either a token_url"));
+  EXPECT_THAT(problem("token = " + secret + ", scope = \"kafka\""), HasSubstr("scope: is only for a token_url"));
+  EXPECT_THAT(problem("token_url = \"https://h/token\", client_id = \"gw\""),
+              HasSubstr("needs the key \"client_secret\" with token_url"));
+  EXPECT_THAT(problem("token_url = \"https://u:p@h/token\", " + client), HasSubstr("must not hold a login"));
+  EXPECT_THAT(problem("token_url = \"https://h/{gateway}\", " + client), HasSubstr("nothing is filled in"));
+  EXPECT_THAT(problem("token_url = \"http://127.0.0.1/token\", tls = {}, " + client),
+              HasSubstr("sasl.tls: is only for a token_url with \"https://\""));
+  EXPECT_THAT(problem(endpoint + ", extensions = { auth = \"x\" }"), HasSubstr("a name has letters only"));
+  EXPECT_THAT(problem(endpoint + ", extensions = { pool_id = \"x\" }"), HasSubstr("a name has letters only"));
+  EXPECT_THAT(problem(endpoint + ", extensions = { pool = \"\\u00e4\" }"), HasSubstr("that is not ASCII"));
+  EXPECT_THAT(only_problem(uplink("sasl = { mechanism = \"SCRAM-SHA-512\", username = \"u\", password = " + secret +
+                                  ", client_id = \"gw\" }\n")),
+              HasSubstr("client_id: is only for mechanism = \"OAUTHBEARER\""));
+}
+
+TEST_F(ConfigKafkaTest, a_token_does_not_go_in_the_clear) {
+  write("secret", "pass\n");
+  const std::string login =
+      "sasl = { mechanism = \"OAUTHBEARER\", client_id = \"gw\", client_secret = { file = "
+      "\"secret\" }, token_url = ";
+  EXPECT_THAT(only_warning(uplink(login + "\"https://h/token\" }\n")), HasSubstr("sends the token in the clear"));
+  EXPECT_THAT(only_warning(uplink("tls = {}\n" + login + "\"http://h/token\" }\n")),
+              HasSubstr("go over the network unencrypted"));
+  EXPECT_EQ(all(load_good(uplink("tls = {}\n" + login + "\"https://h/token\" }\n")).warnings), "");
 }
 
 TEST_F(ConfigKafkaTest, tls_is_checked_as_that_of_mqtt) {

@@ -14,7 +14,7 @@ TEST(ConfigReferenceTest, the_document_is_what_the_table_of_keys_says) {
 
 TEST(ConfigReferenceTest, every_key_and_section_is_in_the_document) {
   const std::string document = configuration_reference();
-  for (const char* text : {"## `[[driver.modbus.device.tags]]`", "| `max_gap` |", "`rule.latch = true`"}) {
+  for (const char* text : {"## `[[driver.modbus.device.tags]]`", "| `max_gap` |", "`rule.action`"}) {
     EXPECT_THAT(document, ::testing::HasSubstr(text));
   }
 }

@@ -34,6 +34,8 @@ const std::string kKafkaUplink = "[[uplink.kafka]]\nname = \"k\"\nbrokers = [\"h
 const std::string kRegistryUrl = "url = \"https://r\"";
 const std::string kAvroUplink = kKafkaUplink + "format = \"avro\"\n";
 const std::string kAvroRegistry = kAvroUplink + "[uplink.kafka.schema_registry]\n" + kRegistryUrl + "\n";
+const Lines kTokenKeys{"mechanism = \"OAUTHBEARER\"", "token_url = \"https://h/token\"", "client_id = \"c\"",
+                       "client_secret = { file = \"secret\" }"};
 const std::string kPostgresqlUplink =
     "[[uplink.postgresql]]\nname = \"p\"\nurl = \"postgresql://h/d\"\nusername = \"u\"\n";
 const std::string kFileUplink = "[[uplink.file]]\nname = \"f\"\npath = \"p\"\n";
@@ -69,7 +71,14 @@ const std::map<std::string, Frame>& frames() {
       {"uplink.kafka", {"", {"name = \"k\"", "brokers = [\"h\"]"}, ""}},
       {"uplink.kafka.tls", {kKafkaUplink, {}, ""}},
       {"uplink.kafka.sasl",
-       {kKafkaUplink, {"mechanism = \"SCRAM-SHA-512\"", "username = \"u\"", "password = { file = \"secret\" }"}, ""}},
+       {kKafkaUplink + "tls = {}\n",
+        {"mechanism = \"SCRAM-SHA-512\"", "username = \"u\"", "password = { file = \"secret\" }"},
+        ""}},
+      {"uplink.kafka.sasl.tls",
+       {kKafkaUplink + "tls = {}\n[uplink.kafka.sasl]\n" + kTokenKeys[0] + "\n" + kTokenKeys[1] + "\n" + kTokenKeys[2] +
+            "\n" + kTokenKeys[3] + "\n",
+        {},
+        ""}},
       {"uplink.kafka.schema_registry", {kAvroUplink, {kRegistryUrl}, ""}},
       {"uplink.kafka.schema_registry.tls", {kAvroRegistry, {}, ""}},
       {"uplink.kafka.batch", {kKafkaUplink, {}, ""}},
@@ -90,6 +99,10 @@ Lines companions(const std::string& path, const std::string& key, const std::str
   if (line == "payload = \"csv\"") return {"topic = \"{tag}\"", "value = \"/0\""};
   if (line == "payload = \"sparkplug\"") return {"topic = \"spBv1.0/#\""};
   if (path.ends_with(".subscribe") && key == "tag") return {"topic = \"x\""};
+  if (path == "uplink.kafka.sasl" && key == "token") return {kTokenKeys[0]};
+  const bool is_of_tokens = key == "token_url" || key == "client_id" || key == "client_secret" || key == "scope" ||
+                            key == "extensions" || line == "mechanism = \"OAUTHBEARER\"";
+  if (path == "uplink.kafka.sasl" && is_of_tokens) return kTokenKeys;
   Lines lines = frames().at(path).keys;
   if (line == "format = \"sparkplug\"") lines.emplace_back("sparkplug = { group = \"g\" }");
   if (line == "format = \"avro\"") lines.push_back("schema_registry = { " + kRegistryUrl + " }");

@@ -53,6 +53,24 @@ TEST_F(TargetPlacesTest, OfAnOlderCopySkipNothingThatTheTargetNeverHad) {
   EXPECT_EQ(places(cursor(12, {mark(1), mark(2, 6)})).place(Stream::readings), (Position{1, 12}));
 }
 
+// A crash behind the first transaction after that, in which there were readings alone.
+TEST_F(TargetPlacesTest, OfAnOlderCopyAreKnownUntilEachStreamHasGoneOn) {
+  uplink::TargetCursor mixed{{"ab", {mark(1), mark(2), mark(3)}}, "i", {{Stream::events, {1, 1}}}};
+  mixed.earlier = {{"ab", {mark(1), mark(2, 6)}}, {{Stream::readings, {1, 95}}, {Stream::events, {1, 9}}}};
+  EXPECT_EQ(places(mixed).place(Stream::readings), (Position{1, 40}));
+  EXPECT_EQ(places(mixed).place(Stream::events), (Position{1, 1}));
+  EXPECT_EQ(places(mixed).place(Stream::alarms), std::nullopt);
+}
+
+// So many starts later nobody knows where that was: to go by the place of the other copy would leave records out.
+TEST_F(TargetPlacesTest, OfAnOlderCopyDoNotCountWhereItIsNotKnownWhereItParted) {
+  uplink::TargetCursor mixed{{"ab", {mark(41), mark(42)}}, "i", {{Stream::events, {1, 1}}}};
+  mixed.earlier = {{"ab", {mark(1), mark(2, 6)}}, {{Stream::readings, {1, 95}}}};
+  marks_.history.starts = {mark(40), mark(41), mark(42)};
+  EXPECT_EQ(places(mixed).place(Stream::readings), std::nullopt);
+  EXPECT_EQ(places(mixed).place(Stream::events), (Position{1, 1}));
+}
+
 TEST_F(TargetPlacesTest, AreNotThoseOfAnotherLog) {
   const auto other = places(cursor(55, {mark(1), mark(2)}, "cd"));
   EXPECT_EQ(other.place(Stream::readings), std::nullopt);

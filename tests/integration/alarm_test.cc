@@ -19,12 +19,15 @@ class AlarmShort : public ::testing::Test {
  protected:
   void SetUp() override {
     broker.start();
+    configure("");
+    gateway.start();
+    wait_until([&] { return broker.log().find("plant/+/+") != std::string::npos; }, seconds(20));
+  }
+  void configure(const std::string& more_of_the_rule) {
     gateway.configure("[[driver.mqtt]]\nname = \"local\"\nbroker = \"" + broker.uri() +
                       "\"\n  [[driver.mqtt.subscribe]]\n  topic = \"plant/{device}/{tag}\"\n  value = \"/value\"\n"
                       "[[uplink.file]]\nname = \"export\"\npath = \"{dir}/export-{stream}.ndjson\"\n" +
-                      std::string(kRule));
-    gateway.start();
-    wait_until([&] { return broker.log().find("plant/+/+") != std::string::npos; }, seconds(20));
+                      std::string(kRule) + more_of_the_rule);
   }
 
   void publish(const std::string& topic, const std::string& payload) {
@@ -106,6 +109,82 @@ TEST_F(AlarmShort, RulesTestSaysWhatItCannotTest) {
   EXPECT_EQ(with({}), 78);
   write_file(gateway.config_file(), "");
   EXPECT_EQ(with({}), 1) << "no rules";
+}
+
+TEST_F(AlarmShort, AnOperatorAcknowledgesAndShelvesOverKills) {
+  const auto on_alarms = [&](std::vector<std::string> words) {
+    words.insert(words.begin(), "alarms");
+    words.insert(words.end(), {"--config", gateway.config_file()});
+    return gateway.command(words);
+  };
+  EXPECT_EQ(on_alarms({"ack", "hot/boiler/temp"}).end.exit_code, 1) << "it is not raised";
+  publish_value(95);
+  ASSERT_TRUE(gateway.wait_for_metric("tidegate_alarms_active{severity=\"warning\"}", 1, seconds(20)));
+  EXPECT_EQ(gateway.metric("tidegate_alarms_unacknowledged{severity=\"warning\"}"), 1);
+  EXPECT_EQ(lines_with(on_alarms({}).output, "hot/boiler/temp").size(), 1U);
+
+  const auto acknowledged = on_alarms({"ack", "hot/boiler/temp", "--by", "ann", "--note", "on my way"});
+  EXPECT_EQ(acknowledged.output, "hot/boiler/temp acknowledged\n") << acknowledged.errors;
+  EXPECT_EQ(on_alarms({"shelve", "hot/boiler/temp", "--for", "8h"}).output, "hot/boiler/temp shelved\n");
+  gateway.kill();
+  gateway.start();
+  EXPECT_EQ(gateway.metric("tidegate_alarms_unacknowledged{severity=\"warning\"}"), 0);
+  EXPECT_EQ(gateway.metric("tidegate_alarms_shelved"), 1);
+  EXPECT_EQ(lines_with(on_alarms({"ls"}).output, "by ann: on my way").size(), 1U) << on_alarms({"ls"}).output;
+  EXPECT_EQ(alarms("acknowledged").size(), 1U);
+  EXPECT_EQ(alarms("shelved").size(), 1U);
+
+  EXPECT_EQ(on_alarms({"unshelve", "hot/boiler/temp"}).output, "hot/boiler/temp unshelved\n");
+  EXPECT_EQ(gateway.metric("tidegate_alarms_shelved"), 0);
+  EXPECT_EQ(on_alarms({"shelve", "hot/boiler/temp", "--for", "300ms"}).end.exit_code, 0);
+  ASSERT_TRUE(wait_until([&] { return gateway.metric("tidegate_alarms_shelved") == 0; }, seconds(20)))
+      << "it ends by itself";
+  publish_value(80);
+  ASSERT_TRUE(wait_until([&] { return alarms("cleared").size() == 1; }, seconds(20)));
+  const std::string exported = gateway.directory() + "/export-alarms.ndjson";
+  ASSERT_TRUE(wait_until([&] { return lines_with(read_file(exported), "\"state\":\"acknowledged\"").size() >= 1; },
+                         seconds(20)))
+      << "upstream hears of it too";
+}
+
+TEST_F(AlarmShort, ALatchedAlarmIsOverWhenSomebodyHasSeenIt) {
+  configure("latch = true\n");
+  gateway.stop();
+  gateway.start();
+  publish_value(95);
+  publish_value(80);
+  ASSERT_TRUE(all_are_in_the_log(2));
+  EXPECT_EQ(gateway.metric("tidegate_alarms_active{severity=\"warning\"}"), 1);
+  gateway.kill();
+  gateway.start();
+  EXPECT_EQ(gateway.metric("tidegate_alarms_active{severity=\"warning\"}"), 1);
+  EXPECT_EQ(gateway.command({"alarms", "ack", "hot/boiler/temp", "--config", gateway.config_file()}).end.exit_code, 0);
+  EXPECT_EQ(gateway.metric("tidegate_alarms_active{severity=\"warning\"}"), 0);
+  EXPECT_EQ(alarms("cleared").size(), 1U);
+}
+
+TEST_F(AlarmShort, WhatIsWrongWithWhatIsAskedOfAlarmsIsSaid) {
+  const auto post = [&](const std::string& path, const std::string& body,
+                        const std::string& type = "application/json") {
+    const HttpReply reply = http_post(gateway.admin_port(), "/api/v1/alarms/" + path, body, type);
+    return reply.body + ' ' + std::to_string(reply.status);
+  };
+  publish_value(95);
+  ASSERT_TRUE(gateway.wait_for_metric("tidegate_alarms_active{severity=\"warning\"}", 1, seconds(20)));
+  EXPECT_EQ(post("hot/boiler/temp/ack", "{}", "text/plain"),
+            "{\"error\":\"the content type is to be application/json\"} 415");
+  EXPECT_EQ(post("hot/boiler/none/ack", "{}"), "{\"error\":\"alarm \\\"hot/boiler/none\\\" is not raised\"} 409");
+  EXPECT_EQ(post("hot/boiler/temp/ack", R"({"who":"ann"})"),
+            "{\"error\":\"unknown member who: known are by, note\"} 400");
+  EXPECT_EQ(post("hot/boiler/temp/ack", R"({"by":7})"), "{\"error\":\"by: a text is wanted\"} 400");
+  EXPECT_EQ(post("hot/boiler/temp/ack", "{\"note\":\"" + std::string(513, 'x') + "\"}"),
+            "{\"error\":\"note: at most 512 bytes, found 513\"} 400");
+  EXPECT_EQ(post("hot/boiler/temp/shelve", "{}"), "{\"error\":\"for: how long is wanted, such as \\\"1h\\\"\"} 400");
+  EXPECT_EQ(lines_with(post("hot/boiler/temp/shelve", R"({"for":"31d"})"), "at most").size(), 1U);
+  EXPECT_EQ(lines_with(post("hot/nobody/shelve", R"({"for":"1h"})"), " 404").size(), 1U);
+  EXPECT_EQ(lines_with(post("hot/boiler/temp/unshelve", "{}"), "is not shelved").size(), 1U);
+  EXPECT_EQ(http_get(gateway.admin_port(), "/api/v1/alarms/hot/boiler/temp/ack").status, 405);
+  EXPECT_EQ(post("hot%2Fboiler%2Ftemp/ack", "{}"), "{\"alarm\":\"hot/boiler/temp\",\"state\":\"acknowledged\"} 200");
 }
 
 TEST_F(AlarmShort, CountsBadInputByReasonAndGoesOn) {

@@ -1,6 +1,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <chrono>
 #include <cstdlib>
 #include <filesystem>
@@ -12,10 +13,14 @@
 #include <utility>
 #include <vector>
 
+#include "core/clock.h"
 #include "tests/integration/gateway_process.h"
+#include "tests/support/http_server.h"
+#include "tests/support/json_web_token.h"
 #include "tests/support/kafka_broker.h"
 #include "tests/support/kafka_cluster.h"
 #include "tests/support/kafka_records.h"
+#include "tests/support/kafka_transaction.h"
 #include "tests/support/mosquitto_broker.h"
 #include "tests/support/mqtt_probe.h"
 #include "tests/support/network.h"
@@ -40,12 +45,16 @@ class KafkaRig {
     double rate = 0;
   };
 
-  KafkaRig(std::vector<std::string> brokers, Load load, const std::string& more = "")
-      : readings_{load.count}, brokers_(std::move(brokers)), source_("max_queued_messages 0\nlog_type subscribe\n") {
+  /// `readers`: where to look what has arrived, when that is not where the gateway sends to.
+  KafkaRig(const std::vector<std::string>& brokers, Load load, const std::string& more = "",
+           const std::vector<std::string>& readers = {})
+      : readings_{load.count},
+        brokers_(readers.empty() ? brokers : readers),
+        source_("max_queued_messages 0\nlog_type subscribe\n") {
     source_.start();
     const std::string relay = relay_config(source_.port(), 0);
     gateway_.configure(relay.substr(0, relay.find("[[uplink")) + "[[uplink.kafka]]\nname = \"fleet\"\nbrokers = [\"" +
-                       brokers_.front() + "\"]\ntopic = \"plant.{stream}\"\n" + more);
+                       brokers.front() + "\"]\ntopic = \"plant.{stream}\"\n" + more);
     publisher_ = std::make_unique<NumberedPublisher>(NumberedPublisher::Options{source_.port(), readings_, load.rate});
   }
 
@@ -282,6 +291,86 @@ TEST_F(KafkaBrokerTest, HasEveryRecordOnceThoughAnOlderCopyOfTheDiskComesBack) {
   rig.gateway().start();
   rig.expect_each_record_once();
   EXPECT_THAT(rig.gateway().log(), HasSubstr("an older copy of the disk came back"));
+  rig.gateway().stop();
+}
+
+// A token endpoint whose tokens last for seconds.
+class TokenEndpoint {
+ public:
+  TokenEndpoint() { write_file(directory_ / "secret", "secret"); }
+  std::string sasl() const {
+    return "sasl = { mechanism = \"OAUTHBEARER\", token_url = \"" + server_.url("/token") +
+           "\", client_id = \"gw\", client_secret = { file = \"" + (directory_ / "secret") + "\" } }\n";
+  }
+  int given() const { return given_; }
+  void set_refusing(bool refusing) { is_refusing_ = refusing; }
+
+ private:
+  static constexpr int kLasts = 5;
+
+  HttpScriptedReply answer() {
+    if (is_refusing_) return http_reply(401, R"({"error":"invalid_client"})");
+    const auto now = std::chrono::floor<seconds>(SystemClock().wall_now().time_since_epoch()).count();
+    const std::string claims = "{\"sub\":\"gw\",\"iat\":" + std::to_string(now) +
+                               ",\"exp\":" + std::to_string(now + kLasts) + ",\"jti\":" + std::to_string(++given_) +
+                               "}";
+    return http_reply(200, "{\"access_token\":\"" + json_web_token(claims) +
+                               "\",\"token_type\":\"Bearer\",\"expires_in\":" + std::to_string(kLasts) + "}");
+  }
+
+  const TemporaryDirectory directory_;
+  std::atomic<int> given_ = 0;
+  std::atomic<bool> is_refusing_ = false;
+  ScriptedHttpServer server_{[this](const HttpRequestSeen&) { return answer(); }};
+};
+
+// The library of Debian 12 does not show a new token on a connection that stands: the broker ends it with the token.
+TEST_F(KafkaBrokerTest, GoesOnThroughTheEndsOfTokens) {
+  TokenEndpoint endpoint;
+  KafkaRig rig(broker_.brokers_for_tokens(), {20'000, 1'000}, endpoint.sasl(), broker_.brokers());
+  rig.start();
+  rig.expect_all_arrived();
+  EXPECT_GE(endpoint.given(), 4);
+  rig.gateway().stop();
+}
+
+TEST_F(KafkaBrokerTest, HasEveryRecordOnceThroughTheEndsOfTokensAndAnOutageOfTheirEndpoint) {
+  TokenEndpoint endpoint;
+  KafkaRig rig(broker_.brokers_for_tokens(), {20'000, 1'000}, endpoint.sasl() + kExactlyOnce, broker_.brokers());
+  rig.start();
+  ASSERT_TRUE(rig.wait_for_published(5'000));
+  rig.wait_for_progress();
+  endpoint.set_refusing(true);
+  const auto is_said = [&] {
+    return rig.gateway().status_of("fleet").find("answered 401: invalid_client") != std::string::npos;
+  };
+  EXPECT_TRUE(wait_until(is_said, kPatience)) << rig.gateway().status_of("fleet") << rig.gateway().log();
+  endpoint.set_refusing(false);
+  rig.expect_all_arrived();
+  EXPECT_EQ(rig.records().repeats, 0U);
+  rig.gateway().stop();
+}
+
+// Who reads what is committed comes to the end of it before an older cursor's successors.
+TEST_F(KafkaBrokerTest, WaitsForATransactionOfAnotherProducerBeforeItTakesACursorForTheNewest) {
+  KafkaRig rig(broker_.brokers(), {20'000, 2'000}, kExactlyOnce);
+  rig.start();
+  ASSERT_TRUE(rig.wait_for_published(4'000));
+  rig.wait_for_progress();
+  KafkaTransaction theirs(broker_.brokers(), {"tidegate-cursors", "plant.readings"});
+  rig.wait_for_progress();
+  ASSERT_TRUE(rig.wait_for_published(12'000));
+  rig.wait_for_progress();
+  rig.kill_and_start();
+  const auto is_said = [&] {
+    return rig.gateway().status_of("fleet").find("a transaction of another producer is open at offset") !=
+           std::string::npos;
+  };
+  EXPECT_TRUE(wait_until(is_said, kPatience)) << rig.gateway().status_of("fleet") << rig.gateway().log();
+  EXPECT_EQ(rig.gateway().metric(R"(tidegate_uplink_up{uplink="fleet"})"), 0);
+  theirs.abort();
+  rig.expect_all_arrived();
+  EXPECT_EQ(rig.records().repeats, 0U);
   rig.gateway().stop();
 }
 

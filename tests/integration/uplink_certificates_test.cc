@@ -10,6 +10,7 @@
 #include "tests/support/bad_certificates.h"
 #include "tests/support/http_server.h"
 #include "tests/support/kafka_cluster.h"
+#include "tests/support/network.h"
 #include "tests/support/postgresql_server.h"
 #include "tests/support/schema_registry.h"
 #include "tests/support/tls_front.h"
@@ -41,8 +42,8 @@ class UplinkCertificatesShort : public ::testing::Test {
     for (const auto& server : certificates_.bad()) peers_.emplace_back(server, target, is_asked_first);
     ASSERT_EQ(peers_.size(), 13U);
   }
-  /// `url`: lines of the uplink's table, with {address}; `checker`: which table of its has the one for TLS.
-  void start_gateway(const std::string& kind, const std::string& url, const std::string& checker = "") {
+  /// `url`: a line of the uplink's table, with {address}. `checked`: which table of its says how that is checked.
+  void start_gateway(const std::string& kind, const std::string& url, const std::string& checked = "tls") {
     std::string configuration = "[[driver.simulator]]\nname = \"sim\"\ndevices = 1\ntags = 1\ninterval = \"1s\"\n";
     for (const Peer& peer : peers_) {
       // Lists of revoked certificates are of no issuer of most of the bad ones, who would all be refused for that.
@@ -50,7 +51,7 @@ class UplinkCertificatesShort : public ::testing::Test {
       std::string line = url;
       line.replace(line.find("{address}"), std::string("{address}").size(), peer.front.address());
       configuration += "[[uplink." + kind + "]]\nname = \"" + peer.name + "\"\nretry_most = \"1s\"\n" + line +
-                       "\n[uplink." + kind + checker + ".tls]\nca = \"" +
+                       "\n[uplink." + kind + "." + checked + "]\nca = \"" +
                        (has_list ? authorities_ : certificates_.authority()) + "\"\n";
     }
     gateway_.configure(configuration);
@@ -71,6 +72,9 @@ class UplinkCertificatesShort : public ::testing::Test {
     EXPECT_TRUE(gateway_.wait_for_metric(R"(tidegate_readings_delivered_total{uplink="good",stream="readings"})", 3,
                                          seconds(60)))
         << gateway_.log();
+    expect_bad_ones_are_refused();
+  }
+  void expect_bad_ones_are_refused() {
     std::vector<std::string> left;
     EXPECT_TRUE(wait_until([&] { return (left = not_refused()).empty(); }, seconds(60)))
         << ::testing::PrintToString(left);
@@ -128,9 +132,27 @@ TEST_F(UplinkCertificatesShort, NoBadOneIsTakenOfKafkasSchemaRegistry) {
   start_gateway("kafka",
                 "brokers = [\"" + cluster.brokers().front() +
                     "\"]\nformat = \"avro\"\n[uplink.kafka.schema_registry]\nurl = \"https://{address}\"",
-                ".schema_registry");
+                "schema_registry.tls");
   expect_no_bad_one_is_taken();
   EXPECT_EQ(registry.requests().size(), 3U);  // of the good one, a stream each
+}
+
+// Of the endpoint that has the tokens for Kafka; the brokers are asked nothing without one.
+TEST_F(UplinkCertificatesShort, NoBadOneIsTakenOfATokenEndpointForKafka) {
+  ScriptedHttpServer server(
+      [](const HttpRequestSeen&) { return http_reply(200, R"({"access_token":"opaque","expires_in":3600})"); });
+  add_peers(server.port());
+  write_file(gateway_.directory() + "/secret", "secret");
+  start_gateway("kafka",
+                R"(brokers = ["127.0.0.1:)" + std::to_string(free_port()) + R"("]
+sasl.mechanism = "OAUTHBEARER"
+sasl.token_url = "https://{address}/token"
+sasl.client_id = "gateway"
+sasl.client_secret = { file = ")" +
+                    gateway_.directory() + R"(/secret" })",
+                "sasl.tls");
+  ASSERT_TRUE(wait_until([this] { return peers_.front().front.application_bytes() > 0; }, seconds(60)));
+  expect_bad_ones_are_refused();
 }
 
 }  // namespace

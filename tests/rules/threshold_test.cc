@@ -169,7 +169,7 @@ TEST_F(ThresholdRule, ends_delays_in_the_order_of_their_deadlines) {
   EXPECT_EQ(order, "quick/boiler/a quick/boiler/b slow/boiler/a slow/boiler/b ");
 }
 
-TEST_F(ThresholdRule, never_clears_a_latched_alarm_by_itself) {
+TEST_F(ThresholdRule, does_not_clear_a_latched_alarm_by_itself) {
   RuleOptions rule = threshold("> 90");
   rule.latch = true;
   use(rule);

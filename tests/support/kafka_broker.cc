@@ -18,14 +18,20 @@ constexpr const char* kClusterId = "4L6g3nShT-eMCtK--X86sw";  // any 16 bytes
 
 }  // namespace
 
-KafkaBroker::KafkaBroker(const std::string& jars) : jars_(jars), port_(free_port()) {
-  const std::string broker = "127.0.0.1:" + std::to_string(port_);
+KafkaBroker::KafkaBroker(const std::string& jars) : jars_(jars), port_(free_port()), token_port_(free_port()) {
+  const std::string listeners =
+      "PLAINTEXT://127.0.0.1:" + std::to_string(port_) + ",TOKENS://127.0.0.1:" + std::to_string(token_port_);
   const std::string controller = "127.0.0.1:" + std::to_string(free_port());
   write_file(directory_ / "server.properties",
-             "process.roles=broker,controller\nnode.id=1\nlisteners=PLAINTEXT://" + broker + ",CONTROLLER://" +
-                 controller + "\nadvertised.listeners=PLAINTEXT://" + broker +
+             "process.roles=broker,controller\nnode.id=1\nlisteners=" + listeners + ",CONTROLLER://" + controller +
+                 "\nadvertised.listeners=" + listeners +
                  "\ncontroller.listener.names=CONTROLLER\n"
-                 "listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT\n"
+                 "listener.security.protocol.map=PLAINTEXT:PLAINTEXT,TOKENS:SASL_PLAINTEXT,CONTROLLER:PLAINTEXT\n"
+                 "sasl.enabled.mechanisms=OAUTHBEARER\n"
+                 "listener.name.tokens.oauthbearer.sasl.jaas.config="
+                 "org.apache.kafka.common.security.oauthbearer.OAuthBearerLoginModule required "
+                 "unsecuredLoginStringClaim_sub=\"broker\";\n"
+                 "listener.name.tokens.oauthbearer.connections.max.reauth.ms=3600000\n"
                  "controller.quorum.voters=1@" +
                  controller + "\nlog.dirs=" + (directory_ / "data") +
                  "\nnum.partitions=8\noffsets.topic.replication.factor=1\ntransaction.state.log.replication.factor=1\n"
@@ -59,5 +65,8 @@ void KafkaBroker::kill() {
 }
 
 std::vector<std::string> KafkaBroker::brokers() const { return {"127.0.0.1:" + std::to_string(port_)}; }
+std::vector<std::string> KafkaBroker::brokers_for_tokens() const {
+  return {"127.0.0.1:" + std::to_string(token_port_)};
+}
 
 }  // namespace tidegate::testing

@@ -11,7 +11,7 @@
 namespace tidegate::testing {
 
 /// Apache Kafka itself, one node that is its own controller, in a process of its own. Topics are made when they are
-/// asked for, with eight partitions. What it holds and its port stay when it is stopped or killed and started again.
+/// asked for, with eight partitions. What it holds and its ports stay when it is stopped or killed and started again.
 /// Functions throw std::runtime_error.
 class KafkaBroker {
  public:
@@ -26,12 +26,16 @@ class KafkaBroker {
   void kill();
 
   std::vector<std::string> brokers() const;
+  /// The same, where a token is asked for (SASL OAUTHBEARER) that nobody needs to have signed, and a connection ends
+  /// with its token.
+  std::vector<std::string> brokers_for_tokens() const;
 
  private:
   std::vector<std::string> java(std::vector<std::string> arguments) const;
 
   const std::string jars_;
   const std::uint16_t port_;
+  const std::uint16_t token_port_;
   TemporaryDirectory directory_;
   std::unique_ptr<ProcessUnderTest> process_;
 };

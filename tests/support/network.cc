@@ -153,15 +153,30 @@ ByteRewrite advertise_port(std::uint16_t broker, std::uint16_t proxy) {
   };
 }
 
-HttpReply http_get(std::uint16_t port, const std::string& path, std::chrono::milliseconds patience) {
+namespace {
+
+HttpReply exchange(std::uint16_t port, const std::string& request, std::chrono::milliseconds patience) {
   const Socket socket;
   limit_waiting(socket.fd(), patience);
   const sockaddr_in address = loopback(port);
   if (::connect(socket.fd(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) return {};
-  const std::string request = "GET " + path + " HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n";
   if (::send(socket.fd(), request.data(), request.size(), MSG_NOSIGNAL) != static_cast<ssize_t>(request.size()))
     return {};
   return parse(receive_all(socket.fd()));
+}
+
+}  // namespace
+
+HttpReply http_get(std::uint16_t port, const std::string& path, std::chrono::milliseconds patience) {
+  return exchange(port, "GET " + path + " HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n", patience);
+}
+
+HttpReply http_post(std::uint16_t port, const std::string& path, const std::string& body, const std::string& type) {
+  constexpr std::chrono::seconds kPatience{5};
+  return exchange(port,
+                  "POST " + path + " HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\nContent-Type: " + type +
+                      "\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body,
+                  kPatience);
 }
 
 }  // namespace tidegate::testing

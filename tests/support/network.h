@@ -34,5 +34,7 @@ struct HttpReply {
 /// GET from 127.0.0.1, one connection a request.
 HttpReply http_get(std::uint16_t port, const std::string& path,
                    std::chrono::milliseconds patience = std::chrono::seconds(5));
+/// POST to 127.0.0.1, likewise.
+HttpReply http_post(std::uint16_t port, const std::string& path, const std::string& body, const std::string& type);
 
 }  // namespace tidegate::testing

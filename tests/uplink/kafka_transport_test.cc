@@ -1,6 +1,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <librdkafka/rdkafka.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
 
 #include <chrono>
 #include <memory>
@@ -237,6 +240,41 @@ TEST_F(KafkaTransportTest, GivesUpWhatNoBrokerTakesWhenItIsStopped) {
   ASSERT_NO_FATAL_FAILURE(lose_the_broker_with_readings_waiting());
   uplink_->stop(milliseconds(10));
   EXPECT_GT(uplink_->failures(), 0U);
+}
+
+// Those of this process that lead to a port of 127.0.0.1.
+std::vector<int> sockets_to(std::uint16_t port) {
+  constexpr int kDescriptorsMost = 1024;
+  std::vector<int> found;
+  for (int socket = 0; socket < kDescriptorsMost; ++socket) {
+    sockaddr_in peer{};
+    socklen_t length = sizeof(peer);
+    const int code = ::getpeername(socket, reinterpret_cast<sockaddr*>(&peer), &length);
+    if (code == 0 && peer.sin_family == AF_INET && ntohs(peer.sin_port) == port) found.push_back(socket);
+  }
+  return found;
+}
+
+int option_of(int socket, int level, int option) {
+  int value = -1;
+  socklen_t length = sizeof(value);
+  ::getsockopt(socket, level, option, &value, &length);
+  return value;
+}
+
+TEST_F(KafkaTransportTest, NoticesABrokerThatIsGoneWithoutAWord) {
+  make_cluster(1);
+  uplink_ = start_uplink();
+  uplink_->announce(100);
+  ASSERT_TRUE(uplink_->run_until([&] { return uplink_->delivered() == 100; }, kPatience));
+  const std::string broker = options_.brokers.front();
+  const auto sockets = sockets_to(static_cast<std::uint16_t>(std::stoul(broker.substr(broker.find(':') + 1))));
+  EXPECT_FALSE(sockets.empty());
+  for (const int socket : sockets) {
+    EXPECT_EQ(option_of(socket, IPPROTO_TCP, TCP_USER_TIMEOUT), 30'000);
+    EXPECT_EQ(option_of(socket, SOL_SOCKET, SO_KEEPALIVE), 1);
+    EXPECT_EQ(option_of(socket, IPPROTO_TCP, TCP_KEEPIDLE), 15);
+  }
 }
 
 TEST_F(KafkaTransportTest, RefusesATopicThatIsNone) {

@@ -270,5 +270,18 @@ TEST_F(PostgresqlTransportTest, StopsInTimeWhereNobodyAnswers) {
   EXPECT_LT(std::chrono::steady_clock::now() - began, seconds(3));
 }
 
+TEST_F(PostgresqlTransportTest, StopsInTimeWhereNobodyAnswersItsLogin) {
+  FaultProxy proxy(server_.port());
+  options_.port = proxy.port();
+  NetworkFault fault;
+  fault.swallows = true;
+  proxy.set(fault);
+  const auto uplink = start_uplink();
+  ASSERT_TRUE(uplink->run_until([&] { return proxy.counts().swallowed_bytes > 0; }, kPatience));
+  const auto began = std::chrono::steady_clock::now();
+  uplink->stop(seconds(60));
+  EXPECT_LT(std::chrono::steady_clock::now() - began, seconds(3));
+}
+
 }  // namespace
 }  // namespace tidegate::uplink::testing

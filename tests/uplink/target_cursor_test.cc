@@ -36,11 +36,33 @@ TEST(TargetCursorTest, RefusesWhatIsNoneAndShowsIt) {
         R"({"v":1,"log":"a","starts":[2,1],"instance":"b","streams":{}})",
         R"({"v":1,"log":"a","starts":[-1],"instance":"b","streams":{}})",
         R"({"v":1,"log":"a","starts":[],"instance":"b","streams":{"readings":{"epoch":4294967296,"next":1}}})",
-        R"({"v":1,"log":"a","starts":[],"instance":"b","streams":{"readings":{"epoch":1}}})"}) {
+        R"({"v":1,"log":"a","starts":[],"instance":"b","streams":{"readings":{"epoch":1}}})",
+        R"({"v":1,"log":"a","starts":[],"instance":"b","streams":{},"earlier":{"log":"a"}})",
+        R"({"v":1,"log":"a","starts":[],"instance":"b","streams":{},"earlier":1})"}) {
     const auto refused = parse_target_cursor(bad);
     ASSERT_FALSE(refused) << bad;
     EXPECT_NE(refused.error().message.find(bad), std::string::npos) << refused.error().message;
   }
+}
+
+// An older copy of the disk came back, and nothing but readings has been sent since.
+TEST(TargetCursorTest, KeepsWhatStoodThereOfStreamsThatHaveNotGoneOn) {
+  TargetCursor ours;
+  ours.history = {"00ff", {mark(1, 7), mark(2, 9)}};
+  go_on_from(example(), ours);
+  EXPECT_TRUE(ours.next.empty());
+  move_to(ours, Stream::readings, {3, 50});
+  EXPECT_EQ(ours.next, (Positions{{Stream::readings, {3, 50}}}));
+  EXPECT_EQ(ours.earlier, (TargetCursor::Earlier{example().history, {{Stream::events, {1, 3}}}}));
+  const std::string json = to_json(ours);
+  EXPECT_EQ(parse_target_cursor(json).value(), ours) << json;
+  TargetCursor next;
+  next.history = {"00ff", {mark(1, 7), mark(2, 9), mark(3, 1)}};
+  go_on_from(ours, next);
+  EXPECT_EQ(next.next, ours.next);
+  EXPECT_EQ(next.earlier, ours.earlier);
+  move_to(next, Stream::events, {3, 1});
+  EXPECT_EQ(next.earlier, std::nullopt);
 }
 
 TEST(TargetCursorTest, PassesOverWhatItDoesNotKnow) {

@@ -87,7 +87,7 @@ HttpAnswer SchemaRegistry::ask(const std::string& url, const std::vector<std::st
     none.problem = ready.error().message;
     return none;
   }
-  request.keep_of_answer(kAnswerBytesKept);
+  request.keep_answer(kAnswerBytesKept);
   if (curl_.multi_add_handle(multi_, request.handle()) != CURLM_OK) {
     none.problem = "libcurl takes no request";
     return none;

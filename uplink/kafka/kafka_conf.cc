@@ -1,5 +1,9 @@
 #include "uplink/kafka/kafka_conf.h"
 
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+
 #include <algorithm>
 #include <array>
 #include <cstdint>
@@ -18,6 +22,28 @@ namespace {
 constexpr const char* kTransactionTimeout = "60000";
 
 using Settings = std::vector<std::pair<const char*, std::string>>;
+
+// A connection whose other end is gone without a word would be noticed after a request's whole time, 60 s, and one that
+// is idle after two hours. The time of a request stays what it is, because a slow way may need it: this is of bytes
+// that nobody acknowledges, and of probes while there are none.
+constexpr int kDeadAfterMilliseconds = 30'000;
+constexpr int kProbeAfterSeconds = 15;
+constexpr int kProbeEverySeconds = 5;
+constexpr int kProbesMost = 3;
+
+int open_socket(int domain, int type, int protocol, void* /*user*/) {
+  const int socket = ::socket(domain, type | SOCK_CLOEXEC, protocol);
+  if (socket < 0) return socket;
+  const auto set = [socket](int level, int option, int value) {
+    ::setsockopt(socket, level, option, &value, sizeof(value));  // one that is refused only leaves it slower
+  };
+  set(SOL_SOCKET, SO_KEEPALIVE, 1);
+  set(IPPROTO_TCP, TCP_KEEPIDLE, kProbeAfterSeconds);
+  set(IPPROTO_TCP, TCP_KEEPINTVL, kProbeEverySeconds);
+  set(IPPROTO_TCP, TCP_KEEPCNT, kProbesMost);
+  set(IPPROTO_TCP, TCP_USER_TIMEOUT, kDeadAfterMilliseconds);
+  return socket;
+}
 
 std::string brokers_of(const KafkaUplinkOptions& options) {
   std::string brokers;
@@ -38,6 +64,7 @@ void add_security(const KafkaUplinkOptions& options, Settings& settings) {
   }
   if (options.login) {
     settings.emplace_back("sasl.mechanisms", options.login->mechanism);
+    if (options.login->uses_tokens()) return;  // which the client gets when it is made
     settings.emplace_back("sasl.username", options.login->username);
     settings.emplace_back("sasl.password", options.login->password);
   }
@@ -101,7 +128,6 @@ Result<rd_kafka_conf_t*> make_conf(const KafkaLibrary& library, const KafkaUplin
                                    const std::string& client_id, Settings settings) {
   settings.emplace_back("bootstrap.servers", brokers_of(options));
   settings.emplace_back("client.id", client_id);
-  settings.emplace_back("socket.keepalive.enable", "true");
   settings.emplace_back("log.connection.close", "false");
   add_security(options, settings);
   rd_kafka_conf_t* const conf = library.conf_new_();
@@ -112,6 +138,7 @@ Result<rd_kafka_conf_t*> make_conf(const KafkaLibrary& library, const KafkaUplin
     return fail(ErrorCode::invalid,
                 "librdkafka does not take the setting " + std::string(name) + ": " + problem.data());
   }
+  library.conf_set_socket_cb_(conf, open_socket);
   return conf;
 }
 

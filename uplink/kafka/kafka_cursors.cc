@@ -21,6 +21,7 @@ using std::chrono::milliseconds;
 constexpr std::int64_t kFirstLook = 1000;
 constexpr std::int64_t kFurther = 16;
 constexpr milliseconds kPollFor{200};
+constexpr Duration kPatience = std::chrono::seconds(2);  // until it is worth a word
 constexpr std::int32_t kPartition = 0;
 // A file of the topic is only compacted when the next one is begun.
 constexpr std::array<std::pair<const char*, const char*>, 4> kTopicSettings{{{"cleanup.policy", "compact"},
@@ -30,9 +31,8 @@ constexpr std::array<std::pair<const char*, const char*>, 4> kTopicSettings{{{"c
 
 class CursorReader {
  public:
-  CursorReader(const KafkaLibrary& library, std::string topic, std::string key, BootTime deadline,
-               const std::function<bool()>& gives_up)
-      : library_(library), topic_(std::move(topic)), key_(std::move(key)), deadline_(deadline), gives_up_(gives_up) {}
+  CursorReader(const KafkaAccess& access, std::string topic, std::string key, const KafkaCursorWait& wait)
+      : access_(access), library_(access.library), topic_(std::move(topic)), key_(std::move(key)), wait_(wait) {}
   CursorReader(const CursorReader&) = delete;
   CursorReader& operator=(const CursorReader&) = delete;
   ~CursorReader() {
@@ -42,9 +42,9 @@ class CursorReader {
     }
   }
 
-  Result<void> open(const KafkaUplinkOptions& options, const std::string& gateway) {
-    if (auto made = make(options, gateway, KafkaIsolation::read_committed, consumer_); !made) return made;
-    if (auto made = make(options, gateway, KafkaIsolation::read_uncommitted, asker_); !made) return made;
+  Result<void> open() {
+    if (auto made = make(KafkaIsolation::read_committed, consumer_); !made) return made;
+    if (auto made = make(KafkaIsolation::read_uncommitted, asker_); !made) return made;
     library_.poll_set_consumer_(consumer_);
     handle_ = library_.topic_new_(consumer_, topic_.c_str(), nullptr);
     if (handle_ == nullptr) return fail(ErrorCode::invalid, "librdkafka does not take the topic " + topic_);
@@ -73,15 +73,19 @@ class CursorReader {
     std::int64_t end = 0;   // when the reading began
     std::int64_t from = 0;  // this look
     bool is_read = false;
+    std::optional<std::int64_t> committed{};  // up to there, when the reading came to it
   };
 
-  Result<void> make(const KafkaUplinkOptions& options, const std::string& gateway, KafkaIsolation isolation,
-                    rd_kafka_t*& into) {
-    const auto conf = kafka_reader_conf(library_, options, gateway, isolation);
+  Result<void> make(KafkaIsolation isolation, rd_kafka_t*& into) {
+    const auto conf = kafka_reader_conf(library_, access_.options, access_.gateway, isolation);
     if (!conf) return tl::unexpected(conf.error());
     std::array<char, 512> problem{};
     into = library_.new_(RD_KAFKA_CONSUMER, *conf, problem.data(), problem.size());
-    if (into != nullptr) return {};
+    if (into != nullptr) {
+      std::uint64_t given = 0;  // for as long as it lives
+      access_.tokens.hand_over(library_, into, given);
+      return {};
+    }
     library_.conf_destroy_(*conf);
     return fail(ErrorCode::invalid, std::string("librdkafka makes no consumer: ") + problem.data());
   }
@@ -91,10 +95,16 @@ class CursorReader {
   }
   Error too_late(const std::string& step) const { return failure(step, RD_KAFKA_RESP_ERR__TIMED_OUT); }
 
-  bool is_over() const { return gives_up_() || clock_.boot_now() >= deadline_; }
+  bool is_over() const { return wait_.is_over() || clock_.boot_now() >= began_ + wait_.most; }
   int milliseconds_left() const {
-    const auto left = std::chrono::ceil<milliseconds>(deadline_ - clock_.boot_now());
+    const auto left = std::chrono::ceil<milliseconds>(began_ + wait_.most - clock_.boot_now());
     return static_cast<int>(std::clamp<std::int64_t>(left.count(), 1, 5000));
+  }
+
+  static std::string held_up(const Partition& partition) {
+    if (!partition.committed) return "";
+    return ": a transaction of another producer is open at offset " + std::to_string(*partition.committed) + " of " +
+           std::to_string(partition.end) + ", and what is behind it can only be read when it ends or runs out";
   }
 
   // Nothing when there is no such topic. A consumer asks without making one.
@@ -127,8 +137,9 @@ class CursorReader {
     library_.topic_partition_list_destroy_(list);
     if (assigned != RD_KAFKA_RESP_ERR_NO_ERROR) return tl::unexpected(failure("reading", assigned));
     while (!partition.is_read) {
-      if (is_over()) {
-        return tl::unexpected(too_late("reading to its end, perhaps behind a transaction of another gateway"));
+      if (is_over()) return tl::unexpected(too_late("reading to its end" + held_up(partition)));
+      if (partition.committed && clock_.boot_now() >= began_ + kPatience) {
+        wait_.tell("the topic of cursors " + topic_ + " is not read to its end yet" + held_up(partition));
       }
       rd_kafka_message_t* const message = library_.consumer_poll_(consumer_, kPollFor.count());
       if (message == nullptr) continue;
@@ -144,6 +155,7 @@ class CursorReader {
   rd_kafka_resp_err_t take(const rd_kafka_message_t& message, Partition& partition) {
     if (message.err == RD_KAFKA_RESP_ERR__PARTITION_EOF) {
       partition.is_read = message.offset >= partition.end;
+      partition.committed = message.offset;
       return RD_KAFKA_RESP_ERR_NO_ERROR;
     }
     if (message.err != RD_KAFKA_RESP_ERR_NO_ERROR) return message.err;
@@ -205,12 +217,13 @@ class CursorReader {
     return text == nullptr ? library_.err2str_(error) : text;
   }
 
+  const KafkaAccess& access_;
   const KafkaLibrary& library_;
   const std::string topic_;
   const std::string key_;
   const SystemClock clock_;
-  const BootTime deadline_;
-  const std::function<bool()>& gives_up_;
+  const KafkaCursorWait& wait_;
+  const BootTime began_ = clock_.boot_now();
   rd_kafka_t* consumer_ = nullptr;
   rd_kafka_t* asker_ = nullptr;  // where the topic ends, whatever is committed of it
   rd_kafka_topic_t* handle_ = nullptr;
@@ -219,14 +232,11 @@ class CursorReader {
 
 }  // namespace
 
-Result<std::optional<TargetCursor>> read_kafka_cursor(const KafkaLibrary& library, const KafkaUplinkOptions& options,
-                                                      const std::string& gateway, Duration patience,
-                                                      const std::function<bool()>& gives_up) {
-  const auto topic = kafka_cursor_topic(options.cursor_topic, gateway);
+Result<std::optional<TargetCursor>> read_kafka_cursor(const KafkaAccess& access, const KafkaCursorWait& wait) {
+  const auto topic = kafka_cursor_topic(access.options.cursor_topic, access.gateway);
   if (!topic) return tl::unexpected(topic.error());
-  CursorReader reader(library, *topic, kafka_transactional_id(gateway, options.forwarder.name),
-                      SystemClock().boot_now() + patience, gives_up);
-  if (auto opened = reader.open(options, gateway); !opened) return tl::unexpected(opened.error());
+  CursorReader reader(access, *topic, kafka_transactional_id(access.gateway, access.options.forwarder.name), wait);
+  if (auto opened = reader.open(); !opened) return tl::unexpected(opened.error());
   return reader.read();
 }
 

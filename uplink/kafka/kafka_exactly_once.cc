@@ -7,8 +7,6 @@
 #include <memory>
 #include <optional>
 #include <random>
-#include <system_error>
-#include <thread>
 #include <utility>
 #include <vector>
 
@@ -20,10 +18,10 @@
 #include "uplink/kafka/kafka_names.h"
 #include "uplink/kafka/kafka_probe.h"
 #include "uplink/kafka/kafka_producer.h"
+#include "uplink/kafka/kafka_tokens.h"
 #include "uplink/kafka/kafka_troubles.h"
 #include "uplink/kafka/kafka_watch.h"
-#include "uplink/transport.h"
-#include "uplink/transport_inbox.h"
+#include "uplink/threaded_transport.h"
 
 namespace tidegate::uplink {
 namespace {
@@ -51,51 +49,32 @@ TransportHandlers only_trouble(const TransportHandlers& handlers) {
 // One session after the other: a producer is made, fences what there was before it, reads back how far the target is,
 // and takes batches from there on. Whatever goes wrong ends the session: the next one finds out by reading what of it
 // was committed. So there is nothing to abort, and no answer that could be misread.
-class KafkaExactlyOnce final : public Transport {
+class KafkaExactlyOnce final : public TransportWorker {
  public:
   KafkaExactlyOnce(KafkaUplinkOptions options, std::string gateway, LogHistory history, TransportHandlers handlers,
-                   const std::optional<AvroSchemaIds>& ids)
+                   TransportInbox& inbox, const std::optional<AvroSchemaIds>& ids)
       : options_(std::move(options)),
         gateway_(std::move(gateway)),
         key_(kafka_transactional_id(gateway_, options_.forwarder.name)),
         handlers_(std::move(handlers)),
         watch_handlers_(only_trouble(handlers_)),
         messages_(gateway_, options_.key, ids),
-        watch_(watch_handlers_),
-        inbox_(clock_) {
+        tokens_(options_, gateway_),
+        watch_(watch_handlers_, [this](const std::string& outage) { return tokens_.explain(outage); }),
+        inbox_(inbox) {
     ours_.history = std::move(history);
     ours_.instance = draw_instance();
   }
-  ~KafkaExactlyOnce() override { stop(Duration::zero()); }
 
-  Result<void> start() override {
+  Result<void> prepare() override {
     const auto library = KafkaLibrary::load();
     if (!library) return tl::unexpected(library.error());
     library_ = *library;
-    if (auto opened = inbox_.open(); !opened) return opened;
-    if (auto opened = open_producer(); !opened) return opened;
-    try {
-      thread_ = std::thread([this] { run(); });
-    } catch (const std::system_error& problem) {
-      return fail(ErrorCode::retry, "thread of the uplink " + options_.forwarder.name + ": " + problem.what());
-    }
-    return {};
+    if (auto started = tokens_.start([this] { inbox_.wake(); }); !started) return started;
+    return open_producer();
   }
 
-  void stop(Duration grace) override {
-    if (inbox_.end(grace) && thread_.joinable()) thread_.join();
-  }
-
-  void send(const OutgoingBatch& batch) override {
-    if (!thread_.joinable() || !inbox_.put(batch)) handlers_.done(batch.id, false);
-  }
-
- private:
-  enum class Stage : std::uint8_t { closed, fencing, reading, open, fenced, given_up };
-  using Step = KafkaProducer::Step;
-  using Batches = std::vector<OutgoingBatch>;
-
-  void run() {
+  void run() override {
     Batches batches;
     for (;;) {
       const auto stop_by = inbox_.take(batches);
@@ -110,6 +89,11 @@ class KafkaExactlyOnce final : public Transport {
     }
     close("");
   }
+
+ private:
+  enum class Stage : std::uint8_t { closed, fencing, reading, open, fenced, given_up };
+  using Step = KafkaProducer::Step;
+  using Batches = std::vector<OutgoingBatch>;
 
   void wait() const {
     switch (stage_) {
@@ -156,7 +140,7 @@ class KafkaExactlyOnce final : public Transport {
     handlers.problem = [this](rd_kafka_resp_err_t error, const std::string& text, bool is_fatal) {
       on_problem(error, text, is_fatal);
     };
-    auto opened = KafkaProducer::open(library_, options_, gateway_, inbox_.wake_fd(), std::move(handlers));
+    auto opened = KafkaProducer::open(access_, inbox_.wake_fd(), std::move(handlers));
     if (!opened) return tl::unexpected(opened.error());
     producer_ = std::move(*opened);
     must_close_ = false;
@@ -177,8 +161,7 @@ class KafkaExactlyOnce final : public Transport {
   }
 
   void read_back() {
-    const auto is_ended = [this] { return inbox_.ends_by().has_value(); };
-    auto found = read_kafka_cursor(library_, options_, gateway_, kReadPatience, is_ended);
+    auto found = read_cursor();
     if (!found) {
       close(found.error().message);
       return;
@@ -197,10 +180,15 @@ class KafkaExactlyOnce final : public Transport {
     handlers_.link(true, "");
   }
 
+  Result<std::optional<TargetCursor>> read_cursor() {
+    const auto is_over = [this] { return inbox_.ends_by().has_value(); };
+    const auto tell = [this](const std::string& reason) { tell_down(reason); };
+    return read_kafka_cursor(access_, {kReadPatience, is_over, tell});
+  }
+
   // What stands there, as it is but by us: whoever is fenced by this finds out by whom.
   bool claim(const std::optional<TargetCursor>& found) {
-    ours_.next.clear();
-    if (found && is_of(*found, ours_.history)) ours_.next = found->next;
+    go_on_from(found, ours_);
     TargetCursor claimed = found.value_or(ours_);
     claimed.instance = ours_.instance;
     return commit({}, claimed);
@@ -225,7 +213,7 @@ class KafkaExactlyOnce final : public Transport {
 
   void deliver(const Batches& batches) {
     TargetCursor next = ours_;
-    for (const OutgoingBatch& batch : batches) next.next[batch.stream] = {batch.epoch, batch.to + 1};
+    for (const OutgoingBatch& batch : batches) move_to(next, batch.stream, {batch.epoch, batch.to + 1});
     const bool ok = stage_ == Stage::open && commit(batches, next);
     if (ok) {
       ours_ = std::move(next);
@@ -316,6 +304,7 @@ class KafkaExactlyOnce final : public Transport {
   }
 
   void on_problem(rd_kafka_resp_err_t error, const std::string& text, bool is_fatal) {
+    if (error == RD_KAFKA_RESP_ERR__AUTHENTICATION) tokens_.on_refused();
     is_fatal ? fail_with(error, describe_kafka_outage(error, text)) : watch_.on_problem(error, text);
   }
 
@@ -347,8 +336,7 @@ class KafkaExactlyOnce final : public Transport {
 
   // The coordinator fences a producer too that was silent within a transaction for too long.
   void judge() {
-    const auto is_ended = [this] { return inbox_.ends_by().has_value(); };
-    const auto found = read_kafka_cursor(library_, options_, gateway_, kReadPatience, is_ended);
+    const auto found = read_cursor();
     if (!found) {
       judge_at_ = clock_.boot_now() + kBeforeJudging;
       return tell_down(found.error().message);
@@ -373,7 +361,8 @@ class KafkaExactlyOnce final : public Transport {
     }
   }
 
-  void tell_down(const std::string& reason) {
+  void tell_down(const std::string& outage) {
+    const std::string reason = tokens_.explain(outage);
     if (std::exchange(is_down_told_, true) && reason == down_reason_) return;
     down_reason_ = reason;
     handlers_.link(false, reason);
@@ -387,6 +376,8 @@ class KafkaExactlyOnce final : public Transport {
   const SystemClock clock_;
   KafkaLibrary library_;
   KafkaMessages messages_;
+  KafkaTokens tokens_;
+  const KafkaAccess access_{library_, options_, gateway_, tokens_};
   KafkaWatch watch_;
   KafkaProbe probe_;
   ComplaintFilter complaints_;
@@ -405,9 +396,8 @@ class KafkaExactlyOnce final : public Transport {
   std::string down_reason_;
   BootTime reopen_at_{};
   BootTime judge_at_{};
-  TransportInbox inbox_;
+  TransportInbox& inbox_;
   std::unique_ptr<KafkaProducer> producer_;
-  std::thread thread_;
 };
 
 }  // namespace
@@ -416,7 +406,9 @@ std::unique_ptr<Transport> make_kafka_exactly_once_transport(KafkaUplinkOptions 
                                                              LogHistory history, TransportHandlers handlers) {
   const auto make = [options, gateway, history = std::move(history)](const std::optional<AvroSchemaIds>& ids,
                                                                      TransportHandlers own) {
-    return std::make_unique<KafkaExactlyOnce>(options, gateway, history, std::move(own), ids);
+    return std::make_unique<ThreadedTransport>(options.forwarder.name, own, [&](TransportInbox& inbox) {
+      return std::make_unique<KafkaExactlyOnce>(options, gateway, history, own, inbox, ids);
+    });
   };
   if (options.registry) return make_kafka_avro_transport(options, gateway, make, std::move(handlers));
   return make(std::nullopt, std::move(handlers));

@@ -19,21 +19,19 @@ int to_milliseconds(Duration patience) {
 
 }  // namespace
 
-Result<std::unique_ptr<KafkaProducer>> KafkaProducer::open(const KafkaLibrary& library,
-                                                           const KafkaUplinkOptions& options,
-                                                           const std::string& gateway, int wake_fd, Handlers handlers) {
-  std::unique_ptr<KafkaProducer> producer(new KafkaProducer(library, options, gateway, std::move(handlers)));
-  if (auto connected = producer->connect(options, wake_fd); !connected) return tl::unexpected(connected.error());
-  if (auto opened = producer->open_topics(options); !opened) return tl::unexpected(opened.error());
+Result<std::unique_ptr<KafkaProducer>> KafkaProducer::open(const KafkaAccess& access, int wake_fd, Handlers handlers) {
+  std::unique_ptr<KafkaProducer> producer(new KafkaProducer(access, std::move(handlers)));
+  if (auto connected = producer->connect(access.options, wake_fd); !connected) return tl::unexpected(connected.error());
+  if (auto opened = producer->open_topics(access.options); !opened) return tl::unexpected(opened.error());
   return producer;
 }
 
-KafkaProducer::KafkaProducer(const KafkaLibrary& library, const KafkaUplinkOptions& options, std::string gateway,
-                             Handlers handlers)
-    : library_(library),
-      name_(options.forwarder.name),
-      has_headers_(options.headers),
-      gateway_(std::move(gateway)),
+KafkaProducer::KafkaProducer(const KafkaAccess& access, Handlers handlers)
+    : library_(access.library),
+      name_(access.options.forwarder.name),
+      has_headers_(access.options.headers),
+      gateway_(access.gateway),
+      tokens_(access.tokens),
       handlers_(std::move(handlers)) {}
 
 // A producer ends only when nothing of it is held any more.
@@ -63,6 +61,7 @@ Result<void> KafkaProducer::connect(const KafkaUplinkOptions& options, int wake_
   library_.set_log_queue_(producer_, nullptr);
   static constexpr std::uint64_t kOne = 1;
   library_.queue_io_event_enable_(events_, wake_fd, &kOne, sizeof(kOne));
+  tokens_.hand_over(library_, producer_, token_given_);
   return {};
 }
 
@@ -93,6 +92,7 @@ Result<rd_kafka_topic_t*> KafkaProducer::open_topic(const Result<std::string>& n
 }
 
 void KafkaProducer::serve() {
+  tokens_.hand_over(library_, producer_, token_given_);
   while (rd_kafka_event_t* const event = library_.queue_poll_(events_, 0)) {
     give_out(*event);
     library_.event_destroy_(event);

@@ -13,6 +13,7 @@
 #include "core/time.h"
 #include "uplink/forwarder.h"
 #include "uplink/kafka/kafka_library.h"
+#include "uplink/kafka/kafka_tokens.h"
 #include "uplink/options.h"
 
 namespace tidegate::uplink {
@@ -51,8 +52,7 @@ class KafkaProducer {
     bool is_fenced() const;
   };
 
-  static Result<std::unique_ptr<KafkaProducer>> open(const KafkaLibrary& library, const KafkaUplinkOptions& options,
-                                                     const std::string& gateway, int wake_fd, Handlers handlers);
+  static Result<std::unique_ptr<KafkaProducer>> open(const KafkaAccess& access, int wake_fd, Handlers handlers);
   /// What is on its way is given up, without a report.
   ~KafkaProducer();
   KafkaProducer(const KafkaProducer&) = delete;
@@ -83,7 +83,7 @@ class KafkaProducer {
   std::string text_of(rd_kafka_resp_err_t error) const { return library_.err2str_(error); }
 
  private:
-  KafkaProducer(const KafkaLibrary& library, const KafkaUplinkOptions& options, std::string gateway, Handlers handlers);
+  KafkaProducer(const KafkaAccess& access, Handlers handlers);
   Result<void> connect(const KafkaUplinkOptions& options, int wake_fd);
   Result<void> open_topics(const KafkaUplinkOptions& options);
   Result<rd_kafka_topic_t*> open_topic(const Result<std::string>& name) const;
@@ -97,7 +97,9 @@ class KafkaProducer {
   const std::string name_;
   const bool has_headers_;
   const std::string gateway_;
+  KafkaTokens& tokens_;
   const Handlers handlers_;
+  std::uint64_t token_given_ = 0;
   rd_kafka_t* producer_ = nullptr;
   rd_kafka_queue_t* events_ = nullptr;
   std::array<rd_kafka_topic_t*, kStreamCount> topics_{};

@@ -6,8 +6,6 @@
 #include <list>
 #include <memory>
 #include <optional>
-#include <system_error>
-#include <thread>
 #include <utility>
 #include <vector>
 
@@ -17,10 +15,10 @@
 #include "uplink/kafka/kafka_messages.h"
 #include "uplink/kafka/kafka_probe.h"
 #include "uplink/kafka/kafka_producer.h"
+#include "uplink/kafka/kafka_tokens.h"
 #include "uplink/kafka/kafka_troubles.h"
 #include "uplink/kafka/kafka_watch.h"
-#include "uplink/transport.h"
-#include "uplink/transport_inbox.h"
+#include "uplink/threaded_transport.h"
 
 namespace tidegate::uplink {
 namespace {
@@ -34,38 +32,41 @@ constexpr Duration kLookEvery = seconds(1);  // at how long batches wait
 // The producer keeps the order within a key as long as nothing is refused. A refusal is fatal to it (gapless), and then
 // all that was on its way goes out again by a new one, from the oldest batch that was not acknowledged: the same for
 // the fatal errors that librdkafka 2.0.2 raises by itself after a lost answer.
-class KafkaTransport final : public Transport {
+class KafkaWorker final : public TransportWorker {
  public:
-  KafkaTransport(KafkaUplinkOptions options, std::string gateway, TransportHandlers handlers,
-                 const std::optional<AvroSchemaIds>& ids)
+  KafkaWorker(KafkaUplinkOptions options, std::string gateway, TransportHandlers handlers, TransportInbox& inbox,
+              const std::optional<AvroSchemaIds>& ids)
       : options_(std::move(options)),
         gateway_(std::move(gateway)),
         handlers_(std::move(handlers)),
         messages_(gateway_, options_.key, ids),
-        watch_(handlers_),
-        inbox_(clock_) {}
-  ~KafkaTransport() override { stop(Duration::zero()); }
+        tokens_(options_, gateway_),
+        watch_(handlers_, [this](const std::string& outage) { return tokens_.explain(outage); }),
+        inbox_(inbox) {}
 
-  Result<void> start() override {
+  Result<void> prepare() override {
     const auto library = KafkaLibrary::load();
     if (!library) return tl::unexpected(library.error());
     library_ = *library;
-    if (auto opened = inbox_.open(); !opened) return opened;
-    if (auto opened = open_producer(); !opened) return opened;
-    try {
-      thread_ = std::thread([this] { run(); });
-    } catch (const std::system_error& problem) {
-      return fail(ErrorCode::retry, "thread of the uplink " + options_.forwarder.name + ": " + problem.what());
+    if (auto started = tokens_.start([this] { inbox_.wake(); }); !started) return started;
+    return open_producer();
+  }
+
+  void run() override {
+    std::vector<OutgoingBatch> batches;
+    for (;;) {
+      const std::optional<BootTime> stop_by = inbox_.take(batches);
+      waiting_.insert(waiting_.end(), batches.begin(), batches.end());
+      take_waiting();
+      const BootTime now = clock_.boot_now();
+      if (stop_by && (batches_.empty() || now >= *stop_by)) break;
+      if (!stop_by) look_after(now);
+      wait(stop_by ? std::optional<Duration>(*stop_by - now) : std::nullopt);
+      if (producer_) producer_->serve();
+      if (must_reopen_) give_up_producer();
     }
-    return {};
-  }
-
-  void stop(Duration grace) override {
-    if (inbox_.end(grace) && thread_.joinable()) thread_.join();
-  }
-
-  void send(const OutgoingBatch& batch) override {
-    if (!thread_.joinable() || !inbox_.put(batch)) handlers_.done(batch.id, false);
+    close_producer();
+    fail_beside();
   }
 
  private:
@@ -89,28 +90,11 @@ class KafkaTransport final : public Transport {
     handlers.problem = [this](rd_kafka_resp_err_t error, const std::string& text, bool is_fatal) {
       on_problem(error, text, is_fatal);
     };
-    auto opened = KafkaProducer::open(library_, options_, gateway_, inbox_.wake_fd(), std::move(handlers));
+    auto opened = KafkaProducer::open(access_, inbox_.wake_fd(), std::move(handlers));
     if (!opened) return tl::unexpected(opened.error());
     producer_ = std::move(*opened);
     must_reopen_ = has_reason_ = false;
     return {};
-  }
-
-  void run() {
-    std::vector<OutgoingBatch> batches;
-    for (;;) {
-      const std::optional<BootTime> stop_by = inbox_.take(batches);
-      waiting_.insert(waiting_.end(), batches.begin(), batches.end());
-      take_waiting();
-      const BootTime now = clock_.boot_now();
-      if (stop_by && (batches_.empty() || now >= *stop_by)) break;
-      if (!stop_by) look_after(now);
-      wait(stop_by ? std::optional<Duration>(*stop_by - now) : std::nullopt);
-      if (producer_) producer_->serve();
-      if (must_reopen_) give_up_producer();
-    }
-    close_producer();
-    fail_beside();
   }
 
   void reopen(BootTime now) {
@@ -231,6 +215,7 @@ class KafkaTransport final : public Transport {
   }
 
   void on_problem(rd_kafka_resp_err_t error, const std::string& text, bool is_fatal) {
+    if (error == RD_KAFKA_RESP_ERR__AUTHENTICATION) tokens_.on_refused();
     if (!is_fatal) return watch_.on_problem(error, text);
     must_reopen_ = true;
     if (error == RD_KAFKA_RESP_ERR__GAPLESS_GUARANTEE) {
@@ -294,6 +279,8 @@ class KafkaTransport final : public Transport {
   const SystemClock clock_;
   KafkaLibrary library_;
   KafkaMessages messages_;
+  KafkaTokens tokens_;
+  const KafkaAccess access_{library_, options_, gateway_, tokens_};
   KafkaWatch watch_;
   KafkaProbe probe_;
   ComplaintFilter complaints_;
@@ -307,9 +294,8 @@ class KafkaTransport final : public Transport {
   std::string gap_;          // what the library says of a gap, and of which stream
   Stream gap_stream_ = Stream::readings;
   BootTime reopen_at_{};
-  TransportInbox inbox_;
+  TransportInbox& inbox_;
   std::unique_ptr<KafkaProducer> producer_;
-  std::thread thread_;
 };
 
 }  // namespace
@@ -317,7 +303,9 @@ class KafkaTransport final : public Transport {
 std::unique_ptr<Transport> make_kafka_transport(KafkaUplinkOptions options, std::string gateway,
                                                 TransportHandlers handlers) {
   const auto make = [options, gateway](const std::optional<AvroSchemaIds>& ids, TransportHandlers own) {
-    return std::make_unique<KafkaTransport>(options, gateway, std::move(own), ids);
+    return std::make_unique<ThreadedTransport>(options.forwarder.name, own, [&](TransportInbox& inbox) {
+      return std::make_unique<KafkaWorker>(options, gateway, own, inbox, ids);
+    });
   };
   if (options.registry) return make_kafka_avro_transport(options, gateway, make, std::move(handlers));
   return make(std::nullopt, std::move(handlers));

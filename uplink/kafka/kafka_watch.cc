@@ -66,9 +66,8 @@ void KafkaWatch::on_no_answer(BootTime now, const std::string& text) {
 }
 
 std::string KafkaWatch::trouble() const {
-  for (const std::string* reason : {&outage_, &topic_trouble_}) {
-    if (!reason->empty()) return *reason;
-  }
+  if (!outage_.empty()) return explain_ ? explain_(outage_) : outage_;
+  if (!topic_trouble_.empty()) return topic_trouble_;
   const auto refusal = std::find_if(refusals_.begin(), refusals_.end(), [](const auto& one) { return !one.empty(); });
   return refusal == refusals_.end() ? stall_ : *refusal;
 }

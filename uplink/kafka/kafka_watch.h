@@ -3,8 +3,10 @@
 #include <librdkafka/rdkafka.h>
 
 #include <array>
+#include <functional>
 #include <optional>
 #include <string>
+#include <utility>
 
 #include "core/record.h"
 #include "core/time.h"
@@ -18,7 +20,11 @@ namespace tidegate::uplink {
 /// keeps what is on its way and goes on with it, without a repeat. Passive; one thread.
 class KafkaWatch {
  public:
-  explicit KafkaWatch(const TransportHandlers& handlers) : handlers_(&handlers) {}
+  /// What is to be told of an outage; it may be another at any time.
+  using Explain = std::function<std::string(const std::string& outage)>;
+
+  explicit KafkaWatch(const TransportHandlers& handlers, Explain explain = {})
+      : handlers_(&handlers), explain_(std::move(explain)) {}
 
   /// Something about a connection: there is a doubt now.
   void on_problem(rd_kafka_resp_err_t error, const std::string& text);
@@ -42,6 +48,7 @@ class KafkaWatch {
   std::string trouble() const;
 
   const TransportHandlers* handlers_;
+  const Explain explain_;
   bool is_linked_ = false;
   bool is_doubtful_ = true;
   BootTime probe_at_{};

@@ -1,26 +1,21 @@
 #include <poll.h>
-#include <pthread.h>
 #include <spdlog/fmt/fmt.h>
 
 #include <algorithm>
 #include <array>
 #include <chrono>
-#include <csignal>
 #include <cstdint>
 #include <limits>
 #include <memory>
 #include <optional>
 #include <random>
-#include <system_error>
-#include <thread>
 #include <utility>
 #include <vector>
 
 #include "core/clock.h"
 #include "core/log.h"
 #include "uplink/postgresql/postgresql_session.h"
-#include "uplink/transport.h"
-#include "uplink/transport_inbox.h"
+#include "uplink/threaded_transport.h"
 
 namespace tidegate::uplink {
 namespace {
@@ -35,22 +30,21 @@ std::string draw_instance() {
 // One session after the other, on a thread of its own: each claims the uplink's cursor, reads it back, and takes
 // batches from there on. Whatever goes wrong ends the session, and the next one finds out by reading what of it was
 // committed (docs/adr/0026).
-class PostgresqlTransport final : public Transport {
+class PostgresqlWorker final : public TransportWorker {
  public:
-  PostgresqlTransport(PostgresqlUplinkOptions options, std::string gateway, LogHistory history,
-                      TransportHandlers handlers)
+  PostgresqlWorker(PostgresqlUplinkOptions options, std::string gateway, LogHistory history, TransportHandlers handlers,
+                   TransportInbox& inbox)
       : options_(std::move(options)),
         gateway_(std::move(gateway)),
         handlers_(std::move(handlers)),
-        inbox_(clock_),
+        inbox_(inbox),
         random_(std::random_device{}()),
         pause_(options_.forwarder.retry_first) {
     ours_.history = std::move(history);
     ours_.instance = draw_instance();
   }
-  ~PostgresqlTransport() override { stop(Duration::zero()); }
 
-  Result<void> start() override {
+  Result<void> prepare() override {
     const auto library = PostgresqlLibrary::load();
     if (!library) return tl::unexpected(library.error());
     library_ = *library;
@@ -58,21 +52,22 @@ class PostgresqlTransport final : public Transport {
     if (!tables) return tl::unexpected(tables.error());
     session_ = std::make_unique<PostgresqlSession>(library_, options_, gateway_, *tables, ours_.instance,
                                                    [this] { return must_end(); });
-    if (auto opened = inbox_.open(); !opened) return opened;
-    try {
-      thread_ = std::thread([this] { run(); });
-    } catch (const std::system_error& problem) {
-      return fail(ErrorCode::retry, "thread of the uplink " + name() + ": " + problem.what());
-    }
     return {};
   }
 
-  void stop(Duration grace) override {
-    if (inbox_.end(grace) && thread_.joinable()) thread_.join();
-  }
-
-  void send(const OutgoingBatch& batch) override {
-    if (!thread_.joinable() || !inbox_.put(batch)) handlers_.done(batch.id, false);
+  void run() override {
+    Batches batches;
+    for (;;) {
+      const auto stop_by = inbox_.take(batches);
+      const bool is_last = stop_by && (batches.empty() || !session_->is_open() || clock_.boot_now() >= *stop_by);
+      if (!batches.empty()) take(batches);
+      if (is_last) break;
+      if (!batches.empty()) continue;
+      if (!session_->is_open() && !is_given_up_ && clock_.boot_now() >= reopen_at_) open();
+      if (const auto retry = first_retry(); retry && clock_.boot_now() >= *retry) begin_link();
+      wait();
+    }
+    session_->close();
   }
 
  private:
@@ -94,26 +89,6 @@ class PostgresqlTransport final : public Transport {
     return ends_by && (!is_delivering_ || clock_.boot_now() >= *ends_by);
   }
 
-  void run() {
-    // OpenSSL writes to sockets that the other side has closed.
-    sigset_t pipe;
-    sigemptyset(&pipe);
-    sigaddset(&pipe, SIGPIPE);
-    pthread_sigmask(SIG_BLOCK, &pipe, nullptr);
-    Batches batches;
-    for (;;) {
-      const auto stop_by = inbox_.take(batches);
-      const bool is_last = stop_by && (batches.empty() || !session_->is_open() || clock_.boot_now() >= *stop_by);
-      if (!batches.empty()) take(batches);
-      if (is_last) break;
-      if (!batches.empty()) continue;
-      if (!session_->is_open() && !is_given_up_ && clock_.boot_now() >= reopen_at_) open();
-      if (const auto retry = first_retry(); retry && clock_.boot_now() >= *retry) begin_link();
-      wait();
-    }
-    session_->close();
-  }
-
   void wait() {
     if (is_given_up_) return inbox_.wait(std::nullopt);
     if (!session_->is_open()) return inbox_.wait(reopen_at_ - clock_.boot_now());
@@ -125,14 +100,11 @@ class PostgresqlTransport final : public Transport {
   }
 
   void open() {
-    const auto claimed = session_->open(ours_with({}));
+    const auto claimed = session_->open({ours_.history, ours_.instance});
     if (!claimed) return close(claimed.error());
     if (!claimed->successor.empty()) return give_up(claimed->successor);
-    ours_.next.clear();
-    if (claimed->found) {
-      if (is_of(*claimed->found, ours_.history)) ours_.next = claimed->found->next;
-      handlers_.placed(*claimed->found);
-    }
+    go_on_from(claimed->found, ours_);
+    if (claimed->found) handlers_.placed(*claimed->found);
     begin_link();
   }
 
@@ -161,12 +133,6 @@ class PostgresqlTransport final : public Transport {
     if (!when) return -1;
     const auto left = std::chrono::ceil<std::chrono::milliseconds>(*when - clock_.boot_now()).count();
     return static_cast<int>(std::clamp<std::int64_t>(left, 0, std::numeric_limits<int>::max()));
-  }
-
-  TargetCursor ours_with(std::map<Stream, Position> next) const {
-    TargetCursor cursor = ours_;
-    cursor.next = std::move(next);
-    return cursor;
   }
 
   void take(const Batches& batches) {
@@ -202,7 +168,7 @@ class PostgresqlTransport final : public Transport {
 
   bool commit(const Batches& batches) {
     TargetCursor next = ours_;
-    for (const OutgoingBatch& batch : batches) next.next[batch.stream] = {batch.epoch, batch.to + 1};
+    for (const OutgoingBatch& batch : batches) move_to(next, batch.stream, {batch.epoch, batch.to + 1});
     is_delivering_ = true;
     const auto committed = session_->commit(batches, next);
     is_delivering_ = false;
@@ -290,9 +256,7 @@ class PostgresqlTransport final : public Transport {
   const std::string gateway_;
   const TransportHandlers handlers_;
   const SystemClock clock_;
-  TransportInbox inbox_;
-
-  // The thread's.
+  TransportInbox& inbox_;
   PostgresqlLibrary library_;
   std::unique_ptr<PostgresqlSession> session_;
   std::mt19937 random_;
@@ -308,16 +272,17 @@ class PostgresqlTransport final : public Transport {
   std::string down_reason_;
   Duration pause_;  // before the next session
   BootTime reopen_at_{};
-
-  std::thread thread_;
 };
 
 }  // namespace
 
 std::unique_ptr<Transport> make_postgresql_transport(PostgresqlUplinkOptions options, std::string gateway,
                                                      LogHistory history, TransportHandlers handlers) {
-  return std::make_unique<PostgresqlTransport>(std::move(options), std::move(gateway), std::move(history),
-                                               std::move(handlers));
+  const std::string name = options.forwarder.name;
+  return std::make_unique<ThreadedTransport>(name, handlers, [&](TransportInbox& inbox) {
+    return std::make_unique<PostgresqlWorker>(std::move(options), std::move(gateway), std::move(history), handlers,
+                                              inbox);
+  });
 }
 
 }  // namespace tidegate::uplink

@@ -1,0 +1,221 @@
+#include "uplink/kafka/kafka_tokens.h"
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+#include "core/text.h"
+#include "uplink/byte_text.h"
+#include "uplink/curl_library.h"
+#include "uplink/http_headers.h"
+#include "uplink/secret_values.h"
+#include "uplink/sigpipe.h"
+
+namespace tidegate::uplink {
+namespace {
+
+using std::chrono::seconds;
+
+constexpr Duration kLookEvery = seconds(5);  // at a file
+constexpr Duration kPauseFirst = seconds(1);
+constexpr Duration kPauseMost = seconds(60);
+constexpr Duration kRetryAfterMost = std::chrono::minutes(5);
+constexpr Duration kAskAgainAfter = seconds(30);  // where brokers refuse a token that should be good
+constexpr Duration kLookAround = seconds(30);     // a suspended machine does not count in a wait
+constexpr Duration kClocksDiffer = std::chrono::minutes(5);
+constexpr Duration kLastsMost = std::chrono::hours(24 * 365);
+constexpr std::size_t kAnswerBytesMost = std::size_t{256} * 1024;
+// We renew it ourselves: librdkafka would go by the wall clock, and refuse what has run out by that.
+constexpr std::int64_t kNeverMilliseconds = 253'402'300'799'000;  // the end of the year 9999
+
+HttpUplinkOptions http_options(const KafkaTokenOptions& options) {
+  HttpUplinkOptions http;
+  http.url = options.url;
+  http.tls = options.tls;
+  return http;
+}
+
+std::string day_of(WallTime time) { return format_utc(time).substr(0, std::string_view("2026-11-21").size()); }
+
+}  // namespace
+
+KafkaTokens::KafkaTokens(const KafkaUplinkOptions& options, std::string gateway)
+    : is_needed_(options.login && options.login->uses_tokens()),
+      options_(is_needed_ ? options.login->token : KafkaTokenOptions()),
+      name_(options.forwarder.name),
+      gateway_(std::move(gateway)),
+      http_(http_options(options_)),
+      secret_(options_.client_secret),
+      random_(std::random_device{}()),
+      pauses_(kPauseFirst, kPauseMost, random_()) {
+  if (is_of_file()) secret_.secret_file = options_.file;
+}
+
+Result<void> KafkaTokens::start(std::function<void()> wake) {
+  if (!is_needed_) return {};
+  wake_ = std::move(wake);
+  if (!is_of_file()) {
+    const auto curl = CurlLibrary::get();
+    if (!curl) return tl::unexpected(curl.error());
+    fetch_ = std::make_unique<HttpFetch>(**curl);
+  }
+  try {
+    thread_ = std::thread([this] { run(); });
+  } catch (const std::system_error& problem) {
+    return fail(ErrorCode::retry, "thread of the uplink " + name_ + ": " + problem.what());
+  }
+  return {};
+}
+
+void KafkaTokens::stop() {
+  {
+    const std::lock_guard lock(mutex_);
+    is_stopping_ = true;
+    changed_.notify_all();
+  }
+  if (fetch_) fetch_->cancel();
+  if (thread_.joinable()) thread_.join();
+}
+
+void KafkaTokens::run() {
+  block_sigpipe();
+  std::unique_lock lock(mutex_);
+  while (!is_stopping_) {
+    asked_at_ = clock_.boot_now();
+    lock.unlock();
+    const Duration pause = is_of_file() ? look() : fetch();
+    lock.lock();
+    due_ = clock_.boot_now() + pause;
+    while (!is_stopping_ && clock_.boot_now() < due_) {
+      changed_.wait_for(lock, std::min(due_ - clock_.boot_now(), kLookAround));
+    }
+  }
+}
+
+Duration KafkaTokens::look() {
+  if (const auto read = read_secret_again(secret_); !read) {
+    tell(read.error().message);
+    return kLookEvery;
+  }
+  auto token = kafka_token_of_file(secret_.value);
+  if (!token) {
+    tell("the token in " + clip(options_.file, 200) + " " + token.error().message);
+    return kLookEvery;
+  }
+  const std::string remark = remark_on(*token);
+  keep(std::move(*token));
+  tell(remark);
+  return kLookEvery;
+}
+
+// It says no more of the time than the day, so that it is the same text all day.
+std::string KafkaTokens::remark_on(const KafkaToken& token) const {
+  const WallTime now = clock_.wall_now();
+  const std::string clock = "the clock of this gateway says " + day_of(now);
+  const std::string what = "the token in " + clip(options_.file, 200);
+  if (*token.ends <= now) return what + " ran out at " + format_utc(*token.ends) + ", and " + clock + ": renew it";
+  if (token.begins && *token.begins > now + kClocksDiffer) {
+    return what + " is of " + format_utc(*token.begins) + ", and " + clock + ": is it set?";
+  }
+  return "";
+}
+
+// A part of its life before its end, not the same one for a whole fleet.
+Duration KafkaTokens::fetch() {
+  auto token = ask();
+  if (!token) {
+    tell("no token for the login: " + token.error().message);
+    return std::max(pauses_.next(), std::min(retry_after_, kRetryAfterMost));
+  }
+  const Duration lasts = std::min(*token->lasts, kLastsMost);
+  pauses_.reset();
+  keep(std::move(*token));
+  tell("");
+  const double part = std::uniform_real_distribution<>(0.7, 0.8)(random_);
+  return std::max(kPauseFirst, std::chrono::duration_cast<Duration>(lasts * part));
+}
+
+// The client's name and secret as RFC 6749, 2.3.1, has them.
+Result<KafkaToken> KafkaTokens::ask() {
+  retry_after_ = Duration::zero();
+  if (auto read = read_secret_again(secret_); !read) return tl::unexpected(read.error());
+  const std::string login = base64(percent_encoded(options_.client_id) + ":" + percent_encoded(secret_.value));
+  std::string body = "grant_type=client_credentials";
+  if (!options_.scope.empty()) body += "&scope=" + percent_encoded(options_.scope);
+  const HttpAnswer answer =
+      fetch_->post(http_,
+                   {"User-Agent: tidegate/" TIDEGATE_VERSION, "Content-Type: application/x-www-form-urlencoded",
+                    "Accept: application/json", "Expect:", "Authorization: Basic " + login},
+                   std::move(body), kAnswerBytesMost);
+  retry_after_ = answer.retry_after;
+  auto token = kafka_token_of_answer(answer, clock_.wall_now());
+  if (!token) return fail(token.error().code, options_.url + " " + clean(token.error().message, login));
+  return token;
+}
+
+std::string KafkaTokens::clean(std::string text, const std::string& login) const {
+  for (const std::string& secret : {login, secret_.value, percent_encoded(secret_.value)}) redact_secret(text, secret);
+  return text;
+}
+
+void KafkaTokens::keep(KafkaToken token) {
+  const std::lock_guard lock(mutex_);
+  if (!is_of_file()) good_until_ = clock_.boot_now() + std::min(*token.lasts, kLastsMost);
+  if (token_ && token_->value == token.value) return;
+  token_ = std::move(token);
+  ++version_;
+  wake_();
+}
+
+void KafkaTokens::tell(const std::string& problem) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (is_stopping_ || std::exchange(problem_, problem) == problem) return;
+  }
+  wake_();
+  if (problem.empty()) return;
+  if (const auto left_out = complaints_.admit(problem, clock_.boot_now())) {
+    log_warning("uplink " + name_, "{}{}", problem, since_last_line(*left_out));
+  }
+}
+
+void KafkaTokens::hand_over(const KafkaLibrary& library, rd_kafka_t* client, std::uint64_t& given) {
+  if (!is_needed_) return;
+  const std::lock_guard lock(mutex_);
+  if (!token_ || given == version_) return;
+  given = version_;
+  std::vector<const char*> extensions;
+  for (const auto& [name, value] : options_.extensions) {
+    extensions.push_back(name.c_str());
+    extensions.push_back(value.c_str());
+  }
+  const std::string& principal =
+      !token_->subject.empty() ? token_->subject : (options_.client_id.empty() ? gateway_ : options_.client_id);
+  std::array<char, 512> problem{};
+  const auto error =
+      library.oauthbearer_set_token_(client, token_->value.c_str(), kNeverMilliseconds, principal.c_str(),
+                                     extensions.data(), extensions.size(), problem.data(), problem.size());
+  if (error == RD_KAFKA_RESP_ERR_NO_ERROR) return;
+  problem_ = std::string("librdkafka does not take the token: ") + problem.data();
+  log_warning("uplink " + name_, "{}", problem_);
+}
+
+void KafkaTokens::on_refused() {
+  const std::lock_guard lock(mutex_);
+  const BootTime now = clock_.boot_now();
+  if (!is_needed_ || now < asked_at_ + kAskAgainAfter || due_ <= now) return;
+  due_ = now;
+  changed_.notify_all();
+}
+
+std::string KafkaTokens::explain(const std::string& outage) const {
+  const std::lock_guard lock(mutex_);
+  if (problem_.empty() || outage.empty()) return outage;
+  const bool is_good = token_ && (!good_until_ || clock_.boot_now() < *good_until_);
+  return is_good ? outage + "; " + problem_ : problem_;
+}
+
+}  // namespace tidegate::uplink

@@ -1,0 +1,95 @@
+#pragma once
+
+#include <condition_variable>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <random>
+#include <string>
+#include <thread>
+
+#include "core/backoff.h"
+#include "core/clock.h"
+#include "core/log.h"
+#include "uplink/http_fetch.h"
+#include "uplink/http_options.h"
+#include "uplink/kafka/kafka_library.h"
+#include "uplink/kafka/kafka_token.h"
+#include "uplink/options.h"
+
+namespace tidegate::uplink {
+
+/// Has a token for each client of an uplink that logs in with OAUTHBEARER, and a new one before it runs out: from a
+/// token endpoint (client credentials grant, RFC 6749, 4.4) or a file, on a thread of its own. An uplink with another
+/// login needs none, and then this does nothing.
+///
+/// Tokens of an endpoint are renewed by how long they last and not by the wall clock, which may be wrong. One of a file
+/// that has run out by our clock is used all the same: the brokers' clock decides.
+class KafkaTokens {
+ public:
+  KafkaTokens(const KafkaUplinkOptions& options, std::string gateway);
+  ~KafkaTokens() { stop(); }
+  KafkaTokens(const KafkaTokens&) = delete;
+  KafkaTokens& operator=(const KafkaTokens&) = delete;
+
+  /// `wake` is called on the thread when there is another token or another problem.
+  Result<void> start(std::function<void()> wake);
+  void stop();
+
+  /// Gives the client the newest token, unless `given` says that it has that. Any thread, and the next two.
+  void hand_over(const KafkaLibrary& library, rd_kafka_t* client, std::uint64_t& given);
+  /// The brokers have refused a login: the token may be worth nothing any more.
+  void on_refused();
+  /// What to say of an outage: where there is no token why that is so, and what else may be wrong with it.
+  std::string explain(const std::string& outage) const;
+
+ private:
+  bool is_of_file() const { return !options_.file.empty(); }
+  void run();
+  Duration look();
+  Duration fetch();
+  Result<KafkaToken> ask();
+  std::string clean(std::string text, const std::string& login) const;
+  std::string remark_on(const KafkaToken& token) const;
+  void keep(KafkaToken token);
+  void tell(const std::string& problem);
+
+  const bool is_needed_;
+  const KafkaTokenOptions options_;
+  const std::string name_;
+  const std::string gateway_;
+  const SystemClock clock_;
+
+  // The thread's.
+  HttpUplinkOptions http_;
+  HttpHeader secret_;
+  std::unique_ptr<HttpFetch> fetch_;
+  Duration retry_after_{};
+  std::mt19937_64 random_;
+  Backoff pauses_;
+  ComplaintFilter complaints_;
+  std::function<void()> wake_;
+
+  mutable std::mutex mutex_;
+  std::condition_variable changed_;
+  std::optional<KafkaToken> token_;
+  std::uint64_t version_ = 0;           // of the token
+  std::optional<BootTime> good_until_;  // where that is known without the wall clock
+  std::string problem_;
+  BootTime due_{};       // the next look or request
+  BootTime asked_at_{};  // the last one
+  bool is_stopping_ = false;
+  std::thread thread_;
+};
+
+/// What every client of an uplink is made with, all of which outlives it.
+struct KafkaAccess {
+  const KafkaLibrary& library;
+  const KafkaUplinkOptions& options;
+  const std::string& gateway;
+  KafkaTokens& tokens;
+};
+
+}  // namespace tidegate::uplink
