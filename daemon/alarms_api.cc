@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <array>
 #include <chrono>
+#include <limits>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -36,6 +38,7 @@ const std::pair<std::string_view, Action>* find_end(std::string_view path) {
 
 struct Order {
   rules::Operator by;
+  std::optional<Position> seen;
   Duration shelved_for{};
 };
 
@@ -48,12 +51,27 @@ Result<void> take_text(std::string_view text, std::string_view member, std::size
   return {};
 }
 
+Result<void> take_occurrence(simdjson::dom::element value, Order& order) {
+  std::uint64_t epoch = 0;
+  std::uint64_t sequence = 0;
+  if (value["epoch"].get(epoch) != simdjson::SUCCESS || value["seq"].get(sequence) != simdjson::SUCCESS ||
+      epoch > std::numeric_limits<std::uint32_t>::max()) {
+    return fail(ErrorCode::invalid, R"(occurrence: that of the raise is wanted, such as {"epoch":1,"seq":123})");
+  }
+  order.seen = Position{static_cast<std::uint32_t>(epoch), sequence};
+  return {};
+}
+
 Result<void> take_member(simdjson::dom::key_value_pair member, Action action, Order& order) {
   const std::string key = clip(member.key);
   std::string_view text;
   const bool takes_time = action == Action::shelve;
+  if (member.key == "occurrence" && action == Action::acknowledge) return take_occurrence(member.value, order);
   if (member.key != "by" && member.key != "note" && (member.key != "for" || !takes_time)) {
-    return fail(ErrorCode::invalid, "unknown member " + key + ": known are by, note" + (takes_time ? ", for" : ""));
+    return fail(ErrorCode::invalid, "unknown member " + key + ": known are by, note" +
+                                        (takes_time                      ? ", for"
+                                         : action == Action::acknowledge ? ", occurrence"
+                                                                         : ""));
   }
   if (member.value.get(text) != simdjson::SUCCESS) return fail(ErrorCode::invalid, key + ": a text is wanted");
   if (member.key == "by") return take_text(text, "by", kNameMax, order.by.name);
@@ -105,7 +123,7 @@ void answer_alarm_action(Gateway& gateway, const AdminRequest& request, const Ad
   if (!order) return respond(refuse(400, order.error().message));
   order->by.at = gateway.clock().wall_now();
   const auto done = gateway.change_alarms([&, action = action](rules::RuleEngine& rules, auto& out) {
-    if (action == Action::acknowledge) return rules.acknowledge(id, order->by, out);
+    if (action == Action::acknowledge) return rules.acknowledge(id, order->by, out, order->seen);
     if (action == Action::shelve) return rules.shelve(id, order->by.at + order->shelved_for, order->by, out);
     return rules.unshelve(id, order->by, out);
   });

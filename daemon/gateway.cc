@@ -71,6 +71,17 @@ void Gateway::replace_rules(const std::vector<rules::RuleOptions>& rules) {
     gone.time = clock_.wall_now();
     cleared.push_back(std::move(gone));
   }
+  for (rules::AlarmTransition& gone : before.shelved()) {
+    const auto kept = engine->shelved();
+    const auto is_same = [&gone](const auto& one) { return one.alarm == gone.alarm; };
+    if (std::any_of(kept.begin(), kept.end(), is_same)) continue;
+    gone.state = rules::AlarmState::unshelved;
+    gone.is_raised = false;
+    gone.by.clear();
+    gone.note = "rule " + gone.rule + " was taken out of the configuration";
+    gone.time = clock_.wall_now();
+    cleared.push_back(std::move(gone));
+  }
   pipeline_->set_rules(std::move(engine), log_->end(Stream::readings));
   pipeline_->record_alarms(cleared);
   config_.rules = rules;

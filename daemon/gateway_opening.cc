@@ -314,7 +314,7 @@ void Gateway::restore_rules(const std::string& packed) {
   // Delays of this boot that ran out while no gateway ran end here; those of an earlier boot are forgotten.
   engine->tick(pipeline_->now(), boot_id_, transitions);
   if (latest_) {
-    for (const auto& alarm : engine->active()) latest_->take_alarm(alarm.raised);
+    for (const auto& alarm : engine->active()) latest_->take_alarm(alarm.acknowledged.value_or(alarm.raised));
   }
   pipeline_->set_rules(std::move(engine), log_->end(Stream::readings));
   pipeline_->record_alarms(transitions);

@@ -62,6 +62,7 @@ bool Pipeline::take_in(std::size_t source) {
 
 void Pipeline::clock_was_set(Duration by, WallTime to) {
   step_ = Step{by, to};
+  rules_->clock_was_set(by);
   if (stalled_) put_on_new_clock(std::span(intake_.readings).subspan(stored_));
 }
 
@@ -200,12 +201,13 @@ std::optional<BootTime> Pipeline::next_deadline() const {
 }
 
 Result<void> Pipeline::change_alarms(const AlarmAction& action) {
-  if (is_stalled()) return fail(ErrorCode::retry, "the log takes no records: " + stall_reason_);
+  if (!pending_alarms_.empty()) return fail(ErrorCode::retry, "the log takes no alarms: " + stall_reason_);
   std::vector<rules::AlarmTransition> changed;
   if (auto done = action(*rules_, changed); !done) return done;
   record_alarms(changed);
   tick();  // the end of a latched alarm may have waited for this
-  return {};
+  if (pending_alarms_.empty()) return {};
+  return fail(ErrorCode::retry, "it is done, and recorded as soon as the log takes it: " + stall_reason_);
 }
 
 void Pipeline::record_alarms(const std::vector<rules::AlarmTransition>& transitions) {

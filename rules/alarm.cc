@@ -36,6 +36,8 @@ void append_time(std::string& out, WallTime time) {
 }
 
 void append_operator(std::string& out, const AlarmTransition& transition) {
+  if (is_of_rule(transition.state)) return;
+  out += transition.is_raised ? ",\"raised\":true" : ",\"raised\":false";
   for (const auto& [key, text] : {std::pair("by", &transition.by), std::pair("note", &transition.note)}) {
     if (text->empty()) continue;
     out += ",\"";

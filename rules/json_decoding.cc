@@ -51,6 +51,11 @@ class Members {
     complain(std::string(key) + " is beyond 64 bits of nanoseconds");
     return 0;
   }
+  bool flag(const char* key) {
+    bool flag = false;
+    get(key, flag, "true or false");
+    return flag;
+  }
   double real(const char* key) {
     double number = 0;
     get(key, number, "a number");
@@ -146,6 +151,15 @@ WallTime parse_time(Members& members) {
   return fine;
 }
 
+void read_operator(Members& members, AlarmTransition& into) {
+  into.is_raised = members.flag("raised");
+  if (members.has("by")) into.by = members.text("by");
+  if (members.has("note")) into.note = members.text("note");
+  if (into.state == AlarmState::shelved) {
+    into.until = WallTime{std::chrono::milliseconds(members.milliseconds("until"))};
+  }
+}
+
 AlarmTransition read_alarm(Members members) {
   AlarmTransition transition;
   transition.alarm = members.text("alarm");
@@ -161,12 +175,7 @@ AlarmTransition read_alarm(Members members) {
   transition.time = parse_time(members);
   transition.cause = members.position("cause");
   transition.occurrence = members.position("occurrence");
-  const bool is_of_rule = transition.state == AlarmState::raised || transition.state == AlarmState::cleared;
-  if (!is_of_rule && members.has("by")) transition.by = members.text("by");
-  if (!is_of_rule && members.has("note")) transition.note = members.text("note");
-  if (transition.state == AlarmState::shelved) {
-    transition.until = WallTime{std::chrono::milliseconds(members.milliseconds("until"))};
-  }
+  if (!is_of_rule(transition.state)) read_operator(members, transition);
   if (members.sound() && !check_tag_path(transition.tag)) members.complain("tag is not a valid path");
   if (transition.alarm != transition.rule + "/" + transition.tag) members.complain("is not the alarm of rule and tag");
   return transition;

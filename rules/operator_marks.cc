@@ -15,12 +15,20 @@ void OperatorMarks::clear() {
   shelved_.clear();
 }
 
-const AlarmTransition* OperatorMarks::acknowledgement(const std::string& alarm, Position occurrence,
-                                                      Position judged_to) const {
+void OperatorMarks::forget_acknowledgement(const std::string& alarm, Position occurrence) {
   const auto found = acknowledged_.find(alarm);
-  if (found == acknowledged_.end()) return nullptr;
-  const AlarmTransition& said = found->second;
-  return said.occurrence == occurrence && said.cause <= judged_to ? &said : nullptr;
+  if (found != acknowledged_.end() && found->second.occurrence == occurrence) acknowledged_.erase(found);
+}
+
+const AlarmTransition* OperatorMarks::acknowledgement(const std::string& alarm, Position occurrence) const {
+  const auto found = acknowledged_.find(alarm);
+  return found != acknowledged_.end() && found->second.occurrence == occurrence ? &found->second : nullptr;
+}
+
+void OperatorMarks::move_ends(const std::vector<std::string>& alarms, Duration by) {
+  for (const std::string& alarm : alarms) {
+    if (const auto found = shelved_.find(alarm); found != shelved_.end()) found->second.until += by;
+  }
 }
 
 const AlarmTransition* OperatorMarks::shelving(const std::string& alarm) const {

@@ -15,14 +15,17 @@ class OperatorMarks {
  public:
   /// `said` is acknowledged, shelved or unshelved; others change nothing.
   void take(const AlarmTransition& said);
-  void forget_acknowledgement(const std::string& alarm) { acknowledged_.erase(alarm); }
+  /// The raise at `occurrence` is over.
+  void forget_acknowledgement(const std::string& alarm, Position occurrence);
   void clear();
 
-  /// The acknowledgement of the raise at `occurrence`, if it was there when the rules were at `judged_to`.
-  const AlarmTransition* acknowledgement(const std::string& alarm, Position occurrence, Position judged_to) const;
+  /// The acknowledgement of the raise at `occurrence`.
+  const AlarmTransition* acknowledgement(const std::string& alarm, Position occurrence) const;
   const AlarmTransition* shelving(const std::string& alarm) const;
   /// By id.
   const std::map<std::string, AlarmTransition>& shelved() const { return shelved_; }
+  /// The wall clock was set by so much: these end so much later.
+  void move_ends(const std::vector<std::string>& alarms, Duration by);
   /// When the first of these ends.
   std::optional<WallTime> next_end() const;
 

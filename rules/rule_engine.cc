@@ -19,6 +19,9 @@ namespace {
 // A tick's time may have been read a little before the last frame's; further back it is another boot's.
 constexpr Duration kTickLagMax = std::chrono::seconds(1);
 
+// Who shelves the same alarm until the same time again says nothing new.
+constexpr Duration kSameEnd = std::chrono::seconds(1);
+
 }  // namespace
 
 class RuleEngine::Impl {
@@ -35,10 +38,12 @@ class RuleEngine::Impl {
   Position position() const { return position_; }
   std::vector<ActiveAlarm> active();
 
-  Result<void> acknowledge(const std::string& id, const Operator& by, std::vector<AlarmTransition>& out);
+  Result<void> acknowledge(const std::string& id, const Operator& by, std::vector<AlarmTransition>& out,
+                           std::optional<Position> seen);
   Result<void> shelve(const std::string& id, WallTime until, const Operator& by, std::vector<AlarmTransition>& out);
   Result<void> unshelve(const std::string& id, const Operator& by, std::vector<AlarmTransition>& out);
   void end_shelving(WallTime now, std::vector<AlarmTransition>& out);
+  void clock_was_set(Duration by) { marks_.move_ends(shelved_here_, by); }
   const OperatorMarks& marks() const { return marks_; }
 
  private:
@@ -51,6 +56,8 @@ class RuleEngine::Impl {
   bool is_held(std::uint32_t index, Position judged_to) const;
   std::string id_of(const Alarm& alarm) const;
   const AlarmTransition* find_raised(const std::string& id, std::uint32_t& index) const;
+  AlarmTransition describe(std::uint32_t index) const;
+  void track_released();
   void mark(AlarmTransition said, const Operator& by, std::vector<AlarmTransition>& out);
   void track(std::uint32_t index, Position judged_to);
   void track(std::uint32_t index) { track(index, position_); }
@@ -63,6 +70,7 @@ class RuleEngine::Impl {
   TagRegistry& tags_;
   AlarmTable alarms_;
   OperatorMarks marks_;
+  std::vector<std::string> shelved_here_;  // in this process: alarms
   PendingSet pending_;
   std::vector<std::uint32_t> due_;                   // run_out()'s, kept for its memory
   std::map<std::uint32_t, AlarmTransition> raised_;  // the raises that hold, by alarm
@@ -77,6 +85,7 @@ void RuleEngine::Impl::apply(const RecordBatch& batch, std::vector<AlarmTransiti
   const bool overlaps = batch.epoch == position_.epoch && batch.first < position_.sequence;
   const std::uint64_t skipped = overlaps ? position_.sequence - batch.first : 0;
   adopt_passed({batch.epoch, batch.first + skipped});
+  track_released();
   if (batch.times.boot < boot_ || is_of_another_boot(batch.boot_id)) begin_boot(batch.times.boot, batch.boot_id);
   boot_ = batch.times.boot;
   boot_id_ = batch.boot_id;
@@ -128,9 +137,15 @@ void RuleEngine::Impl::run_out(BootTime now, std::vector<AlarmTransition>& out) 
   for (const std::uint32_t index : due_) {
     AlarmMachine& machine = alarms_[index].machine;
     const PendingDelay ended = machine.pending();
+    WallTime time = ended.end();
+    // Whoever orders by time sees the acknowledgement before the end that it has let go.
+    if (machine.raised() && alarms_.rule_of(alarms_[index]).delays.latch) {
+      const auto* const said = marks_.acknowledgement(id_of(alarms_[index]), machine.occurrence());
+      if (said != nullptr) time = std::max(time, said->time);
+    }
     machine.run_out();
     track(index);
-    emit(index, ended.end(), ended.last.value, out);
+    emit(index, time, ended.last.value, out);
   }
 }
 
@@ -167,7 +182,7 @@ void RuleEngine::Impl::emit(std::uint32_t index, WallTime time, const Value& val
     raised_[index] = transition;
   } else {
     raised_.erase(index);
-    marks_.forget_acknowledgement(transition.alarm);
+    marks_.forget_acknowledgement(transition.alarm, transition.occurrence);
   }
   const bool is_repeat = alarm.is_logged && transition.cause <= logged_.at(index).cause;
   if (!is_repeat) out.push_back(std::move(transition));
@@ -175,12 +190,14 @@ void RuleEngine::Impl::emit(std::uint32_t index, WallTime time, const Value& val
 
 void RuleEngine::Impl::tick(const FrameTimes& now, const BootId& boot_id, std::vector<AlarmTransition>& out) {
   adopt_passed(position_);
+  track_released();
   if (now.boot < boot_ - kTickLagMax || is_of_another_boot(boot_id)) begin_boot(now.boot, boot_id);
   run_out(now.boot, out);
 }
 
 std::optional<BootTime> RuleEngine::Impl::next_deadline() {
   adopt_passed(position_);
+  track_released();
   if (pending_.empty()) return std::nullopt;
   return pending_.earliest();
 }
@@ -189,11 +206,21 @@ std::string RuleEngine::Impl::id_of(const Alarm& alarm) const {
   return alarms_.rule_of(alarm).options.name + "/" + alarms_.tag_of(alarm).path;
 }
 
-/// Whether its end waits for somebody to acknowledge it.
+/// Whether its end waits for somebody to acknowledge it. In a replay an acknowledgement is known before the readings
+/// that came before it are judged again.
 bool RuleEngine::Impl::is_held(std::uint32_t index, Position judged_to) const {
   const Alarm& alarm = alarms_[index];
   if (!alarms_.rule_of(alarm).delays.latch || !alarm.machine.raised()) return false;
-  return marks_.acknowledgement(id_of(alarm), alarm.machine.occurrence(), judged_to) == nullptr;
+  const auto* const said = marks_.acknowledgement(id_of(alarm), alarm.machine.occurrence());
+  return said == nullptr || judged_to < said->cause;
+}
+
+/// Lets ends run out whose acknowledgement the log has brought.
+void RuleEngine::Impl::track_released() {
+  for (const auto& [index, raised] : raised_) {
+    const Alarm& alarm = alarms_[index];
+    if (alarm.machine.is_pending() && alarm.pending_slot == PendingSet::kNoSlot) track(index);
+  }
 }
 
 /// Makes the pending set agree with the alarm.
@@ -214,11 +241,9 @@ void RuleEngine::Impl::untrack(Alarm& alarm) {
 }
 
 void RuleEngine::Impl::observe_logged(const AlarmTransition& transition) {
-  if (transition.state != AlarmState::raised && transition.state != AlarmState::cleared) {
-    return marks_.take(transition);
-  }
   const std::optional<std::uint32_t> index = alarms_.find(transition.rule, transition.tag);
   if (!index) return;
+  if (!is_of_rule(transition.state)) return marks_.take(transition);
   logged_[*index] = transition;
   alarms_[*index].is_logged = true;
 }
@@ -326,7 +351,7 @@ std::vector<ActiveAlarm> RuleEngine::Impl::active() {
   active.reserve(raised_.size());
   for (const auto& [index, transition] : raised_) {
     ActiveAlarm& alarm = active.emplace_back(ActiveAlarm{transition});
-    if (const auto* said = marks_.acknowledgement(transition.alarm, transition.occurrence, position_)) {
+    if (const auto* said = marks_.acknowledgement(transition.alarm, transition.occurrence)) {
       alarm.acknowledged = *said;
     }
     if (const auto* said = marks_.shelving(transition.alarm)) alarm.shelved = *said;
@@ -354,14 +379,33 @@ void RuleEngine::Impl::mark(AlarmTransition said, const Operator& by, std::vecto
   out.push_back(std::move(said));
 }
 
-Result<void> RuleEngine::Impl::acknowledge(const std::string& id, const Operator& by,
-                                           std::vector<AlarmTransition>& out) {
+/// As a record of an operator begins: the raise that holds, or that there is none.
+AlarmTransition RuleEngine::Impl::describe(std::uint32_t index) const {
+  AlarmTransition said;
+  if (const auto raised = raised_.find(index); raised != raised_.end()) {
+    said = raised->second;
+    said.is_raised = true;
+    return said;
+  }
+  const RuleOptions& rule = alarms_.rule_of(alarms_[index]).options;
+  said.alarm = id_of(alarms_[index]);
+  said.rule = rule.name;
+  said.tag = alarms_.tag_of(alarms_[index]).path;
+  said.severity = rule.severity;
+  return said;
+}
+
+Result<void> RuleEngine::Impl::acknowledge(const std::string& id, const Operator& by, std::vector<AlarmTransition>& out,
+                                           std::optional<Position> seen) {
   adopt_passed(position_);
   std::uint32_t index = 0;
   const AlarmTransition* const raised = find_raised(id, index);
   if (raised == nullptr) return fail(ErrorCode::invalid, "alarm \"" + clip(id) + "\" is not raised");
-  if (marks_.acknowledgement(id, raised->occurrence, position_) != nullptr) return {};
-  AlarmTransition said = *raised;
+  if (seen && *seen != raised->occurrence) {
+    return fail(ErrorCode::invalid, "alarm \"" + clip(id) + "\" was cleared and raised again since: look at it anew");
+  }
+  if (marks_.acknowledgement(id, raised->occurrence) != nullptr) return {};
+  AlarmTransition said = describe(index);
   said.state = AlarmState::acknowledged;
   mark(std::move(said), by, out);
   track(index);
@@ -379,27 +423,26 @@ Result<void> RuleEngine::Impl::shelve(const std::string& id, WallTime until, con
     return fail(ErrorCode::invalid,
                 "there is no alarm \"" + clip(id) + "\": it is RULE/TAG, of a rule and of a tag that has readings");
   }
-  AlarmTransition said;
-  if (const auto raised = raised_.find(*index); raised != raised_.end()) {
-    said = raised->second;
-  } else {
-    said.alarm = id;
-    said.rule = rule;
-    said.tag = tag;
-    said.severity = alarms_.rule_of(alarms_[*index]).options.severity;
-  }
+  const AlarmTransition* const before = marks_.shelving(id);
+  const bool is_repeat = before != nullptr && before->by == by.name && before->note == by.note &&
+                         std::chrono::abs(until - before->until) < kSameEnd;
+  if (is_repeat) return {};
+  AlarmTransition said = describe(*index);
   said.state = AlarmState::shelved;
   said.until = until;
   mark(std::move(said), by, out);
+  shelved_here_.push_back(id);
   return {};
 }
 
 Result<void> RuleEngine::Impl::unshelve(const std::string& id, const Operator& by, std::vector<AlarmTransition>& out) {
   const AlarmTransition* const shelved = marks_.shelving(id);
-  if (shelved == nullptr) return fail(ErrorCode::invalid, "alarm \"" + clip(id) + "\" is not shelved");
-  AlarmTransition said = *shelved;
+  const auto index = shelved == nullptr ? std::nullopt : alarms_.find(shelved->rule, shelved->tag);
+  if (!index) return fail(ErrorCode::invalid, "alarm \"" + clip(id) + "\" is not shelved");
+  AlarmTransition said = describe(*index);
   said.state = AlarmState::unshelved;
   mark(std::move(said), by, out);
+  std::erase(shelved_here_, id);
   return {};
 }
 
@@ -432,8 +475,9 @@ Result<void> RuleEngine::restore(std::string_view saved) {
   return {};
 }
 
-Result<void> RuleEngine::acknowledge(const std::string& alarm, const Operator& by, std::vector<AlarmTransition>& out) {
-  return impl_->acknowledge(alarm, by, out);
+Result<void> RuleEngine::acknowledge(const std::string& alarm, const Operator& by, std::vector<AlarmTransition>& out,
+                                     std::optional<Position> seen) {
+  return impl_->acknowledge(alarm, by, out, seen);
 }
 Result<void> RuleEngine::shelve(const std::string& alarm, WallTime until, const Operator& by,
                                 std::vector<AlarmTransition>& out) {
@@ -443,6 +487,7 @@ Result<void> RuleEngine::unshelve(const std::string& alarm, const Operator& by, 
   return impl_->unshelve(alarm, by, out);
 }
 void RuleEngine::end_shelving(WallTime now, std::vector<AlarmTransition>& out) { impl_->end_shelving(now, out); }
+void RuleEngine::clock_was_set(Duration by) { impl_->clock_was_set(by); }
 std::optional<WallTime> RuleEngine::next_end_of_shelving() const { return impl_->marks().next_end(); }
 std::vector<AlarmTransition> RuleEngine::shelved() const {
   std::vector<AlarmTransition> shelved;

@@ -37,7 +37,7 @@ struct Operator {
 /// for the tag, its value is that record's, and its time is the deadline on the axis of that record's time. Without a
 /// delay the reading itself is the cause. When the boot time goes back or the boot's id changes, pending delays are
 /// forgotten and begin anew with the next reading. A latched alarm clears when it is acknowledged and its end holds,
-/// which runs its delay meanwhile.
+/// which runs its delay meanwhile; the time of that is the acknowledgement's, when the end came before.
 ///
 /// Operators acknowledge raises and shelve alarms: a shelved one rises and clears as ever, and says that it is shelved.
 ///
@@ -62,8 +62,10 @@ class RuleEngine {
   /// Everything that the log has taken in before `now` must have been applied.
   void tick(const FrameTimes& now, const BootId& boot_id, std::vector<AlarmTransition>& out);
 
-  /// Somebody has seen the raise that holds now; a second time says nothing new. Error `invalid`: it is not raised.
-  Result<void> acknowledge(const std::string& alarm, const Operator& by, std::vector<AlarmTransition>& out);
+  /// Somebody has seen the raise that holds now; a second time says nothing new. Error `invalid`: it is not raised, or
+  /// not by the record that is `seen`.
+  Result<void> acknowledge(const std::string& alarm, const Operator& by, std::vector<AlarmTransition>& out,
+                           std::optional<Position> seen = std::nullopt);
   /// Sets an alarm aside, raised or not. Error `invalid`: no rule has this alarm, or there is no such tag.
   Result<void> shelve(const std::string& alarm, WallTime until, const Operator& by, std::vector<AlarmTransition>& out);
   /// Error `invalid`: it is not shelved.
@@ -71,6 +73,8 @@ class RuleEngine {
   /// Ends what was shelved until `now` or before.
   void end_shelving(WallTime now, std::vector<AlarmTransition>& out);
   std::optional<WallTime> next_end_of_shelving() const;
+  /// The wall clock was set by so much. What was shelved in this process ends so much later, as it went by that clock.
+  void clock_was_set(Duration by);
   /// What is shelved, raised or not, by id.
   std::vector<AlarmTransition> shelved() const;
 

@@ -12,6 +12,9 @@ constexpr Duration kLearnsFirst = std::chrono::milliseconds(200);  // after the 
 constexpr Duration kLearnsEvery = std::chrono::seconds(10);
 constexpr int kLearnsEveryAnswers = 50;
 
+// So many small batches alone in a row, and that is what batches are by now.
+constexpr unsigned kSmallMost = 3;
+
 // What may wait somewhere.
 constexpr double kWaitingLeast = 0.5;
 constexpr double kWaitingMost = 1.5;
@@ -23,6 +26,7 @@ void BacklogWindow::sent(std::uint64_t batch_id, std::size_t bytes, std::size_t 
   if (!learns_ && now >= *learns_at_) {
     learns_ = true;
     bytes_most_ = 0;
+    small_ = 0;
   }
   // Of some the answer is never heard, as where an earlier attempt was acknowledged.
   if (on_their_way_.size() >= most_) on_their_way_.erase(on_their_way_.begin());
@@ -36,6 +40,8 @@ void BacklogWindow::acknowledged(std::uint64_t batch_id, BootTime now) {
   if (at == on_their_way_.end()) return;
   const OnItsWay done = *at;
   on_their_way_.erase(at);
+  const bool is_alone_and_learned_of = learns_ && done.together == 1 && ++small_ >= kSmallMost;
+  if (is_alone_and_learned_of) bytes_most_ = done.bytes;
   if (done.bytes * 2 < bytes_most_) return;  // a small one says nothing of the others
   const Answer answer{std::max<Duration>(now - done.at, Duration(1)), done.together};
   if (learns_) return learn(answer, now);

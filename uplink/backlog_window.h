@@ -55,6 +55,7 @@ class BacklogWindow {
   std::optional<BootTime> learns_at_{};
   Duration alone_{};
   std::size_t bytes_most_ = 0;     // since it learned
+  unsigned small_ = 0;             // answers to a batch alone that was small, while it learns
   std::optional<Answer> fastest_;  // of a round of `size_` answers
   std::size_t answers_ = 0;        // in the round
 };

@@ -4,12 +4,13 @@
 #include <spdlog/fmt/fmt.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cstdlib>
 #include <iostream>
+#include <optional>
 #include <string>
 #include <string_view>
 
+#include "core/text.h"
 #include "daemon/admin_server.h"
 #include "daemon/commands/ask.h"
 #include "daemon/json_writer.h"
@@ -45,17 +46,24 @@ std::string time_of(const element& object, std::string_view key) {
 std::string by_of(const element& said) {
   const std::string by = text_of(said, "by");
   const std::string note = text_of(said, "note");
-  return (by.empty() ? "" : " by " + by) + (note.empty() ? "" : ": " + note);
+  return (by.empty() ? "" : " by " + clip(by)) + (note.empty() ? "" : ": " + clip(note));
 }
 
 // A line for the alarm, one for each thing that somebody has done to it.
 void print_alarm(const element& alarm) {
-  fmt::print("{:<9}  {}  {}  {}\n", text_of(alarm, "severity"), time_of(alarm, "time"), text_of(alarm, "alarm"),
-             text_of(alarm, "message"));
+  fmt::print("{:<9}  {}  {}  {}\n", text_of(alarm, "severity"), time_of(alarm, "time"), clip(text_of(alarm, "alarm")),
+             clip(text_of(alarm, "message")));
   element said;
   if (!alarm["acknowledged"].get(said))
     fmt::print("           acknowledged {}{}\n", time_of(said, "time"), by_of(said));
   if (!alarm["shelved"].get(said)) fmt::print("           shelved until {}{}\n", time_of(said, "until"), by_of(said));
+}
+
+std::optional<element> find_alarm(const simdjson::dom::array& alarms, const std::string& id) {
+  for (const auto alarm : alarms) {
+    if (text_of(alarm, "alarm") == id) return alarm;
+  }
+  return std::nullopt;
 }
 
 bool print_all(const std::string& answer, bool json) {
@@ -66,17 +74,31 @@ bool print_all(const std::string& answer, bool json) {
   if (parser.parse(answer).get(root) || root["alarms"].get(alarms) || root["shelved"].get(shelved)) return false;
   if (json) {
     for (const auto alarm : alarms) std::cout << simdjson::minify(alarm) << '\n';
+    for (const auto said : shelved) {
+      if (!find_alarm(alarms, text_of(said, "alarm"))) std::cout << simdjson::minify(said) << '\n';
+    }
     return true;
   }
   for (const auto alarm : alarms) print_alarm(alarm);
   for (const auto said : shelved) {
     const std::string id = text_of(said, "alarm");
-    const bool is_raised = std::any_of(alarms.begin(), alarms.end(),
-                                       [&id](const element& alarm) { return text_of(alarm, "alarm") == id; });
-    if (!is_raised) fmt::print("not raised  {}  shelved until {}{}\n", id, time_of(said, "until"), by_of(said));
+    if (!find_alarm(alarms, id)) fmt::print("not raised  {}  shelved until {}{}\n", clip(id), time_of(said, "until"), by_of(said));
   }
   if (alarms.size() == 0) std::cerr << "no alarm is raised\n";
   return true;
+}
+
+// The raise that is acknowledged is the one that holds as this begins, and none that comes meanwhile; nothing where it
+// is not raised, which the daemon says better.
+std::string occurrence_of(const AdminAddress& address, const std::string& id) {
+  const auto answer = admin_get(address, "/api/v1/alarms");
+  simdjson::dom::parser parser;
+  simdjson::dom::array alarms;
+  element root;
+  if (!answer || parser.parse(*answer).get(root) || root["alarms"].get(alarms)) return "";
+  const auto alarm = find_alarm(alarms, id);
+  element occurrence;
+  return alarm && !(*alarm)["occurrence"].get(occurrence) ? std::string(simdjson::minify(occurrence)) : std::string();
 }
 
 Result<void> do_to_one(const AdminAddress& address, const AlarmsOptions& options, const std::string& alarm) {
@@ -85,6 +107,9 @@ Result<void> do_to_one(const AdminAddress& address, const AlarmsOptions& options
   json.begin_object().member("by", options.by.empty() ? user_name() : options.by);
   if (!options.note.empty()) json.member("note", options.note);
   if (!options.shelve_for.empty()) json.member("for", options.shelve_for);
+  if (options.action == AlarmAction::acknowledge) {
+    if (const std::string seen = occurrence_of(address, alarm); !seen.empty()) json.key("occurrence").raw(seen);
+  }
   json.end_object();
   const auto answer =
       admin_post(address, "/api/v1/alarms/" + percent_encode(alarm) + "/" + to_string(options.action), body);

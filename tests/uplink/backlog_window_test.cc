@@ -132,6 +132,14 @@ TEST_F(BacklogWindowTest, learns_nothing_of_small_batches) {
   EXPECT_EQ(window_.size(), before);
 }
 
+TEST_F(BacklogWindowTest, learns_of_small_batches_when_there_are_no_others) {
+  target_.round_trip = milliseconds(300);
+  target_.run(seconds(20));
+  target_.send(kBytes);
+  EXPECT_GE(target_.run(seconds(60), kBytes / 4), 60U * 3U * kMost * 6U / 10U);
+  EXPECT_EQ(window_.size(), kMost);
+}
+
 TEST_F(BacklogWindowTest, goes_on_after_a_loss) {
   target_.round_trip = milliseconds(300);
   for (int times = 0; times < 200; ++times) {
