@@ -82,7 +82,8 @@ bool print_all(const std::string& answer, bool json) {
   for (const auto alarm : alarms) print_alarm(alarm);
   for (const auto said : shelved) {
     const std::string id = text_of(said, "alarm");
-    if (!find_alarm(alarms, id)) fmt::print("not raised  {}  shelved until {}{}\n", clip(id), time_of(said, "until"), by_of(said));
+    if (!find_alarm(alarms, id))
+      fmt::print("not raised  {}  shelved until {}{}\n", clip(id), time_of(said, "until"), by_of(said));
   }
   if (alarms.size() == 0) std::cerr << "no alarm is raised\n";
   return true;
