@@ -13,6 +13,9 @@ namespace {
 
 namespace dom = simdjson::dom;
 
+// JSON's word for the occurrence of an alarm that is not raised.
+constexpr std::array<std::int64_t, 2> kNowhere{0, 0};
+
 // The members of one entry, each of which is taken at most once; the rest is what no field holds.
 class Members {
  public:
@@ -126,7 +129,11 @@ void write_alarm(AvroWriter& writer, const dom::object& entry) {
   write_optional_whole(writer, members.whole("time_ns"));
   write_value(writer, members.value());
   write_position(writer, members.position("cause"));
-  write_position(writer, members.position("occurrence"));
+  auto occurrence = members.position("occurrence");
+  if (occurrence == kNowhere) occurrence.reset();
+  write_position(writer, occurrence);
+  for (const char* const name : {"by", "note"}) write_optional_text(writer, members.text(name));
+  write_optional_whole(writer, members.whole("until"));
   write_optional_text(writer, members.rest());
 }
 
