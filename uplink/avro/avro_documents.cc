@@ -33,6 +33,12 @@ class Members {
     take_as_known(name);
     return found;
   }
+  std::optional<bool> flag(std::string_view name) {
+    bool found = false;
+    if (entry_[name].get_bool().get(found) != simdjson::SUCCESS) return std::nullopt;
+    take_as_known(name);
+    return found;
+  }
   AvroValue value() {
     dom::element found;
     if (entry_["value"].get(found) != simdjson::SUCCESS) return {};
@@ -96,6 +102,12 @@ void write_position(AvroWriter& writer, const std::optional<std::array<std::int6
   for (const std::int64_t number : *position) writer.whole(number);
 }
 
+void write_optional_flag(AvroWriter& writer, std::optional<bool> flag) {
+  if (!flag) return writer.nothing();
+  writer.something();
+  writer.flag(*flag);
+}
+
 // All of it, or nothing: its members then stay with what has no field.
 void write_gap(AvroWriter& writer, Members& members, bool is_gap) {
   const std::size_t mark = members.mark();
@@ -132,6 +144,7 @@ void write_alarm(AvroWriter& writer, const dom::object& entry) {
   auto occurrence = members.position("occurrence");
   if (occurrence == kNowhere) occurrence.reset();
   write_position(writer, occurrence);
+  write_optional_flag(writer, members.flag("raised"));
   for (const char* const name : {"by", "note"}) write_optional_text(writer, members.text(name));
   write_optional_whole(writer, members.whole("until"));
   write_optional_text(writer, members.rest());
