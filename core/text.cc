@@ -80,6 +80,45 @@ void append_hex_byte(std::string& out, const char* prefix, unsigned byte) {
   out += kDigits[byte & 0xfU];
 }
 
+// How many bytes there stand in a JSON string as they are: a character or none.
+std::size_t json_plain_bytes(std::string_view text, std::size_t at) {
+  const auto byte = static_cast<unsigned char>(text[at]);
+  if (byte < 0x80) return byte >= 0x20 && byte != '"' && byte != '\\' && byte != 0x7f ? 1 : 0;
+  const std::string_view rest = text.substr(at);
+  return starts_with_control(rest) ? 0 : utf8_sequence(rest);
+}
+
+// For what the text begins with. How many bytes of it that was.
+std::size_t append_json_escape(std::string& out, std::string_view text) {
+  const auto byte = static_cast<unsigned char>(text[0]);
+  const std::size_t length = utf8_sequence(text);
+  if (length == 0) {
+    append_hex_byte(out, "\\\\x", byte);  // as clip() has it
+    return 1;
+  }
+  switch (text[0]) {
+    case '"':
+      out += "\\\"";
+      break;
+    case '\\':
+      out += "\\\\";
+      break;
+    case '\n':
+      out += "\\n";
+      break;
+    case '\t':
+      out += "\\t";
+      break;
+    case '\r':
+      out += "\\r";
+      break;
+    default:
+      // A control character; of two bytes the second one is its number.
+      append_hex_byte(out, "\\u00", static_cast<unsigned char>(text[length - 1]));
+  }
+  return length;
+}
+
 template <class Number>
 void append_chars(std::string& out, Number number) {
   std::array<char, 32> digits;
@@ -211,33 +250,19 @@ std::string clip(std::string_view text, std::size_t bytes_max) {
   return out;
 }
 
+// What came from elsewhere is no UTF-8 at times, and a document with that is none to whoever reads it.
 void append_json_string(std::string& out, std::string_view text) {
   out += '"';
   std::size_t plain = 0;  // begin of the run that needs no escape
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    const auto byte = static_cast<unsigned char>(text[i]);
-    if (byte >= 0x20 && byte != '"' && byte != '\\') continue;
-    out += text.substr(plain, i - plain);
-    plain = i + 1;
-    switch (text[i]) {
-      case '"':
-        out += "\\\"";
-        break;
-      case '\\':
-        out += "\\\\";
-        break;
-      case '\n':
-        out += "\\n";
-        break;
-      case '\t':
-        out += "\\t";
-        break;
-      case '\r':
-        out += "\\r";
-        break;
-      default:
-        append_hex_byte(out, "\\u00", byte);
+  for (std::size_t i = 0; i < text.size();) {
+    const std::size_t length = json_plain_bytes(text, i);
+    if (length != 0) {
+      i += length;
+      continue;
     }
+    out += text.substr(plain, i - plain);
+    i += append_json_escape(out, text.substr(i));
+    plain = i;
   }
   out += text.substr(plain);
   out += '"';

@@ -34,7 +34,7 @@ bool has_control(std::string_view text);
 /// The first `bytes_max` bytes, cut at a character, non-printing bytes as \xNN, with "..." when cut. For log lines.
 std::string clip(std::string_view text, std::size_t bytes_max = 80);
 
-/// Appends `text` as a JSON string, quotes included.
+/// Appends `text` as a JSON string, quotes included, always in UTF-8: other bytes as clip() has them, controls escaped.
 void append_json_string(std::string& out, std::string_view text);
 /// Appends the decimal digits.
 void append_number(std::string& out, std::uint64_t number);

@@ -139,7 +139,9 @@ void BatchEncoder::append_document(std::string& entries, std::uint64_t sequence,
   Piece piece;
   put_beginning(piece, entries, sequence);
   piece.append_to(entries);
-  const bool is_object = document.size() >= 2 && document.front() == '{' && document.back() == '}';
+  // One with other bytes than UTF-8, of an earlier version's log, would take the whole batch with it.
+  const bool is_object =
+      document.size() >= 2 && document.front() == '{' && document.back() == '}' && is_valid_utf8(document);
   if (!is_object) {
     entries += ",\"document\":";
     append_json_string(entries, document);

@@ -14,12 +14,29 @@ constexpr std::size_t kAnswerBytesKept = 4 * 1024;
 constexpr std::size_t kRecordAnswerBytesKept = 512 * 1024;
 // Enough for a target that names each record of a batch; what does not end by then is given up, and the status counts.
 constexpr std::size_t kAnswerBytesMost = 1024 * 1024;
+constexpr curl_off_t kRetryAfterSecondsMost = 365L * 24 * 3600;
 constexpr long kLeastBytesPerSecond = 10;
 
 long milliseconds(Duration duration) {
   return static_cast<long>(std::chrono::ceil<std::chrono::milliseconds>(duration).count());
 }
 long seconds(Duration duration) { return static_cast<long>(std::chrono::ceil<std::chrono::seconds>(duration).count()); }
+
+// "after 3 ms" and "after 10002 milliseconds" make another problem of the same one each time.
+std::string without_times(std::string text) {
+  constexpr std::string_view kAfter = " after ";
+  for (std::size_t at = text.find(kAfter); at != std::string::npos; at = text.find(kAfter, at + 1)) {
+    const std::size_t digits = at + kAfter.size();
+    const std::size_t behind = std::min(text.find_first_not_of("0123456789", digits), text.size());
+    const std::string_view rest = std::string_view(text).substr(behind);
+    for (const std::string_view unit : {" milliseconds", " ms"}) {
+      if (behind == digits || !rest.starts_with(unit)) continue;
+      text.erase(at, behind + unit.size() - at);
+      break;
+    }
+  }
+  return text;
+}
 
 }  // namespace
 
@@ -139,7 +156,7 @@ HttpAnswer HttpRequest::answer(CURLcode code) const {
   const bool is_given_up = code == CURLE_WRITE_ERROR && answer_bytes_ > kAnswerBytesMost;
   if (code != CURLE_OK && !is_given_up) {
     const char* const text = error_.front() != '\0' ? error_.data() : curl_.easy_strerror(code);
-    answer.problem = clip(text, CURL_ERROR_SIZE);
+    answer.problem = without_times(clip(text, CURL_ERROR_SIZE));
     return answer;
   }
   if (!has_headers_) {
@@ -149,7 +166,8 @@ HttpAnswer HttpRequest::answer(CURLcode code) const {
   curl_.easy_getinfo(easy_, CURLINFO_RESPONSE_CODE, &answer.status);
   curl_off_t retry_after = 0;
   curl_.easy_getinfo(easy_, CURLINFO_RETRY_AFTER, &retry_after);
-  answer.retry_after = std::chrono::seconds(retry_after);
+  // Anything may stand there, and nanoseconds hold 292 years.
+  answer.retry_after = std::chrono::seconds(std::clamp<curl_off_t>(retry_after, 0, kRetryAfterSecondsMost));
   const char* location = nullptr;
   curl_.easy_getinfo(easy_, CURLINFO_REDIRECT_URL, &location);
   if (location != nullptr) answer.location = location;

@@ -4,9 +4,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <system_error>
 #include <utility>
+#include <vector>
 
 #include "core/descriptor.h"
 #include "core/text.h"
@@ -40,7 +42,7 @@ Result<std::string> read_secret(const std::string& path) {
   if (text.ends_with('\n')) text.pop_back();
   if (text.ends_with('\r')) text.pop_back();
   if (text.empty()) return problem("is empty");
-  if (has_control(text)) return problem("has control characters, which no header may have");
+  if (has_control(text)) return problem("has control characters");
   return text;
 }
 
@@ -60,6 +62,21 @@ void redact_secret(std::string& text, std::string_view secret) {
   for (std::size_t at = text.find(secret); at != std::string::npos; at = text.find(secret, at + kInstead.size())) {
     text.replace(at, secret.size(), kInstead);
   }
+}
+
+void SentSecrets::add(std::string_view secret) {
+  constexpr std::size_t kMost = 12;  // a login in several forms, and those of before
+  if (secret.empty() || std::find(secrets_.begin(), secrets_.end(), secret) != secrets_.end()) return;
+  secrets_.emplace_back(secret);
+  if (secrets_.size() > kMost) secrets_.pop_front();
+}
+
+// The longest first: one may be a part of another.
+std::string SentSecrets::without(std::string text) const {
+  std::vector<std::string_view> longest_first(secrets_.begin(), secrets_.end());
+  std::sort(longest_first.begin(), longest_first.end(), [](auto a, auto b) { return a.size() > b.size(); });
+  for (const std::string_view secret : longest_first) redact_secret(text, secret);
+  return text;
 }
 
 }  // namespace tidegate::uplink

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <deque>
 #include <string>
 #include <string_view>
 
@@ -14,5 +15,17 @@ Result<void> read_secret_again(HttpHeader& secret);
 
 /// `text` without the secret.
 void redact_secret(std::string& text, std::string_view secret);
+
+/// Secrets as they were sent, to be taken out of what comes back. The ones of before count too: a file may be renewed
+/// while an answer is on its way.
+class SentSecrets {
+ public:
+  void add(std::string_view secret);
+  /// Of a text as it came, not clipped yet: of a secret that was cut or written otherwise nobody finds the rest.
+  std::string without(std::string text) const;
+
+ private:
+  std::deque<std::string> secrets_;  // newest last
+};
 
 }  // namespace tidegate::uplink

@@ -25,15 +25,17 @@ constexpr std::initializer_list<const char*> kOfTokens{"token_url", "token",    
                                                        "scope",     "extensions", "tls"};
 
 Result<void> check_token_url(const std::string& url) {
-  if (auto good = check_uplink_url(url); !good) return good;
-  if (url.find_first_of("{}") == std::string::npos) return {};
-  return fail(ErrorCode::invalid, "must have no \"{\" and no \"}\": nothing is filled in");
+  if (url.find_first_of("{}") != std::string::npos) {
+    return fail(ErrorCode::invalid, "must have no \"{\" and no \"}\": nothing is filled in");
+  }
+  return check_uplink_url(url, "use the key client_secret");
 }
 
 // RFC 7628, 3.1: what a broker is told beside the token.
 Result<void> check_extension(const std::string& name, const std::string& value) {
-  const bool has_letters =
-      std::all_of(name.begin(), name.end(), [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); });
+  const bool has_letters = !name.empty() && std::all_of(name.begin(), name.end(), [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+  });
   if (!has_letters || name == "auth") {
     return fail(ErrorCode::invalid, "has \"" + clip(name) + "\": a name has letters only (a-z A-Z), and is not auth");
   }
@@ -108,7 +110,7 @@ std::vector<Key> password_rows() {
                                   {"OAUTHBEARER", "OAUTHBEARER"}})
           .example("\"SCRAM-SHA-512\"")
           .says("How the login is proven. `PLAIN` sends the password as it is, `OAUTHBEARER` a token: only over TLS."),
-      text<Login>("username", &Login::username).example("\"gateway\"").says("Login, but with `OAUTHBEARER`."),
+      text<Login>("username", &Login::username).example("\"gateway\"").says("Login; not with `OAUTHBEARER`."),
       secret<Login>("password", &Login::password).example("{ file = \"secret\" }").says("Password of the login."),
   };
 }
@@ -159,8 +161,7 @@ Section kafka_sasl_keys() {
   Section section = rows::table<KafkaUplinkOptions>(
       "sasl", [](KafkaUplinkOptions & uplink) -> auto& { return uplink.login.emplace(); },
       "Login at the brokers: `username` and `password`, or with `OAUTHBEARER` [tokens](cloud.md#kafka-with-tokens) "
-      "from "
-      "`token_url` or `token`.");
+      "from `token_url` or `token`.");
   section.keys = password_rows();
   for (Key& key : token_rows()) section.keys.push_back(std::move(key));
   Section tls = rows::table<Login>(

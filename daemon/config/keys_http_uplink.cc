@@ -49,7 +49,8 @@ std::vector<Key> request_rows() {
   using namespace rows;
   using Owner = HttpUplinkOptions;
   return {
-      checked<Owner>("url", &Owner::url, check_uplink_url)
+      checked<Owner>("url", &Owner::url,
+                     [](const std::string& url) { return check_uplink_url(url, "use the key headers"); })
           .required()
           .must_be("a URL with {gateway} and {stream}")
           .example("\"https://ingest.example/v1/{stream}\"")

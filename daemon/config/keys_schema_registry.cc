@@ -25,9 +25,11 @@ using uplink::KafkaUplinkOptions;
 using uplink::SchemaRegistryOptions;
 
 Result<void> check_registry_url(const std::string& url) {
-  if (auto good = check_uplink_url(url); !good) return good;
+  if (auto good = check_uplink_url(url, "use password or token"); !good) return good;
   if (url.find_first_of("?{}") == std::string::npos) return {};
-  return fail(ErrorCode::invalid, "must have no query and no placeholders, found \"" + clip(url) + "\"");
+  return fail(ErrorCode::invalid, "must have no query and no placeholders, found \"" +
+                                      clip(url.substr(0, url.find('?'))) +
+                                      (url.find('?') == std::string::npos ? "\"" : "?...\""));
 }
 
 Result<void> parse_registry_urls(const std::string& text, SchemaRegistryOptions& into) {
@@ -76,7 +78,9 @@ void check_login(const SchemaRegistryOptions& options, const Scope& registry) {
     registry.wrong("token", "does not go with username and password: give one of the two");
   }
   if (options.username.find(':') != std::string::npos || has_control(options.username)) {
-    registry.wrong("username", "must not have a \":\" or control characters, found \"" + clip(options.username) + "\"");
+    // What is behind the ":" may be the password, as some write them together.
+    registry.wrong("username", "must not have a \":\" or control characters, found \"" +
+                                   clip(options.username.substr(0, options.username.find(':'))) + "...\"");
   }
   const bool is_open = std::any_of(options.urls.begin(), options.urls.end(), [](const std::string& url) {
     return url.starts_with("http://") && !is_loopback_host(host_of(url));

@@ -61,14 +61,14 @@ Result<void> check_authority(const Parts& parts, const std::string& form) {
   return {};
 }
 
-Result<void> check_query(std::string_view path) {
+Result<void> check_query(std::string_view path, const std::string& instead) {
   const std::size_t question = path.find('?');
   if (question == std::string_view::npos) return {};
   for (const std::string_view pair : split(path.substr(question + 1), '&')) {
     const std::string_view name = pair.substr(0, pair.find('='));
     if (is_secret_name(name)) {
-      return wrong("has \"" + clip(name) + "\" in its query, which is a secret and must not be written here; use the " +
-                   "key headers");
+      return wrong("has \"" + clip(name) + "\" in its query, which is a secret and must not be written here; " +
+                   instead);
     }
   }
   return {};
@@ -80,14 +80,14 @@ bool is_printable_ascii(std::string_view text) {
 
 }  // namespace
 
-Result<void> check_uplink_url(const std::string& url) {
+Result<void> check_uplink_url(const std::string& url, const std::string& instead) {
   constexpr const char* kForm = "\"http://HOST[:PORT]/PATH\" or \"https://HOST[:PORT]/PATH\"";
   const auto parts = take_apart(url);
   if (!parts) {
     return wrong(std::string("must be ") + kForm + ", found " + shown(url));
   }
   if (auto good = check_authority(*parts, kForm); !good) return good;
-  if (auto good = check_query(parts->path); !good) return good;
+  if (auto good = check_query(parts->path, instead); !good) return good;
   if (!is_printable_ascii(url) || parts->path.find('#') != std::string_view::npos) {
     return wrong("must not have spaces, other than ASCII or a fragment (\"#\"): write them as %XX");
   }

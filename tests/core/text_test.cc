@@ -79,6 +79,27 @@ TEST(JsonText, EscapesWhatMustBeEscaped) {
   EXPECT_EQ(out, "\"a\\\"b\\\\c\\n\\u0002°\"");
 }
 
+// What a device, a broker or a program says may be anything.
+TEST(JsonText, IsUtf8WithoutControlCharactersWhateverTheTextIs) {
+  std::string out;
+  append_json_string(out,
+                     "a\xff"
+                     "b\xe2\x82 \x7f \xc2\x9b \xed\xa0\x80 \xc2");
+  EXPECT_EQ(out, R"("a\\xffb\\xe2\\x82 \u007f \u009b \\xed\\xa0\\x80 \\xc2")");
+  std::mt19937_64 random(12);
+  for (int i = 0; i < 2'000; ++i) {
+    std::string text(random() % 12, '\0');
+    for (char& c : text) c = static_cast<char>(random() % 2 == 0 ? random() : 0xc0 + random() % 0x40);
+    std::string written;
+    append_json_string(written, text);
+    EXPECT_TRUE(is_valid_utf8(written));
+    EXPECT_FALSE(has_control(written));
+  }
+  out.clear();
+  append_json_string(out, "\u00a0 \u20ac \U0001f600");
+  EXPECT_EQ(out, "\"\u00a0 \u20ac \U0001f600\"");
+}
+
 TEST(Numbers, KeepTheirKindAndReadBackTheSame) {
   std::string out;
   append_number(out, 2.0);

@@ -8,8 +8,10 @@
 namespace tidegate::daemon {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::Not;
 using ::testing::StartsWith;
 
 class ConfigAvroTest : public ConfigTest {
@@ -93,7 +95,13 @@ TEST_F(ConfigAvroTest, a_login_is_whole_and_does_not_go_in_the_clear) {
   EXPECT_THAT(only_problem(uplink("username = \"gw\"\n")), HasSubstr("needs the key \"password\" beside it"));
   EXPECT_THAT(only_problem(uplink(password)), HasSubstr("needs the key \"username\" beside it"));
   EXPECT_THAT(only_problem(uplink("username = \"gw\"\n" + password + token)), HasSubstr("give one of the two"));
-  EXPECT_THAT(only_problem(uplink("username = \"a:b\"\n" + password)), HasSubstr("must not have a \":\""));
+  const std::string joined = only_problem(uplink("username = \"gw:hunter2\"\n" + password));
+  EXPECT_THAT(joined,
+              AllOf(HasSubstr("must not have a \":\""), HasSubstr("found \"gw...\""), Not(HasSubstr("hunter2"))));
+  const std::string query = only_problem(
+      "[[uplink.kafka]]\nname = \"fleet\"\nbrokers = [\"k1\"]\nformat = \"avro\"\n"
+      "schema_registry = { url = \"https://r1/?auth=hunter2\" }\n");
+  EXPECT_THAT(query, AllOf(HasSubstr("must have no query"), Not(HasSubstr("hunter2"))));
   EXPECT_THAT(only_problem(uplink("username = \"gw\"\npassword = \"pass\"\n")), HasSubstr("password"));
   load_good(uplink(token));
   EXPECT_THAT(only_warning("[[uplink.kafka]]\nname = \"fleet\"\nbrokers = [\"k1\"]\nformat = \"avro\"\n"

@@ -150,9 +150,12 @@ TEST_F(ConfigKafkaTest, keys_of_another_login_are_refused) {
               HasSubstr("needs the key \"client_secret\" with token_url"));
   EXPECT_THAT(problem("token_url = \"https://u:p@h/token\", " + client), HasSubstr("must not hold a login"));
   EXPECT_THAT(problem("token_url = \"https://h/{gateway}\", " + client), HasSubstr("nothing is filled in"));
+  EXPECT_THAT(problem("token_url = \"https://h/{device}\", " + client), HasSubstr("nothing is filled in"));
+  EXPECT_THAT(problem("token_url = \"https://h/token?api_key=k\", " + client), HasSubstr("use the key client_secret"));
   EXPECT_THAT(problem("token_url = \"http://127.0.0.1/token\", tls = {}, " + client),
               HasSubstr("sasl.tls: is only for a token_url with \"https://\""));
   EXPECT_THAT(problem(endpoint + ", extensions = { auth = \"x\" }"), HasSubstr("a name has letters only"));
+  EXPECT_THAT(problem(endpoint + ", extensions = { \"\" = \"x\" }"), HasSubstr("a name has letters only"));
   EXPECT_THAT(problem(endpoint + ", extensions = { pool_id = \"x\" }"), HasSubstr("a name has letters only"));
   EXPECT_THAT(problem(endpoint + ", extensions = { pool = \"\\u00e4\" }"), HasSubstr("that is not ASCII"));
   EXPECT_THAT(only_problem(uplink("sasl = { mechanism = \"SCRAM-SHA-512\", username = \"u\", password = " + secret +

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "uplink/json_text.h"
+
 namespace tidegate::daemon {
 namespace {
 
@@ -10,6 +12,18 @@ TEST(EventRecord, WritesTextsAsTextsAndNumbersAsNumbers) {
   EXPECT_EQ(event_record("start", WallTime(std::chrono::milliseconds(1'760'000'000'000)),
                          {{"driver", driver}, {"epoch", std::uint64_t{3}}, {"lost", std::uint64_t{0}}, {"detail", ""}}),
             R"({"event":"start","time":1760000000000,"driver":"line-1","epoch":3,"lost":0})");
+}
+
+// One that is not would keep every transport that reads the batch from all that is behind it.
+TEST(EventRecord, IsRenderedInABatchWhateverTheDetailIs) {
+  const std::string event =
+      event_record("uplink-down", WallTime{}, {{"uplink", "k"}, {"detail", "refused: \xff\xc2\x9b"}});
+  EXPECT_EQ(event, R"({"event":"uplink-down","time":0,"uplink":"k","detail":"refused: \\xff\u009b"})");
+  const std::string batch = R"({"v":1,"sent":5,"events":[)" + event + "]}";
+  std::string entry;
+  const auto sent = uplink::for_each_entry(batch, Stream::events, [&](std::string_view one) { entry = one; });
+  ASSERT_TRUE(sent) << sent.error().message;
+  EXPECT_EQ(entry, event);
 }
 
 TEST(EventRecord, ALineOfTheLogEndsWithItsEventWhereThereIsNothingMoreToSay) {

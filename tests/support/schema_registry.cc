@@ -44,6 +44,12 @@ std::int32_t FakeSchemaRegistry::add_locked(const std::string& subject, const st
   return ids_.emplace(schema, kFirstId + static_cast<std::int32_t>(ids_.size())).first->second;
 }
 
+void FakeSchemaRegistry::forget() {
+  const std::lock_guard lock(mutex_);
+  ids_.clear();
+  by_subject_.clear();
+}
+
 std::string FakeSchemaRegistry::schema(std::int32_t id) const {
   const std::lock_guard lock(mutex_);
   for (const auto& [schema, own] : ids_) {

@@ -29,6 +29,8 @@ class FakeSchemaRegistry {
 
   /// Returns the schema's id, a new one where it is new.
   std::int32_t add(const std::string& subject, const std::string& schema);
+  /// As one that was made anew.
+  void forget();
   /// What GET /schemas/ids/ID has; throws std::out_of_range.
   std::string schema(std::int32_t id) const;
   std::vector<std::string> subjects() const;

@@ -14,6 +14,7 @@
 #include <string>
 #include <vector>
 
+#include "rules/alarm.h"
 #include "tests/support/avro_decoded.h"
 #include "tests/support/seed.h"
 #include "uplink/batch_encoder.h"
@@ -159,12 +160,40 @@ TEST_F(AvroRecordsTest, WritesAnAlarm) {
             R"({"gateway": "plant-7", "epoch": 3, "seq": 8, "alarm": "hot/boiler/temp", "rule": "hot", )"
             R"("tag": "boiler/temp", "state": "raised", "severity": "high", "message": "too hot", "time": 5, )"
             R"("time_ns": 5000001, "value": {"decimal": "18446744073709551615"}, "number": 1.8446744073709552e+19, )"
-            R"("cause": {"epoch": 3, "seq": 7}, "occurrence": {"epoch": 2, "seq": 1}, "more": null})");
+            R"("cause": {"epoch": 3, "seq": 7}, "occurrence": {"epoch": 2, "seq": 1}, )"
+            R"("raised": null, "by": null, "note": null, "until": null, "more": null})");
   EXPECT_THAT(tags_seen_, ElementsAre("boiler/temp"));
   EXPECT_THAT(
       document(Stream::alarms, R"("cause":{"epoch":3,"seq":7,"x":1},"occurrence":5,"document":"damaged")"),
-      HasSubstr(R"("cause": null, "occurrence": null, )"
+      HasSubstr(R"("cause": null, "occurrence": null, "raised": null, "by": null, "note": null, "until": null, )"
                 R"("more": "{\"cause\":{\"epoch\":3,\"seq\":7,\"x\":1},\"occurrence\":5,\"document\":\"damaged\"}")"));
+}
+
+TEST_F(AvroRecordsTest, HasAFieldForAllThatAnAlarmHasInEachOfItsStates) {
+  rules::AlarmTransition transition;
+  transition.alarm = "hot/boiler/temp";
+  transition.rule = "hot";
+  transition.tag = "boiler/temp";
+  transition.message = "too hot";
+  transition.time = WallTime(std::chrono::milliseconds(5));
+  transition.cause = {3, 7};
+  transition.is_raised = true;
+  transition.by = "anna";
+  transition.note = "seen \"it\"";
+  transition.until = WallTime(std::chrono::milliseconds(9));
+  using rules::AlarmState;
+  for (const AlarmState state : {AlarmState::raised, AlarmState::cleared, AlarmState::acknowledged, AlarmState::shelved,
+                                 AlarmState::unshelved}) {
+    transition.state = state;
+    const std::string json = rules::to_document(transition);
+    const std::string decoded = document(Stream::alarms, json.substr(1, json.size() - 2));
+    const std::string of_operator = rules::is_of_rule(state) ? R"("raised": null, "by": null, "note": null)"
+                                                             : R"("raised": true, "by": "anna", "note": "seen \"it\"")";
+    const std::string until = state == AlarmState::shelved ? "9" : "null";
+    EXPECT_THAT(decoded, HasSubstr(std::string(R"("state": ")") + to_string(state) + "\""));
+    EXPECT_THAT(decoded, HasSubstr(R"("cause": {"epoch": 3, "seq": 7}, "occurrence": null, )" + of_operator +
+                                   R"(, "until": )" + until + R"(, "more": null})"));
+  }
 }
 
 TEST_F(AvroRecordsTest, WritesAnEvent) {
@@ -210,6 +239,19 @@ TEST_F(AvroRecordsTest, RefusesWhatIsNoBatch) {
   }
   EXPECT_FALSE(
       records.for_each(batch_of(Stream::events, R"({"events":[{"event":"gap"}]})"), [](auto, auto) { return true; }));
+}
+
+// What was visited would be sent again with each repeat of the batch.
+TEST_F(AvroRecordsTest, VisitsNothingOfABatchThatEndsInAnEntryThatIsNone) {
+  AvroRecords records("plant-7", kIds);
+  int visits = 0;
+  const auto visit = [&](auto, auto) { return ++visits > 0; };
+  const std::string good = R"({"seq":1,"time":5,"value":1,"quality":"good"})";
+  EXPECT_FALSE(records.for_each(batch_of(Stream::readings, R"({"readings":[)" + good + R"(,{"seq":2}]})"), visit));
+  EXPECT_FALSE(records.for_each(batch_of(Stream::alarms, R"({"alarms":[{"seq":1},{"seq":"2"}]})"), visit));
+  EXPECT_EQ(visits, 0);
+  EXPECT_TRUE(records.for_each(batch_of(Stream::readings, R"({"readings":[)" + good + "]}"), visit));
+  EXPECT_EQ(visits, 1);
 }
 
 TEST_F(AvroRecordsTest, GivesARecordTheKeyThatItHasAsJson) {

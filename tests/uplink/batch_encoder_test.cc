@@ -208,5 +208,11 @@ TEST_F(BatchEncoderTest, CarriesADocumentThatIsNoObjectAsText) {
   EXPECT_EQ(entries, "{\"seq\":5,\"document\":\"\"},{\"seq\":6,\"document\":\"[1]\"}");
 }
 
+TEST_F(BatchEncoderTest, WritesADocumentThatIsNoUtf8AsText) {
+  std::string entries;
+  encoder_.append_document(entries, 5, "{\"detail\":\"\xff\"}");
+  EXPECT_EQ(entries, R"({"seq":5,"document":"{\"detail\":\"\\xff\"}"})");
+}
+
 }  // namespace
 }  // namespace tidegate::uplink

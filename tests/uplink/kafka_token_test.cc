@@ -76,6 +76,39 @@ TEST(LoginToken, SaysWhatTheEndpointCallsTheErrorAndNoMore) {
   EXPECT_THAT(error_of("{\"error\":\"a\\u001b[31mb\"}", 400), Not(HasSubstr("\x1b")));
 }
 
+TEST(LoginToken, ShowsNothingOfWhatWasSentWhereverItIsRepeated) {
+  SentSecrets sent;
+  sent.add("s3cr\xc3\xa4t/");
+  HttpAnswer answer;
+  answer.status = 400;
+  for (std::size_t before = 280; before < 310; ++before) {
+    answer.body = "{\"error\":\"" + std::string(before, 'x') + "s3cr\\u00e4t\\/\"}";
+    EXPECT_THAT(kafka_token_of_answer(answer, kNow, sent).error().message, Not(HasSubstr("s3"))) << before;
+  }
+  answer.problem = "no host s3cr\xc3\xa4t/";
+  EXPECT_EQ(kafka_token_of_answer(answer, kNow, sent).error().message, "gave no answer: no host (secret)");
+}
+
+TEST(LoginToken, ThatIsLongerThanAHeaderIsNone) {
+  const std::string longest(std::size_t{16} * 1024, 'x');
+  EXPECT_TRUE(token_of("{\"access_token\":\"" + longest + "\",\"expires_in\":60}"));
+  EXPECT_THAT(error_of("{\"access_token\":\"" + longest + "x\",\"expires_in\":60}"),
+              HasSubstr("more than 16384 bytes"));
+  EXPECT_THAT(error_in_file(longest + "x"), HasSubstr("more than 16384 bytes"));
+}
+
+// Their difference is to fit into 64 bits of nanoseconds.
+TEST(LoginToken, OfNoTimeThatThereIsHasRunOut) {
+  const auto in_answer = [](const std::string& claims) {
+    return error_of("{\"access_token\":\"" + json_web_token(claims) + "\"}");
+  };
+  EXPECT_THAT(in_answer(R"({"exp":-1e300})"), HasSubstr("lasts -1800000000 s: it must be more than 0"));
+  EXPECT_THAT(in_answer(R"({"exp":-1e300,"iat":1e300})"), HasSubstr("lasts -9000000000 s"));
+  EXPECT_EQ(in_answer(R"({"exp":1e300,"iat":-1e300})"), "none");
+  EXPECT_EQ(kafka_token_of_file(json_web_token(R"({"exp":1e300,"iat":-1e300})"))->lasts, seconds(9'000'000'000));
+  EXPECT_EQ(kafka_token_of_file(json_web_token(R"({"exp":-1e300,"iat":1e300})"))->ends, WallTime(seconds(0)));
+}
+
 TEST(LoginToken, OfAFileSaysWhenItBeginsAndEnds) {
   const auto token = kafka_token_of_file(json_web_token(R"({"sub":"gw","iat":1000,"exp":1600.5})"));
   ASSERT_TRUE(token);

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <chrono>
+#include <cstdio>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -45,6 +46,7 @@ struct Given {
   std::vector<std::string> tokens;
   std::string principal;
   std::vector<std::string> extensions;
+  std::string refusal;  // of all that come
 };
 Given& given() {
   static Given one;
@@ -52,8 +54,11 @@ Given& given() {
 }
 
 rd_kafka_resp_err_t take_token(rd_kafka_t* /*client*/, const char* token, std::int64_t /*ends*/, const char* principal,
-                               const char** extensions, std::size_t extension_count, char* /*problem*/,
-                               std::size_t /*bytes*/) {
+                               const char** extensions, std::size_t extension_count, char* problem, std::size_t bytes) {
+  if (!given().refusal.empty()) {
+    std::snprintf(problem, bytes, "%s", given().refusal.c_str());
+    return RD_KAFKA_RESP_ERR__INVALID_ARG;
+  }
   given().tokens.emplace_back(token);
   given().principal = principal;
   given().extensions.assign(extensions, extensions + extension_count);
@@ -80,7 +85,7 @@ class LoginTokensTest : public ::testing::Test {
   }
 
   void start() {
-    tokens_ = std::make_unique<KafkaTokens>(options_, "gw");
+    tokens_ = std::make_unique<KafkaTokens>(options_, "gw", least_);
     const auto started = tokens_->start([] {});
     ASSERT_TRUE(started) << started.error().message;
   }
@@ -98,7 +103,7 @@ class LoginTokensTest : public ::testing::Test {
     return wait_until([&] { return handed_over().size() >= count; }, kPatience);
   }
   bool wait_for_explanation(const std::string& part) {
-    return wait_until([&] { return tokens_->explain("down").find(part) != std::string::npos; }, kPatience);
+    return wait_until([&] { return tokens_->explain("down", true).find(part) != std::string::npos; }, kPatience);
   }
   void answer(HttpScriptedReply reply) {
     const std::lock_guard lock(mutex_);
@@ -121,6 +126,7 @@ class LoginTokensTest : public ::testing::Test {
   KafkaUplinkOptions options_;
   KafkaLibrary library_;
   std::uint64_t version_ = 0;
+  Duration least_ = seconds(1);
   std::unique_ptr<KafkaTokens> tokens_;
 };
 
@@ -138,7 +144,7 @@ TEST_F(LoginTokensTest, AsksTheEndpointAsTheClientThatItIs) {
   EXPECT_THAT(given().tokens, ElementsAre("first"));
   EXPECT_EQ(given().principal, "gw:17");
   EXPECT_THAT(given().extensions, ElementsAre("logicalCluster", "lkc-1", "identityPoolId", "pool-1"));
-  EXPECT_EQ(tokens_->explain("down"), "down");
+  EXPECT_EQ(tokens_->explain("down", true), "down");
   handed_over();
   EXPECT_EQ(given().tokens.size(), 1U);
 }
@@ -160,13 +166,14 @@ TEST_F(LoginTokensTest, SaysWhyThereIsNoTokenAndTriesAgain) {
   answer(http_reply(401, R"({"error":"invalid_client","error_description":"who are you"})"));
   start();
   ASSERT_TRUE(wait_for_explanation("answered 401"));
-  EXPECT_EQ(tokens_->explain("down"),
+  EXPECT_EQ(tokens_->explain("down", true),
             "no token for the login: " + server_.url("/oauth2/token") + " answered 401: invalid_client: who are you");
-  EXPECT_EQ(tokens_->explain(""), "");
+  EXPECT_EQ(tokens_->explain("", true), "");
+  EXPECT_THAT(tokens_->explain("the topic is gone", false), StartsWith("the topic is gone; no token for the login: "));
   EXPECT_TRUE(handed_over().empty());
   answer(http_reply(200, token_answer("first", 3600)));
   ASSERT_TRUE(wait_for_tokens(1));
-  EXPECT_TRUE(wait_until([&] { return tokens_->explain("down") == "down"; }, kPatience));
+  EXPECT_TRUE(wait_until([&] { return tokens_->explain("down", true) == "down"; }, kPatience));
 }
 
 TEST_F(LoginTokensTest, TakesNothingFromAnEndpointThatIsAwayOrTalksWithoutEnd) {
@@ -192,7 +199,47 @@ TEST_F(LoginTokensTest, ShowsNoSecretThatTheEndpointRepeats) {
   answer(http_reply(400, R"({"error":"no s3cr&t","error_description":"not s3cr%26t nor Z3clM0ExNzpzM2NyJTI2dA=="})"));
   start();
   ASSERT_TRUE(wait_for_explanation("answered 400"));
-  EXPECT_THAT(tokens_->explain("down"), EndsWith("answered 400: no (secret): not (secret) nor (secret)"));
+  EXPECT_THAT(tokens_->explain("down", true), EndsWith("answered 400: no (secret): not (secret) nor (secret)"));
+}
+
+// It was the right one when it was asked, and may be still.
+TEST_F(LoginTokensTest, ShowsNoSecretOfBeforeEither) {
+  const std::string padding(295, 'x');
+  answer(http_reply(400, "{\"error\":\"" + padding + "s3cr&t\"}"));
+  start();
+  ASSERT_TRUE(wait_for_explanation("answered 400"));
+  EXPECT_THAT(tokens_->explain("down", true), Not(HasSubstr("s3")));
+  write_file(directory_ / "secret", "s3");
+  answer(http_reply(403, R"({"error":"not s3 but s3cr&t"})"));
+  ASSERT_TRUE(wait_for_explanation("answered 403"));
+  EXPECT_THAT(tokens_->explain("down", true), EndsWith("answered 403: not (secret) but (secret)"));
+}
+
+TEST_F(LoginTokensTest, SaysThatTheLibraryDoesNotTakeTheTokenUntilItTakesOne) {
+  given().refusal = "no \xff";
+  options_.login->token.url = server_.url("/oauth2/token");
+  answer(http_reply(200, token_answer("first", 2)));
+  start();
+  ASSERT_TRUE(wait_until(
+      [&] {
+        handed_over();
+        return requests().size() >= 3;
+      },
+      kPatience));
+  EXPECT_EQ(tokens_->explain("down", true), "librdkafka does not take the token: no \\xff");
+  given().refusal.clear();
+  answer(http_reply(200, token_answer("second", 3600)));
+  ASSERT_TRUE(wait_for_tokens(1));
+  EXPECT_EQ(tokens_->explain("down", true), "down");
+}
+
+TEST_F(LoginTokensTest, AsksAtLengthForTokensThatLastForSecondsAndSaysSo) {
+  least_ = TokenSchedule::kLeast;
+  answer(http_reply(200, token_answer("first", 1)));
+  start();
+  ASSERT_TRUE(wait_for_explanation("last 1 s, and one is fetched every 10s at most"));
+  EXPECT_EQ(requests().size(), 1U);
+  EXPECT_EQ(handed_over().size(), 1U);
 }
 
 TEST_F(LoginTokensTest, SaysThatTheSecretIsNotThere) {
@@ -208,8 +255,8 @@ TEST_F(LoginTokensTest, GoesOnWithATokenUntilItHasRunOut) {
   ASSERT_TRUE(wait_for_tokens(1));
   answer(http_reply(503));
   ASSERT_TRUE(wait_for_explanation("answered 503"));
-  EXPECT_THAT(tokens_->explain("down"), AllOf(StartsWith("down; no token for the login: "), EndsWith("503")));
-  EXPECT_TRUE(wait_until([&] { return tokens_->explain("down").starts_with("no token"); }, kPatience));
+  EXPECT_THAT(tokens_->explain("down", true), AllOf(StartsWith("down; no token for the login: "), EndsWith("503")));
+  EXPECT_TRUE(wait_until([&] { return tokens_->explain("down", true).starts_with("no token"); }, kPatience));
 }
 
 std::string lasting(std::int64_t from, std::int64_t to) {
@@ -224,7 +271,7 @@ TEST_F(LoginTokensTest, TakesTheTokenOfAFileWheneverThereIsAnother) {
   start_with_file(first + "\n");
   ASSERT_TRUE(wait_for_tokens(1));
   EXPECT_EQ(given().principal, "fleet-gw");
-  EXPECT_EQ(tokens_->explain("down"), "down");
+  EXPECT_EQ(tokens_->explain("down", true), "down");
   write_file(directory_ / "token", second);
   ASSERT_TRUE(wait_for_tokens(2));
   EXPECT_THAT(given().tokens, ElementsAre(first, second));
@@ -235,7 +282,7 @@ TEST_F(LoginTokensTest, UsesATokenThatHasRunOutAndSaysSo) {
   start_with_file(lasting(-7200, -3600));
   ASSERT_TRUE(wait_for_tokens(1));
   ASSERT_TRUE(wait_for_explanation("ran out at"));
-  EXPECT_THAT(tokens_->explain("down"),
+  EXPECT_THAT(tokens_->explain("down", true),
               AllOf(StartsWith("down; the token in " + (directory_ / "token") + " ran out at 20"),
                     HasSubstr(", and the clock of this gateway says 20"), EndsWith(": renew it")));
 }
@@ -244,14 +291,14 @@ TEST_F(LoginTokensTest, UsesATokenOfALaterTimeAndDoubtsTheClock) {
   start_with_file(lasting(86'400, 90'000));
   ASSERT_TRUE(wait_for_tokens(1));
   ASSERT_TRUE(wait_for_explanation("the clock of this gateway says"));
-  EXPECT_THAT(tokens_->explain("down"), EndsWith(": is it set?"));
+  EXPECT_THAT(tokens_->explain("down", true), EndsWith(": is it set?"));
 }
 
 TEST_F(LoginTokensTest, TakesNoTokenOfWhichNobodyKnowsTheEnd) {
   const std::string endless = json_web_token(R"({"sub":"gw"})");
   start_with_file(endless);
   ASSERT_TRUE(wait_for_explanation("has no claim \"exp\""));
-  EXPECT_THAT(tokens_->explain("down"), AllOf(StartsWith("the token in "), Not(HasSubstr(endless))));
+  EXPECT_THAT(tokens_->explain("down", true), AllOf(StartsWith("the token in "), Not(HasSubstr(endless))));
   EXPECT_TRUE(handed_over().empty());
 }
 
@@ -259,7 +306,7 @@ TEST_F(LoginTokensTest, DoesNothingForAnotherLogin) {
   options_.login->mechanism = "PLAIN";
   start();
   EXPECT_TRUE(handed_over().empty());
-  EXPECT_EQ(tokens_->explain("down"), "down");
+  EXPECT_EQ(tokens_->explain("down", true), "down");
   tokens_->stop();
   EXPECT_TRUE(requests().empty());
 }

@@ -271,7 +271,7 @@ TEST_F(KafkaTransportTest, NoticesABrokerThatIsGoneWithoutAWord) {
   const auto sockets = sockets_to(static_cast<std::uint16_t>(std::stoul(broker.substr(broker.find(':') + 1))));
   EXPECT_FALSE(sockets.empty());
   for (const int socket : sockets) {
-    EXPECT_EQ(option_of(socket, IPPROTO_TCP, TCP_USER_TIMEOUT), 30'000);
+    EXPECT_EQ(option_of(socket, IPPROTO_TCP, TCP_USER_TIMEOUT), 60'000);
     EXPECT_EQ(option_of(socket, SOL_SOCKET, SO_KEEPALIVE), 1);
     EXPECT_EQ(option_of(socket, IPPROTO_TCP, TCP_KEEPIDLE), 15);
   }

@@ -7,6 +7,8 @@
 #include <string>
 #include <vector>
 
+#include "uplink/kafka/kafka_troubles.h"
+
 namespace tidegate::uplink {
 namespace {
 
@@ -14,6 +16,7 @@ using std::chrono::seconds;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::StartsWith;
 
 class KafkaWatchTest : public ::testing::Test {
  protected:
@@ -26,7 +29,7 @@ class KafkaWatchTest : public ::testing::Test {
   void no_answer(const std::string& text) {
     now_ += seconds(1);
     ASSERT_TRUE(watch_.wants_probe(now_));
-    watch_.on_no_answer(now_, text);
+    watch_.on_no_answer(now_, RD_KAFKA_RESP_ERR__TIMED_OUT_QUEUE, text);
     watch_.tell();
   }
 
@@ -61,6 +64,39 @@ TEST_F(KafkaWatchTest, NamesARefusedLogin) {
   watch_.on_problem(RD_KAFKA_RESP_ERR__AUTHENTICATION, "SASL authentication error");
   no_answer("timed out");
   EXPECT_THAT(links_, ElementsAre("the brokers refuse the login: SASL authentication error"));
+}
+
+// They are a broker's, which the library cuts where its room ends.
+TEST_F(KafkaWatchTest, TellsWordsAsTextOfBoundedLengthWhateverBytesTheyAre) {
+  watch_.on_problem(RD_KAFKA_RESP_ERR__AUTHENTICATION, kafka_words("no \xff \x1b[31m"));
+  no_answer("timed out");
+  watch_.on_problem(RD_KAFKA_RESP_ERR__TRANSPORT, "\xc3" + std::string(5'000, 'x'));
+  no_answer("timed out");
+  ASSERT_EQ(links_.size(), 2U);
+  EXPECT_EQ(links_[0], "the brokers refuse the login: no \\xff \\x1b[31m");
+  EXPECT_THAT(links_[1], StartsWith("\\xc3xxx"));
+  EXPECT_LT(links_[1].size(), 500U);
+  EXPECT_EQ(describe_kafka_refusal(RD_KAFKA_RESP_ERR_UNKNOWN, "\xff", "t"), "topic t: \\xff");
+}
+
+TEST_F(KafkaWatchTest, SaysOfAnOutageWhetherItMayBeOfTheLogin) {
+  KafkaWatch watch(handlers_, [](const auto& outage, bool may_be) { return outage + (may_be ? "?" : "!"); });
+  const auto told_of = [&](rd_kafka_resp_err_t error) {
+    watch.on_problem(error, "so");
+    watch.on_no_answer(now_, RD_KAFKA_RESP_ERR__TIMED_OUT, "timed out");
+    watch.tell();
+    return links_.back();
+  };
+  watch.on_no_answer(now_, RD_KAFKA_RESP_ERR__TIMED_OUT, "so");
+  watch.tell();
+  EXPECT_EQ(links_.back(), "no broker answers: so?");
+  EXPECT_EQ(told_of(RD_KAFKA_RESP_ERR__AUTHENTICATION), "the brokers refuse the login: so?");
+  EXPECT_EQ(told_of(RD_KAFKA_RESP_ERR__TRANSPORT), "so?");
+  EXPECT_EQ(told_of(RD_KAFKA_RESP_ERR__SSL), "no TLS connection: so!");
+  EXPECT_EQ(told_of(RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED), "the brokers do not let this user produce: so!");
+  watch.on_outage("librdkafka makes no producer");
+  watch.tell();
+  EXPECT_EQ(links_.back(), "librdkafka makes no producer!");
 }
 
 TEST_F(KafkaWatchTest, TellsAnOutageAsTroubleAndItsEnd) {

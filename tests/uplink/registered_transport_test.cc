@@ -85,6 +85,41 @@ TEST_F(RegisteredTransportTest, IsTheOtherOneFromWhenTheIdsAreKnown) {
   EXPECT_EQ(downs_, 1);  // the same is not said twice
 }
 
+TEST_F(RegisteredTransportTest, TakesAllIdsOfTheSameRound) {
+  registry_.add("e", R"("string")");  // which refuses it
+  const auto transport = make_registered_transport(registration_, handlers_);
+  ASSERT_TRUE(transport->start());
+  ASSERT_TRUE(wait_until([this] { return downs_ == 1; }, kPatience));
+  registry_.answer_with(http_reply(503));
+  ASSERT_TRUE(wait_until([this] { return downs_ == 2; }, kPatience));  // so no round stands with one foot before it
+  registry_.forget();
+  for (int i = 0; i < 5; ++i) registry_.add("other-" + std::to_string(i), "\"" + std::to_string(i) + "\"");
+  registry_.answer_with(std::nullopt);
+  ASSERT_TRUE(wait_until([this] { return ups_ == 1; }, kPatience));
+  transport->stop(Duration::zero());
+  EXPECT_EQ(registry_.schema(ids_[0]), avro_schema(Stream::readings));
+  EXPECT_EQ(registry_.schema(ids_[2]), avro_schema(Stream::events));
+}
+
+TEST_F(RegisteredTransportTest, WaitsAsLongAsTheRegistrySays) {
+  registry_.answer_with(http_reply(429, "", "Retry-After: 60\r\n"));
+  const auto transport = make_registered_transport(registration_, handlers_);
+  ASSERT_TRUE(transport->start());
+  ASSERT_TRUE(wait_until([this] { return downs_ == 1; }, kPatience));
+  EXPECT_FALSE(wait_until([this] { return registry_.requests().size() > 1; }, milliseconds(200)));
+  transport->stop(Duration::zero());
+}
+
+TEST_F(RegisteredTransportTest, SaysOnceThatTheRegistryIsAway) {
+  registration_.registry.timeout = milliseconds(20);
+  registry_.answer_with(HttpScriptedReply{"", HttpScriptedReply::Then::say_nothing});
+  const auto transport = make_registered_transport(registration_, handlers_);
+  ASSERT_TRUE(transport->start());
+  ASSERT_TRUE(wait_until([this] { return registry_.requests().size() > 8; }, kPatience));
+  transport->stop(Duration::zero());
+  EXPECT_EQ(downs_, 1);
+}
+
 TEST_F(RegisteredTransportTest, StopsWhileItAsksAndWhileItWaits) {
   for (const bool answers : {false, true}) {
     registration_.forwarder.retry_first = registration_.forwarder.retry_most = seconds(60);

@@ -9,6 +9,7 @@ namespace tidegate::uplink {
 namespace {
 
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 RegistryVerdict judge(long status, const std::string& body, bool registers = true, const std::string& location = "") {
   HttpAnswer answer;
@@ -53,6 +54,22 @@ TEST(RegistryAnswerTest, SaysWhatHelpsInTheRegistrysOwnWords) {
   EXPECT_THAT(judge(400, body).trouble, HasSubstr("answers 400: so it says"));
   EXPECT_THAT(judge(302, "", true, "https://login.example/").trouble,
               HasSubstr("redirects with 302 to https://login.example/, which is not followed"));
+}
+
+TEST(RegistryAnswerTest, ShowsNothingOfWhatWasSentWhereverItIsRepeated) {
+  SentSecrets sent;
+  sent.add("s3cr\xc3\xa4t/");
+  HttpAnswer answer;
+  answer.status = 400;
+  const auto trouble = [&] { return judge_registry_answer({"https://r:8081", "plant-value"}, answer, sent).trouble; };
+  for (std::size_t before = 280; before < 310; ++before) {
+    answer.body = "{\"message\":\"" + std::string(before, 'x') + "s3cr\\u00e4t\\/\"}";
+    EXPECT_THAT(trouble(), Not(HasSubstr("s3"))) << before;
+    answer.body = std::string(before, 'x') + "s3cr\xc3\xa4t/";
+    EXPECT_THAT(trouble(), Not(HasSubstr("s3"))) << before;
+  }
+  answer.problem = "no host s3cr\xc3\xa4t/";
+  EXPECT_THAT(trouble(), HasSubstr("gives no answer: no host (secret)"));
 }
 
 TEST(RegistryAnswerTest, AnotherServerIsAskedWhereThisOneIsNotAble) {

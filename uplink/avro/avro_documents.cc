@@ -13,6 +13,9 @@ namespace {
 
 namespace dom = simdjson::dom;
 
+// JSON's word for the occurrence of an alarm that is not raised.
+constexpr std::array<std::int64_t, 2> kNowhere{0, 0};
+
 // The members of one entry, each of which is taken at most once; the rest is what no field holds.
 class Members {
  public:
@@ -27,6 +30,12 @@ class Members {
   std::optional<std::int64_t> whole(std::string_view name) {
     std::int64_t found = 0;
     if (entry_[name].get_int64().get(found) != simdjson::SUCCESS) return std::nullopt;
+    take_as_known(name);
+    return found;
+  }
+  std::optional<bool> flag(std::string_view name) {
+    bool found = false;
+    if (entry_[name].get_bool().get(found) != simdjson::SUCCESS) return std::nullopt;
     take_as_known(name);
     return found;
   }
@@ -93,6 +102,12 @@ void write_position(AvroWriter& writer, const std::optional<std::array<std::int6
   for (const std::int64_t number : *position) writer.whole(number);
 }
 
+void write_optional_flag(AvroWriter& writer, std::optional<bool> flag) {
+  if (!flag) return writer.nothing();
+  writer.something();
+  writer.flag(*flag);
+}
+
 // All of it, or nothing: its members then stay with what has no field.
 void write_gap(AvroWriter& writer, Members& members, bool is_gap) {
   const std::size_t mark = members.mark();
@@ -126,7 +141,12 @@ void write_alarm(AvroWriter& writer, const dom::object& entry) {
   write_optional_whole(writer, members.whole("time_ns"));
   write_value(writer, members.value());
   write_position(writer, members.position("cause"));
-  write_position(writer, members.position("occurrence"));
+  auto occurrence = members.position("occurrence");
+  if (occurrence == kNowhere) occurrence.reset();
+  write_position(writer, occurrence);
+  write_optional_flag(writer, members.flag("raised"));
+  for (const char* const name : {"by", "note"}) write_optional_text(writer, members.text(name));
+  write_optional_whole(writer, members.whole("until"));
   write_optional_text(writer, members.rest());
 }
 

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <optional>
 #include <utility>
+#include <vector>
 
 #include "uplink/avro/avro_documents.h"
 #include "uplink/avro/avro_values.h"
@@ -136,24 +137,39 @@ struct AvroRecords::Workspace {
   std::string payload;  // with the padding that the parser wants
   ondemand::parser parser;
   dom::parser tree_parser;
-  std::string message;
-  std::size_t same_bytes = 0;  // at the beginning of each message of a batch
+  std::string messages;        // of a batch, one behind the other
+  std::size_t same_bytes = 0;  // at the beginning of each
+  struct Message {
+    std::string_view tag;  // in a parser
+    std::size_t end = 0;   // in `messages`
+  };
+  std::vector<Message> parts;
 
   void begin_batch(std::int32_t id, std::string_view gateway, std::uint32_t epoch) {
-    message.assign(1, '\0');
+    parts.clear();
+    messages.assign(1, '\0');
     for (const unsigned shift : {24U, 16U, 8U, 0U}) {
-      message += static_cast<char>(static_cast<std::uint32_t>(id) >> shift & 0xffU);
+      messages += static_cast<char>(static_cast<std::uint32_t>(id) >> shift & 0xffU);
     }
-    AvroWriter writer(message);
+    AvroWriter writer(messages);
     writer.text(gateway);
     writer.whole(epoch);
-    same_bytes = message.size();
+    same_bytes = messages.size();
   }
   AvroWriter begin_message(std::int64_t sequence) {
-    message.resize(same_bytes);
-    AvroWriter writer(message);
+    if (!parts.empty()) messages.append(messages, 0, same_bytes);
+    AvroWriter writer(messages);
     writer.whole(sequence);
     return writer;
+  }
+
+  void end_message(std::string_view tag) { parts.push_back({tag, messages.size()}); }
+  void visit_messages(const Visit& visit) const {
+    std::size_t begin = 0;
+    for (const Message& one : parts) {
+      if (!visit(one.tag, std::string_view(messages).substr(begin, one.end - begin))) return;
+      begin = one.end;
+    }
   }
 
   error_code left_over(ondemand::object& object, std::optional<std::string>& more) {
@@ -165,42 +181,40 @@ struct AvroRecords::Workspace {
     more = left_over_of_reading(entry);
     return SUCCESS;
   }
-  error_code visit_reading(ondemand::object& object, const Visit& visit, bool& goes_on) {
-    ReadingParts parts;
+  error_code encode_reading(ondemand::object& object) {
+    ReadingParts reading;
     std::optional<std::string> more;
-    if (const auto error = take_entry(object, parts)) return error;
-    if (parts.has_more) {
+    if (const auto error = take_entry(object, reading)) return error;
+    if (reading.has_more) {
       if (const auto error = left_over(object, more)) return error;
     }
-    AvroWriter writer = begin_message(*parts.sequence);
-    write_optional_text(writer, parts.tag);
-    writer.whole(*parts.time);
-    write_optional_whole(writer, parts.time_ns);
-    write_value(writer, parts.value);
-    writer.text(*parts.quality);
-    write_optional_text(writer, parts.reason);
-    write_optional_text(writer, parts.time_quality);
+    AvroWriter writer = begin_message(*reading.sequence);
+    write_optional_text(writer, reading.tag);
+    writer.whole(*reading.time);
+    write_optional_whole(writer, reading.time_ns);
+    write_value(writer, reading.value);
+    writer.text(*reading.quality);
+    write_optional_text(writer, reading.reason);
+    write_optional_text(writer, reading.time_quality);
     write_optional_text(writer, more);
-    goes_on = visit(parts.tag.value_or(""), message);
+    end_message(reading.tag.value_or(""));
     return SUCCESS;
   }
-  error_code visit_readings(std::string_view text, const Visit& visit) {
+  error_code encode_readings(std::string_view text) {
     payload.assign(text).append(simdjson::SIMDJSON_PADDING, ' ');
     ondemand::document parsed;
     ondemand::array entries;
     if (const auto error = parser.iterate(payload.data(), text.size(), payload.size()).get(parsed)) return error;
     if (const auto error = parsed["readings"].get_array().get(entries)) return error;
-    bool goes_on = true;
     for (auto element : entries) {
       ondemand::object entry;
       if (const auto error = element.get_object().get(entry)) return error;
-      if (const auto error = visit_reading(entry, visit, goes_on)) return error;
-      if (!goes_on) return SUCCESS;
+      if (const auto error = encode_reading(entry)) return error;
     }
     return SUCCESS;
   }
 
-  error_code visit_documents(const OutgoingBatch& batch, std::string_view gateway, const Visit& visit) {
+  error_code encode_documents(const OutgoingBatch& batch, std::string_view gateway) {
     dom::array entries;
     const auto error = tree_parser.parse(*batch.payload)[to_string(batch.stream)].get_array().get(entries);
     if (error) return error;
@@ -213,7 +227,7 @@ struct AvroRecords::Workspace {
       AvroWriter writer = begin_message(sequence);
       batch.stream == Stream::alarms ? write_alarm(writer, entry) : write_event(writer, entry, gateway);
       if (entry["tag"].get_string().get(tag) != SUCCESS) tag = {};
-      if (!visit(tag, message)) return SUCCESS;
+      end_message(tag);
     }
     return SUCCESS;
   }
@@ -225,9 +239,10 @@ AvroRecords::~AvroRecords() = default;
 
 Result<void> AvroRecords::for_each(const OutgoingBatch& batch, const Visit& visit) {
   workspace_->begin_batch(ids_[static_cast<std::size_t>(batch.stream)], gateway_, batch.epoch);
-  const error_code error = batch.stream == Stream::readings ? workspace_->visit_readings(*batch.payload, visit)
-                                                            : workspace_->visit_documents(batch, gateway_, visit);
+  const error_code error = batch.stream == Stream::readings ? workspace_->encode_readings(*batch.payload)
+                                                            : workspace_->encode_documents(batch, gateway_);
   if (error != SUCCESS) return no_batch(batch.stream, error);
+  workspace_->visit_messages(visit);
   return {};
 }
 

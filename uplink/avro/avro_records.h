@@ -21,8 +21,8 @@ class AvroRecords {
   /// `tag` is empty where the record has none.
   using Visit = std::function<bool(std::string_view tag, std::string_view message)>;
 
-  /// Visits the messages in the order of the records, until `visit` returns false; both texts are gone when it returns.
-  /// Error `give_up_item` when the batch is none.
+  /// Visits the messages in the order of the records, until `visit` returns false; both texts are gone when
+  /// this returns. Error `give_up_item` when the batch is none, and then nothing of it is visited.
   Result<void> for_each(const OutgoingBatch& batch, const Visit& visit);
 
  private:

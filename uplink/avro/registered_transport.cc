@@ -1,12 +1,9 @@
 #include "uplink/avro/registered_transport.h"
 
-#include <pthread.h>
-
-#include <array>
+#include <algorithm>
+#include <chrono>
 #include <condition_variable>
-#include <csignal>
 #include <mutex>
-#include <optional>
 #include <random>
 #include <system_error>
 #include <thread>
@@ -16,9 +13,12 @@
 #include "core/clock.h"
 #include "core/log.h"
 #include "uplink/avro/schema_registry.h"
+#include "uplink/sigpipe.h"
 
 namespace tidegate::uplink {
 namespace {
+
+constexpr Duration kRetryAfterMost = std::chrono::minutes(5);
 
 class RegisteredTransport final : public Transport {
  public:
@@ -63,41 +63,37 @@ class RegisteredTransport final : public Transport {
   const std::string& name() const { return registration_.forwarder.name; }
 
   void run() {
-    // OpenSSL writes to sockets that the other side has closed.
-    sigset_t pipe;
-    sigemptyset(&pipe);
-    sigaddset(&pipe, SIGPIPE);
-    pthread_sigmask(SIG_BLOCK, &pipe, nullptr);
+    block_sigpipe();
     Backoff pauses(registration_.forwarder.retry_first, registration_.forwarder.retry_most, std::random_device()());
     for (;;) {
       auto done = ask();
       if (done) done = make_transport();
       if (done) break;
       tell(done.error().message);
-      if (!wait(pauses.next())) break;
+      if (!wait(std::max(pauses.next(), std::min(registry_->retry_after(), kRetryAfterMost)))) break;
     }
     const std::lock_guard lock(mutex_);
     registry_.reset();  // it is not needed any more
   }
 
-  // What was found so far is not asked for again.
+  // All of them in one round: what was found in an earlier one may be of a registry that was made anew since.
   Result<void> ask() {
     for (const Stream stream : registration_.forwarder.streams) {
       const auto index = static_cast<std::size_t>(stream);
-      if (found_[index]) continue;
       const auto id = registry_->id_of(registration_.subjects[index], avro_schema(stream));
       if (!id) return tl::unexpected(id.error());
-      found_[index] = *id;
-      log_info("uplink " + name(), "the schema of {} has the id {} at the registry, subject {}", to_string(stream), *id,
-               registration_.subjects[index]);
+      ids_[index] = *id;
+    }
+    for (const Stream stream : registration_.forwarder.streams) {
+      const auto index = static_cast<std::size_t>(stream);
+      log_info("uplink " + name(), "the schema of {} has the id {} at the registry, subject {}", to_string(stream),
+               ids_[index], registration_.subjects[index]);
     }
     return {};
   }
 
   Result<void> make_transport() {
-    AvroSchemaIds ids{};
-    for (std::size_t i = 0; i < ids.size(); ++i) ids[i] = found_[i].value_or(0);
-    auto transport = registration_.make(ids, handlers_);
+    auto transport = registration_.make(ids_, handlers_);
     // A batch may come as soon as it says that the link is up.
     const std::lock_guard lock(mutex_);
     if (is_ended_) return {};
@@ -129,7 +125,7 @@ class RegisteredTransport final : public Transport {
   const SystemClock clock_;
 
   // The thread's.
-  std::array<std::optional<std::int32_t>, kStreamCount> found_;
+  AvroSchemaIds ids_{};
   ComplaintFilter complaints_;
   std::string told_;
 

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "uplink/http_answer.h"
+#include "uplink/secret_values.h"
 
 namespace tidegate::uplink {
 
@@ -21,6 +22,8 @@ struct RegistryVerdict {
   bool may_ask_another = false;  // this server is not able to answer now, which says nothing of the next one
 };
 
-RegistryVerdict judge_registry_answer(const RegistryQuestion& question, const HttpAnswer& answer);
+/// What it says has nothing of what was sent for the login.
+RegistryVerdict judge_registry_answer(const RegistryQuestion& question, const HttpAnswer& answer,
+                                      const SentSecrets& sent = {});
 
 }  // namespace tidegate::uplink

@@ -1,8 +1,5 @@
 #pragma once
 
-#include <curl/curl.h>
-
-#include <atomic>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -11,7 +8,9 @@
 #include "uplink/avro/registry_answer.h"
 #include "uplink/avro/registry_options.h"
 #include "uplink/curl_library.h"
+#include "uplink/http_fetch.h"
 #include "uplink/http_options.h"
+#include "uplink/secret_values.h"
 
 namespace tidegate::uplink {
 
@@ -20,26 +19,22 @@ namespace tidegate::uplink {
 class SchemaRegistry {
  public:
   SchemaRegistry(const CurlLibrary& curl, SchemaRegistryOptions options);
-  ~SchemaRegistry();
-  SchemaRegistry(const SchemaRegistry&) = delete;
-  SchemaRegistry& operator=(const SchemaRegistry&) = delete;
 
   /// Blocks for the time of one question to each URL at most. Error `retry`: why there is no id, and what helps.
   Result<std::int32_t> id_of(const std::string& subject, std::string_view schema);
   /// What is asked has no answer any more, nor what comes later. Any thread.
-  void end();
+  void end() { fetch_.cancel(); }
+  /// What the last question was answered with, zero where nothing of that.
+  Duration retry_after() const { return retry_after_; }
 
  private:
   Result<std::vector<std::string>> headers();
-  HttpAnswer ask(const std::string& url, const std::vector<std::string>& headers, const std::string& body);
-  std::string redact(std::string text) const;
 
-  const CurlLibrary& curl_;
   SchemaRegistryOptions options_;  // secrets as last read
   HttpUplinkOptions request_;
-  std::string login_;  // as it was sent
-  CURLM* multi_;
-  std::atomic<bool> is_ended_{false};
+  SentSecrets sent_;
+  Duration retry_after_{};
+  HttpFetch fetch_;
 };
 
 }  // namespace tidegate::uplink

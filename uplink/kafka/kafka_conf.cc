@@ -14,6 +14,7 @@
 
 #include "core/record.h"
 #include "uplink/kafka/kafka_names.h"
+#include "uplink/kafka/kafka_troubles.h"
 
 namespace tidegate::uplink {
 namespace {
@@ -23,10 +24,10 @@ constexpr const char* kTransactionTimeout = "60000";
 
 using Settings = std::vector<std::pair<const char*, std::string>>;
 
-// A connection whose other end is gone without a word would be noticed after a request's whole time, 60 s, and one that
-// is idle after two hours. The time of a request stays what it is, because a slow way may need it: this is of bytes
-// that nobody acknowledges, and of probes while there are none.
-constexpr int kDeadAfterMilliseconds = 30'000;
+// A connection whose other end is gone without a word would be noticed after two hours when it is idle: that is what
+// the probes are for. Bytes that nobody acknowledges have the time of a request, and not less: Linux counts them also
+// where the peer does answer, but has no room for them, such as a broker that holds back a client with a quota.
+constexpr int kDeadAfterMilliseconds = 60'000;
 constexpr int kProbeAfterSeconds = 15;
 constexpr int kProbeEverySeconds = 5;
 constexpr int kProbesMost = 3;
@@ -136,7 +137,7 @@ Result<rd_kafka_conf_t*> make_conf(const KafkaLibrary& library, const KafkaUplin
     if (library.conf_set_(conf, name, value.c_str(), problem.data(), problem.size()) == RD_KAFKA_CONF_OK) continue;
     library.conf_destroy_(conf);
     return fail(ErrorCode::invalid,
-                "librdkafka does not take the setting " + std::string(name) + ": " + problem.data());
+                "librdkafka does not take the setting " + std::string(name) + ": " + kafka_words(problem.data()));
   }
   library.conf_set_socket_cb_(conf, open_socket);
   return conf;

@@ -11,6 +11,7 @@
 #include "core/clock.h"
 #include "uplink/kafka/kafka_conf.h"
 #include "uplink/kafka/kafka_names.h"
+#include "uplink/kafka/kafka_troubles.h"
 
 namespace tidegate::uplink {
 namespace {
@@ -79,15 +80,27 @@ class CursorReader {
   Result<void> make(KafkaIsolation isolation, rd_kafka_t*& into) {
     const auto conf = kafka_reader_conf(library_, access_.options, access_.gateway, isolation);
     if (!conf) return tl::unexpected(conf.error());
+    library_.conf_set_opaque_(*conf, &access_.tokens);
+    library_.conf_set_error_cb_(*conf, on_problem);
     std::array<char, 512> problem{};
     into = library_.new_(RD_KAFKA_CONSUMER, *conf, problem.data(), problem.size());
     if (into != nullptr) {
-      std::uint64_t given = 0;  // for as long as it lives
-      access_.tokens.hand_over(library_, into, given);
+      hand_over_tokens();
       return {};
     }
     library_.conf_destroy_(*conf);
-    return fail(ErrorCode::invalid, std::string("librdkafka makes no consumer: ") + problem.data());
+    return fail(ErrorCode::invalid, "librdkafka makes no consumer: " + kafka_words(problem.data()));
+  }
+
+  // The brokers may end a connection with its token, and a wait lasts longer than some.
+  void hand_over_tokens() {
+    if (consumer_ != nullptr) access_.tokens.hand_over(library_, consumer_, consumer_token_);
+    if (asker_ != nullptr) access_.tokens.hand_over(library_, asker_, asker_token_);
+  }
+
+  // Of the consumer, while it is polled. What is wrong is told by whoever waits for it.
+  static void on_problem(rd_kafka_t* /*client*/, int error, const char* /*text*/, void* tokens) {
+    if (error == RD_KAFKA_RESP_ERR__AUTHENTICATION) static_cast<KafkaTokens*>(tokens)->on_refused();
   }
 
   Error failure(const std::string& step, rd_kafka_resp_err_t error) const {
@@ -141,6 +154,7 @@ class CursorReader {
       if (partition.committed && clock_.boot_now() >= began_ + kPatience) {
         wait_.tell("the topic of cursors " + topic_ + " is not read to its end yet" + held_up(partition));
       }
+      hand_over_tokens();
       rd_kafka_message_t* const message = library_.consumer_poll_(consumer_, kPollFor.count());
       if (message == nullptr) continue;
       const auto error = take(*message, partition);
@@ -159,6 +173,8 @@ class CursorReader {
       return RD_KAFKA_RESP_ERR_NO_ERROR;
     }
     if (message.err != RD_KAFKA_RESP_ERR_NO_ERROR) return message.err;
+    if (message.offset >= partition.committed.value_or(0))
+      partition.committed.reset();  // what was open there has ended
     if (message.offset + 1 >= partition.end) partition.is_read = true;
     const std::string_view key(static_cast<const char*>(message.key), message.key_len);
     if (key == key_) newest_.assign(static_cast<const char*>(message.payload), message.len);
@@ -175,7 +191,7 @@ class CursorReader {
   Result<void> make_topic() {
     std::array<char, 256> problem{};
     rd_kafka_NewTopic_t* topic = library_.NewTopic_new_(topic_.c_str(), 1, -1, problem.data(), problem.size());
-    if (topic == nullptr) return fail(ErrorCode::invalid, topic_ + ": " + problem.data());
+    if (topic == nullptr) return fail(ErrorCode::invalid, topic_ + ": " + kafka_words(problem.data()));
     for (const auto& [name, value] : kTopicSettings) (void)library_.NewTopic_set_config_(topic, name, value);
     rd_kafka_AdminOptions_t* const wishes = library_.AdminOptions_new_(consumer_, RD_KAFKA_ADMIN_OP_CREATETOPICS);
     library_.AdminOptions_set_request_timeout_(wishes, milliseconds_left(), nullptr, 0);
@@ -204,7 +220,7 @@ class CursorReader {
   std::string complaint_of(rd_kafka_event_t* answer) const {
     if (library_.event_error_(answer) != RD_KAFKA_RESP_ERR_NO_ERROR) {
       const char* const text = library_.event_error_string_(answer);
-      return text == nullptr ? library_.err2str_(library_.event_error_(answer)) : text;
+      return text == nullptr ? library_.err2str_(library_.event_error_(answer)) : kafka_words(text);
     }
     const rd_kafka_CreateTopics_result_t* const result = library_.event_CreateTopics_result_(answer);
     if (result == nullptr) return "";
@@ -214,7 +230,7 @@ class CursorReader {
     const auto error = library_.topic_result_error_(topics[0]);
     if (error == RD_KAFKA_RESP_ERR_NO_ERROR) return "";
     const char* const text = library_.topic_result_error_string_(topics[0]);
-    return text == nullptr ? library_.err2str_(error) : text;
+    return text == nullptr ? library_.err2str_(error) : kafka_words(text);
   }
 
   const KafkaAccess& access_;
@@ -226,6 +242,8 @@ class CursorReader {
   const BootTime began_ = clock_.boot_now();
   rd_kafka_t* consumer_ = nullptr;
   rd_kafka_t* asker_ = nullptr;  // where the topic ends, whatever is committed of it
+  std::uint64_t consumer_token_ = 0;
+  std::uint64_t asker_token_ = 0;
   rd_kafka_topic_t* handle_ = nullptr;
   std::string newest_;  // of our key, so far
 };

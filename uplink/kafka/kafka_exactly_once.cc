@@ -60,7 +60,8 @@ class KafkaExactlyOnce final : public TransportWorker {
         watch_handlers_(only_trouble(handlers_)),
         messages_(gateway_, options_.key, ids),
         tokens_(options_, gateway_),
-        watch_(watch_handlers_, [this](const std::string& outage) { return tokens_.explain(outage); }),
+        watch_(watch_handlers_,
+               [this](const auto& outage, bool may_be_of_login) { return tokens_.explain(outage, may_be_of_login); }),
         inbox_(inbox) {
     ours_.history = std::move(history);
     ours_.instance = draw_instance();
@@ -88,6 +89,7 @@ class KafkaExactlyOnce final : public TransportWorker {
       if (batches.empty()) wait();
     }
     close("");
+    tokens_.stop();
   }
 
  private:
@@ -154,7 +156,7 @@ class KafkaExactlyOnce final : public TransportWorker {
     if (step.is_done()) {
       stage_ = Stage::reading;
     } else if (step.can_repeat) {
-      tell_down(describe_kafka_outage(step.error, step.text));
+      tell_down(describe_kafka_outage(step.error, step.text), may_be_of_login(step.error));
     } else {
       close_after(step);
     }
@@ -351,7 +353,8 @@ class KafkaExactlyOnce final : public TransportWorker {
         "stopped: give one of the two another gateway.id or another name, and restart it",
         gateway_, options_.forwarder.name, (*found)->instance);
     log_error("uplink " + options_.forwarder.name, "{}", reason);
-    tell_down(reason);
+    tokens_.stop();
+    tell_link_down(reason);
   }
 
   void complain(const std::string& reason) {
@@ -361,8 +364,11 @@ class KafkaExactlyOnce final : public TransportWorker {
     }
   }
 
-  void tell_down(const std::string& outage) {
-    const std::string reason = tokens_.explain(outage);
+  void tell_down(const std::string& outage, bool may_be_of_login = false) {
+    tell_link_down(tokens_.explain(outage, may_be_of_login));
+  }
+
+  void tell_link_down(const std::string& reason) {
     if (std::exchange(is_down_told_, true) && reason == down_reason_) return;
     down_reason_ = reason;
     handlers_.link(false, reason);

@@ -22,7 +22,8 @@
                                                       use(queue_new) use(event_CreateTopics_result)                \
                                                           use(CreateTopics_result_topics) use(topic_result_error)  \
                                                               use(topic_result_error_string)                       \
-                                                                  use(oauthbearer_set_token)
+                                                                  use(oauthbearer_set_token) use(conf_set_opaque)  \
+                                                                      use(conf_set_error_cb)
 
 namespace tidegate::uplink {
 

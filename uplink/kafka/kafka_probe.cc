@@ -23,7 +23,7 @@ void KafkaProbe::ask(KafkaProducer& producer, KafkaWatch& watch, const Clock& cl
   const BootTime now = clock.boot_now();
   patience_ = std::min(patience_ * 2, kPatienceMost);
   if (found.error != RD_KAFKA_RESP_ERR_NO_ERROR) {
-    return watch.on_no_answer(now, describe_kafka_outage(found.error, producer.text_of(found.error)));
+    return watch.on_no_answer(now, found.error, producer.text_of(found.error));
   }
   patience_ = kPatience;
   std::string trouble;

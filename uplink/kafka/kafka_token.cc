@@ -20,6 +20,7 @@ using std::chrono::seconds;
 constexpr long kOk = 200;
 constexpr std::int64_t kSecondsMost = 9'000'000'000;  // to the year 2255: what a WallTime holds
 constexpr std::size_t kShownMost = 300;
+constexpr std::size_t kTokenBytesMost = std::size_t{16} * 1024;  // what servers take for a header is less
 
 std::optional<seconds> seconds_in(const element& from, std::string_view name) {
   double number = 0;
@@ -43,7 +44,8 @@ std::string text_in(const element& from, std::string_view name) {
 
 std::optional<WallTime> time_in(const element& from, std::string_view name) {
   const auto since = seconds_in(from, name);
-  return since ? std::optional(WallTime(*since)) : std::nullopt;
+  if (!since) return std::nullopt;
+  return WallTime(std::max(*since, seconds(0)));  // before 1970 nothing was given, and differences stay within 64 bits
 }
 
 // False when it is no JWT.
@@ -64,19 +66,23 @@ bool take_claims(KafkaToken& token) {
   return true;
 }
 
+std::string bytes_most() { return std::to_string(kTokenBytesMost) + " bytes, which are the most"; }
+
 // RFC 6750, 2.1, and whatever else stands in no one's way.
 bool has_tokens_characters(std::string_view text) {
   return std::all_of(text.begin(), text.end(), [](char c) { return c > ' ' && c < '\x7f'; });
 }
 
-Error refusal_of(const HttpAnswer& answer) {
+Error refusal_of(const HttpAnswer& answer, const SentSecrets& sent) {
   std::string text = "answered " + std::to_string(answer.status);
   if (!answer.location.empty()) text += ", a redirection, which is not followed";
   simdjson::dom::parser parser;
   element root;
   if (parser.parse(answer.body).get(root) == simdjson::SUCCESS && root.is_object()) {
     for (const char* const name : {"error", "error_description"}) {
-      if (const std::string part = text_in(root, name); !part.empty()) text += ": " + clip(part, kShownMost);
+      if (std::string part = text_in(root, name); !part.empty()) {
+        text += ": " + clip(sent.without(std::move(part)), kShownMost);
+      }
     }
   }
   return {ErrorCode::retry, std::move(text)};
@@ -101,9 +107,9 @@ Result<void> take_lifetime(const element& root, WallTime now, KafkaToken& token)
 
 }  // namespace
 
-Result<KafkaToken> kafka_token_of_answer(const HttpAnswer& answer, WallTime now) {
-  if (!answer.problem.empty()) return fail(ErrorCode::retry, "gave no answer: " + answer.problem);
-  if (answer.status != kOk) return tl::unexpected(refusal_of(answer));
+Result<KafkaToken> kafka_token_of_answer(const HttpAnswer& answer, WallTime now, const SentSecrets& sent) {
+  if (!answer.problem.empty()) return fail(ErrorCode::retry, "gave no answer: " + sent.without(answer.problem));
+  if (answer.status != kOk) return tl::unexpected(refusal_of(answer, sent));
   simdjson::dom::parser parser;
   element root;
   if (parser.parse(answer.body).get(root) != simdjson::SUCCESS || !root.is_object()) {
@@ -112,6 +118,9 @@ Result<KafkaToken> kafka_token_of_answer(const HttpAnswer& answer, WallTime now)
   KafkaToken token;
   token.value = text_in(root, "access_token");
   if (token.value.empty()) return fail(ErrorCode::retry, "answered 200 without an \"access_token\"");
+  if (token.value.size() > kTokenBytesMost) {
+    return fail(ErrorCode::retry, "answered with an \"access_token\" of more than " + bytes_most());
+  }
   if (!has_tokens_characters(token.value)) {
     return fail(ErrorCode::retry, "answered with an \"access_token\" that has characters which no token has");
   }
@@ -123,6 +132,7 @@ Result<KafkaToken> kafka_token_of_answer(const HttpAnswer& answer, WallTime now)
 Result<KafkaToken> kafka_token_of_file(std::string text) {
   KafkaToken token;
   token.value = std::move(text);
+  if (token.value.size() > kTokenBytesMost) return fail(ErrorCode::retry, "has more than " + bytes_most());
   if (!has_tokens_characters(token.value) || !take_claims(token)) {
     return fail(ErrorCode::retry,
                 "is no JWT: it must be three parts in base64url, separated by dots, and nothing else");

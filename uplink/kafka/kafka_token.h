@@ -7,6 +7,7 @@
 #include "core/error.h"
 #include "core/time.h"
 #include "uplink/http_answer.h"
+#include "uplink/secret_values.h"
 
 namespace tidegate::uplink {
 
@@ -20,8 +21,8 @@ struct KafkaToken {
 };
 
 /// What a token endpoint has answered (RFC 6749, 5.1 and 5.2), which says how long the token lasts. Of the answer only
-/// what it calls the error is in an error's message.
-Result<KafkaToken> kafka_token_of_answer(const HttpAnswer& answer, WallTime now);
+/// what it calls the error is in an error's message, without what was sent.
+Result<KafkaToken> kafka_token_of_answer(const HttpAnswer& answer, WallTime now, const SentSecrets& sent = {});
 
 /// What a file holds: a JWT (RFC 7519) with the claim `exp`. Nobody verifies it here but the brokers. No error's
 /// message has anything of it.

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <chrono>
+#include <random>
 #include <system_error>
 #include <utility>
 #include <vector>
@@ -11,7 +12,7 @@
 #include "uplink/byte_text.h"
 #include "uplink/curl_library.h"
 #include "uplink/http_headers.h"
-#include "uplink/secret_values.h"
+#include "uplink/kafka/kafka_troubles.h"
 #include "uplink/sigpipe.h"
 
 namespace tidegate::uplink {
@@ -19,12 +20,8 @@ namespace {
 
 using std::chrono::seconds;
 
-constexpr Duration kLookEvery = seconds(5);  // at a file
-constexpr Duration kPauseFirst = seconds(1);
-constexpr Duration kPauseMost = seconds(60);
-constexpr Duration kRetryAfterMost = std::chrono::minutes(5);
-constexpr Duration kAskAgainAfter = seconds(30);  // where brokers refuse a token that should be good
-constexpr Duration kLookAround = seconds(30);     // a suspended machine does not count in a wait
+constexpr Duration kLookEvery = seconds(5);    // at a file
+constexpr Duration kLookAround = seconds(30);  // a suspended machine does not count in a wait
 constexpr Duration kClocksDiffer = std::chrono::minutes(5);
 constexpr Duration kLastsMost = std::chrono::hours(24 * 365);
 constexpr std::size_t kAnswerBytesMost = std::size_t{256} * 1024;
@@ -42,15 +39,14 @@ std::string day_of(WallTime time) { return format_utc(time).substr(0, std::strin
 
 }  // namespace
 
-KafkaTokens::KafkaTokens(const KafkaUplinkOptions& options, std::string gateway)
+KafkaTokens::KafkaTokens(const KafkaUplinkOptions& options, std::string gateway, Duration least)
     : is_needed_(options.login && options.login->uses_tokens()),
       options_(is_needed_ ? options.login->token : KafkaTokenOptions()),
       name_(options.forwarder.name),
       gateway_(std::move(gateway)),
       http_(http_options(options_)),
       secret_(options_.client_secret),
-      random_(std::random_device{}()),
-      pauses_(kPauseFirst, kPauseMost, random_()) {
+      schedule_(least, std::random_device{}()) {
   if (is_of_file()) secret_.secret_file = options_.file;
 }
 
@@ -84,31 +80,26 @@ void KafkaTokens::run() {
   block_sigpipe();
   std::unique_lock lock(mutex_);
   while (!is_stopping_) {
-    asked_at_ = clock_.boot_now();
+    schedule_.on_asked(clock_.boot_now());
     lock.unlock();
-    const Duration pause = is_of_file() ? look() : fetch();
+    tell(is_of_file() ? look() : fetch());
     lock.lock();
-    due_ = clock_.boot_now() + pause;
-    while (!is_stopping_ && clock_.boot_now() < due_) {
-      changed_.wait_for(lock, std::min(due_ - clock_.boot_now(), kLookAround));
+    if (is_of_file()) schedule_.wait(clock_.boot_now(), kLookEvery);
+    while (!is_stopping_ && clock_.boot_now() < schedule_.due()) {
+      changed_.wait_for(lock, std::min(schedule_.due() - clock_.boot_now(), kLookAround));
     }
   }
 }
 
-Duration KafkaTokens::look() {
-  if (const auto read = read_secret_again(secret_); !read) {
-    tell(read.error().message);
-    return kLookEvery;
-  }
+// What is wrong.
+std::string KafkaTokens::look() {
+  if (const auto read = read_secret_again(secret_); !read) return read.error().message;
   auto token = kafka_token_of_file(secret_.value);
-  if (!token) {
-    tell("the token in " + clip(options_.file, 200) + " " + token.error().message);
-    return kLookEvery;
-  }
-  const std::string remark = remark_on(*token);
+  if (!token) return "the token in " + clip(options_.file, 200) + " " + token.error().message;
+  std::string remark = remark_on(*token);
+  const std::lock_guard lock(mutex_);
   keep(std::move(*token));
-  tell(remark);
-  return kLookEvery;
+  return remark;
 }
 
 // It says no more of the time than the day, so that it is the same text all day.
@@ -123,19 +114,27 @@ std::string KafkaTokens::remark_on(const KafkaToken& token) const {
   return "";
 }
 
-// A part of its life before its end, not the same one for a whole fleet.
-Duration KafkaTokens::fetch() {
+std::string KafkaTokens::remark_on(Duration lasts) const {
+  if (!schedule_.is_too_short(lasts)) return "";
+  return "the tokens of " + options_.url + " last " + std::to_string(std::chrono::floor<seconds>(lasts).count()) +
+         " s, and one is fetched every " + format_duration(TokenSchedule::kLeast) +
+         " at most: let them last for minutes";
+}
+
+// What is wrong.
+std::string KafkaTokens::fetch() {
   auto token = ask();
+  const std::lock_guard lock(mutex_);
+  const BootTime now = clock_.boot_now();
   if (!token) {
-    tell("no token for the login: " + token.error().message);
-    return std::max(pauses_.next(), std::min(retry_after_, kRetryAfterMost));
+    schedule_.on_failure(now, retry_after_);
+    return "no token for the login: " + token.error().message;
   }
   const Duration lasts = std::min(*token->lasts, kLastsMost);
-  pauses_.reset();
+  schedule_.on_token(now, lasts);
+  good_until_ = now + lasts;
   keep(std::move(*token));
-  tell("");
-  const double part = std::uniform_real_distribution<>(0.7, 0.8)(random_);
-  return std::max(kPauseFirst, std::chrono::duration_cast<Duration>(lasts * part));
+  return remark_on(lasts);
 }
 
 // The client's name and secret as RFC 6749, 2.3.1, has them.
@@ -143,6 +142,7 @@ Result<KafkaToken> KafkaTokens::ask() {
   retry_after_ = Duration::zero();
   if (auto read = read_secret_again(secret_); !read) return tl::unexpected(read.error());
   const std::string login = base64(percent_encoded(options_.client_id) + ":" + percent_encoded(secret_.value));
+  for (const std::string& secret : {login, secret_.value, percent_encoded(secret_.value)}) sent_.add(secret);
   std::string body = "grant_type=client_credentials";
   if (!options_.scope.empty()) body += "&scope=" + percent_encoded(options_.scope);
   const HttpAnswer answer =
@@ -151,19 +151,12 @@ Result<KafkaToken> KafkaTokens::ask() {
                     "Accept: application/json", "Expect:", "Authorization: Basic " + login},
                    std::move(body), kAnswerBytesMost);
   retry_after_ = answer.retry_after;
-  auto token = kafka_token_of_answer(answer, clock_.wall_now());
-  if (!token) return fail(token.error().code, options_.url + " " + clean(token.error().message, login));
+  auto token = kafka_token_of_answer(answer, clock_.wall_now(), sent_);
+  if (!token) return fail(token.error().code, options_.url + " " + token.error().message);
   return token;
 }
 
-std::string KafkaTokens::clean(std::string text, const std::string& login) const {
-  for (const std::string& secret : {login, secret_.value, percent_encoded(secret_.value)}) redact_secret(text, secret);
-  return text;
-}
-
 void KafkaTokens::keep(KafkaToken token) {
-  const std::lock_guard lock(mutex_);
-  if (!is_of_file()) good_until_ = clock_.boot_now() + std::min(*token.lasts, kLastsMost);
   if (token_ && token_->value == token.value) return;
   token_ = std::move(token);
   ++version_;
@@ -171,10 +164,12 @@ void KafkaTokens::keep(KafkaToken token) {
 }
 
 void KafkaTokens::tell(const std::string& problem) {
-  {
-    const std::lock_guard lock(mutex_);
-    if (is_stopping_ || std::exchange(problem_, problem) == problem) return;
-  }
+  const std::lock_guard lock(mutex_);
+  if (is_stopping_ || std::exchange(problem_, problem) == problem) return;
+  complain(problem);
+}
+
+void KafkaTokens::complain(const std::string& problem) {
   wake_();
   if (problem.empty()) return;
   if (const auto left_out = complaints_.admit(problem, clock_.boot_now())) {
@@ -198,24 +193,23 @@ void KafkaTokens::hand_over(const KafkaLibrary& library, rd_kafka_t* client, std
   const auto error =
       library.oauthbearer_set_token_(client, token_->value.c_str(), kNeverMilliseconds, principal.c_str(),
                                      extensions.data(), extensions.size(), problem.data(), problem.size());
-  if (error == RD_KAFKA_RESP_ERR_NO_ERROR) return;
-  problem_ = std::string("librdkafka does not take the token: ") + problem.data();
-  log_warning("uplink " + name_, "{}", problem_);
+  const std::string refused =
+      error == RD_KAFKA_RESP_ERR_NO_ERROR ? "" : "librdkafka does not take the token: " + kafka_words(problem.data());
+  if (std::exchange(refused_, refused) != refused) complain(refused);
 }
 
 void KafkaTokens::on_refused() {
+  if (!is_needed_) return;
   const std::lock_guard lock(mutex_);
-  const BootTime now = clock_.boot_now();
-  if (!is_needed_ || now < asked_at_ + kAskAgainAfter || due_ <= now) return;
-  due_ = now;
-  changed_.notify_all();
+  if (schedule_.on_refused(clock_.boot_now())) changed_.notify_all();
 }
 
-std::string KafkaTokens::explain(const std::string& outage) const {
+std::string KafkaTokens::explain(const std::string& outage, bool may_be_of_login) const {
   const std::lock_guard lock(mutex_);
-  if (problem_.empty() || outage.empty()) return outage;
-  const bool is_good = token_ && (!good_until_ || clock_.boot_now() < *good_until_);
-  return is_good ? outage + "; " + problem_ : problem_;
+  const std::string& problem = refused_.empty() ? problem_ : refused_;
+  if (problem.empty() || outage.empty()) return outage;
+  const bool is_good = token_ && refused_.empty() && (!good_until_ || clock_.boot_now() < *good_until_);
+  return is_good || !may_be_of_login ? outage + "; " + problem : problem;
 }
 
 }  // namespace tidegate::uplink

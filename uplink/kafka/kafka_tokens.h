@@ -6,18 +6,18 @@
 #include <memory>
 #include <mutex>
 #include <optional>
-#include <random>
 #include <string>
 #include <thread>
 
-#include "core/backoff.h"
 #include "core/clock.h"
 #include "core/log.h"
 #include "uplink/http_fetch.h"
 #include "uplink/http_options.h"
 #include "uplink/kafka/kafka_library.h"
 #include "uplink/kafka/kafka_token.h"
+#include "uplink/kafka/token_schedule.h"
 #include "uplink/options.h"
+#include "uplink/secret_values.h"
 
 namespace tidegate::uplink {
 
@@ -29,32 +29,37 @@ namespace tidegate::uplink {
 /// that has run out by our clock is used all the same: the brokers' clock decides.
 class KafkaTokens {
  public:
-  KafkaTokens(const KafkaUplinkOptions& options, std::string gateway);
+  /// `least` is as often as an endpoint is asked that gives tokens.
+  KafkaTokens(const KafkaUplinkOptions& options, std::string gateway, Duration least = TokenSchedule::kLeast);
   ~KafkaTokens() { stop(); }
   KafkaTokens(const KafkaTokens&) = delete;
   KafkaTokens& operator=(const KafkaTokens&) = delete;
 
   /// `wake` is called on the thread when there is another token or another problem.
   Result<void> start(std::function<void()> wake);
+  /// No token is had any more. Any number of times.
   void stop();
 
   /// Gives the client the newest token, unless `given` says that it has that. Any thread, and the next two.
   void hand_over(const KafkaLibrary& library, rd_kafka_t* client, std::uint64_t& given);
   /// The brokers have refused a login: the token may be worth nothing any more.
   void on_refused();
-  /// What to say of an outage: where there is no token why that is so, and what else may be wrong with it.
-  std::string explain(const std::string& outage) const;
+  /// What to say of an outage: where it may be of the login, and there is no token for that, why that is so; else also
+  /// what may be wrong with the token.
+  std::string explain(const std::string& outage, bool may_be_of_login) const;
 
  private:
   bool is_of_file() const { return !options_.file.empty(); }
   void run();
-  Duration look();
-  Duration fetch();
+  std::string look();
+  std::string fetch();
   Result<KafkaToken> ask();
-  std::string clean(std::string text, const std::string& login) const;
   std::string remark_on(const KafkaToken& token) const;
-  void keep(KafkaToken token);
   void tell(const std::string& problem);
+  // With the mutex held.
+  std::string remark_on(Duration lasts) const;
+  void keep(KafkaToken token);
+  void complain(const std::string& problem);
 
   const bool is_needed_;
   const KafkaTokenOptions options_;
@@ -66,10 +71,8 @@ class KafkaTokens {
   HttpUplinkOptions http_;
   HttpHeader secret_;
   std::unique_ptr<HttpFetch> fetch_;
+  SentSecrets sent_;
   Duration retry_after_{};
-  std::mt19937_64 random_;
-  Backoff pauses_;
-  ComplaintFilter complaints_;
   std::function<void()> wake_;
 
   mutable std::mutex mutex_;
@@ -77,9 +80,10 @@ class KafkaTokens {
   std::optional<KafkaToken> token_;
   std::uint64_t version_ = 0;           // of the token
   std::optional<BootTime> good_until_;  // where that is known without the wall clock
-  std::string problem_;
-  BootTime due_{};       // the next look or request
-  BootTime asked_at_{};  // the last one
+  std::string problem_;                 // with having one
+  std::string refused_;                 // why librdkafka does not take the one that we have
+  ComplaintFilter complaints_;
+  TokenSchedule schedule_;
   bool is_stopping_ = false;
   std::thread thread_;
 };

@@ -41,7 +41,8 @@ class KafkaWorker final : public TransportWorker {
         handlers_(std::move(handlers)),
         messages_(gateway_, options_.key, ids),
         tokens_(options_, gateway_),
-        watch_(handlers_, [this](const std::string& outage) { return tokens_.explain(outage); }),
+        watch_(handlers_,
+               [this](const auto& outage, bool may_be_of_login) { return tokens_.explain(outage, may_be_of_login); }),
         inbox_(inbox) {}
 
   Result<void> prepare() override {
@@ -67,6 +68,7 @@ class KafkaWorker final : public TransportWorker {
     }
     close_producer();
     fail_beside();
+    tokens_.stop();
   }
 
  private:

@@ -1,6 +1,16 @@
 #include "uplink/kafka/kafka_troubles.h"
 
+#include "core/text.h"
+
 namespace tidegate::uplink {
+namespace {
+
+constexpr std::size_t kWordsMost = 600;  // more than the library has room for, unless they are no text
+constexpr std::size_t kToldMost = 400;
+
+}  // namespace
+
+std::string kafka_words(const char* text) { return clip(text, kWordsMost); }
 
 std::string describe_kafka_refusal(rd_kafka_resp_err_t error, const std::string& text, const std::string& topic) {
   const std::string name = "topic " + topic;
@@ -21,7 +31,7 @@ std::string describe_kafka_refusal(rd_kafka_resp_err_t error, const std::string&
     case RD_KAFKA_RESP_ERR_UNSUPPORTED_COMPRESSION_TYPE:
       return name + " does not take this compression: set another one";
     default:
-      return name + ": " + text;
+      return name + ": " + clip(text, kToldMost);
   }
 }
 
@@ -32,7 +42,7 @@ bool is_refusal_of_message(rd_kafka_resp_err_t error) {
 
 // The library adds how often it has said so before, and text that changes is news.
 std::string describe_kafka_outage(rd_kafka_resp_err_t error, const std::string& reason) {
-  const std::string text = reason.substr(0, reason.find(" (after "));
+  const std::string text = clip(reason.substr(0, reason.find(" (after ")), kToldMost);
   switch (error) {
     case RD_KAFKA_RESP_ERR__AUTHENTICATION:
     case RD_KAFKA_RESP_ERR_SASL_AUTHENTICATION_FAILED:
@@ -49,6 +59,19 @@ std::string describe_kafka_outage(rd_kafka_resp_err_t error, const std::string& 
       return "no broker answers: " + text;
     default:
       return text;
+  }
+}
+
+bool may_be_of_login(rd_kafka_resp_err_t error) {
+  switch (error) {
+    case RD_KAFKA_RESP_ERR__AUTHENTICATION:
+    case RD_KAFKA_RESP_ERR_SASL_AUTHENTICATION_FAILED:
+    case RD_KAFKA_RESP_ERR__TRANSPORT:
+    case RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN:
+    case RD_KAFKA_RESP_ERR__TIMED_OUT:
+      return true;
+    default:
+      return false;
   }
 }
 

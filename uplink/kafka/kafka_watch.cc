@@ -21,12 +21,14 @@ void KafkaWatch::on_problem(rd_kafka_resp_err_t error, const std::string& text) 
   is_doubtful_ = true;
   if (error != RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN || last_problem_.empty()) {
     last_problem_ = describe_kafka_outage(error, text);
+    last_error_ = error;
   }
 }
 
 void KafkaWatch::on_outage(std::string reason) {
   is_doubtful_ = true;
   outage_ = std::move(reason);
+  is_outage_of_login_ = false;
 }
 
 void KafkaWatch::on_delivered(Stream stream) {
@@ -60,13 +62,14 @@ void KafkaWatch::on_answer(BootTime now, const std::string& topic_trouble) {
   probe_at_ = now + kProbePause;
 }
 
-void KafkaWatch::on_no_answer(BootTime now, const std::string& text) {
-  outage_ = last_problem_.empty() ? text : last_problem_;
+void KafkaWatch::on_no_answer(BootTime now, rd_kafka_resp_err_t error, const std::string& text) {
+  outage_ = last_problem_.empty() ? describe_kafka_outage(error, text) : last_problem_;
+  is_outage_of_login_ = may_be_of_login(last_problem_.empty() ? error : last_error_);
   probe_at_ = now + kProbePause;
 }
 
 std::string KafkaWatch::trouble() const {
-  if (!outage_.empty()) return explain_ ? explain_(outage_) : outage_;
+  if (!outage_.empty()) return explain_ ? explain_(outage_, is_outage_of_login_) : outage_;
   if (!topic_trouble_.empty()) return topic_trouble_;
   const auto refusal = std::find_if(refusals_.begin(), refusals_.end(), [](const auto& one) { return !one.empty(); });
   return refusal == refusals_.end() ? stall_ : *refusal;

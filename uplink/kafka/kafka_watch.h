@@ -21,7 +21,7 @@ namespace tidegate::uplink {
 class KafkaWatch {
  public:
   /// What is to be told of an outage; it may be another at any time.
-  using Explain = std::function<std::string(const std::string& outage)>;
+  using Explain = std::function<std::string(const std::string& outage, bool may_be_of_login)>;
 
   explicit KafkaWatch(const TransportHandlers& handlers, Explain explain = {})
       : handlers_(&handlers), explain_(std::move(explain)) {}
@@ -39,7 +39,7 @@ class KafkaWatch {
   bool wants_probe(BootTime now) const { return is_doubtful_ && now >= probe_at_; }
   bool is_doubtful() const { return is_doubtful_; }
   void on_answer(BootTime now, const std::string& topic_trouble);
-  void on_no_answer(BootTime now, const std::string& text);
+  void on_no_answer(BootTime now, rd_kafka_resp_err_t error, const std::string& text);
 
   /// Reports what has changed.
   void tell();
@@ -54,7 +54,9 @@ class KafkaWatch {
   BootTime probe_at_{};
   BootTime connected_at_{};
   std::string last_problem_;
+  rd_kafka_resp_err_t last_error_ = RD_KAFKA_RESP_ERR_NO_ERROR;
   std::string outage_;
+  bool is_outage_of_login_ = false;  // or may be
   std::string topic_trouble_;
   std::string stall_;
   std::optional<BootTime> topic_trouble_since_;
