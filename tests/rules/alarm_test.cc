@@ -75,8 +75,7 @@ TEST(AlarmDocument, names_what_is_wrong) {
     EXPECT_EQ(parsed.error().code, ErrorCode::corrupt);
     return parsed.error().message;
   };
-  EXPECT_NE(message(replaced(good, "\"cleared\"", "\"silenced\"")).find("state is \"silenced\""),
-            std::string::npos);
+  EXPECT_NE(message(replaced(good, "\"cleared\"", "\"silenced\"")).find("state is \"silenced\""), std::string::npos);
   EXPECT_NE(message(replaced(good, "123456", "-1")).find("seq"), std::string::npos);
   EXPECT_NE(message(replaced(good, "\"epoch\":3", "\"epoch\":4294967296")).find("epoch is too large"),
             std::string::npos);
