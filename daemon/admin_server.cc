@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <chrono>
 #include <optional>
 #include <type_traits>
 #include <utility>
@@ -12,6 +13,7 @@
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/local/stream_protocol.hpp>
 #include <boost/asio/steady_timer.hpp>
+#include <boost/asio/write.hpp>
 #include <boost/beast/core/basic_stream.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/http.hpp>
@@ -33,6 +35,8 @@ using NetError = boost::system::error_code;
 constexpr std::size_t kConnectionsMax = 64;
 constexpr std::uint32_t kHeaderBytesMax = 16 * 1024;
 constexpr std::uint64_t kBodyBytesMax = 64 * 1024;
+// What the kernel may hold of an answer that goes on: who reads slowly is not to see what was long ago.
+constexpr int kStreamBufferBytes = 64 * 1024;
 constexpr auto kIdleTimeout = std::chrono::seconds(30);
 constexpr auto kAcceptPause = std::chrono::milliseconds(500);  // after accept() failed, as for want of descriptors
 
@@ -115,6 +119,8 @@ class Session : public std::enable_shared_from_this<Session<Protocol>> {
     reply_.set(http::field::content_type, response.content_type);
     reply_.set(http::field::cache_control, "no-store");
     reply_.set("X-Content-Type-Options", "nosniff");
+    for (const auto& [name, value] : response.headers) reply_.set(name, value);
+    if (response.stream) return begin(std::move(response.stream));
     reply_.body() = std::move(response.body);
     if (request.method() == http::verb::head) reply_.body().clear();
     reply_.prepare_payload();
@@ -124,12 +130,47 @@ class Session : public std::enable_shared_from_this<Session<Protocol>> {
     });
   }
 
+  // Without a length: it goes on until the connection ends.
+  void begin(std::shared_ptr<AdminStream> source) {
+    reply_.keep_alive(false);
+    head_.emplace(reply_);
+    NetError ignored;
+    stream_.socket().set_option(net::socket_base::send_buffer_size(kStreamBufferBytes), ignored);
+    stream_.expires_after(kStreamPatience);
+    http::async_write_header(
+        stream_, *head_,
+        [self = this->shared_from_this(), source = std::move(source)](NetError problem, std::size_t) mutable {
+          if (!problem) self->go_on(std::move(source));
+        });
+  }
+
+  void go_on(std::shared_ptr<AdminStream> source) {
+    stream_.expires_never();
+    AdminStream& from = *source;
+    from.next([self = this->shared_from_this(), source = std::move(source)](std::string piece) mutable {
+      self->send(std::move(source), std::move(piece));
+    });
+  }
+
+  void send(std::shared_ptr<AdminStream> source, std::string piece) {
+    if (piece.empty()) return;
+    piece_ = std::move(piece);
+    stream_.expires_after(kStreamPatience);
+    net::async_write(
+        stream_, net::buffer(piece_),
+        [self = this->shared_from_this(), source = std::move(source)](NetError problem, std::size_t) mutable {
+          if (!problem) self->go_on(std::move(source));
+        });
+  }
+
   Stream stream_;
   const Site& site_;
   ConnectionCount count_;
   beast::flat_buffer buffer_;
   std::optional<http::request_parser<http::string_body>> parser_;
   http::response<http::string_body> reply_;
+  std::optional<http::response_serializer<http::string_body>> head_;  // of an answer that goes on
+  std::string piece_;
 };
 
 template <class Protocol>
