@@ -5,6 +5,7 @@
 const REFRESH_MS = 5000, STALE_MS = 8000, DRAW_MS = 500;
 const ROWS_MAX = 200, ALARMS_MAX = 100, POINTS_MAX = 60, EVENTS_MAX = 20, BACKLOG_WINDOW_MS = 60000, BACKLOG_LEAST = 100;
 const SHELVE_FOR = [["15 minutes", "15m"], ["1 hour", "1h"], ["8 hours", "8h"], ["1 day", "24h"], ["7 days", "7d"]];
+const NBSP = "\u00a0";  // no line ends between a number and its unit
 const SEVERITIES = ["critical", "warning", "info"];
 
 const $ = (id) => document.getElementById(id);
@@ -49,15 +50,15 @@ function bytes(count) {
   const units = ["B", "KiB", "MiB", "GiB", "TiB"];
   let unit = 0;
   for (; count >= 1024 && unit < units.length - 1; ++unit) count /= 1024;
-  return `${count.toLocaleString("en", { maximumFractionDigits: count < 10 && unit > 0 ? 1 : 0 })} ${units[unit]}`;
+  return `${count.toLocaleString("en", { maximumFractionDigits: count < 10 && unit > 0 ? 1 : 0 })}${NBSP}${units[unit]}`;
 }
 
 function span(seconds) {
-  if (!(seconds >= 0)) return "0 s";
-  if (seconds < 120) return `${Math.round(seconds)} s`;
-  if (seconds < 7200) return `${Math.round(seconds / 60)} min`;
-  if (seconds < 172800) return `${Math.round(seconds / 3600)} h`;
-  return `${Math.round(seconds / 86400)} days`;
+  if (!(seconds >= 0)) return `0${NBSP}s`;
+  if (seconds < 120) return `${Math.round(seconds)}${NBSP}s`;
+  if (seconds < 7200) return `${Math.round(seconds / 60)}${NBSP}min`;
+  if (seconds < 172800) return `${Math.round(seconds / 3600)}${NBSP}h`;
+  return `${Math.round(seconds / 86400)}${NBSP}days`;
 }
 
 const gatewayNow = () => Date.now() + state.offset;
