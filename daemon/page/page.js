@@ -267,7 +267,8 @@ function alarmRow(alarm, isShelved) {
     const seen = make("button", "main", "Acknowledge");
     seen.type = "button";
     seen.setAttribute("aria-label", `Acknowledge ${alarm.alarm}`);
-    seen.addEventListener("click", () => act("ack", {}, seen));
+    // Of the raise that is shown: another one may have come since.
+    seen.addEventListener("click", () => act("ack", { occurrence: row.occurrence }, seen));
     actions.append(seen, shelveMenu(alarm, act));
   }
   row.append(severity, what, actions);
@@ -305,6 +306,7 @@ function drawAlarms(answer) {
     SEVERITIES.indexOf(a.severity) - SEVERITIES.indexOf(b.severity) || b.time - a.time);
   const active = all.slice(0, ALARMS_MAX);
   fill($("alarms"), active, (alarm) => alarm.alarm, (alarm) => alarmRow(alarm, false), (row, alarm) => {
+    row.occurrence = alarm.occurrence;
     setState(row.children[0], alarm.severity, alarm.severity);
     put(row.children[1].children[0], alarm.message);
     const by = alarm.acknowledged && (alarm.acknowledged.by ? ` by ${alarm.acknowledged.by}` : "");
