@@ -12,11 +12,13 @@
 #include "daemon/find_place.h"
 #include "daemon/gateway.h"
 #include "daemon/json_writer.h"
+#include "daemon/live_status.h"
 #include "daemon/metrics.h"
 #include "daemon/offset.h"
 #include "daemon/record_json.h"
 #include "daemon/replay_api.h"
 #include "daemon/status.h"
+#include "daemon/status_page.h"
 
 namespace tidegate::daemon {
 namespace {
@@ -129,11 +131,23 @@ std::string impossible(const buffer::RingLog& log, Stream stream, const buffer::
 
 }  // namespace
 
+AdminApi::AdminApi(Gateway& gateway)
+    : gateway_(gateway),
+      live_(gateway.loop(), gateway.tags(),
+            {[&gateway] {
+  return render_live_status(gateway); },
+             [&gateway]() -> const auto& { return gateway.pipeline().normaliser().latest();
+}  // namespace tidegate::daemon
+, [&gateway](PipelineWatcher* watcher) { gateway.set_watcher(watcher); }
+}) {}
+
 void AdminApi::answer(const AdminRequest& request, const AdminRespond& respond) {
   if (is_replay_path(request.path)) return answer_replay(gateway_, request, respond);
   if (is_alarm_action_path(request.path)) return answer_alarm_action(gateway_, request, respond);
   if (is_dead_letters_path(request.path)) return answer_dead_letters(gateway_, request, respond);
+  if (request.path == "/api/v1/live") return live_.answer(request, respond);
   if (request.method != "GET" && request.method != "HEAD") return respond(refuse(405, "only GET is answered here"));
+  if (auto file = find_page_file(request.path)) return respond(std::move(*file));
   AdminResponse response;
   if (request.path == "/healthz") {
     if (!gateway_.makes_progress()) return respond(refuse(503, "the disk does not answer"));
@@ -154,11 +168,12 @@ void AdminApi::answer(const AdminRequest& request, const AdminRespond& respond) 
   } else if (request.path == "/api/v1/records") {
     return answer_records(request, respond);
   } else {
-    return respond(refuse(404,
-                          "known are /healthz /readyz /metrics /api/v1/status /api/v1/readings/latest "
-                          "/api/v1/alarms /api/v1/records /api/v1/deadletters, and POST /api/v1/alarms/ALARM/ack "
-                          "/api/v1/alarms/ALARM/shelve /api/v1/alarms/ALARM/unshelve /api/v1/uplinks/NAME/replay "
-                          "/api/v1/deadletters/drop /api/v1/deadletters/retry"));
+    return respond(
+        refuse(404,
+               "known are / /healthz /readyz /metrics /api/v1/status /api/v1/readings/latest "
+               "/api/v1/alarms /api/v1/records /api/v1/live /api/v1/deadletters, and POST /api/v1/alarms/ALARM/ack "
+               "/api/v1/alarms/ALARM/shelve /api/v1/alarms/ALARM/unshelve /api/v1/uplinks/NAME/replay "
+               "/api/v1/deadletters/drop /api/v1/deadletters/retry"));
   }
   respond(std::move(response));
 }

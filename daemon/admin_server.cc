@@ -4,18 +4,22 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <chrono>
 #include <optional>
+#include <type_traits>
 #include <utility>
 
 // <utility> stands before Asio: Boost 1.74 uses std::exchange without it.
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/local/stream_protocol.hpp>
 #include <boost/asio/steady_timer.hpp>
+#include <boost/asio/write.hpp>
 #include <boost/beast/core/basic_stream.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/http.hpp>
 
 #include "core/text.h"
+#include "daemon/admin_host.h"
 #include "daemon/config/admin_address.h"
 #include "daemon/json_writer.h"
 #include "daemon/percent_encode.h"
@@ -31,6 +35,8 @@ using NetError = boost::system::error_code;
 constexpr std::size_t kConnectionsMax = 64;
 constexpr std::uint32_t kHeaderBytesMax = 16 * 1024;
 constexpr std::uint64_t kBodyBytesMax = 64 * 1024;
+// What the kernel may hold of an answer that goes on: who reads slowly is not to see what was long ago.
+constexpr int kStreamBufferBytes = 64 * 1024;
 constexpr auto kIdleTimeout = std::chrono::seconds(30);
 constexpr auto kAcceptPause = std::chrono::milliseconds(500);  // after accept() failed, as for want of descriptors
 
@@ -52,6 +58,11 @@ AdminRequest to_request(const http::request<http::string_body>& message) {
   return request;
 }
 
+struct Site {
+  std::string host;  // of the configuration; empty: a Unix socket
+  AdminHandler handler;
+};
+
 // Connections count themselves, so that there are never more than kConnectionsMax.
 using ConnectionCount = std::shared_ptr<std::size_t>;
 
@@ -60,8 +71,8 @@ class Session : public std::enable_shared_from_this<Session<Protocol>> {
  public:
   using Stream = beast::basic_stream<Protocol>;
 
-  Session(typename Protocol::socket socket, const AdminHandler& handler, ConnectionCount count)
-      : stream_(std::move(socket)), handler_(handler), count_(std::move(count)) {
+  Session(typename Protocol::socket socket, const Site& site, ConnectionCount count)
+      : stream_(std::move(socket)), site_(site), count_(std::move(count)) {
     ++*count_;
   }
   Session(const Session&) = delete;
@@ -82,8 +93,21 @@ class Session : public std::enable_shared_from_this<Session<Protocol>> {
   void answer() {
     // However long the answer takes, the peer is not to blame.
     stream_.expires_never();
-    handler_(to_request(parser_->get()),
-             [self = this->shared_from_this()](AdminResponse response) { self->write(std::move(response)); });
+    if (!is_for_us(parser_->get())) {
+      return write(refuse(421, "the Host of a request is to be an address, localhost, or the host of gateway.admin"));
+    }
+    site_.handler(to_request(parser_->get()),
+                  [self = this->shared_from_this()](AdminResponse response) { self->write(std::move(response)); });
+  }
+
+  bool is_for_us(const http::request<http::string_body>& message) const {
+    if (!std::is_same_v<Protocol, net::ip::tcp>) return true;
+    const auto hosts = message.equal_range(http::field::host);
+    // Every browser says it; HTTP/1.0 need not.
+    if (hosts.first == hosts.second) return message.version() < 11;
+    const auto host = hosts.first->value();
+    return std::next(hosts.first) == hosts.second &&
+           is_own_host(std::string_view(host.data(), host.size()), site_.host);
   }
 
   void write(AdminResponse response) {
@@ -95,6 +119,8 @@ class Session : public std::enable_shared_from_this<Session<Protocol>> {
     reply_.set(http::field::content_type, response.content_type);
     reply_.set(http::field::cache_control, "no-store");
     reply_.set("X-Content-Type-Options", "nosniff");
+    for (const auto& [name, value] : response.headers) reply_.set(name, value);
+    if (response.stream) return begin(std::move(response.stream));
     reply_.body() = std::move(response.body);
     if (request.method() == http::verb::head) reply_.body().clear();
     reply_.prepare_payload();
@@ -104,19 +130,53 @@ class Session : public std::enable_shared_from_this<Session<Protocol>> {
     });
   }
 
+  // Without a length: it goes on until the connection ends.
+  void begin(std::shared_ptr<AdminStream> source) {
+    reply_.keep_alive(false);
+    head_.emplace(reply_);
+    NetError ignored;
+    stream_.socket().set_option(net::socket_base::send_buffer_size(kStreamBufferBytes), ignored);
+    stream_.expires_after(kStreamPatience);
+    http::async_write_header(
+        stream_, *head_,
+        [self = this->shared_from_this(), source = std::move(source)](NetError problem, std::size_t) mutable {
+          if (!problem) self->go_on(std::move(source));
+        });
+  }
+
+  void go_on(std::shared_ptr<AdminStream> source) {
+    stream_.expires_never();
+    AdminStream& from = *source;
+    from.next([self = this->shared_from_this(), source = std::move(source)](std::string piece) mutable {
+      self->send(std::move(source), std::move(piece));
+    });
+  }
+
+  void send(std::shared_ptr<AdminStream> source, std::string piece) {
+    if (piece.empty()) return;
+    piece_ = std::move(piece);
+    stream_.expires_after(kStreamPatience);
+    net::async_write(
+        stream_, net::buffer(piece_),
+        [self = this->shared_from_this(), source = std::move(source)](NetError problem, std::size_t) mutable {
+          if (!problem) self->go_on(std::move(source));
+        });
+  }
+
   Stream stream_;
-  const AdminHandler& handler_;
+  const Site& site_;
   ConnectionCount count_;
   beast::flat_buffer buffer_;
   std::optional<http::request_parser<http::string_body>> parser_;
   http::response<http::string_body> reply_;
+  std::optional<http::response_serializer<http::string_body>> head_;  // of an answer that goes on
+  std::string piece_;
 };
 
 template <class Protocol>
 class Listener final : public AdminServer {
  public:
-  Listener(EventLoop& loop, AdminHandler handler)
-      : acceptor_(loop.context()), pause_(loop.context()), handler_(std::move(handler)) {}
+  Listener(EventLoop& loop, Site site) : acceptor_(loop.context()), pause_(loop.context()), site_(std::move(site)) {}
   Listener(const Listener&) = delete;
   Listener& operator=(const Listener&) = delete;
   ~Listener() override { stop(); }
@@ -146,7 +206,7 @@ class Listener final : public AdminServer {
         return;
       }
       if (*count_ < kConnectionsMax) {
-        std::make_shared<Session<Protocol>>(std::move(socket), handler_, count_)->read();
+        std::make_shared<Session<Protocol>>(std::move(socket), site_, count_)->read();
       }
       accept();
     });
@@ -164,7 +224,7 @@ class Listener final : public AdminServer {
  private:
   typename Protocol::acceptor acceptor_;
   net::steady_timer pause_;
-  AdminHandler handler_;
+  const Site site_;
   ConnectionCount count_ = std::make_shared<std::size_t>(0);
   std::string address_;
   std::string socket_path_;
@@ -179,7 +239,7 @@ Result<std::unique_ptr<AdminServer>> listen_unix(EventLoop& loop, const std::str
   struct stat status {};
   // What a killed daemon left behind; the lock of the data directory keeps two daemons apart.
   if (::lstat(path.c_str(), &status) == 0 && S_ISSOCK(status.st_mode)) ::unlink(path.c_str());
-  auto listener = std::make_unique<Listener<net::local::stream_protocol>>(loop, std::move(handler));
+  auto listener = std::make_unique<Listener<net::local::stream_protocol>>(loop, Site{"", std::move(handler)});
   if (const NetError problem = listener->listen(net::local::stream_protocol::endpoint(path))) {
     return cannot_listen("unix:" + path, problem);
   }
@@ -194,7 +254,7 @@ Result<std::unique_ptr<AdminServer>> listen_tcp(EventLoop& loop, AdminAddress ad
   NetError problem;
   const auto found = resolver.resolve(address.host, std::to_string(address.port), problem);
   if (problem) return cannot_listen(format_admin_address(address), problem);
-  auto listener = std::make_unique<Listener<net::ip::tcp>>(loop, std::move(handler));
+  auto listener = std::make_unique<Listener<net::ip::tcp>>(loop, Site{address.host, std::move(handler)});
   const net::ip::tcp::endpoint endpoint = found.begin()->endpoint();
   if ((problem = listener->listen(endpoint))) return cannot_listen(format_admin_address(address), problem);
   address.port = listener->endpoint().port();

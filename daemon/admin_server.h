@@ -5,6 +5,8 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "core/error.h"
 #include "core/time.h"
@@ -21,10 +23,24 @@ struct AdminRequest {
   std::string body;
 };
 
+/// An answer that goes on: the server asks for more each time the peer has taken what came before, so that no more than
+/// one piece of it waits. It lets go of the stream when the peer is gone, or takes nothing for kStreamPatience.
+class AdminStream {
+ public:
+  virtual ~AdminStream() = default;
+  using Give = std::function<void(std::string)>;
+  /// `give` is called once, at once or later, on the core thread; with an empty text for the end.
+  virtual void next(Give give) = 0;
+};
+
+inline constexpr Duration kStreamPatience = std::chrono::seconds(10);
+
 struct AdminResponse {
   unsigned status = 200;
   std::string content_type = "application/json";
   std::string body;
+  std::vector<std::pair<std::string, std::string>> headers{};  // besides those that every answer has
+  std::shared_ptr<AdminStream> stream{};                       // null: the body is all
 };
 
 /// {"error":WHY}
@@ -35,7 +51,7 @@ using AdminRespond = std::function<void(AdminResponse)>;
 using AdminHandler = std::function<void(const AdminRequest&, AdminRespond)>;
 
 /// HTTP/1.1 on "HOST:PORT" or "unix:/path" (Boost.Beast). Bounded: so many connections, so large a request, so long to
-/// wait for one. Runs on the event loop.
+/// wait for one. Over TCP only requests to a host that is_own_host() are answered. Runs on the event loop.
 class AdminServer {
  public:
   virtual ~AdminServer() = default;

@@ -56,6 +56,8 @@ class Gateway {
   bool is_ready() const { return ready_; }
   /// See Pipeline::change_alarms.
   Result<void> change_alarms(const Pipeline::AlarmAction& action);
+  /// See Pipeline::set_watcher.
+  void set_watcher(PipelineWatcher* watcher) { pipeline_->set_watcher(watcher); }
   /// Whether the pipeline makes progress: nothing that feeds it or is fed by it has been stuck for long.
   bool makes_progress() const;
 

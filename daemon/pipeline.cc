@@ -178,6 +178,7 @@ void Pipeline::judge(Position first, std::size_t count, const FrameTimes& times)
   transitions_.clear();
   rules_->apply(batch, transitions_);
   if (latest_ != nullptr) latest_->take(batch);
+  if (watcher_ != nullptr) watcher_->on_readings(batch);
   if (whole) intake_.readings.swap(batch.readings);  // keeps its capacity
   record_alarms(transitions_);
 }
@@ -215,6 +216,7 @@ void Pipeline::record_alarms(const std::vector<rules::AlarmTransition>& transiti
     log_info("rules", "{} {}: {}", transition.alarm, rules::to_string(transition.state), transition.message);
     pending_alarms_.push_back(rules::to_document(transition));
     if (latest_ != nullptr) latest_->take_alarm(transition);
+    if (watcher_ != nullptr) watcher_->on_alarm(transition);
   }
   if (!transitions.empty()) flush_documents();
 }

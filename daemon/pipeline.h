@@ -17,6 +17,7 @@
 #include "core/log.h"
 #include "daemon/latest_table.h"
 #include "daemon/normaliser.h"
+#include "daemon/pipeline_watcher.h"
 #include "drivers/driver.h"
 #include "rules/rule_engine.h"
 
@@ -45,6 +46,8 @@ class Pipeline {
   void add_driver(std::unique_ptr<drivers::Driver> driver, std::uint64_t accepted_before);
   /// Keeps the latest of each tag and alarm there too; it outlives this.
   void set_latest(LatestTable* latest) { latest_ = latest; }
+  /// Null: nobody watches.
+  void set_watcher(PipelineWatcher* watcher) { watcher_ = watcher; }
   /// Takes over judging from here on; the engine has judged what it has to of the records before `from`.
   void set_rules(std::unique_ptr<rules::RuleEngine> engine, Position from) {
     rules_ = std::move(engine);
@@ -127,6 +130,7 @@ class Pipeline {
   std::optional<Step> step_;  // the last one
   Normaliser normaliser_;
   LatestTable* latest_ = nullptr;
+  PipelineWatcher* watcher_ = nullptr;
   std::unique_ptr<rules::RuleEngine> rules_;
   Position judged_from_;
   std::vector<Source> sources_;

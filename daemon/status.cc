@@ -146,16 +146,20 @@ std::string render_latest(const Gateway& gateway) {
   json.begin_object().key("readings").begin_array();
   for (const auto& reading : gateway.pipeline().normaliser().latest()) {
     if (reading.tag == kNoTag) continue;
-    const Tag& tag = gateway.tags().tag(reading.tag);
-    json.begin_object().member("tag", tag.path).member("driver", tag.driver);
-    if (!tag.unit.empty()) json.member("unit", tag.unit);
-    json.member("time", to_milliseconds(reading.time)).member("value", reading.value);
-    json.member("quality", to_string(reading.quality));
-    if (reading.reason != Reason::none) json.member("reason", to_string(reading.reason));
-    json.end_object();
+    put_latest(json, reading, gateway.tags());
   }
   json.end_array().end_object();
   return text;
+}
+
+void put_latest(JsonWriter& json, const Reading& reading, const TagRegistry& tags) {
+  const Tag& tag = tags.tag(reading.tag);
+  json.begin_object().member("tag", tag.path).member("driver", tag.driver);
+  if (!tag.unit.empty()) json.member("unit", tag.unit);
+  json.member("time", to_milliseconds(reading.time)).member("value", reading.value);
+  json.member("quality", to_string(reading.quality));
+  if (reading.reason != Reason::none) json.member("reason", to_string(reading.reason));
+  json.end_object();
 }
 
 std::string render_alarms(const Gateway& gateway) {

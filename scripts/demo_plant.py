@@ -283,7 +283,7 @@ class Demo:
         wait_until(lambda: self.daemon.figures()["up"], 20, "the uplink is connected")
         self.sensors = self.begin(self.simulate("mqtt", "--broker", f"mqtt://127.0.0.1:{self.local.port}", "--devices", "4", "--tags", "2",
                                                 "--rate", str(SENSOR_RATE)))
-        print(f"status: http://127.0.0.1:{admin}/api/v1/status   metrics: http://127.0.0.1:{admin}/metrics")
+        print(f"status page: http://127.0.0.1:{admin}/   status: http://127.0.0.1:{admin}/api/v1/status   metrics: http://127.0.0.1:{admin}/metrics")
         print(f"8 MQTT tags at {SENSOR_RATE} readings/s through a local broker, 2 Modbus devices and one that is switched off, "
               "2 rules, 1 uplink\n")
         print("  time   upstream   accepted     stored  delivered   received    backlog   lost  alarms")

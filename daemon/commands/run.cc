@@ -84,9 +84,15 @@ int run(const Config& config, const std::string& config_file) {
     });
     if (!started) return report_failure(started.error().message);
     server = std::move(*started);
-    log_info("gateway", "admin address {}", server->address());
+    log_info("gateway", "admin address {}{}", server->address(),
+             admin.kind == AdminAddress::Kind::tcp ? ", status page http://" + server->address() + "/" : "");
   }
-  for (const int signal_number : {SIGTERM, SIGINT}) loop.on_signal(signal_number, [&gateway] { gateway.stop(); });
+  for (const int signal_number : {SIGTERM, SIGINT}) {
+    loop.on_signal(signal_number, [&api, &gateway] {
+      api.end();
+      gateway.stop();
+    });
+  }
   loop.on_signal(SIGHUP, [&] { reload(gateway, config_file); });
   if (const auto started = gateway.start(); !started) return report_failure(started.error().message);
   log_info("gateway", "ready");

@@ -1,0 +1,13 @@
+# cmake -DOUT=FILE.cc -DFOLDER=DIR -P embed.cmake: the files of the status page as texts of the program.
+set(text "#include \"daemon/status_page.h\"\n\nnamespace tidegate::daemon {\n\n")
+foreach(name html css js svg)
+  file(GLOB found "${FOLDER}/*.${name}")
+  list(LENGTH found count)
+  if(NOT count EQUAL 1)
+    message(FATAL_ERROR "${FOLDER}: one file *.${name} is wanted, found ${count}")
+  endif()
+  file(READ "${found}" content)
+  string(APPEND text "const std::string_view kPage_${name} = R\"tidegate(${content})tidegate\";\n")
+endforeach()
+string(APPEND text "\n}  // namespace tidegate::daemon\n")
+file(WRITE "${OUT}" "${text}")
