@@ -101,10 +101,9 @@ class Session : public std::enable_shared_from_this<Session<Protocol>> {
   }
 
   bool is_for_us(const http::request<http::string_body>& message) const {
-    if (!std::is_same_v<Protocol, net::ip::tcp>) return true;
     const auto hosts = message.equal_range(http::field::host);
-    // Every browser says it; HTTP/1.0 need not.
-    if (hosts.first == hosts.second) return message.version() < 11;
+    // Every browser says it, also through a tunnel to a Unix socket; HTTP/1.0 need not, nor a client of such a socket.
+    if (hosts.first == hosts.second) return message.version() < 11 || !std::is_same_v<Protocol, net::ip::tcp>;
     const auto host = hosts.first->value();
     return std::next(hosts.first) == hosts.second &&
            is_own_host(std::string_view(host.data(), host.size()), site_.host);

@@ -51,7 +51,7 @@ using AdminRespond = std::function<void(AdminResponse)>;
 using AdminHandler = std::function<void(const AdminRequest&, AdminRespond)>;
 
 /// HTTP/1.1 on "HOST:PORT" or "unix:/path" (Boost.Beast). Bounded: so many connections, so large a request, so long to
-/// wait for one. Over TCP only requests to a host that is_own_host() are answered. Runs on the event loop.
+/// wait for one. Only requests to a host that is_own_host() are answered. Runs on the event loop.
 class AdminServer {
  public:
   virtual ~AdminServer() = default;

@@ -268,7 +268,8 @@ function alarmRow(alarm, isShelved) {
     seen.type = "button";
     seen.setAttribute("aria-label", `Acknowledge ${alarm.alarm}`);
     // Of the raise that is shown: another one may have come since.
-    seen.addEventListener("click", () => act("ack", { occurrence: row.occurrence }, seen));
+    // The second click of two would meet the alarm that has come in its place.
+    seen.addEventListener("click", (event) => event.detail < 2 && act("ack", { occurrence: row.occurrence }, seen));
     actions.append(seen, shelveMenu(alarm, act));
   }
   row.append(severity, what, actions);
@@ -321,7 +322,7 @@ function drawAlarms(answer) {
     put(row.children[1].children[1], `${raised ? "raised" : "not raised"} · until ${clock(alarm.until)}${alarm.by ? ` · by ${alarm.by}` : ""}`);
   });
   $("no-alarms").hidden = all.length > 0 && all.length === active.length;
-  put($("no-alarms"), all.length === 0 ? "No alarm is raised." : `${grouped(all.length - active.length)} more alarms are raised.`);
+  put($("no-alarms"), all.length === 0 ? (answer.alarms.length === 0 ? "No alarm is raised." : "No alarm is raised but those that are shelved.") : `${grouped(all.length - active.length)} more alarms are raised.`);
   $("shelved-part").hidden = answer.shelved.length === 0;
   document.title = `${all.length > 0 ? `(${all.length}) ` : ""}${state.status ? state.status.gateway : "Tidegate"}`;
 }

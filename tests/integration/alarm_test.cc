@@ -175,7 +175,7 @@ TEST_F(AlarmShort, WhatIsWrongWithWhatIsAskedOfAlarmsIsSaid) {
             "{\"error\":\"the content type is to be application/json\"} 415");
   EXPECT_EQ(post("hot/boiler/none/ack", "{}"), "{\"error\":\"alarm \\\"hot/boiler/none\\\" is not raised\"} 409");
   EXPECT_EQ(post("hot/boiler/temp/ack", R"({"who":"ann"})"),
-            "{\"error\":\"unknown member who: known are by, note\"} 400");
+            "{\"error\":\"unknown member who: known are by, note, occurrence\"} 400");
   EXPECT_EQ(post("hot/boiler/temp/ack", R"({"by":7})"), "{\"error\":\"by: a text is wanted\"} 400");
   EXPECT_EQ(post("hot/boiler/temp/ack", "{\"note\":\"" + std::string(513, 'x') + "\"}"),
             "{\"error\":\"note: at most 512 bytes, found 513\"} 400");
