@@ -26,7 +26,8 @@ namespace tidegate::uplink {
 /// Each batch begins where the one before ended, through what the filter left out and over epochs; only a gap breaks
 /// that. A batch that is sent again covers the same stretch with the same entries; only its head (when it was sent, and
 /// by which lane) is new. What is known of the clock when it is sent first corrects the times in it. The cursor moves
-/// over the acknowledged beginning of the chain and nothing else. What a target refuses: stream_refusals.cc.
+/// over the acknowledged beginning of the chain and nothing else. What is read: stream_reading.cc; what a target
+/// refuses: stream_refusals.cc.
 ///
 /// Batch ids carry the stream and the attempt: an acknowledgement counts whatever attempt it belongs to, a failure only
 /// when it is the last one's. Passive; part of a Forwarder, which decides how much may be held and sent.
