@@ -25,6 +25,9 @@ constexpr unsigned kPassedOverMost = 7;
 constexpr unsigned kBacklogPassedOverMost = 3;
 constexpr std::size_t kBacklogPart = 4;
 
+// Records, if there are as many.
+constexpr std::size_t kReadForTrial = 64;
+
 std::size_t index_of(Stream stream) { return static_cast<std::size_t>(stream); }
 
 ForwarderOptions checked(ForwarderOptions options) {
@@ -94,7 +97,10 @@ class Forwarder::Impl {
 
   // How many of these a lane may make. What goes at a limited rate makes none ahead of time: waiting for its time it
   // would take the room of others.
-  std::size_t room_to_supply(LaneOf of) const { return is_limited(of) ? 0 : room_for(of); }
+  std::size_t room_to_supply(LaneOf of) const {
+    const std::size_t room = is_limited(of) ? 0 : room_for(of);
+    return std::max(room, room_in_trial(*chain(of)));
+  }
 
   std::optional<OutgoingBatch> next_batch(BootTime now, WallTime wall_now) {
     seen_ = std::max(seen_, now);
@@ -268,7 +274,7 @@ class Forwarder::Impl {
     constexpr LaneOf kLive(Stream::readings);
     StreamLanes* const l = lanes(kLive.stream);
     if (!options_.live_first || l == nullptr || l->chain(Lane::live).in_flight() > 0) return;
-    if (l->chain(Lane::live).is_deciding(now)) return;
+    if (l->chain(Lane::live).is_deciding()) return;
     const auto ready = ready_at(kLive);
     if (ready && *ready <= now && l->chain(Lane::live).is_next_historical(now)) l->leave_to_backlog();
   }
@@ -300,10 +306,16 @@ class Forwarder::Impl {
     return l != nullptr && (l->chain(Lane::live).has_more() || l->chain(Lane::backlog).has_more());
   }
 
-  // While nothing leaves, one batch is filled and no more.
+  // A trial may need what is behind its record, also where one batch of one record may be in flight.
+  std::size_t room_in_trial(const StreamChain& c) const {
+    const std::size_t most = 2 + kReadForTrial / options_.batch_readings_max;
+    return link_up_ && c.is_in_trial() && c.held() < most ? most - c.held() : 0;
+  }
+
+  // While nothing leaves, one batch is filled and no more, and that is not begun unless there is a trial.
   bool has_room_for(LaneOf of) const {
     const StreamChain& c = *chain(of);
-    return room_to_supply(of) > 0 || (!c.fill_is_full() && c.waiting() == 0);
+    return room_to_supply(of) > 0 || (!c.fill_is_full() && (c.waiting() == 0 || c.is_in_trial()));
   }
 
   // A part of the room is not for the lane live while there is a backlog. The lane backlog has one batch made, for when

@@ -32,17 +32,18 @@ std::uint64_t make_id(std::uint64_t number, LaneOf of, std::uint16_t attempt) {
 
 }  // namespace
 
-StreamChain::StreamChain(Stream stream, const Parts& parts, std::uint64_t jitter_seed, Lane lane)
+StreamChain::StreamChain(Stream stream, const Parts& parts, TakenBatches& evidence, std::uint64_t jitter_seed,
+                         Lane lane)
     : stream_(stream),
       lane_(lane),
       delay_max_(parts.options.batch_delay_max),
       blames_size_(parts.options.blames_size_for_lost_links),
       dead_letter_after_(parts.options.dead_letter_after),
-      is_in_order_(parts.options.inflight_max <= 1),
       encoder_(parts.encoder),
       clock_(parts.clock),
       fill_(parts.options, parts.encoder, parts.filter),
       lane_named_(parts.options.live_first && stream == Stream::readings),
+      evidence_(evidence),
       trial_(parts.options.dead_letter_after, ~jitter_seed),
       random_(jitter_seed),
       backoff_(parts.options.retry_first, parts.options.retry_most, jitter_seed),
@@ -52,7 +53,9 @@ std::uint64_t StreamChain::id_of(std::uint64_t number, std::uint16_t attempt) co
   return make_id(number, {stream_, lane_}, attempt);
 }
 
-bool StreamChain::is_witness(std::uint64_t batch_id) const { return witness_ != 0 && batch_id == id_of(witness_, 0); }
+bool StreamChain::is_beside_trial(std::uint64_t batch_id) const {
+  return beside_.number != 0 && batch_id == id_of(beside_.number, 0);
+}
 
 // Counted as dropped it stays, because counts only grow.
 void StreamChain::count_letter() {
@@ -93,9 +96,8 @@ void StreamChain::go_on_from(const Cursor& cursor) {
   unpassed_ = lead_counted_ = 0;
   paused_until_.reset();
   rests_ = false;
-  witness_ = 0;
   refused_.reset();
-  trial_.forget();
+  forget_trial();
   replay_sealed_ = left_sealed_ = false;
   acked_to_ = cursor.acked_to;
   passed_to_ = read_ = cursor.passed_to;
@@ -143,7 +145,7 @@ void StreamChain::move(const CursorMove& move) {
     move.is_by_target ? void(accounting_.delivered += count) : accounting_.drop(reason, count);
   }
   left_.reset();
-  forget_evidence();
+  evidence_.clear();
   kept_backoff_.reset();
   go_on_from({move.to, move.to});
   if (!move.is_by_target) replay_ = true;
@@ -151,7 +153,7 @@ void StreamChain::move(const CursorMove& move) {
 
 std::optional<BootTime> StreamChain::ready_at() const {
   if (waiting_ == 0 && fill_.empty()) return std::nullopt;
-  if (set_aside_ > 0 || witness_ != 0 || (suspects_ > 0 && in_flight_ > 0)) return std::nullopt;
+  if (set_aside_ > 0 || beside_.number != 0 || (suspects_ > 0 && in_flight_ > 0)) return std::nullopt;
   // An alarm does not wait for company, unless others are on their way already.
   const bool is_urgent = stream_ == Stream::alarms && in_flight_ == 0;
   const bool waits = waiting_ == 0 && !fill_.full() && !is_urgent;
@@ -187,13 +189,12 @@ bool StreamChain::is_historical(const Stretch& stretch, BootTime now) const {
 
 OutgoingBatch StreamChain::send(BootTime now, WallTime wall_now) {
   seen_ = std::max(seen_, now);
-  const auto step = on_trial() < chain_.size() ? trial_.next() : RefusalTrial::Step::record;
-  if (step == RefusalTrial::Step::witness) return send_witness(now, wall_now);
+  if (auto beside = send_beside(now, wall_now)) return *beside;
   if (waiting_ == 0) {
     seal();
     settle();
   }
-  const std::size_t index = step == RefusalTrial::Step::other ? choose_other() : first_waiting();
+  const std::size_t index = first_waiting();
   Link& link = chain_[index];
   const BatchHead head = head_of(index, now, wall_now);
   put_head(link, head);
@@ -240,8 +241,8 @@ BatchHead StreamChain::head_of(std::size_t index, BootTime now, WallTime wall_no
 }
 
 bool StreamChain::acknowledge(std::uint64_t batch_id) {
-  if (is_witness(batch_id)) {
-    take_witness();
+  if (is_beside_trial(batch_id)) {
+    take_beside();
     return true;
   }
   const std::size_t index = find(batch_id);
@@ -253,6 +254,7 @@ bool StreamChain::acknowledge(std::uint64_t batch_id) {
   if (link.stretch.count > 0) note_taken(link);
   link.state = State::done;
   end_joined_before(index);
+  look_whether_refusing();
   link.message.reset();
   link.entries = std::string();
   grow_again();
@@ -262,13 +264,11 @@ bool StreamChain::acknowledge(std::uint64_t batch_id) {
 
 void StreamChain::fail(std::uint64_t batch_id, BootTime now, bool progressed) {
   const std::size_t index = find(batch_id);
-  if (is_witness(batch_id)) {
-    witness_ = 0;
-    trial_.witness_failed();
+  if (is_beside_trial(batch_id)) {
+    fail_beside();
     return pause(now);
   }
   if (!is_current_attempt(index, batch_id)) return;
-  if (on_trial() < index) trial_.other_failed();
   rewind_from(index);
   if (progressed) backoff_.reset();
   pause(now);
@@ -293,7 +293,7 @@ std::optional<std::size_t> StreamChain::lose_link() {
     too_large = oldest->message->size();
   }
   for (Link& link : chain_) link.sent_on_this_link = false;
-  if (std::exchange(witness_, 0) != 0) trial_.witness_failed();
+  if (beside_.number != 0) fail_beside();
   rewind_from(0);
   paused_until_.reset();
   if (too_large == 0) return std::nullopt;

@@ -32,6 +32,7 @@ void StreamChain::supply(const RecordBatch& batch, BootTime now, std::size_t roo
     ++read_.sequence;
     ++unpassed_;
   }
+  if (!fill_.empty()) evidence_.note_supply(now);
   close_at_end();
   settle();
 }
