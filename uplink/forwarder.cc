@@ -428,6 +428,8 @@ std::optional<RefusedRecord> Forwarder::failed(std::uint64_t batch_id, BootTime 
   return impl_->failed(batch_id, now, how);
 }
 
+Stream Forwarder::stream_of(std::uint64_t batch_id) { return StreamChain::lane_of(batch_id).stream; }
+
 bool Forwarder::leave_out(std::uint64_t batch_id) {
   StreamChain* const chain = impl_->chain(StreamChain::lane_of(batch_id));
   return chain != nullptr && chain->leave_out(batch_id);

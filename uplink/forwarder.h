@@ -159,10 +159,12 @@ class Forwarder {
   /// from there on are half as large, which they grow out of later; one record alone cannot be made smaller. Where the
   /// target said how long it wants nothing, no stream sends before that.
   /// What the target refuses for what is in it `dead_letter_after` times is sent in halves, one batch at a time, and
-  /// these in halves, until it is one record. That is tried in turn with what the target has taken before, and is given
-  /// up when it is to blame (RefusalTrial): that is the answer, here or of acknowledged(), and nothing of its stream is
-  /// sent until leave_out() or keep().
+  /// these in halves, until it is one record. That is tried in turn with what the target has taken before, and with
+  /// some of what is behind it, and is given up when it is to blame (RefusalTrial): that is the answer, here or of
+  /// acknowledged(), and nothing of its stream is sent until leave_out() or keep().
   std::optional<RefusedRecord> failed(std::uint64_t batch_id, BootTime now, const BatchFailure& how = {});
+  /// Of a batch of the chain, or of what was sent beside it because a record is on trial.
+  static Stream stream_of(std::uint64_t batch_id);
   /// The record is kept elsewhere, durably: it is dropped as a dead letter once a batch without entries, which comes in
   /// its place and answers for its number, is acknowledged; where the target refuses that too, with the next batch,
   /// which then begins where that one began. False: it is forgotten, as by a move, and nothing is changed.
