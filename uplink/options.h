@@ -9,6 +9,7 @@
 #include "core/record.h"
 #include "core/time.h"
 #include "mqtt/broker_options.h"
+#include "uplink/avro/registry_options.h"
 #include "uplink/http_header.h"
 #include "uplink/sending_windows.h"
 
@@ -72,6 +73,8 @@ struct FileUplinkOptions {
   bool operator==(const FileUplinkOptions&) const = default;
 };
 
+enum class KafkaFormat : std::uint8_t { json, avro };
+
 /// Where the tokens of a login with OAUTHBEARER come from: a token endpoint, or a file that another program renews.
 struct KafkaTokenOptions {
   std::string url;  // of the endpoint; empty: the file
@@ -105,6 +108,8 @@ struct KafkaUplinkOptions {
   std::string cursor_topic = "tidegate-cursors";  // of exactly_once
   std::optional<mqtt::TlsOptions> tls;            // nothing: plain TCP
   std::optional<Login> login;
+  KafkaFormat format = KafkaFormat::json;
+  std::optional<SchemaRegistryOptions> registry;  // with format avro, and only then
   bool operator==(const KafkaUplinkOptions&) const = default;
 };
 

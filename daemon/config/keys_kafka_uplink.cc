@@ -7,6 +7,7 @@
 #include "daemon/config/kafka_login.h"
 #include "daemon/config/keys.h"
 #include "daemon/config/rows.h"
+#include "daemon/config/schema_registry_keys.h"
 #include "daemon/config/scope.h"
 #include "daemon/config/tls_checks.h"
 #include "daemon/config/uplink_rows.h"
@@ -16,6 +17,7 @@
 namespace tidegate::daemon {
 namespace {
 
+using uplink::KafkaFormat;
 using uplink::KafkaUplinkOptions;
 
 constexpr std::uint16_t kKafkaPort = 9092;
@@ -81,6 +83,7 @@ void finish_kafka(KafkaUplinkOptions& uplink, const Scope& scope) {
     check_tls_table(*uplink.tls, "broker", scope.table("tls"));
   }
   finish_kafka_login(uplink, scope);
+  finish_schema_registry(uplink, scope);
   if (const auto library = uplink::KafkaLibrary::load(); !library) scope.wrong("", library.error().message);
 }
 
@@ -111,6 +114,11 @@ std::vector<Key> kafka_rows() {
               "with the same epoch and seq. With `exactly-once` they go in transactions, each with the uplink's cursor "
               "behind them, which is read back at every connect: consumers with `isolation.level=read_committed` get "
               "each record once, over crashes and older copies of the disk."),
+      choice<Owner, KafkaFormat>("format", &Owner::format, {{"json", KafkaFormat::json}, {"avro", KafkaFormat::avro}})
+          .by_default("json")
+          .says(
+              "What the value of a message is: a line of JSON, or [Avro](avro.md) with the id of its schema before it, "
+              "which the table `schema_registry` then has to tell of. The key is a text with either."),
       checked<Owner>("cursor_topic", &Owner::cursor_topic, check_cursor_topic)
           .must_be("a topic with {gateway}")
           .by_default("tidegate-cursors")
@@ -144,7 +152,7 @@ Section kafka_uplink_keys() {
                           [](Owner & owner) -> auto& { return owner.tls.emplace(); },
                           "The connection is TLS when this table is there, if only as `tls = {}`: how the "
                           "brokers are checked and how we show who we are."),
-                      kafka_sasl_keys(), batch_keys<Owner>()};
+                      kafka_sasl_keys(), schema_registry_keys(), batch_keys<Owner>()};
   section.finish = finish<Owner>(finish_kafka);
   return section;
 }

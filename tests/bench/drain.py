@@ -8,7 +8,7 @@ The readings are taken in by the MQTT listener while the target is away; then it
 first to the last reading that it has acknowledged. Processor time is the daemon's.
   mqtt   batches to mosquitto, QoS 1
   http   requests to nginx, which reads them and answers 204
-  kafka  a message a reading to Apache Kafka, where scripts/test-kafka has fetched it; at least once and exactly once; -bare: without headers
+  kafka  a message a reading to Apache Kafka, where scripts/test-kafka has fetched it; at least once and exactly once; -bare: without headers; -avro: in Avro
   postgresql  a row a reading to PostgreSQL with its defaults, so that a commit waits for its disk; exactly once
   file   NDJSON to a file on the same disk
 Prints medians and writes BUILD/drain.json. Exits 1 when a reading was not delivered.
@@ -20,7 +20,9 @@ import shutil
 import subprocess
 import sys
 import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 from urllib.request import urlopen
 
 from end_to_end import median
@@ -109,6 +111,30 @@ class KafkaOnceBare(KafkaOnce):
     more = "headers = false\n"
 
 
+class KafkaAvro(Kafka):
+    def __init__(self, rig):
+        self.registry = FixedRegistry()
+        self.more = f'format = "avro"\nschema_registry = {{ url = "http://127.0.0.1:{self.registry.server_port}" }}\n'
+        super().__init__(rig)
+
+
+class FixedRegistry(ThreadingHTTPServer):
+    """A schema registry that knows whatever it is asked for as 7."""
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self):
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b'{"id":7}')
+
+        def log_message(self, *_):
+            pass
+
+    def __init__(self):
+        super().__init__(("127.0.0.1", 0), self.Handler)
+        Thread(target=self.serve_forever, daemon=True).start()
+
+
 class Postgresql:
     def __init__(self, rig):
         self.rig, self.port = rig, free_port()
@@ -170,7 +196,7 @@ def measure(build, make_target, count):
                 "resident_mib": daemon.resident_bytes() / 1024 / 1024}
 
 
-TARGETS = {"mqtt": Mqtt, "http": Http, "kafka": Kafka, "kafka-once": KafkaOnce, "kafka-bare": KafkaBare, "kafka-once-bare": KafkaOnceBare, "postgresql": Postgresql, "file": File}
+TARGETS = {"mqtt": Mqtt, "http": Http, "kafka": Kafka, "kafka-once": KafkaOnce, "kafka-bare": KafkaBare, "kafka-once-bare": KafkaOnceBare, "kafka-avro": KafkaAvro, "postgresql": Postgresql, "file": File}
 
 
 def main():

@@ -3,11 +3,14 @@
 
 #include <chrono>
 #include <cstdint>
+#include <memory>
+#include <optional>
 #include <random>
 #include <string>
 
 #include "uplink/batch_encoder.h"
 #include "uplink/forwarder.h"
+#include "uplink/kafka/kafka_messages.h"
 
 namespace tidegate::uplink {
 namespace {
@@ -87,6 +90,33 @@ void forward_readings(benchmark::State& state) {
   state.SetItemsProcessed(state.iterations() * static_cast<std::int64_t>(frame.readings.size()));
 }
 BENCHMARK(forward_readings)->ArgNames({"filtered"})->Arg(0)->Arg(1);
+
+// What Kafka gets of a batch, without what the library does with it.
+void make_kafka_messages(benchmark::State& state) {
+  TagRegistry tags;
+  BatchEncoder encoder("plant-7", tags);
+  const RecordBatch frame = make_frame(tags, static_cast<Kind>(state.range(0)), false);
+  std::string payload;
+  for (std::size_t i = 0; i < frame.readings.size(); ++i) {
+    encoder.append_reading(payload, frame.first + i, frame.readings[i], frame.times);
+  }
+  encoder.finish(payload, {});
+  OutgoingBatch batch;
+  batch.payload = std::make_shared<const std::string>(payload);
+  const bool is_avro = state.range(1) != 0;
+  KafkaMessages messages("plant-7", "{tag}", is_avro ? std::optional(AvroSchemaIds{1, 2, 3}) : std::nullopt);
+  std::size_t bytes = 0;
+  for (auto _ : state) {
+    const auto made = messages.for_each(batch, [&bytes](const KafkaProducer::Message& message) {
+      bytes += message.value.size();
+      return true;
+    });
+    if (!made) state.SkipWithError(made.error().message.c_str());
+  }
+  state.SetItemsProcessed(state.iterations() * static_cast<std::int64_t>(frame.readings.size()));
+  state.SetBytesProcessed(static_cast<std::int64_t>(bytes));
+}
+BENCHMARK(make_kafka_messages)->ArgNames({"kind", "avro"})->Args({0, 0})->Args({0, 1})->Args({1, 0})->Args({1, 1});
 
 }  // namespace
 }  // namespace tidegate::uplink

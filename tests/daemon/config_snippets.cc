@@ -31,6 +31,9 @@ const Lines kAwsKeys{"region = \"eu-west-1\"", "stream = \"s\"", "access_key_id 
 const std::string kAwsTable =
     "aws = { region = \"r\", stream = \"s\", access_key_id = \"A\", secret_access_key = { file = \"secret\" } }";
 const std::string kKafkaUplink = "[[uplink.kafka]]\nname = \"k\"\nbrokers = [\"h\"]\n";
+const std::string kRegistryUrl = "url = \"https://r\"";
+const std::string kAvroUplink = kKafkaUplink + "format = \"avro\"\n";
+const std::string kAvroRegistry = kAvroUplink + "[uplink.kafka.schema_registry]\n" + kRegistryUrl + "\n";
 const Lines kTokenKeys{"mechanism = \"OAUTHBEARER\"", "token_url = \"https://h/token\"", "client_id = \"c\"",
                        "client_secret = { file = \"secret\" }"};
 const std::string kPostgresqlUplink =
@@ -76,6 +79,8 @@ const std::map<std::string, Frame>& frames() {
             "\n" + kTokenKeys[3] + "\n",
         {},
         ""}},
+      {"uplink.kafka.schema_registry", {kAvroUplink, {kRegistryUrl}, ""}},
+      {"uplink.kafka.schema_registry.tls", {kAvroRegistry, {}, ""}},
       {"uplink.kafka.batch", {kKafkaUplink, {}, ""}},
       {"uplink.postgresql", {"", {"name = \"p\"", "url = \"postgresql://h/d\"", "username = \"u\""}, ""}},
       {"uplink.postgresql.tls", {kPostgresqlUplink, {}, ""}},
@@ -100,6 +105,7 @@ Lines companions(const std::string& path, const std::string& key, const std::str
   if (path == "uplink.kafka.sasl" && is_of_tokens) return kTokenKeys;
   Lines lines = frames().at(path).keys;
   if (line == "format = \"sparkplug\"") lines.emplace_back("sparkplug = { group = \"g\" }");
+  if (line == "format = \"avro\"") lines.push_back("schema_registry = { " + kRegistryUrl + " }");
   if (path == "driver.mqtt_listener.tls" || path == "uplink.kafka.sasl" || path == "uplink.kafka" ||
       path == "uplink.postgresql") {
     return lines;
@@ -108,6 +114,8 @@ Lines companions(const std::string& path, const std::string& key, const std::str
   if (line == "format = \"kinesis\"") lines.push_back(kAwsTable);
   if (path == "uplink.http" && key == "key") lines.emplace_back("format = \"pubsub\"");
   if (key == "password") lines.emplace_back("username = \"u\"");
+  if (path == "uplink.kafka.schema_registry" && key == "username")
+    lines.emplace_back("password = { file = \"secret\" }");
   if (key == "spreadsheet_safe") lines = {"name = \"f\"", "path = \"{stream}\"", "format = \"csv\""};
   if (line == "format = \"csv\"") lines = {"name = \"f\"", "path = \"{stream}\""};
   if (key == "part_suffix") lines.emplace_back("rotate_size = \"1MiB\"");

@@ -1,4 +1,5 @@
-// Bad certificates before the HTTP, the Kafka and the PostgreSQL uplink, whose libraries make connections of their own.
+// Bad certificates before the HTTP, the Kafka and the PostgreSQL uplink, whose libraries make connections of their own,
+// and before a schema registry.
 #include <gtest/gtest.h>
 
 #include <list>
@@ -11,6 +12,7 @@
 #include "tests/support/kafka_cluster.h"
 #include "tests/support/network.h"
 #include "tests/support/postgresql_server.h"
+#include "tests/support/schema_registry.h"
 #include "tests/support/tls_front.h"
 #include "tests/support/wait_until.h"
 
@@ -120,6 +122,19 @@ TEST_F(UplinkCertificatesShort, NoBadOneIsTakenByKafka) {
   start_gateway("kafka", R"(brokers = ["{address}"])");
   expect_no_bad_one_is_taken();
   for (const Peer& peer : peers_) EXPECT_EQ(peer.front.handshakes() > 0, peer.name == "good") << peer.name;
+}
+
+TEST_F(UplinkCertificatesShort, NoBadOneIsTakenOfKafkasSchemaRegistry) {
+  KafkaCluster cluster;
+  cluster.create_topic("tidegate.readings", 1);
+  FakeSchemaRegistry registry;
+  add_peers(registry.port());
+  start_gateway("kafka",
+                "brokers = [\"" + cluster.brokers().front() +
+                    "\"]\nformat = \"avro\"\n[uplink.kafka.schema_registry]\nurl = \"https://{address}\"",
+                "schema_registry.tls");
+  expect_no_bad_one_is_taken();
+  EXPECT_EQ(registry.requests().size(), 3U);  // of the good one, a stream each
 }
 
 // Of the endpoint that has the tokens for Kafka; the brokers are asked nothing without one.

@@ -12,6 +12,7 @@
 
 #include "core/clock.h"
 #include "core/log.h"
+#include "uplink/kafka/kafka_avro.h"
 #include "uplink/kafka/kafka_cursors.h"
 #include "uplink/kafka/kafka_messages.h"
 #include "uplink/kafka/kafka_names.h"
@@ -51,13 +52,13 @@ TransportHandlers only_trouble(const TransportHandlers& handlers) {
 class KafkaExactlyOnce final : public TransportWorker {
  public:
   KafkaExactlyOnce(KafkaUplinkOptions options, std::string gateway, LogHistory history, TransportHandlers handlers,
-                   TransportInbox& inbox)
+                   TransportInbox& inbox, const std::optional<AvroSchemaIds>& ids)
       : options_(std::move(options)),
         gateway_(std::move(gateway)),
         key_(kafka_transactional_id(gateway_, options_.forwarder.name)),
         handlers_(std::move(handlers)),
         watch_handlers_(only_trouble(handlers_)),
-        messages_(gateway_, options_.key),
+        messages_(gateway_, options_.key, ids),
         tokens_(options_, gateway_),
         watch_(watch_handlers_, [this](const std::string& outage) { return tokens_.explain(outage); }),
         inbox_(inbox) {
@@ -403,11 +404,14 @@ class KafkaExactlyOnce final : public TransportWorker {
 
 std::unique_ptr<Transport> make_kafka_exactly_once_transport(KafkaUplinkOptions options, std::string gateway,
                                                              LogHistory history, TransportHandlers handlers) {
-  const std::string name = options.forwarder.name;
-  return std::make_unique<ThreadedTransport>(name, handlers, [&](TransportInbox& inbox) {
-    return std::make_unique<KafkaExactlyOnce>(std::move(options), std::move(gateway), std::move(history), handlers,
-                                              inbox);
-  });
+  const auto make = [options, gateway, history = std::move(history)](const std::optional<AvroSchemaIds>& ids,
+                                                                     TransportHandlers own) {
+    return std::make_unique<ThreadedTransport>(options.forwarder.name, own, [&](TransportInbox& inbox) {
+      return std::make_unique<KafkaExactlyOnce>(options, gateway, history, own, inbox, ids);
+    });
+  };
+  if (options.registry) return make_kafka_avro_transport(options, gateway, make, std::move(handlers));
+  return make(std::nullopt, std::move(handlers));
 }
 
 }  // namespace tidegate::uplink

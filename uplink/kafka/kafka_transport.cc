@@ -11,6 +11,7 @@
 
 #include "core/clock.h"
 #include "core/log.h"
+#include "uplink/kafka/kafka_avro.h"
 #include "uplink/kafka/kafka_messages.h"
 #include "uplink/kafka/kafka_probe.h"
 #include "uplink/kafka/kafka_producer.h"
@@ -33,11 +34,12 @@ constexpr Duration kLookEvery = seconds(1);  // at how long batches wait
 // the fatal errors that librdkafka 2.0.2 raises by itself after a lost answer.
 class KafkaWorker final : public TransportWorker {
  public:
-  KafkaWorker(KafkaUplinkOptions options, std::string gateway, TransportHandlers handlers, TransportInbox& inbox)
+  KafkaWorker(KafkaUplinkOptions options, std::string gateway, TransportHandlers handlers, TransportInbox& inbox,
+              const std::optional<AvroSchemaIds>& ids)
       : options_(std::move(options)),
         gateway_(std::move(gateway)),
         handlers_(std::move(handlers)),
-        messages_(gateway_, options_.key),
+        messages_(gateway_, options_.key, ids),
         tokens_(options_, gateway_),
         watch_(handlers_, [this](const std::string& outage) { return tokens_.explain(outage); }),
         inbox_(inbox) {}
@@ -306,10 +308,13 @@ class KafkaWorker final : public TransportWorker {
 
 std::unique_ptr<Transport> make_kafka_transport(KafkaUplinkOptions options, std::string gateway,
                                                 TransportHandlers handlers) {
-  const std::string name = options.forwarder.name;
-  return std::make_unique<ThreadedTransport>(name, handlers, [&](TransportInbox& inbox) {
-    return std::make_unique<KafkaWorker>(std::move(options), std::move(gateway), handlers, inbox);
-  });
+  const auto make = [options, gateway](const std::optional<AvroSchemaIds>& ids, TransportHandlers own) {
+    return std::make_unique<ThreadedTransport>(options.forwarder.name, own, [&](TransportInbox& inbox) {
+      return std::make_unique<KafkaWorker>(options, gateway, own, inbox, ids);
+    });
+  };
+  if (options.registry) return make_kafka_avro_transport(options, gateway, make, std::move(handlers));
+  return make(std::nullopt, std::move(handlers));
 }
 
 }  // namespace tidegate::uplink
