@@ -23,15 +23,25 @@ void UplinkRunner::on_failed(std::uint64_t batch_id, const uplink::BatchFailure&
   pump();
 }
 
-void UplinkRunner::give_up(const uplink::RefusedRecord& record) {
+void UplinkRunner::give_up(const uplink::RefusedRecord& record, std::function<void(const Result<void>&)> done) {
   if (!environment_.keep_dead_letter) return forwarder_.keep(record.batch_id, environment_.clock->boot_now());
   const auto& options = forwarder_.options();
   const buffer::DeadLetterLimits limits{options.dead_letters_max, options.dead_letters_bytes_max};
-  environment_.keep_dead_letter(name(), record, limits, [this, alive = alive_, record](const Result<void>& kept) {
+  environment_.keep_dead_letter(name(), record, limits, [this, alive = alive_, record, done](const Result<void>& kept) {
     if (!*alive) return;
     kept ? on_dead(record) : on_not_kept(record, kept.error().message);
+    if (done) done(kept);
     pump();
   });
+}
+
+void UplinkRunner::put_aside(Stream stream, Position at, std::function<void(const Result<void>&)> done) {
+  if (const auto refused = forwarder_.put_aside(stream, at)) return give_up(*refused, std::move(done));
+  const auto there = forwarder_.on_trial(stream);
+  const std::string others = there ? "it is " + format_position(*there) : "none is";
+  done(fail(ErrorCode::invalid, std::string(to_string(stream)) + " " + format_position(at) +
+                                    " is not the record that " + name() + " is refused alone: " + others +
+                                    ", as its status says"));
 }
 
 void UplinkRunner::on_dead(const uplink::RefusedRecord& record) {
@@ -98,8 +108,20 @@ void UplinkRunner::note_refusal(Stream stream, const std::string& answer) {
 }
 
 std::string UplinkRunner::refused() const {
-  const auto found = std::find_if(refused_.begin(), refused_.end(), [](const auto& one) { return one.has_value(); });
-  return found == refused_.end() ? std::string() : (*found)->text;
+  std::string said;
+  for (const Stream stream : kAllStreams) {
+    const auto& refused = refused_[static_cast<std::size_t>(stream)];
+    if (!refused) continue;
+    const auto since = std::chrono::floor<std::chrono::seconds>(environment_.clock->boot_now() - refused->since);
+    said += (said.empty() ? "" : "; ") + refused->text + " (for " + std::to_string(since.count()) + " s)";
+    const auto at = forwarder_.on_trial(stream);
+    if (!at) continue;
+    said += ": " + format_position(*at) +
+            " goes aside when others are taken meanwhile, in seconds, or in 15 minutes and more where the target takes "
+            "nothing of its tag or refuses by chance; at once with `tidegate deadletter put --uplink " +
+            name() + " --stream " + to_string(stream) + " --at " + format_position(*at) + "`";
+  }
+  return said;
 }
 
 const std::string* UplinkRunner::lasting_refusal() const {

@@ -74,6 +74,10 @@ class UplinkRunner {
   /// `invalid` where this uplink cannot, `retry` for the rest; then nothing is known.
   void send_letter(const buffer::DeadLetter& letter, std::function<void(const Result<void>&)> done);
 
+  /// Keeps the record that the target refuses now as a dead letter at once, as somebody asks who has looked at it.
+  /// Errors: `invalid` when it is not the one, `full` and `retry` when it cannot be kept.
+  void put_aside(Stream stream, Position at, std::function<void(const Result<void>&)> done);
+
   /// The accounting equation of a stream, term by term: accepted + replayed = delivered + filtered + pending + dropped.
   /// Dropped is also what the log has given up and this uplink has yet to come to: pending is only what can still be
   /// sent.
@@ -90,8 +94,8 @@ class UplinkRunner {
   /// Whether what is sent arrives, as far as the transport knows.
   bool is_up() const { return up_; }
   const std::string& detail() const { return detail_; }
-  /// What the target refuses while it is not known yet whether a record is to blame; empty when it refuses nothing. It
-  /// is up all the same, for a time.
+  /// What the target refuses while it is not known yet whether a record is to blame, for how long, and what helps;
+  /// empty when it refuses nothing. It is up all the same, for a time.
   std::string refused() const;
   /// What is held back by the time of day, in words; empty when nothing is.
   std::string waiting() const;
@@ -125,7 +129,7 @@ class UplinkRunner {
   void show_link();
   void on_done(std::uint64_t batch_id, bool ok);
   void on_failed(std::uint64_t batch_id, const uplink::BatchFailure& how);
-  void give_up(const uplink::RefusedRecord& record);
+  void give_up(const uplink::RefusedRecord& record, std::function<void(const Result<void>&)> done = {});
   void on_dead(const uplink::RefusedRecord& record);
   void on_not_kept(const uplink::RefusedRecord& record, const std::string& why);
   void note_refusal(Stream stream, const std::string& answer);

@@ -439,6 +439,22 @@ void Forwarder::keep(std::uint64_t batch_id, BootTime now) {
   if (StreamChain* const chain = impl_->chain(StreamChain::lane_of(batch_id))) chain->keep(batch_id, now);
 }
 
+std::optional<Position> Forwarder::on_trial(Stream stream) const {
+  for (const Lane lane : kAllLanes) {
+    const StreamChain* const chain = impl_->chain({stream, lane});
+    if (const auto record = chain == nullptr ? std::nullopt : chain->record_on_trial()) return record;
+  }
+  return std::nullopt;
+}
+
+std::optional<RefusedRecord> Forwarder::put_aside(Stream stream, Position at) {
+  for (const Lane lane : kAllLanes) {
+    StreamChain* const chain = impl_->chain({stream, lane});
+    if (auto refused = chain == nullptr ? std::nullopt : chain->put_aside(at)) return refused;
+  }
+  return std::nullopt;
+}
+
 void Forwarder::hold(Stream stream, BootTime until) { impl_->hold(stream, until); }
 
 OutgoingBatch Forwarder::make_letter(Stream stream, Position at, std::string record, WallTime wall_now) {

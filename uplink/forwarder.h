@@ -171,6 +171,10 @@ class Forwarder {
   bool leave_out(std::uint64_t batch_id);
   /// It could not be kept: it is sent again after a pause, and comes back at the next refusal.
   void keep(std::uint64_t batch_id, BootTime now);
+  /// The record of the stream that is refused alone, as long as it is not decided whether it is to blame.
+  std::optional<Position> on_trial(Stream stream) const;
+  /// That one is to blame, as somebody says who has looked at it. Nothing when it is not `at`.
+  std::optional<RefusedRecord> put_aside(Stream stream, Position at);
 
   /// A record that was given up, as a batch outside of the chain, whatever else is on its way. Its id is none of those
   /// that acknowledged() and failed() know.

@@ -125,6 +125,8 @@ class StreamChain {
   /// See Forwarder.
   bool leave_out(std::uint64_t batch_id);
   void keep(std::uint64_t batch_id, BootTime now);
+  std::optional<Position> record_on_trial() const;
+  std::optional<RefusedRecord> put_aside(Position at);
   void count_letter();
 
   Cursor cursor() const { return {acked_to_, passed_to_}; }

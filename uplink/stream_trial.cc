@@ -188,6 +188,18 @@ void StreamChain::forget_trial() {
   has_own_witness_ = is_refusing_ = false;
 }
 
+std::optional<Position> StreamChain::record_on_trial() const {
+  const std::size_t index = on_trial();
+  const bool is_open = index < chain_.size() && chain_[index].state != State::set_aside;
+  return is_open ? std::optional(trial_.record()) : std::nullopt;
+}
+
+// It may be on its way, or something beside it: no answer to that changes anything any more.
+std::optional<RefusedRecord> StreamChain::put_aside(Position at) {
+  if (record_on_trial() != at) return std::nullopt;
+  return set_aside(on_trial());
+}
+
 bool StreamChain::is_deciding() const { return on_trial() < chain_.size() && trial_.goes_well(around()); }
 
 std::optional<RefusedRecord> StreamChain::judge() {

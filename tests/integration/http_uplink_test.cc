@@ -231,6 +231,41 @@ TEST(HttpUplinkShort, ADeadLetterIsSentAgainBesideTheChainAndGoneWhenItIsTaken) 
   gateway.stop();
 }
 
+// It was never taken, so nobody knows whether a server of its own is the one that refuses.
+TEST(HttpUplinkShort, ATagThatIsAlwaysRefusedGoesAsideAsSoonAsSomebodySaysSo) {
+  HttpRig rig(250, 2'000, false, {"\"tag\":\"dev-7/temp\""});
+  rig.start_gateway(rig.receiver().server().url("/in"), "dead_letter_after = 1\n");
+  rig.publisher().start();
+  EXPECT_TRUE(rig.publisher().wait_for_all(seconds(60)));
+  GatewayProcess& gateway = rig.gateway();
+  EXPECT_NE(rig.deadletter({"put", "--uplink", "sea", "--at", "1:7"}).errors.find("no uplink sea"), std::string::npos);
+  EXPECT_NE(rig.deadletter({"put", "--uplink", "lake", "--at", "7"}).errors.find("at: 7: EPOCH:SEQUENCE"),
+            std::string::npos);
+  const auto other = rig.deadletter({"put", "--uplink", "lake", "--at", "1:4711"});
+  EXPECT_EQ(other.end.exit_code, 1);
+  EXPECT_NE(other.errors.find("readings 1:4711 is not the record"), std::string::npos) << other.errors;
+  const std::string advice = "tidegate deadletter put --uplink lake --stream readings --at ";
+  const auto put_next = [&] {
+    const std::string status = gateway.status_of("lake");
+    const auto at = status.find(advice);
+    if (at == std::string::npos) return false;
+    const auto from = at + advice.size();
+    const auto put =
+        rig.deadletter({"put", "--uplink", "lake", "--at", status.substr(from, status.find('`', from) - from)});
+    return put.end.exit_code == 0;
+  };
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_TRUE(wait_until(put_next, seconds(60))) << i << gateway.status_of("lake") << gateway.log();
+  }
+  rig.expect_all_arrived(seconds(60), 3);
+  const auto listed = rig.deadletter({"ls", "--uplink", "lake"});
+  EXPECT_EQ(lines_with(listed.output, "dev-7/temp").size(), 3U) << listed.output;
+  const std::string status = gateway.status_of("lake");
+  EXPECT_NE(status.find("\"dead-letter\":3"), std::string::npos) << status;
+  EXPECT_EQ(status.find("account_mismatch"), std::string::npos) << status;
+  gateway.stop();
+}
+
 struct PoisonSetup {
   const char* name;
   const char* keys;
@@ -251,7 +286,8 @@ TEST_P(HttpPoison, GoesAsideByDefaultAndHoldsNothingUpForLong) {
   EXPECT_TRUE(rig.publisher().wait_for_all(seconds(60)));
   if (GetParam().is_backlog) rig.receiver().server().start();
   const std::string letters = "tidegate_uplink_dead_letters{uplink=\"lake\"}";
-  EXPECT_TRUE(rig.gateway().wait_for_metric(letters, static_cast<double>(poison.size()), seconds(300))) << rig.gateway().log();
+  EXPECT_TRUE(rig.gateway().wait_for_metric(letters, static_cast<double>(poison.size()), seconds(300)))
+      << rig.gateway().log();
   rig.expect_all_arrived(seconds(60), poison.size());
   const std::string status = rig.gateway().status_of("lake");
   EXPECT_EQ(status.find("account_mismatch"), std::string::npos) << status;

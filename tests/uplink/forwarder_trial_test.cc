@@ -106,6 +106,43 @@ TEST_F(ForwarderTrialTest, NothingIsGivenUpWhereTheOthersOfItsTagAreRefusedToo) 
   EXPECT_TRUE(answer_all({1, 2}).empty()) << "as where each tag has a server of its own";
 }
 
+TEST_F(ForwarderTrialTest, SomebodyWhoHasLookedAtItPutsTheOneOnTrialAsideAtOnce) {
+  refuse_one_before_others();
+  EXPECT_FALSE(forwarder_->on_trial(Stream::readings));
+  EXPECT_FALSE(forwarder_->put_aside(Stream::readings, {1, 1})) << "it was not refused yet";
+  ASSERT_FALSE(answer(send_all_later().at(0), {1}));
+  EXPECT_EQ(forwarder_->on_trial(Stream::readings), (Position{1, 1}));
+  EXPECT_FALSE(forwarder_->put_aside(Stream::readings, {1, 2}));
+  EXPECT_FALSE(forwarder_->put_aside(Stream::events, {1, 1}));
+  const auto witness = send_all_later().at(0);
+  const auto put = forwarder_->put_aside(Stream::readings, {1, 1});
+  ASSERT_TRUE(put);
+  EXPECT_NE(put->record.find("\"seq\":1,"), std::string::npos);
+  EXPECT_EQ(put->answer, "field type conflict");
+  EXPECT_FALSE(forwarder_->on_trial(Stream::readings));
+  EXPECT_FALSE(forwarder_->put_aside(Stream::readings, {1, 1})) << "it is being kept";
+  EXPECT_FALSE(answer(witness, {1})) << "which was on its way";
+  EXPECT_TRUE(send_all_later().empty()) << "nothing passes it before it is kept";
+  EXPECT_EQ(cursor().acked_to, (Position{1, 1}));
+  EXPECT_TRUE(forwarder_->leave_out(put->batch_id));
+  EXPECT_TRUE(answer_all({}).empty());
+  EXPECT_EQ(cursor().acked_to, (Position{1, 10}));
+  EXPECT_EQ(accounting().reasons.at("dead-letter"), 1U);
+}
+
+TEST_F(ForwarderTrialTest, NoLateAnswerCountsForWhatWasPutAside) {
+  refuse_one_before_others();
+  ASSERT_FALSE(answer(send_all_later().at(0), {1}));
+  OutgoingBatch again = send_all_later().at(0);
+  for (; again.beside != 0; again = send_all_later().at(0)) ASSERT_FALSE(answer(again, {1}));
+  const auto put = forwarder_->put_aside(Stream::readings, {1, 1});
+  ASSERT_TRUE(put);
+  EXPECT_FALSE(refuse(again));
+  forwarder_->keep(put->batch_id, now_);
+  EXPECT_EQ(answer_all({1}).size(), 1U) << "it could not be kept, and is decided upon";
+  EXPECT_EQ(cursor().acked_to, (Position{1, 10}));
+}
+
 TEST_F(ForwarderTrialTest, AWitnessSaysThatItIsNoPartOfTheChain) {
   refuse_one_behind_another();
   refuse(send_all_later().at(0));
