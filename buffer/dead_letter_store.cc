@@ -45,11 +45,12 @@ Result<std::unique_ptr<DeadLetterStore>> DeadLetterStore::open(SqliteDatabase& d
     if (auto added = database.execute(kAddBytes); !added) return tl::unexpected(added.error());
   }
   std::unique_ptr<DeadLetterStore> store(new DeadLetterStore(database));
-  if (auto prepared = store->prepare(); !prepared) return tl::unexpected(prepared.error());
+  if (auto prepared = store->prepare_all(); !prepared) return tl::unexpected(prepared.error());
+  if (auto counted = store->count(); !counted) return tl::unexpected(counted.error());
   return store;
 }
 
-Result<void> DeadLetterStore::prepare() {
+Result<void> DeadLetterStore::prepare_all() {
   const std::pair<SqliteStatement*, const char*> all[] = {
       {&put_,
        "INSERT INTO dead_letters (uplink, stream, epoch, sequence, time, bytes, reason, record)"
@@ -63,10 +64,10 @@ Result<void> DeadLetterStore::prepare() {
       {&list_,
        "SELECT id, uplink, stream, epoch, sequence, time, reason, record FROM dead_letters"
        " WHERE id > ?1 AND (?2 = '' OR uplink = ?2) ORDER BY id LIMIT ?3"},
-      {&drop_, "DELETE FROM dead_letters WHERE uplink = ? AND id = ?"},
+      {&drop_, "DELETE FROM dead_letters WHERE uplink = ? AND id = ? RETURNING bytes"},
       {&drop_all_, "DELETE FROM dead_letters WHERE uplink = ?"},
-      // SQLite takes the reason from the row that has the greatest id.
-      {&count_, "SELECT uplink, count(*), max(id), reason, sum(bytes) FROM dead_letters GROUP BY uplink"},
+      {&newest_, "SELECT id, reason FROM dead_letters WHERE uplink = ? ORDER BY id DESC LIMIT 1"},
+      {&place_, "SELECT id, bytes FROM dead_letters WHERE uplink = ? AND stream = ? AND epoch = ? AND sequence = ?"},
   };
   for (const auto& [statement, sql] : all) {
     auto prepared = database_.prepare(sql);
@@ -76,10 +77,44 @@ Result<void> DeadLetterStore::prepare() {
   return {};
 }
 
+Result<void> DeadLetterStore::count() {
+  // SQLite takes the reason from the row that has the greatest id.
+  auto all =
+      database_.prepare("SELECT uplink, count(*), max(id), reason, sum(bytes) FROM dead_letters GROUP BY uplink");
+  if (!all) return tl::unexpected(all.error());
+  for (;;) {
+    const auto row = all->step();
+    if (!row) return tl::unexpected(row.error());
+    if (!*row) return {};
+    tallies_[all->bytes(0)] = {{all->number(1), all->number(4), all->bytes(3)}, all->number(2)};
+  }
+}
+
 Result<void> DeadLetterStore::put(const DeadLetter& letter) {
+  const auto find = [&]() -> SqliteStatement& {
+    auto& place = place_.bind(std::string_view(letter.uplink)).bind(static_cast<std::uint64_t>(letter.stream));
+    return place.bind(letter.at.epoch).bind(letter.at.sequence);
+  };
+  const auto was_there = find().step();
+  if (!was_there) return tl::unexpected(was_there.error());
+  const std::uint64_t bytes_before = *was_there ? place_.number(1) : 0;
+  place_.end();
   auto& put = put_.bind(std::string_view(letter.uplink)).bind(static_cast<std::uint64_t>(letter.stream));
   put.bind(letter.at.epoch).bind(letter.at.sequence).bind(static_cast<std::uint64_t>(to_milliseconds(letter.time)));
-  return put.bind(bytes_of(letter)).bind(std::string_view(letter.reason)).bind(std::string_view(letter.record)).run();
+  put.bind(bytes_of(letter)).bind(std::string_view(letter.reason)).bind(std::string_view(letter.record));
+  if (auto done = put.run(); !done) return done;
+
+  const auto is_there = find().step();
+  if (!is_there) return tl::unexpected(is_there.error());
+  const std::uint64_t id = *is_there ? place_.number(0) : 0;
+  place_.end();
+  Tally& tally = tallies_[letter.uplink];
+  if (!*was_there) ++tally.of.count;
+  tally.of.bytes += bytes_of(letter) - bytes_before;
+  if (id < tally.newest) return {};
+  tally.newest = id;
+  tally.of.last_reason = letter.reason;
+  return {};
 }
 
 Result<bool> DeadLetterStore::has(const std::string& uplink, Stream stream, Position at) {
@@ -120,32 +155,51 @@ Result<std::uint64_t> DeadLetterStore::drop(const std::string& uplink, const std
   if (dropped) {
     if (auto kept = database_.execute("COMMIT"); !kept) dropped = tl::unexpected(kept.error());
   }
-  if (!dropped) (void)database_.execute("ROLLBACK");
+  if (!dropped) {
+    (void)database_.execute("ROLLBACK");
+    return tl::unexpected(dropped.error());
+  }
+  if (dropped->count == 0) return 0;
+  Tally& tally = tallies_[uplink];
+  tally.of.count -= dropped->count;
+  tally.of.bytes -= dropped->bytes;
+  if (auto found = find_newest(uplink); !found) return tl::unexpected(found.error());
+  return dropped->count;
+}
+
+Result<DeadLetterCount> DeadLetterStore::drop_each(const std::string& uplink, const std::vector<std::uint64_t>& ids) {
+  DeadLetterCount dropped;
+  for (const std::uint64_t id : ids) {
+    const auto row = drop_.bind(std::string_view(uplink)).bind(id).step();
+    if (!row) return tl::unexpected(row.error());
+    if (!*row) continue;
+    ++dropped.count;
+    dropped.bytes += drop_.number(0);
+    if (auto ended = drop_.step(); !ended) return tl::unexpected(ended.error());
+  }
   return dropped;
 }
 
-Result<std::uint64_t> DeadLetterStore::drop_each(const std::string& uplink, const std::vector<std::uint64_t>& ids) {
-  std::uint64_t dropped = 0;
-  for (const std::uint64_t id : ids) {
-    if (auto done = drop_.bind(std::string_view(uplink)).bind(id).run(); !done) return tl::unexpected(done.error());
-    dropped += database_.changes();
-  }
-  return dropped;
+Result<void> DeadLetterStore::find_newest(const std::string& uplink) {
+  const auto row = newest_.bind(std::string_view(uplink)).step();
+  if (!row) return tl::unexpected(row.error());
+  if (*row) tallies_[uplink].newest = newest_.number(0);
+  if (*row) tallies_[uplink].of.last_reason = newest_.bytes(1);
+  newest_.end();
+  if (!*row) tallies_.erase(uplink);
+  return {};
 }
 
 Result<std::uint64_t> DeadLetterStore::drop_all(const std::string& uplink) {
   if (auto done = drop_all_.bind(std::string_view(uplink)).run(); !done) return tl::unexpected(done.error());
+  tallies_.erase(uplink);
   return database_.changes();
 }
 
-Result<std::map<std::string, DeadLetterCount>> DeadLetterStore::count() {
+std::map<std::string, DeadLetterCount> DeadLetterStore::counts() const {
   std::map<std::string, DeadLetterCount> counts;
-  for (;;) {
-    const auto row = count_.step();
-    if (!row) return tl::unexpected(row.error());
-    if (!*row) return counts;
-    counts[count_.bytes(0)] = {count_.number(1), count_.number(4), count_.bytes(3)};
-  }
+  for (const auto& [uplink, tally] : tallies_) counts[uplink] = tally.of;
+  return counts;
 }
 
 }  // namespace tidegate::buffer

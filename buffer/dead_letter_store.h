@@ -68,13 +68,19 @@ class DeadLetterStore {
   /// Removes those of the uplink with these ids, or all of them. How many there were.
   Result<std::uint64_t> drop(const std::string& uplink, const std::vector<std::uint64_t>& ids);
   Result<std::uint64_t> drop_all(const std::string& uplink);
-  /// By uplink.
-  Result<std::map<std::string, DeadLetterCount>> count();
+  /// By uplink. Kept in memory, however many there are.
+  std::map<std::string, DeadLetterCount> counts() const;
 
  private:
   explicit DeadLetterStore(SqliteDatabase& database) : database_(database) {}
-  Result<void> prepare();
-  Result<std::uint64_t> drop_each(const std::string& uplink, const std::vector<std::uint64_t>& ids);
+  struct Tally {
+    DeadLetterCount of;
+    std::uint64_t newest = 0;  // the id of which the last reason is
+  };
+  Result<void> prepare_all();
+  Result<void> count();
+  Result<void> find_newest(const std::string& uplink);
+  Result<DeadLetterCount> drop_each(const std::string& uplink, const std::vector<std::uint64_t>& ids);
 
   SqliteDatabase& database_;
   SqliteStatement put_;
@@ -83,7 +89,9 @@ class DeadLetterStore {
   SqliteStatement list_;
   SqliteStatement drop_;
   SqliteStatement drop_all_;
-  SqliteStatement count_;
+  SqliteStatement newest_;
+  SqliteStatement place_;
+  std::map<std::string, Tally> tallies_;  // by uplink
 };
 
 }  // namespace tidegate::buffer

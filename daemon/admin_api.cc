@@ -173,7 +173,7 @@ void AdminApi::answer(const AdminRequest& request, const AdminRespond& respond) 
                "known are / /healthz /readyz /metrics /api/v1/status /api/v1/readings/latest "
                "/api/v1/alarms /api/v1/records /api/v1/live /api/v1/deadletters, and POST /api/v1/alarms/ALARM/ack "
                "/api/v1/alarms/ALARM/shelve /api/v1/alarms/ALARM/unshelve /api/v1/uplinks/NAME/replay "
-               "/api/v1/deadletters/drop /api/v1/deadletters/retry"));
+               "/api/v1/deadletters/drop /api/v1/deadletters/retry /api/v1/deadletters/put"));
   }
   respond(std::move(response));
 }

@@ -110,15 +110,15 @@ void DeadLetters::work(std::function<Result<T>()> job, const Done<T>& done) {
 
 template <class T>
 void DeadLetters::change(std::function<Result<T>()> job, const Done<T>& done) {
-  auto counts = std::make_shared<Result<Counts>>();
+  auto counts = std::make_shared<Counts>();
   work<T>(
       [this, job = std::move(job), counts] {
         auto result = job();
-        *counts = parts_.store->count();
+        *counts = parts_.store->counts();
         return result;
       },
       [this, counts, done](const Result<T>& result) {
-        if (*counts) counts_ = std::move(**counts);
+        counts_ = std::move(*counts);
         done(result);
       });
 }
@@ -129,7 +129,19 @@ void DeadLetters::list(const std::string& uplink, std::uint64_t after, std::size
       [store = parts_.store, uplink, after, limit] { return store->list(uplink, after, limit); }, done);
 }
 
-void DeadLetters::retry(const std::string& uplink, std::uint64_t id, const Send& send, const Done<void>& done) {
+// Who comes second would find it before it is removed. An uplink that is gone answers nobody, and forgets who asks.
+void DeadLetters::retry(const std::string& uplink, std::uint64_t id, const Send& send, const Done<void>& answer) {
+  const std::pair key(uplink, id);
+  if (!retried_[key].expired()) {
+    return answer(fail(ErrorCode::retry, "dead letter " + std::to_string(id) + " of " + uplink +
+                                             " is on its way already, as somebody else has asked for"));
+  }
+  const auto turn = std::make_shared<int>();
+  retried_[key] = turn;
+  const Done<void> done = [this, key, turn, answer](const Result<void>& sent) {
+    retried_.erase(key);
+    answer(sent);
+  };
   using Found = std::optional<buffer::DeadLetter>;
   work<Found>(
       [store = parts_.store, uplink, id] { return store->find(uplink, id); },

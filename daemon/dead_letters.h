@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -49,8 +50,9 @@ class DeadLetters {
   /// As DeadLetterStore::list.
   void list(const std::string& uplink, std::uint64_t after, std::size_t limit,
             const Done<buffer::DeadLetterPage>& done);
-  /// Has the letter sent, and removes it when the target has it. Errors as UplinkRunner::send_letter, and `invalid`
-  /// when there is none; one that is refused stays, with what the target says now.
+  /// Has the letter sent, and removes it when the target has it. Errors as UplinkRunner::send_letter, `invalid` when
+  /// there is none, and `retry` when the same one is on its way already; one that is refused stays, with what the
+  /// target says now.
   using Send = std::function<void(const buffer::DeadLetter& letter, std::function<void(const Result<void>&)> sent)>;
   void retry(const std::string& uplink, std::uint64_t id, const Send& send, const Done<void>& done);
   /// Those with the ids, without them all; how many there were.
@@ -65,7 +67,7 @@ class DeadLetters {
   /// Does it on the storage thread, and answers.
   template <class T>
   void work(std::function<Result<T>()> job, const Done<T>& done);
-  /// The same for what changes the table: it is counted again, which takes as long as there are letters.
+  /// The same for what changes the table: their number is known anew.
   template <class T>
   void change(std::function<Result<T>()> job, const Done<T>& done);
   void keep_new(const buffer::DeadLetter& letter, const Done<void>& done);
@@ -76,8 +78,9 @@ class DeadLetters {
 
   Parts parts_;
   Counts counts_;
-  std::map<std::string, buffer::DeadLetterCount> under_way_;  // by uplink
-  std::map<std::pair<std::string, Stream>, Position> gaps_;   // the last one recorded
+  std::map<std::string, buffer::DeadLetterCount> under_way_;                      // by uplink
+  std::map<std::pair<std::string, Stream>, Position> gaps_;                       // the last one recorded
+  std::map<std::pair<std::string, std::uint64_t>, std::weak_ptr<void>> retried_;  // by uplink and id
 };
 
 }  // namespace tidegate::daemon

@@ -23,12 +23,19 @@ namespace {
 constexpr std::string_view kList = "/api/v1/deadletters";
 constexpr std::string_view kDrop = "/api/v1/deadletters/drop";
 constexpr std::string_view kRetry = "/api/v1/deadletters/retry";
+constexpr std::string_view kPut = "/api/v1/deadletters/put";
 constexpr std::size_t kLettersMax = 50;                     // of one answer, which is bounded in bytes too
 constexpr Duration kAnswerMost = std::chrono::seconds(25);  // less than a client's patience
 
 struct Order {
   std::string uplink;
   std::optional<std::vector<std::uint64_t>> ids;  // nothing: all
+};
+
+struct RecordOfUplink {
+  std::string uplink;
+  Stream stream = Stream::readings;
+  Position at;
 };
 
 void put_letter(JsonWriter& json, const buffer::DeadLetter& letter) {
@@ -117,6 +124,49 @@ void drop(Gateway& gateway, const Order& order, const AdminRespond& respond) {
   });
 }
 
+// Which one is named, so that none goes aside that nobody has looked at.
+Result<RecordOfUplink> parse_record(const std::string& body) {
+  simdjson::dom::parser parser;
+  simdjson::dom::object root;
+  std::string_view uplink;
+  std::string_view stream;
+  std::string_view at;
+  if (parser.parse(body).get(root) || root["uplink"].get(uplink) || root["stream"].get(stream) || root["at"].get(at)) {
+    return fail(ErrorCode::invalid,
+                R"(the body is not a JSON object such as {"uplink":"lake","stream":"readings","at":"2:120"})");
+  }
+  const auto known = parse_stream(stream);
+  if (!known) return fail(ErrorCode::invalid, "stream: " + clip(stream) + ": known are readings, alarms, events");
+  const auto parts = split(at, ':');
+  const auto epoch = parse_whole<std::uint32_t>(parts.front());
+  const auto sequence = parse_whole<std::uint64_t>(parts.back());
+  if (parts.size() != 2 || !epoch || !sequence) {
+    return fail(ErrorCode::invalid, "at: " + clip(at) + ": EPOCH:SEQUENCE is wanted, as the status has it");
+  }
+  return RecordOfUplink{std::string(uplink), *known, {*epoch, *sequence}};
+}
+
+UplinkRunner* find_uplink(Gateway& gateway, const std::string& name) {
+  const auto& uplinks = gateway.uplinks();
+  const auto found = std::find_if(uplinks.begin(), uplinks.end(), [&](const auto& one) { return one->name() == name; });
+  return found == uplinks.end() ? nullptr : found->get();
+}
+
+void put(Gateway& gateway, const AdminRequest& request, const AdminRespond& respond) {
+  const auto record = parse_record(request.body);
+  if (!record) return respond(refuse(400, record.error().message));
+  UplinkRunner* const uplink = find_uplink(gateway, record->uplink);
+  if (uplink == nullptr) return respond(refuse(404, "no uplink " + clip(record->uplink) + " is configured"));
+  uplink->put_aside(record->stream, record->at, [record = *record, respond](const Result<void>& kept) {
+    if (!kept) return respond(refuse(kept.error().code == ErrorCode::invalid ? 409 : 503, kept.error().message));
+    AdminResponse response;
+    JsonWriter json(response.body);
+    json.begin_object().member("uplink", record.uplink).member("stream", to_string(record.stream));
+    json.member("epoch", record.at.epoch).member("seq", record.at.sequence).end_object();
+    respond(std::move(response));
+  });
+}
+
 AdminResponse answer_to_retry(const Order& order, const Result<void>& sent) {
   const bool is_refused = !sent && sent.error().code == ErrorCode::give_up_item;
   if (!sent && !is_refused) return refuse(sent.error().code == ErrorCode::invalid ? 404 : 503, sent.error().message);
@@ -130,10 +180,8 @@ AdminResponse answer_to_retry(const Order& order, const Result<void>& sent) {
 
 // A target that does not answer in time may do so later: then the letter is removed all the same.
 void retry(Gateway& gateway, const Order& order, const AdminRespond& respond) {
-  const auto& uplinks = gateway.uplinks();
-  const auto found =
-      std::find_if(uplinks.begin(), uplinks.end(), [&](const auto& one) { return one->name() == order.uplink; });
-  if (found == uplinks.end()) return respond(refuse(404, "no uplink " + clip(order.uplink) + " is configured"));
+  UplinkRunner* const found = find_uplink(gateway, order.uplink);
+  if (found == nullptr) return respond(refuse(404, "no uplink " + clip(order.uplink) + " is configured"));
   if (!order.ids || order.ids->size() != 1) {
     return respond(refuse(400, R"(one letter at a time is sent again: {"uplink":"lake","ids":[3]})"));
   }
@@ -146,7 +194,7 @@ void retry(Gateway& gateway, const Order& order, const AdminRespond& respond) {
   timer->arm(kAnswerMost, [respond, is_answered] {
     if (!std::exchange(*is_answered, true)) respond(refuse(504, "the target has not answered yet"));
   });
-  const auto send = [uplink = found->get()](const buffer::DeadLetter& letter, auto sent) {
+  const auto send = [uplink = found](const buffer::DeadLetter& letter, auto sent) {
     uplink->send_letter(letter, std::move(sent));
   };
   gateway.dead_letters().retry(order.uplink, order.ids->front(), send, [order, answer](const Result<void>& sent) {
@@ -156,11 +204,13 @@ void retry(Gateway& gateway, const Order& order, const AdminRespond& respond) {
 }
 
 void change(Gateway& gateway, const AdminRequest& request, const AdminRespond& respond) {
-  if (request.method != "POST") return respond(refuse(405, "dead letters are dropped and sent again by POST"));
+  if (request.method != "POST")
+    return respond(refuse(405, "dead letters are put aside, dropped and sent again by POST"));
   // Which a page of another site cannot send without asking first.
   if (!request.content_type.starts_with("application/json")) {
     return respond(refuse(415, "the content type is to be application/json"));
   }
+  if (request.path == kPut) return put(gateway, request, respond);
   const auto order = parse_order(request.body);
   if (!order) return respond(refuse(400, order.error().message));
   request.path == kDrop ? drop(gateway, *order, respond) : retry(gateway, *order, respond);
@@ -168,7 +218,9 @@ void change(Gateway& gateway, const AdminRequest& request, const AdminRespond& r
 
 }  // namespace
 
-bool is_dead_letters_path(std::string_view path) { return path == kList || path == kDrop || path == kRetry; }
+bool is_dead_letters_path(std::string_view path) {
+  return path == kList || path == kDrop || path == kRetry || path == kPut;
+}
 
 void answer_dead_letters(Gateway& gateway, const AdminRequest& request, const AdminRespond& respond) {
   if (!gateway.is_ready()) return respond(refuse(503, "not ready"));

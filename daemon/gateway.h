@@ -83,7 +83,7 @@ class Gateway {
   Result<void> open_log();
   Result<void> make_drivers(const buffer::Checkpoint& saved);
   void make_uplinks(const buffer::Checkpoint& saved);
-  Result<void> make_dead_letters();
+  void make_dead_letters();
   void restore_rules(const std::string& packed);
   void replace_rules(const std::vector<rules::RuleOptions>& rules);
   void take_users(const Config& config);

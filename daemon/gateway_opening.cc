@@ -108,7 +108,7 @@ Result<void> Gateway::open_log() {
   // Drivers first: they claim their tags with unit and type, which messages of alarms name.
   if (auto made = make_drivers(saved); !made) return made;
   restore_rules(opened.rules);
-  if (auto made = make_dead_letters(); !made) return made;
+  make_dead_letters();
   make_uplinks(saved);
   checkpointer_ =
       std::make_unique<Checkpointer>(Checkpointer::Parts{log_.get(), store_.get(), pipeline_.get(), &uplinks_, &loop_,
@@ -207,17 +207,15 @@ Result<void> Gateway::make_drivers(const buffer::Checkpoint& saved) {
   return {};
 }
 
-Result<void> Gateway::make_dead_letters() {
-  auto counts = store_->dead_letters()->count();
-  if (!counts) return tl::unexpected(counts.error());
-  for (const auto& [uplink, found] : *counts) {
+void Gateway::make_dead_letters() {
+  auto counts = store_->dead_letters()->counts();
+  for (const auto& [uplink, found] : counts) {
     log_warning("uplink", "{}: {} dead letters, the newest for: {}", uplink, found.count, found.last_reason);
   }
   dead_letters_ =
       std::make_unique<DeadLetters>(DeadLetters::Parts{store_->dead_letters(), log_.get(), pipeline_.get(),
                                                        keeper_.get(), storage_.get(), &loop_, &reserve_, &clock_},
-                                    std::move(*counts));
-  return {};
+                                    std::move(counts));
 }
 
 void Gateway::make_uplinks(const buffer::Checkpoint& saved) {

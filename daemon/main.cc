@@ -194,7 +194,8 @@ void add_deadletter(CLI::App& app, Chosen& chosen) {
   auto* ls = command->add_subcommand("ls", "List them");
   auto* drop = command->add_subcommand("drop", "Remove some; they are not to be had any more then");
   auto* retry = command->add_subcommand("retry", "Send some again; what the target takes is removed");
-  for (auto* each : {ls, drop, retry}) add_location(*each, options.daemon);
+  auto* put = command->add_subcommand("put", "Keep the record that an uplink's status says is refused as one at once");
+  for (auto* each : {ls, drop, retry, put}) add_location(*each, options.daemon);
   ls->add_option("--uplink", options.uplink, "only of this one");
   ls->add_flag("--json", options.json, "as JSON lines");
   for (auto* each : {drop, retry}) {
@@ -206,6 +207,10 @@ void add_deadletter(CLI::App& app, Chosen& chosen) {
   ls->callback([&chosen] { chosen = [] { return list_dead_letters(options); }; });
   drop->callback([&chosen] { chosen = [] { return drop_dead_letters(options); }; });
   retry->callback([&chosen] { chosen = [] { return retry_dead_letters(options); }; });
+  put->add_option("--uplink", options.uplink, "its name")->required();
+  put->add_option("--stream", options.stream, "of the record")->check(CLI::IsMember({"readings", "alarms", "events"}));
+  put->add_option("--at", options.at, "which one, EPOCH:SEQUENCE as the status has it")->required();
+  put->callback([&chosen] { chosen = [] { return put_dead_letter(options); }; });
 }
 
 void add_alarms(CLI::App& app, Chosen& chosen) {

@@ -77,6 +77,7 @@ void put_uplink(JsonWriter& json, const Gateway& gateway, const UplinkRunner& up
   const auto& forwarder = uplink.forwarder();
   json.begin_object().member("name", uplink.name()).member("up", uplink.is_up());
   if (!uplink.is_up()) json.member("detail", uplink.detail());
+  if (const auto refused = uplink.refused(); !refused.empty()) json.member("refused", refused);
   if (const auto waiting = uplink.waiting(); !waiting.empty()) json.member("waiting", waiting);
   json.member("since_seconds", to_seconds(gateway.clock().boot_now() - uplink.since()));
   json.member("delay_seconds", to_seconds(forwarder.oldest_age(gateway.pipeline().now()).value_or(Duration::zero())));

@@ -99,6 +99,7 @@ void put_uplinks(std::string& out, const element& status) {
   each_element(status, "uplinks", [&](const element& uplink) {
     out += fmt::format("uplink {:<16} {:<5} oldest pending {:.1f} s  {}\n", text_of(uplink, "name"), up_word(uplink),
                        seconds_of(uplink, "delay_seconds"), text_of(uplink, "detail"));
+    if (const auto refused = text_of(uplink, "refused"); !refused.empty()) out += fmt::format("  {}\n", refused);
     if (const auto waiting = text_of(uplink, "waiting"); !waiting.empty()) out += fmt::format("  {}\n", waiting);
     if (const std::uint64_t letters = count_of(uplink, "dead_letters"); letters > 0) {
       out += fmt::format("  {} dead letters (tidegate deadletter ls), the newest for: {}\n", letters,

@@ -7,24 +7,41 @@
 #include "daemon/uplink_runner.h"
 
 namespace tidegate::daemon {
+namespace {
+
+// What is refused for longer is no matter of one record.
+constexpr Duration kRefusalMost = std::chrono::minutes(1);
+
+}  // namespace
 
 void UplinkRunner::on_failed(std::uint64_t batch_id, const uplink::BatchFailure& how) {
   const auto failure = how.refusal.empty() ? fail(ErrorCode::retry, "it did not arrive: " + detail_)
                                            : fail(ErrorCode::give_up_item, how.refusal);
   if (end_letter(batch_id, failure)) return;
+  if (!how.refusal.empty()) note_refusal(uplink::Forwarder::stream_of(batch_id), how.refusal);
   if (const auto refused = forwarder_.failed(batch_id, environment_.clock->boot_now(), how)) give_up(*refused);
   pump();
 }
 
-void UplinkRunner::give_up(const uplink::RefusedRecord& record) {
+void UplinkRunner::give_up(const uplink::RefusedRecord& record, std::function<void(const Result<void>&)> done) {
   if (!environment_.keep_dead_letter) return forwarder_.keep(record.batch_id, environment_.clock->boot_now());
   const auto& options = forwarder_.options();
   const buffer::DeadLetterLimits limits{options.dead_letters_max, options.dead_letters_bytes_max};
-  environment_.keep_dead_letter(name(), record, limits, [this, alive = alive_, record](const Result<void>& kept) {
+  environment_.keep_dead_letter(name(), record, limits, [this, alive = alive_, record, done](const Result<void>& kept) {
     if (!*alive) return;
     kept ? on_dead(record) : on_not_kept(record, kept.error().message);
+    if (done) done(kept);
     pump();
   });
+}
+
+void UplinkRunner::put_aside(Stream stream, Position at, std::function<void(const Result<void>&)> done) {
+  if (const auto refused = forwarder_.put_aside(stream, at)) return give_up(*refused, std::move(done));
+  const auto there = forwarder_.on_trial(stream);
+  const std::string others = there ? "it is " + format_position(*there) : "none is";
+  done(fail(ErrorCode::invalid, std::string(to_string(stream)) + " " + format_position(at) +
+                                    " is not the record that " + name() + " is refused alone: " + others +
+                                    ", as its status says"));
 }
 
 void UplinkRunner::on_dead(const uplink::RefusedRecord& record) {
@@ -77,14 +94,55 @@ bool UplinkRunner::end_letter(std::uint64_t batch_id, const Result<void>& result
   return true;
 }
 
-// The target may have taken it at last, or the cursor was moved.
-void UplinkRunner::look_at_not_kept() {
-  bool is_over = false;
+// While a record is sought and tried, others are taken and refused by turns: that is no up and down of the link, and
+// one event for each would fill the log.
+void UplinkRunner::note_refusal(Stream stream, const std::string& answer) {
+  auto& refused = refused_[static_cast<std::size_t>(stream)];
+  const Position cursor = forwarder_.cursor(stream).acked_to;
+  if (!refused || refused->cursor != cursor) refused = Refused{cursor, environment_.clock->boot_now(), ""};
+  refused->text = std::string(to_string(stream)) + " are refused: " + answer;
+  if (const auto left_out = complaints_.admit("refused", environment_.clock->boot_now())) {
+    log_warning("uplink", "{}: {}{}", name(), refused->text, since_last_line(*left_out));
+  }
+  show_link();
+}
+
+std::string UplinkRunner::refused() const {
+  std::string said;
   for (const Stream stream : kAllStreams) {
-    auto& not_kept = not_kept_[static_cast<std::size_t>(stream)];
-    if (!not_kept || forwarder_.cursor(stream).acked_to == not_kept->cursor) continue;
-    not_kept.reset();
+    const auto& refused = refused_[static_cast<std::size_t>(stream)];
+    if (!refused) continue;
+    const auto since = std::chrono::floor<std::chrono::seconds>(environment_.clock->boot_now() - refused->since);
+    said += (said.empty() ? "" : "; ") + refused->text + " (for " + std::to_string(since.count()) + " s)";
+    const auto at = forwarder_.on_trial(stream);
+    if (!at) continue;
+    said += ": " + format_position(*at) +
+            " goes aside when others are taken meanwhile, in seconds, or in 15 minutes and more where the target takes "
+            "nothing of its tag or refuses by chance; at once with `tidegate deadletter put --uplink " +
+            name() + " --stream " + to_string(stream) + " --at " + format_position(*at) + "`";
+  }
+  return said;
+}
+
+const std::string* UplinkRunner::lasting_refusal() const {
+  const Duration most = forwarder_.options().dead_letter_after > 0 ? kRefusalMost : Duration::zero();
+  const BootTime now = environment_.clock->boot_now();
+  for (const auto& refused : refused_) {
+    if (refused && now - refused->since >= most) return &refused->text;
+  }
+  return nullptr;
+}
+
+void UplinkRunner::look_at_refusals() {
+  bool is_over = false;
+  const auto look = [&](auto& one, Stream stream) {
+    if (!one || forwarder_.cursor(stream).acked_to == one->cursor) return;
+    one.reset();
     is_over = true;
+  };
+  for (const Stream stream : kAllStreams) {
+    look(not_kept_[static_cast<std::size_t>(stream)], stream);
+    look(refused_[static_cast<std::size_t>(stream)], stream);
   }
   if (is_over) show_link();
 }

@@ -287,8 +287,9 @@ void UplinkRunner::on_trouble(const std::string& reason) {
 void UplinkRunner::show_link() {
   const auto not_kept = std::find_if(not_kept_.begin(), not_kept_.end(), [](const auto& one) { return one; });
   const bool has_all = not_kept == not_kept_.end();
-  const bool up = link_up_ && trouble_.empty() && has_all;
-  detail_ = !link_up_ || up ? link_detail_ : has_all ? trouble_ : (*not_kept)->why;
+  const std::string* const refusal = lasting_refusal();
+  const bool up = link_up_ && trouble_.empty() && has_all && refusal == nullptr;
+  detail_ = !link_up_ || up ? link_detail_ : !has_all ? (*not_kept)->why : refusal != nullptr ? *refusal : trouble_;
   if (is_told_ && up == up_) return;
   if (up != up_) since_ = environment_.clock->boot_now();
   up_ = up;
@@ -308,7 +309,7 @@ void UplinkRunner::on_done(std::uint64_t batch_id, bool ok) {
   if (!ok) return on_failed(batch_id, {});
   if (end_letter(batch_id, {})) return;
   if (const auto refused = forwarder_.acknowledged(batch_id)) give_up(*refused);
-  look_at_not_kept();
+  look_at_refusals();
   pump();
 }
 
@@ -364,7 +365,7 @@ void UplinkRunner::move(Stream stream, const uplink::CursorMove& move) {
   ++moves_[index_of(stream)];
   read_again_at_ = BootTime{};
   forwarder_.move(stream, move);
-  look_at_not_kept();
+  look_at_refusals();
   pump();
 }
 

@@ -74,6 +74,10 @@ class UplinkRunner {
   /// `invalid` where this uplink cannot, `retry` for the rest; then nothing is known.
   void send_letter(const buffer::DeadLetter& letter, std::function<void(const Result<void>&)> done);
 
+  /// Keeps the record that the target refuses now as a dead letter at once, as somebody asks who has looked at it.
+  /// Errors: `invalid` when it is not the one, `full` and `retry` when it cannot be kept.
+  void put_aside(Stream stream, Position at, std::function<void(const Result<void>&)> done);
+
   /// The accounting equation of a stream, term by term: accepted + replayed = delivered + filtered + pending + dropped.
   /// Dropped is also what the log has given up and this uplink has yet to come to: pending is only what can still be
   /// sent.
@@ -90,6 +94,9 @@ class UplinkRunner {
   /// Whether what is sent arrives, as far as the transport knows.
   bool is_up() const { return up_; }
   const std::string& detail() const { return detail_; }
+  /// What the target refuses while it is not known yet whether a record is to blame, for how long, and what helps;
+  /// empty when it refuses nothing. It is up all the same, for a time.
+  std::string refused() const;
   /// What is held back by the time of day, in words; empty when nothing is.
   std::string waiting() const;
   /// Whether a stream is, at this time.
@@ -122,10 +129,13 @@ class UplinkRunner {
   void show_link();
   void on_done(std::uint64_t batch_id, bool ok);
   void on_failed(std::uint64_t batch_id, const uplink::BatchFailure& how);
-  void give_up(const uplink::RefusedRecord& record);
+  void give_up(const uplink::RefusedRecord& record, std::function<void(const Result<void>&)> done = {});
   void on_dead(const uplink::RefusedRecord& record);
   void on_not_kept(const uplink::RefusedRecord& record, const std::string& why);
-  void look_at_not_kept();
+  void note_refusal(Stream stream, const std::string& answer);
+  const std::string* lasting_refusal() const;
+  /// What was refused may be taken since, or have gone aside.
+  void look_at_refusals();
   /// False when the batch is of the chain.
   bool end_letter(std::uint64_t batch_id, const Result<void>& result);
 
@@ -146,6 +156,12 @@ class UplinkRunner {
     std::string why;
   };
   std::array<std::optional<NotKept>, kStreamCount> not_kept_;  // records that are refused for good
+  struct Refused {
+    Position cursor;  // as long as it is there
+    BootTime since;
+    std::string text;
+  };
+  std::array<std::optional<Refused>, kStreamCount> refused_;
   struct LetterOnItsWay {
     std::uint64_t batch_id = 0;
     Stream stream = Stream::readings;

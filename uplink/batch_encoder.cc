@@ -12,7 +12,7 @@
 namespace tidegate::uplink {
 namespace {
 
-constexpr std::string_view kTail = "]}";
+constexpr std::string_view kEntryBegins = "{\"seq\":";
 
 // The members of one entry of fixed greatest length, put together on the stack: one append to the message a piece is
 // several times cheaper than one a member.
@@ -94,6 +94,13 @@ void put_beginning(Piece& piece, const std::string& entries, std::uint64_t seque
 }
 
 }  // namespace
+
+std::optional<std::uint64_t> sequence_of(std::string_view entry) {
+  std::uint64_t sequence = 0;
+  if (!entry.starts_with(kEntryBegins)) return std::nullopt;
+  const auto read = std::from_chars(entry.data() + kEntryBegins.size(), entry.data() + entry.size(), sequence);
+  return read.ec == std::errc() ? std::optional(sequence) : std::nullopt;
+}
 
 BatchEncoder::BatchEncoder(const std::string& gateway, const TagRegistry& tags) : tags_(tags) {
   beginning_ = "{\"v\":1,\"gateway\":";

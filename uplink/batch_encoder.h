@@ -42,13 +42,16 @@ struct BatchHead {
   std::optional<ChainEnd> prev;
   std::optional<SkippedMark> skipped;
   bool replay = false;           // the cursor was moved by hand: the chain begins anew here
-  const char* beside = nullptr;  // "witness" or "letter": it stands outside of the chain
+  const char* beside = nullptr;  // "witness", "probe" or "letter": it stands outside of the chain
 };
 
 /// What the batch says of its lane.
 constexpr Lane lane_of(const BatchHead& head) {
   return head.lane.value_or(head.historical ? Lane::backlog : Lane::live);
 }
+
+/// The number of an entry, as the encoder below makes them.
+std::optional<std::uint64_t> sequence_of(std::string_view entry);
 
 /// Writes batches of format json, version 1: entries are appended one by one to a buffer that the caller owns and
 /// reuses; the head, which is known last, is put before them by finish(). Allocates only when a buffer grows and once a
@@ -67,6 +70,9 @@ class BatchEncoder {
   std::size_t finish(std::string& entries, const BatchHead& head) const;
   /// The same for a message that finish() made, sent once more: only the head changes.
   std::size_t finish_again(std::string& message, std::size_t entries_at, const BatchHead& head) const;
+
+  /// Behind the entries.
+  static constexpr std::string_view kTail = "]}";
 
   /// No head and tail together are longer.
   std::size_t frame_bytes_max() const { return frame_bytes_max_; }

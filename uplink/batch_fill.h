@@ -44,6 +44,9 @@ class BatchFill {
 
   const Stretch& stretch() const { return stretch_; }
   bool empty() const { return stretch_.count == 0; }
+  /// Their text; has_doubts(): take_doubts() would give some.
+  const std::string& entries() const { return entries_; }
+  bool has_doubts() const { return !doubts_.empty(); }
   bool full() const { return full_; }
   /// When the first entry was supplied.
   BootTime since() const { return since_; }

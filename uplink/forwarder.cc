@@ -25,6 +25,9 @@ constexpr unsigned kPassedOverMost = 7;
 constexpr unsigned kBacklogPassedOverMost = 3;
 constexpr std::size_t kBacklogPart = 4;
 
+// Records, if there are as many.
+constexpr std::size_t kReadForTrial = 64;
+
 std::size_t index_of(Stream stream) { return static_cast<std::size_t>(stream); }
 
 ForwarderOptions checked(ForwarderOptions options) {
@@ -94,7 +97,10 @@ class Forwarder::Impl {
 
   // How many of these a lane may make. What goes at a limited rate makes none ahead of time: waiting for its time it
   // would take the room of others.
-  std::size_t room_to_supply(LaneOf of) const { return is_limited(of) ? 0 : room_for(of); }
+  std::size_t room_to_supply(LaneOf of) const {
+    const std::size_t room = is_limited(of) ? 0 : room_for(of);
+    return std::max(room, room_in_trial(*chain(of)));
+  }
 
   std::optional<OutgoingBatch> next_batch(BootTime now, WallTime wall_now) {
     seen_ = std::max(seen_, now);
@@ -268,7 +274,7 @@ class Forwarder::Impl {
     constexpr LaneOf kLive(Stream::readings);
     StreamLanes* const l = lanes(kLive.stream);
     if (!options_.live_first || l == nullptr || l->chain(Lane::live).in_flight() > 0) return;
-    if (l->chain(Lane::live).is_deciding(now)) return;
+    if (l->chain(Lane::live).is_deciding()) return;
     const auto ready = ready_at(kLive);
     if (ready && *ready <= now && l->chain(Lane::live).is_next_historical(now)) l->leave_to_backlog();
   }
@@ -300,10 +306,16 @@ class Forwarder::Impl {
     return l != nullptr && (l->chain(Lane::live).has_more() || l->chain(Lane::backlog).has_more());
   }
 
-  // While nothing leaves, one batch is filled and no more.
+  // A trial may need what is behind its record, also where one batch of one record may be in flight.
+  std::size_t room_in_trial(const StreamChain& c) const {
+    const std::size_t most = 2 + kReadForTrial / options_.batch_readings_max;
+    return link_up_ && c.is_in_trial() && c.held() < most ? most - c.held() : 0;
+  }
+
+  // While nothing leaves, one batch is filled and no more, and that is not begun unless there is a trial.
   bool has_room_for(LaneOf of) const {
     const StreamChain& c = *chain(of);
-    return room_to_supply(of) > 0 || (!c.fill_is_full() && c.waiting() == 0);
+    return room_to_supply(of) > 0 || (!c.fill_is_full() && (c.waiting() == 0 || c.is_in_trial()));
   }
 
   // A part of the room is not for the lane live while there is a backlog. The lane backlog has one batch made, for when
@@ -416,6 +428,8 @@ std::optional<RefusedRecord> Forwarder::failed(std::uint64_t batch_id, BootTime 
   return impl_->failed(batch_id, now, how);
 }
 
+Stream Forwarder::stream_of(std::uint64_t batch_id) { return StreamChain::lane_of(batch_id).stream; }
+
 bool Forwarder::leave_out(std::uint64_t batch_id) {
   StreamChain* const chain = impl_->chain(StreamChain::lane_of(batch_id));
   return chain != nullptr && chain->leave_out(batch_id);
@@ -423,6 +437,22 @@ bool Forwarder::leave_out(std::uint64_t batch_id) {
 
 void Forwarder::keep(std::uint64_t batch_id, BootTime now) {
   if (StreamChain* const chain = impl_->chain(StreamChain::lane_of(batch_id))) chain->keep(batch_id, now);
+}
+
+std::optional<Position> Forwarder::on_trial(Stream stream) const {
+  for (const Lane lane : kAllLanes) {
+    const StreamChain* const chain = impl_->chain({stream, lane});
+    if (const auto record = chain == nullptr ? std::nullopt : chain->record_on_trial()) return record;
+  }
+  return std::nullopt;
+}
+
+std::optional<RefusedRecord> Forwarder::put_aside(Stream stream, Position at) {
+  for (const Lane lane : kAllLanes) {
+    StreamChain* const chain = impl_->chain({stream, lane});
+    if (auto refused = chain == nullptr ? std::nullopt : chain->put_aside(at)) return refused;
+  }
+  return std::nullopt;
 }
 
 void Forwarder::hold(Stream stream, BootTime until) { impl_->hold(stream, until); }

@@ -159,16 +159,22 @@ class Forwarder {
   /// from there on are half as large, which they grow out of later; one record alone cannot be made smaller. Where the
   /// target said how long it wants nothing, no stream sends before that.
   /// What the target refuses for what is in it `dead_letter_after` times is sent in halves, one batch at a time, and
-  /// these in halves, until it is one record. That is tried in turn with what the target has taken before, and is given
-  /// up when it is to blame (RefusalTrial): that is the answer, here or of acknowledged(), and nothing of its stream is
-  /// sent until leave_out() or keep().
+  /// these in halves, until it is one record. That is tried in turn with what the target has taken before, and with
+  /// some of what is behind it, and is given up when it is to blame (RefusalTrial): that is the answer, here or of
+  /// acknowledged(), and nothing of its stream is sent until leave_out() or keep().
   std::optional<RefusedRecord> failed(std::uint64_t batch_id, BootTime now, const BatchFailure& how = {});
+  /// Of a batch of the chain, or of what was sent beside it because a record is on trial.
+  static Stream stream_of(std::uint64_t batch_id);
   /// The record is kept elsewhere, durably: it is dropped as a dead letter once a batch without entries, which comes in
   /// its place and answers for its number, is acknowledged; where the target refuses that too, with the next batch,
   /// which then begins where that one began. False: it is forgotten, as by a move, and nothing is changed.
   bool leave_out(std::uint64_t batch_id);
   /// It could not be kept: it is sent again after a pause, and comes back at the next refusal.
   void keep(std::uint64_t batch_id, BootTime now);
+  /// The record of the stream that is refused alone, as long as it is not decided whether it is to blame.
+  std::optional<Position> on_trial(Stream stream) const;
+  /// That one is to blame, as somebody says who has looked at it. Nothing when it is not `at`.
+  std::optional<RefusedRecord> put_aside(Stream stream, Position at);
 
   /// A record that was given up, as a batch outside of the chain, whatever else is on its way. Its id is none of those
   /// that acknowledged() and failed() know.

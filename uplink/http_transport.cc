@@ -191,7 +191,10 @@ class HttpTransport final : public Transport {
   void report(const OutgoingBatch& batch, const HttpVerdict& verdict) {
     if (verdict.acknowledged) return acknowledge(batch);
     const bool is_first = failures_in_row_++ == 0;
-    if (!verdict.trouble.empty() && !(is_first && verdict.may_pass)) tell(batch.stream, verdict.trouble);
+    const bool is_way_free = !verdict.failure.refusal.empty();
+    if (is_way_free) tell(batch.stream, "");
+    if (!is_way_free && !verdict.trouble.empty() && !(is_first && verdict.may_pass))
+      tell(batch.stream, verdict.trouble);
     handlers_.failed(batch.id, verdict.failure);
   }
 

@@ -2,63 +2,60 @@
 
 namespace tidegate::uplink {
 
-void RefusalTrial::record_refused(Position at, const Surroundings& around, BootTime now) {
+void RefusalTrial::record_refused(Position at, bool is_part, const Surroundings& around, BootTime now) {
   if (at != at_) {
     forget();
     at_ = at;
+    since_ = now;
+    is_part_ = is_part;
   }
   ++refused_;
+  fresh_ = around.fresh;
   if (is_kept_back_ && is_to_blame(around, now)) return;
   is_kept_back_ = false;
   witnesses_due_ = around.has_witness ? 1 + static_cast<std::uint32_t>(random_() % 3) : 0;
-  others_turn_ = is_in_doubt(around) && around.may_try_them;
+  probes_left_ = kProbesMost;
 }
 
 void RefusalTrial::witness_taken() {
   if (witnesses_due_ > 0 && --witnesses_due_ == 0) ++confirmed_;
 }
 
-void RefusalTrial::witness_refused(BootTime now) {
-  witnesses_due_ = confirmed_ = 0;
-  distrusts_until_ = now + kDistrust;
-}
-
-void RefusalTrial::new_taken(bool was_refused, BootTime now) {
-  letters_in_a_row_ = 0;
-  others_turn_ = others_refused_ = false;
-  if (was_refused) distrusts_until_ = now + kDistrust;
-}
-
-void RefusalTrial::letter_made() {
-  ++letters_in_a_row_;
+bool RefusalTrial::letter_made() {
   forget();
+  return ++letters_in_a_row_ % kLettersInARow == 0;
 }
 
 void RefusalTrial::forget() {
   at_ = {};
-  refused_ = confirmed_ = witnesses_due_ = 0;
-  others_turn_ = is_kept_back_ = false;
+  refused_ = confirmed_ = witnesses_due_ = probes_left_ = probes_taken_ = 0;
+  is_kept_back_ = false;
 }
 
-RefusalTrial::Step RefusalTrial::next() const {
+// Without a witness there is no row, and only a probe can become one.
+bool RefusalTrial::is_row_done(const Surroundings& around) const {
+  return around.has_witness ? confirmed_ >= wanted() : refused_ > 0;
+}
+
+RefusalTrial::Step RefusalTrial::next(const Surroundings& around) const {
   if (witnesses_due_ > 0) return Step::witness;
-  return others_turn_ ? Step::other : Step::record;
-}
-
-bool RefusalTrial::is_in_doubt(const Surroundings& around) const {
-  return !around.has_witness || letters_in_a_row_ >= kLettersInARow;
+  const bool seeks_own = !around.has_own_witness && probes_taken_ < kProbesTaken;
+  const bool wants_probe = around.fresh < kFreshLeast || seeks_own;
+  return wants_probe && probes_left_ > 0 && is_row_done(around) ? Step::probe : Step::record;
 }
 
 bool RefusalTrial::is_to_blame(const Surroundings& around, BootTime now) const {
-  const bool is_open = is_in_doubt(around);
-  const bool is_strict = is_open || now < distrusts_until_;
-  const std::uint32_t wanted = is_strict ? refusals_ * kPatience : refusals_;
-  if (is_open && (others_refused_ || !around.has_others)) return false;
-  return witnesses_due_ == 0 && (around.has_witness ? confirmed_ : refused_) >= wanted;
+  if (witnesses_due_ > 0 || !around.has_witness) return false;
+  if (!around.has_own_witness && around.is_own_refused) return false;
+  const bool takes_new = fresh_ >= kFreshLeast;
+  if (!takes_new && (!around.is_silent || letters_in_a_row_ >= kLettersInARow)) return false;
+  const bool is_clear = takes_new && around.has_own_witness && !around.is_distrusted;
+  return is_clear ? confirmed_ >= wanted() : confirmed_ >= 2 * wanted() && now - since_ >= kPatience;
 }
 
-bool RefusalTrial::goes_well(const Surroundings& around, BootTime now) const {
-  return refused_ > 0 && refused_ <= confirmed_ + 1 && !is_in_doubt(around) && now >= distrusts_until_;
+bool RefusalTrial::goes_well(const Surroundings& around) const {
+  const bool is_row = refused_ > 0 && refused_ <= confirmed_ + 1 && refused_ <= 2 * wanted();
+  return is_row && around.has_own_witness && !around.is_distrusted;
 }
 
 }  // namespace tidegate::uplink

@@ -32,17 +32,18 @@ std::uint64_t make_id(std::uint64_t number, LaneOf of, std::uint16_t attempt) {
 
 }  // namespace
 
-StreamChain::StreamChain(Stream stream, const Parts& parts, std::uint64_t jitter_seed, Lane lane)
+StreamChain::StreamChain(Stream stream, const Parts& parts, TakenBatches& evidence, std::uint64_t jitter_seed,
+                         Lane lane)
     : stream_(stream),
       lane_(lane),
       delay_max_(parts.options.batch_delay_max),
       blames_size_(parts.options.blames_size_for_lost_links),
       dead_letter_after_(parts.options.dead_letter_after),
-      is_in_order_(parts.options.inflight_max <= 1),
       encoder_(parts.encoder),
       clock_(parts.clock),
       fill_(parts.options, parts.encoder, parts.filter),
       lane_named_(parts.options.live_first && stream == Stream::readings),
+      evidence_(evidence),
       trial_(parts.options.dead_letter_after, ~jitter_seed),
       random_(jitter_seed),
       backoff_(parts.options.retry_first, parts.options.retry_most, jitter_seed),
@@ -52,7 +53,9 @@ std::uint64_t StreamChain::id_of(std::uint64_t number, std::uint16_t attempt) co
   return make_id(number, {stream_, lane_}, attempt);
 }
 
-bool StreamChain::is_witness(std::uint64_t batch_id) const { return witness_ != 0 && batch_id == id_of(witness_, 0); }
+bool StreamChain::is_beside_trial(std::uint64_t batch_id) const {
+  return beside_.number != 0 && batch_id == id_of(beside_.number, 0);
+}
 
 // Counted as dropped it stays, because counts only grow.
 void StreamChain::count_letter() {
@@ -93,9 +96,8 @@ void StreamChain::go_on_from(const Cursor& cursor) {
   unpassed_ = lead_counted_ = 0;
   paused_until_.reset();
   rests_ = false;
-  witness_ = 0;
   refused_.reset();
-  trial_.forget();
+  forget_trial();
   replay_sealed_ = left_sealed_ = false;
   acked_to_ = cursor.acked_to;
   passed_to_ = read_ = cursor.passed_to;
@@ -134,13 +136,6 @@ void StreamChain::go_back_over_filtered() {
   passed_to_ = acked_to_;
 }
 
-// The stretch is answered for to its end, be it by a batch without entries.
-void StreamChain::close_at_end() {
-  if (!bounded_ || read_ < end_) return;
-  if (!fill_.empty() || fill_.stretch().from < read_.sequence) seal();
-  if (next_batch_behind(chain_.size()) == chain_.size()) end_joined_before(chain_.size());
-}
-
 void StreamChain::move(const CursorMove& move) {
   accounting_.replayed += move.replayed;
   accounting_.reused += move.reused;
@@ -150,174 +145,15 @@ void StreamChain::move(const CursorMove& move) {
     move.is_by_target ? void(accounting_.delivered += count) : accounting_.drop(reason, count);
   }
   left_.reset();
-  forget_evidence();
+  evidence_.clear();
   kept_backoff_.reset();
   go_on_from({move.to, move.to});
   if (!move.is_by_target) replay_ = true;
 }
 
-void StreamChain::announce(Position end) {
-  if (bounded_ || end <= end_) return;
-  end_ = end;
-  rests_ = false;
-}
-
-void StreamChain::supply(const RecordBatch& batch, BootTime now, std::size_t room) {
-  if (batch.size() == 0) {
-    if (bounded_) return supply_gap(end_, 0, "");
-    rests_ = true;
-    return;
-  }
-  if (!enter(batch)) return;
-  if (!bounded_) end_ = std::max(end_, batch.end());
-  const Position stop = std::min(batch.end(), end_);
-  while (read_ < stop) {
-    if (!fill_.take(batch, static_cast<std::size_t>(read_.sequence - batch.first), now)) {
-      if (room == 0) break;
-      seal();
-      --room;
-      continue;
-    }
-    ++read_.sequence;
-    ++unpassed_;
-  }
-  close_at_end();
-  settle();
-}
-
-void StreamChain::supply_gap(Position next, std::uint64_t lost, const std::string& reason) {
-  if (bounded_) next = std::min(next, end_);
-  if (next <= read_) return;
-  end_ = std::max(end_, next);
-  move_to(next, lost, reason);
-  close_at_end();
-  settle();
-}
-
-// Goes to where the batch begins, if it is news. A jump that nobody has declared is counted like one that was: nothing
-// is lost in silence.
-bool StreamChain::enter(const RecordBatch& batch) {
-  if (batch.end() <= read_) return false;
-  Position first{batch.epoch, batch.first};
-  const std::uint64_t reached = bounded_ ? std::min(first.sequence, end_.sequence) : first.sequence;
-  if (bounded_) first = std::min(first, end_);
-  if (first <= read_) return true;
-  const bool skips = read_.epoch != 0 && reached > read_.sequence;
-  move_to(first, skips ? reached - read_.sequence : 0, "unknown");
-  return true;
-}
-
-void StreamChain::move_to(Position next, std::uint64_t lost, const std::string& reason) {
-  const std::uint64_t reached = read_.sequence + lost;
-  if (read_.epoch == 0) accounting_.first += next.sequence - reached;
-  if (read_.epoch != 0 && reached > next.sequence) reuses_.push_back({next, reached - next.sequence, 0});
-  if (bounded_ && next == end_ && read_.epoch != 0 && reached < next.sequence) vanish_to_end(reached);
-  if (next == read_) return;
-  if (lost == 0 && next.epoch != read_.epoch) {
-    begin_epoch(next);
-  } else {
-    break_chain(next, lost, reason);
-  }
-}
-
-// The lane live once began behind records that the log lost in a crash: nobody is to count their numbers. Within an
-// epoch the last batch answers for them.
-void StreamChain::vanish_to_end(std::uint64_t reached) {
-  reuses_.push_back({end_, 0, end_.sequence - reached});
-  if (read_.epoch == end_.epoch && read_.sequence == reached) read_ = end_;
-}
-
-// A batch has one epoch. What the filter left out at the end of the old one is answered for by the first batch of the
-// new one, whose "prev" says where the chain stands.
-void StreamChain::begin_epoch(Position next) {
-  const bool is_first_ever = read_.epoch == 0;
-  if (!fill_.empty()) seal();
-  read_ = next;
-  if (!is_first_ever) return fill_.reach_back(next.sequence);
-  fill_.begin_next(next.sequence);
-  acked_to_ = passed_to_ = next;
-}
-
-// What was covered before the gap is answered for by a batch, be it one without entries: behind the gap the receiver
-// could not tell it from what is lost.
-void StreamChain::break_chain(Position next, std::uint64_t lost, const std::string& reason) {
-  if (!fill_.empty() || fill_.stretch().from < read_.sequence) seal();
-  Link gap;
-  gap.state = State::done;
-  gap.end = next;
-  gap.lost = lost;
-  gap.reason = reason;
-  chain_.push_back(std::move(gap));
-  unpassed_ += lost;
-  if (!sealed_to_ && next.sequence != 0) sealed_to_ = ChainEnd{next.epoch, next.sequence - 1};
-  read_ = next;
-  fill_.begin_next(next.sequence);
-}
-
-void StreamChain::seal() {
-  Link link;
-  link.end = read_;
-  link.number = next_number_++;
-  link.stretch = fill_.stretch();
-  if (sealed_to_ && sealed_to_->epoch != read_.epoch) link.prev = sealed_to_;
-  sealed_to_ = ChainEnd{read_.epoch, read_.sequence - 1};
-  link.replay = replay_ && !replay_sealed_;
-  replay_sealed_ = replay_;
-  if (left_ && !left_sealed_) link.skipped = SkippedMark{left_->epoch, left_->sequence, acked_to_.sequence - 1};
-  left_sealed_ = left_.has_value();
-  link.doubts = fill_.take_doubts();
-  link.entries = fill_.begin_next(read_.sequence);
-  chain_.push_back(std::move(link));
-  ++held_;
-  ++waiting_;
-}
-
-// Moves the cursor over what is done at the chain's head, then over what the filter left out behind that. A gap into a
-// new epoch leaves acked_to where it is, so that after a restart too the first batch there has its "prev".
-void StreamChain::settle() {
-  while (!chain_.empty() && chain_.front().state == State::done) {
-    const Link& link = chain_.front();
-    count_done(link);
-    pass(link.end);
-    if (!link.is_gap() || link.end.epoch == acked_to_.epoch || acked_to_.epoch == 0) acked_to_ = link.end;
-    lead_counted_ = 0;
-    chain_.pop_front();
-  }
-  const Stretch& head = chain_.empty() ? fill_.stretch() : chain_.front().stretch;
-  const Position head_end = chain_.empty() ? read_ : chain_.front().end;
-  const std::uint64_t newly_filtered = head.lead - lead_counted_;
-  accounting_.filtered += newly_filtered;
-  unpassed_ -= newly_filtered;
-  lead_counted_ = head.lead;
-  const bool is_all_filtered = head.count == 0 && (chain_.empty() || chain_.front().lost == 0);
-  pass(is_all_filtered ? head_end : head.first_entry);
-}
-
-void StreamChain::pass(Position to) {
-  passed_to_ = to;
-  for (; !reuses_.empty() && reuses_.front().at <= to; reuses_.pop_front()) {
-    accounting_.reused += reuses_.front().count;
-    accounting_.first += reuses_.front().vanished;
-  }
-}
-
-void StreamChain::count_done(const Link& link) {
-  const std::uint64_t filtered = link.stretch.filtered - lead_counted_;
-  accounting_.delivered += link.stretch.count;
-  accounting_.filtered += filtered;
-  accounting_.drop(link.reason, link.lost);
-  if (link.replay) replay_ = replay_sealed_ = false;
-  if (link.skipped) left_.reset();
-  if (link.skipped) left_sealed_ = false;
-  const std::uint64_t records = link.stretch.count + filtered + link.lost;
-  assert(records <= unpassed_);
-  unpassed_ -= records;
-  if (!link.is_gap()) --held_;
-}
-
 std::optional<BootTime> StreamChain::ready_at() const {
   if (waiting_ == 0 && fill_.empty()) return std::nullopt;
-  if (set_aside_ > 0 || witness_ != 0 || (suspects_ > 0 && in_flight_ > 0)) return std::nullopt;
+  if (set_aside_ > 0 || beside_.number != 0 || (suspects_ > 0 && in_flight_ > 0)) return std::nullopt;
   // An alarm does not wait for company, unless others are on their way already.
   const bool is_urgent = stream_ == Stream::alarms && in_flight_ == 0;
   const bool waits = waiting_ == 0 && !fill_.full() && !is_urgent;
@@ -353,13 +189,12 @@ bool StreamChain::is_historical(const Stretch& stretch, BootTime now) const {
 
 OutgoingBatch StreamChain::send(BootTime now, WallTime wall_now) {
   seen_ = std::max(seen_, now);
-  const auto step = on_trial() < chain_.size() ? trial_.next() : RefusalTrial::Step::record;
-  if (step == RefusalTrial::Step::witness) return send_witness(now, wall_now);
+  if (auto beside = send_beside(now, wall_now)) return *beside;
   if (waiting_ == 0) {
     seal();
     settle();
   }
-  const std::size_t index = step == RefusalTrial::Step::other ? choose_other() : first_waiting();
+  const std::size_t index = first_waiting();
   Link& link = chain_[index];
   const BatchHead head = head_of(index, now, wall_now);
   put_head(link, head);
@@ -406,8 +241,8 @@ BatchHead StreamChain::head_of(std::size_t index, BootTime now, WallTime wall_no
 }
 
 bool StreamChain::acknowledge(std::uint64_t batch_id) {
-  if (is_witness(batch_id)) {
-    take_witness();
+  if (is_beside_trial(batch_id)) {
+    take_beside();
     return true;
   }
   const std::size_t index = find(batch_id);
@@ -419,6 +254,7 @@ bool StreamChain::acknowledge(std::uint64_t batch_id) {
   if (link.stretch.count > 0) note_taken(link);
   link.state = State::done;
   end_joined_before(index);
+  look_whether_refusing();
   link.message.reset();
   link.entries = std::string();
   grow_again();
@@ -428,13 +264,11 @@ bool StreamChain::acknowledge(std::uint64_t batch_id) {
 
 void StreamChain::fail(std::uint64_t batch_id, BootTime now, bool progressed) {
   const std::size_t index = find(batch_id);
-  if (is_witness(batch_id)) {
-    witness_ = 0;
-    trial_.witness_failed();
+  if (is_beside_trial(batch_id)) {
+    fail_beside();
     return pause(now);
   }
   if (!is_current_attempt(index, batch_id)) return;
-  if (on_trial() < index) trial_.other_failed();
   rewind_from(index);
   if (progressed) backoff_.reset();
   pause(now);
@@ -459,7 +293,7 @@ std::optional<std::size_t> StreamChain::lose_link() {
     too_large = oldest->message->size();
   }
   for (Link& link : chain_) link.sent_on_this_link = false;
-  if (std::exchange(witness_, 0) != 0) trial_.witness_failed();
+  if (beside_.number != 0) fail_beside();
   rewind_from(0);
   paused_until_.reset();
   if (too_large == 0) return std::nullopt;

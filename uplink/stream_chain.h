@@ -14,7 +14,9 @@
 #include "uplink/batch_encoder.h"
 #include "uplink/batch_fill.h"
 #include "uplink/forwarder.h"
+#include "uplink/probe_places.h"
 #include "uplink/refusal_trial.h"
+#include "uplink/taken_batches.h"
 
 namespace tidegate::uplink {
 
@@ -26,7 +28,8 @@ namespace tidegate::uplink {
 /// Each batch begins where the one before ended, through what the filter left out and over epochs; only a gap breaks
 /// that. A batch that is sent again covers the same stretch with the same entries; only its head (when it was sent, and
 /// by which lane) is new. What is known of the clock when it is sent first corrects the times in it. The cursor moves
-/// over the acknowledged beginning of the chain and nothing else. What a target refuses: stream_refusals.cc.
+/// over the acknowledged beginning of the chain and nothing else. What is read: stream_reading.cc; what a target
+/// refuses: stream_refusals.cc and stream_trial.cc.
 ///
 /// Batch ids carry the stream and the attempt: an acknowledgement counts whatever attempt it belongs to, a failure only
 /// when it is the last one's. Passive; part of a Forwarder, which decides how much may be held and sent.
@@ -39,7 +42,8 @@ class StreamChain {
     TagFilter& filter;
     const ClockHistory& clock;
   };
-  StreamChain(Stream stream, const Parts& parts, std::uint64_t jitter_seed, Lane lane = Lane::live);
+  /// `evidence` is of the stream, and outlives the chain.
+  StreamChain(Stream stream, const Parts& parts, TakenBatches& evidence, std::uint64_t jitter_seed, Lane lane);
 
   static LaneOf lane_of(std::uint64_t batch_id);
   /// Of no stream: no chain takes it for its own.
@@ -52,12 +56,10 @@ class StreamChain {
   bool is_replay_marked() const { return replay_; }
 
   // For lanes; see StreamLanes.
-  /// What the target takes of the one is a witness for the other. Both stay where they are.
-  void stand_beside(StreamChain& other) { beside_ = &other; }
-  /// What was taken before is no witness any more.
-  void forget_evidence() { evidence_ = {}; }
   /// A record is on trial, and there will soon be a verdict.
-  bool is_deciding(BootTime now) const;
+  bool is_deciding() const;
+  /// Something is sought that the target refuses.
+  bool is_in_trial() const { return suspects_ > 0; }
   /// From here on batches say which lane they are of.
   void name_lane() { lane_named_ = true; }
   /// Goes on through a stretch of its own, and answers for it exactly to its end.
@@ -91,7 +93,7 @@ class StreamChain {
 
   std::size_t held() const { return held_; }        // batches in the chain, whatever their state
   std::size_t waiting() const { return waiting_; }  // of these to be sent, the first time or again
-  std::size_t in_flight() const { return in_flight_ + (witness_ != 0 ? 1 : 0); }  // sent and unanswered
+  std::size_t in_flight() const { return in_flight_ + (beside_.number != 0 ? 1 : 0); }  // sent and unanswered
 
   /// From when on send() is possible; nothing when there is nothing to send.
   std::optional<BootTime> ready_at() const;
@@ -123,6 +125,8 @@ class StreamChain {
   /// See Forwarder.
   bool leave_out(std::uint64_t batch_id);
   void keep(std::uint64_t batch_id, BootTime now);
+  std::optional<Position> record_on_trial() const;
+  std::optional<RefusedRecord> put_aside(Position at);
   void count_letter();
 
   Cursor cursor() const { return {acked_to_, passed_to_}; }
@@ -147,6 +151,7 @@ class StreamChain {
     std::uint16_t links_lost = 0;  // with this the oldest that was sent and not acknowledged
     std::uint32_t refusals = 0;    // for what is in it
     bool suspect = false;          // part of what was refused often enough, or a record that is on trial
+    bool is_part = false;          // of what was refused often enough
     Stretch stretch;
     std::optional<ChainEnd> prev;
     std::optional<SkippedMark> skipped;
@@ -157,9 +162,13 @@ class StreamChain {
     std::size_t entries_at = 0;
   };
 
-  struct Evidence {
-    std::string entry;  // the last one of a batch
-    std::uint32_t epoch = 0;
+  /// What is on its way outside of the chain, because a record is on trial.
+  struct Beside {
+    std::uint64_t number = 0;  // 0: nothing is
+    bool is_probe = false;     // else a witness
+    Position at;
+    std::string tag;
+    std::shared_ptr<const std::string> message;
   };
 
   /// From `at` on numbers are given out that an earlier epoch, read before, gave out too; or just before `at` some that
@@ -184,7 +193,6 @@ class StreamChain {
   std::size_t find(std::uint64_t batch_id) const;
   void rewind_from(std::size_t index);
   bool is_current_attempt(std::size_t index, std::uint64_t batch_id) const;
-  void refuse_other(std::size_t index, BootTime now);
   std::optional<RefusedRecord> refuse_record(std::size_t index, BootTime now, const std::string& answer);
   std::optional<RefusedRecord> judge();
   void refuse_empty(std::size_t index, BootTime now);
@@ -194,13 +202,21 @@ class StreamChain {
   void suspect(Link& link);
   Link* find_set_aside(std::uint64_t batch_id);
   std::size_t on_trial() const;
-  RefusalTrial::Surroundings around(std::size_t index) const;
-  std::size_t choose_other();
-  OutgoingBatch send_witness(BootTime now, WallTime wall_now);
-  bool is_witness(std::uint64_t batch_id) const;
-  void take_witness();
+  RefusalTrial::Surroundings around() const;
+  void begin_trial(const Link& link);
+  void forget_trial();
+  void find_witness();
+  std::optional<TakenBatches::Record> find_probe(BootTime now, WallTime wall_now);
+  std::optional<TakenBatches::Record> find_probe_in(const std::string& message, std::uint32_t epoch) const;
+  std::optional<OutgoingBatch> send_beside(BootTime now, WallTime wall_now);
+  OutgoingBatch send_alone(const char* as, const std::string& entry, std::uint32_t epoch, BootTime now,
+                           WallTime wall_now);
+  bool is_beside_trial(std::uint64_t batch_id) const;
+  void take_beside();
+  void refuse_beside(BootTime now);
+  void fail_beside();
   void note_taken(const Link& link);
-  const Evidence& evidence() const;
+  void look_whether_refusing();
   void end_joined_before(std::size_t index);
   void end_untold(std::size_t index);
   std::size_t next_batch_behind(std::size_t index) const;
@@ -220,7 +236,6 @@ class StreamChain {
   const Duration delay_max_;
   const bool blames_size_;
   const std::uint32_t dead_letter_after_;
-  const bool is_in_order_;  // one batch at a time is sent
   const BatchEncoder& encoder_;
   const ClockHistory& clock_;
   BatchFill fill_;
@@ -246,14 +261,19 @@ class StreamChain {
   std::size_t held_ = 0;
   std::size_t waiting_ = 0;
   std::size_t in_flight_ = 0;
-  std::size_t suspects_ = 0;       // batches: while there are any, one goes at a time
-  std::size_t set_aside_ = 0;      // batches: while there is one, none goes
-  StreamChain* beside_ = nullptr;  // the other lane
+  std::size_t suspects_ = 0;      // batches: while there are any, one goes at a time
+  std::size_t set_aside_ = 0;     // batches: while there is one, none goes
+  TakenBatches& evidence_;        // where something may be given up
+  bool is_refusing_ = false;      // something of the chain was refused, and is neither taken nor given up yet; and
+  std::uint64_t fresh_from_ = 0;  // what evidence_ had counted before that
   RefusalTrial trial_;
+  ProbePlaces probes_;
   std::mt19937_64 random_;
-  Evidence evidence_;          // what was acknowledged last, where something may be given up
-  std::uint64_t witness_ = 0;  // the number of the one that is on its way
-  std::string answer_;         // to the record that is on trial
+  std::string tag_;     // of the record that is on trial, and
+  std::string answer_;  // to it
+  std::optional<TakenBatches::Record> witness_;
+  bool has_own_witness_ = false;
+  Beside beside_;
   std::optional<RefusedRecord> refused_;
   BootTime seen_ = BootTime::min();  // the latest time that was told
   std::uint64_t next_number_ = 1;

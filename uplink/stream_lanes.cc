@@ -5,10 +5,9 @@
 namespace tidegate::uplink {
 
 StreamLanes::StreamLanes(Stream stream, const StreamChain::Parts& parts, std::uint64_t jitter_seed)
-    : live_(stream, parts, jitter_seed), backlog_(stream, parts, ~jitter_seed, Lane::backlog) {
-  live_.stand_beside(backlog_);
-  backlog_.stand_beside(live_);
-}
+    : evidence_(stream),
+      live_(stream, parts, evidence_, jitter_seed, Lane::live),
+      backlog_(stream, parts, evidence_, ~jitter_seed, Lane::backlog) {}
 
 // All that was counted goes to the lane live: the accounts of the lanes are added up anyway.
 void StreamLanes::restore(const LanePlaces& places, const Accounting& accounting, bool replay) {
@@ -26,7 +25,6 @@ void StreamLanes::move(const CursorMove& move) {
   live_.count_from_later(std::uint64_t{0} - open());
   const Position at = backlog_.cursor().passed_to;
   backlog_.go_between({{at, at}, at}, false);
-  backlog_.forget_evidence();
   stretches_.clear();
   live_.move(move);
 }

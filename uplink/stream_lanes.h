@@ -43,6 +43,7 @@ class StreamLanes {
  private:
   std::uint64_t open() const;
 
+  TakenBatches evidence_;
   StreamChain live_;
   StreamChain backlog_;
   std::deque<SkippedStretch> stretches_;  // the cursor of the first is that of `backlog_`

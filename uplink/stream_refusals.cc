@@ -1,8 +1,7 @@
 // What a chain does with a batch that the target refuses for what is in it: finds the record, and lets it go as a dead
-// letter.
+// letter. Whether it is to blame: stream_trial.cc.
 #include <algorithm>
 #include <cassert>
-#include <charconv>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -14,21 +13,11 @@
 namespace tidegate::uplink {
 namespace {
 
-constexpr std::string_view kEntryBegins = "{\"seq\":";
-constexpr std::string_view kTail = "]}";
-
 /// Where the text of a message's entries is cut in two: `at` is where the second part begins.
 struct Cut {
   std::size_t at = 0;
   std::uint64_t sequence = 0;  // of its first entry
 };
-
-std::optional<std::uint64_t> sequence_of(std::string_view entry) {
-  std::uint64_t sequence = 0;
-  if (!entry.starts_with(kEntryBegins)) return std::nullopt;
-  const auto read = std::from_chars(entry.data() + kEntryBegins.size(), entry.data() + entry.size(), sequence);
-  return read.ec == std::errc() ? std::optional(sequence) : std::nullopt;
-}
 
 // Entries stand one behind the other with a comma between.
 std::optional<Cut> cut_behind(const std::string& message, std::size_t entries_at, Stream stream, std::uint32_t count) {
@@ -49,20 +38,18 @@ std::optional<Cut> cut_behind(const std::string& message, std::size_t entries_at
 
 std::optional<RefusedRecord> StreamChain::refuse(std::uint64_t batch_id, BootTime now, const BatchFailure& how) {
   seen_ = std::max(seen_, now);
-  if (is_witness(batch_id)) {
-    witness_ = 0;
-    trial_.witness_refused(now);
-    pause(now);
+  if (is_beside_trial(batch_id)) {
+    refuse_beside(now);
     return std::nullopt;
   }
   const std::size_t index = find(batch_id);
   if (!is_current_attempt(index, batch_id)) return std::nullopt;
-  // The lane live says of the target what the backlog cannot ask.
-  if (beside_ != nullptr && lane_ == Lane::live) beside_->trial_.other_refused();
+  if (!std::exchange(is_refusing_, true)) fresh_from_ = evidence_.count();
   Link& link = chain_[index];
   ++link.refusals;
   if (on_trial() < index) {
-    refuse_other(index, now);
+    rewind_from(index);
+    pause(now);
   } else if (link.stretch.count == 1) {
     return refuse_record(index, now, how.refusal);
   } else if (link.stretch.count == 0) {
@@ -71,27 +58,6 @@ std::optional<RefusedRecord> StreamChain::refuse(std::uint64_t batch_id, BootTim
     fail(batch_id, now);  // what cannot be cut is no batch of ours
   }
   return std::nullopt;
-}
-
-std::optional<RefusedRecord> StreamChain::refuse_record(std::size_t index, BootTime now, const std::string& answer) {
-  Link& link = chain_[index];
-  suspect(link);
-  rewind_from(index);
-  answer_ = answer;
-  trial_.record_refused(link.stretch.first_entry, around(index), now);
-  pause(now);
-  return judge();
-}
-
-// The neighbour of the record is cut until something of it is taken. The rest stays whole: where everything is refused
-// for a night, nobody wants it all in single records.
-void StreamChain::refuse_other(std::size_t index, BootTime now) {
-  trial_.other_refused();
-  trial_.other_failed();
-  const bool is_neighbour = next_batch_behind(on_trial()) == index;
-  if (is_neighbour && chain_[index].stretch.count > 1 && split(index)) return;
-  rewind_from(index);
-  pause(now);
 }
 
 // A target that takes no batch without entries is told by the next one what this one was to say.
@@ -157,107 +123,6 @@ void StreamChain::add_joined(std::size_t index, BatchHead& head) const {
   }
 }
 
-// The record is the first that is not done. Nothing behind it is sent but by its trial.
-std::size_t StreamChain::on_trial() const {
-  const auto first = std::find_if(chain_.begin(), chain_.end(), [](const Link& link) {
-    return link.state != State::done && link.state != State::joined;
-  });
-  const bool is_on_trial = first != chain_.end() && first->suspect && first->refusals > 0 &&
-                           first->stretch.count == 1 && first->stretch.first_entry == trial_.record();
-  return is_on_trial ? static_cast<std::size_t>(first - chain_.begin()) : chain_.size();
-}
-
-RefusalTrial::Surroundings StreamChain::around(std::size_t index) const {
-  const bool has_waiting = std::any_of(chain_.begin() + static_cast<std::ptrdiff_t>(index) + 1, chain_.end(),
-                                       [](const Link& link) { return link.state != State::done; });
-  // Behind a stretch there is always what made the lane live leave it.
-  const bool has_others = has_waiting || !fill_.empty() || is_behind() || bounded_;
-  return {!evidence().entry.empty(), has_others, !is_in_order_};
-}
-
-// Any of those that wait behind the record, and what is being filled.
-std::size_t StreamChain::choose_other() {
-  std::vector<std::size_t> others;
-  for (std::size_t index = on_trial() + 1; index < chain_.size(); ++index) {
-    if (chain_[index].state == State::waiting && chain_[index].stretch.count > 0) others.push_back(index);
-  }
-  const std::size_t choices = others.size() + (fill_.empty() ? 0 : 1);
-  if (choices == 0) {
-    trial_.other_failed();
-    return first_waiting();
-  }
-  const std::size_t chosen = random_() % choices;
-  if (chosen < others.size()) return others[chosen];
-  seal();
-  settle();
-  return chain_.size() - 1;
-}
-
-OutgoingBatch StreamChain::send_witness(BootTime now, WallTime wall_now) {
-  std::string message = evidence().entry;
-  assert(sequence_of(message));
-  BatchHead head;
-  head.stream = stream_;
-  head.epoch = evidence().epoch;
-  head.from = head.to = *sequence_of(message);
-  head.count = 1;
-  head.historical = true;
-  if (lane_named_) head.lane = lane_;
-  head.sent = wall_now;
-  head.beside = "witness";
-  encoder_.finish(message, head);
-  witness_ = next_number_++;
-  paused_until_.reset();
-  seen_ = std::max(seen_, now);
-  OutgoingBatch batch{id_of(witness_, 0),
-                      stream_,
-                      head.epoch,
-                      head.from,
-                      head.to,
-                      1,
-                      std::make_shared<const std::string>(std::move(message))};
-  batch.beside = random_() | 1U;
-  batch.lane = uplink::lane_of(head);
-  return batch;
-}
-
-void StreamChain::take_witness() {
-  witness_ = 0;
-  trial_.witness_taken();
-  const std::size_t index = on_trial();
-  if (index == chain_.size()) return;
-  // What is in doubt is to take long.
-  if (!trial_.is_in_doubt(around(index))) backoff_.reset();
-  refused_ = judge();
-}
-
-void StreamChain::note_taken(const Link& link) {
-  backoff_.reset();
-  if (dead_letter_after_ == 0) return;
-  kept_backoff_.reset();
-  trial_.new_taken(link.refusals > 0, seen_);
-  if (beside_ != nullptr) beside_->trial_.new_taken(false, seen_);
-  if (!link.message) return;
-  std::string last;  // the views do not outlive the visit
-  const auto read = for_each_entry(*link.message, stream_, [&last](std::string_view entry) { last = entry; });
-  if (read && sequence_of(last)) evidence_ = {std::move(last), link.end.epoch};
-}
-
-const StreamChain::Evidence& StreamChain::evidence() const {
-  return evidence_.entry.empty() && beside_ != nullptr ? beside_->evidence_ : evidence_;
-}
-
-bool StreamChain::is_deciding(BootTime now) const {
-  const std::size_t index = on_trial();
-  return index < chain_.size() && trial_.goes_well(around(index), now);
-}
-
-std::optional<RefusedRecord> StreamChain::judge() {
-  const std::size_t index = on_trial();
-  if (index == chain_.size() || !trial_.is_to_blame(around(index), seen_)) return std::nullopt;
-  return set_aside(index);
-}
-
 // Both parts answer together for exactly what the whole did. What a batch says of the chain before it, its first part
 // says.
 bool StreamChain::split(std::size_t index) {
@@ -267,13 +132,15 @@ bool StreamChain::split(std::size_t index) {
   if (!cut) return false;
   const std::string_view message(*first.message);
   const std::string_view first_text = message.substr(first.entries_at, cut->at - 1 - first.entries_at);
-  const std::string_view second_text = message.substr(cut->at, message.size() - kTail.size() - cut->at);
+  const std::string_view second_text = message.substr(cut->at, message.size() - BatchEncoder::kTail.size() - cut->at);
 
   suspect(first);
+  first.is_part = true;
   Link second;
   second.end = first.end;
   second.number = next_number_++;
   second.suspect = true;
+  second.is_part = true;
   second.stretch = first.stretch;
   second.stretch.from = cut->sequence;
   second.stretch.first_entry = {first.stretch.first_entry.epoch, cut->sequence};
@@ -315,7 +182,8 @@ RefusedRecord StreamChain::set_aside(std::size_t index) {
   refused.batch_id = id_of(link.number, link.attempt);
   refused.stream = stream_;
   refused.at = link.stretch.first_entry;
-  refused.record = link.message->substr(link.entries_at, link.message->size() - kTail.size() - link.entries_at);
+  refused.record =
+      link.message->substr(link.entries_at, link.message->size() - BatchEncoder::kTail.size() - link.entries_at);
   refused.answer = answer_;
   refused.tries = link.refusals;
   return refused;
@@ -346,7 +214,8 @@ bool StreamChain::leave_out(std::uint64_t batch_id) {
   link->entries_at = 0;
   --set_aside_;
   ++waiting_;
-  trial_.letter_made();
+  evidence_.forget_refused(tag_, link->stretch.first_entry);
+  if (trial_.letter_made()) fresh_from_ = evidence_.count();
   kept_backoff_.reset();
   return true;
 }

@@ -19,7 +19,8 @@ struct TransportHandlers {
   std::function<void(std::uint64_t batch_id, bool ok)> done;
   std::function<void(bool up, std::string detail)> link;
   /// The link stands, and yet batches fail: why, or empty when they do not fail any more. They are sent all the same,
-  /// after growing pauses, because only that shows when it is over.
+  /// after growing pauses, because only that shows when it is over. What a batch is refused for that it holds is none:
+  /// `failed` says it.
   std::function<void(std::string reason)> trouble{};
   /// In place of done(id, false), where more is known of the failure.
   std::function<void(std::uint64_t batch_id, BatchFailure how)> failed{};

@@ -38,6 +38,8 @@ struct DeadLetterOptions {
   bool json = false;
   std::vector<std::uint64_t> ids;
   bool all = false;
+  std::string stream = "readings";
+  std::string at;
 };
 
 enum class AlarmAction : std::uint8_t { acknowledge, shelve, unshelve };
@@ -129,6 +131,7 @@ int change_alarms(const AlarmsOptions& options);
 int list_dead_letters(const DeadLetterOptions& options);
 int drop_dead_letters(const DeadLetterOptions& options);
 int retry_dead_letters(const DeadLetterOptions& options);
+int put_dead_letter(const DeadLetterOptions& options);
 int simulate_modbus(const SimulateModbusOptions& options);
 int simulate_mqtt(const SimulateMqttOptions& options);
 

@@ -113,6 +113,19 @@ int retry_dead_letters(const DeadLetterOptions& options) {
   return delivered == ids.size() ? kExitDone : kExitFailed;
 }
 
+int put_dead_letter(const DeadLetterOptions& options) {
+  const auto address = find_daemon(options.daemon);
+  if (!address) return report_failure(address.error().message);
+  std::string body;
+  JsonWriter json(body);
+  json.begin_object().member("uplink", options.uplink).member("stream", options.stream);
+  json.member("at", options.at).end_object();
+  const auto answer = admin_post(*address, "/api/v1/deadletters/put", body);
+  if (!answer) return report_failure(answer.error().message);
+  std::cout << options.stream << ' ' << options.at << " of " << options.uplink << " is a dead letter\n";
+  return kExitDone;
+}
+
 int drop_dead_letters(const DeadLetterOptions& options) {
   const auto address = find_daemon(options.daemon);
   if (!address) return report_failure(address.error().message);

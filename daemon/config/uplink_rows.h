@@ -126,13 +126,12 @@ std::vector<Key> refusal_rows() {
   };
   return {
       integer<Owner>("dead_letter_after", of(&ForwarderOptions::dead_letter_after), 0, 1000)
-          .by_default(0)
+          .by_default(5)
           .says("How often the target has to refuse a batch for what is in it, and then the one record of it that is "
                 "to blame, while it takes others in between, until that record is kept as a dead letter (`tidegate "
-                "deadletter ls`) and what is behind it goes on. 0: never, the uplink stands still there. A target that "
-                "refuses everything makes none, or few, but for the weaknesses that [ADR 24]"
-                "(adr/0024-dead-letters.md) names.")
-          .example("5"),
+                "deadletter ls`) and what is behind it goes on. A target that refuses everything, or by chance, makes "
+                "none ([how](adr/0024-dead-letters.md)). 0: never, the uplink stands still there.")
+          .example("0"),
       integer<Owner>("dead_letters_max", of(&ForwarderOptions::dead_letters_max), 1, 1000000)
           .by_default(10000)
           .says("How many dead letters are kept. With as many, the uplink stands still at the next one, and says so."),

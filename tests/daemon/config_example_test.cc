@@ -147,6 +147,7 @@ TEST_F(ConfigExampleTest, the_uplinks_of_the_example_are_read) {
   EXPECT_EQ(config.mqtt_uplinks[0], cloud);
   uplink::HttpUplinkOptions lake;
   lake.forwarder.name = "lake";
+  lake.forwarder.dead_letter_after = 5;
   lake.url = "https://ingest.example/v1/{stream}";
   lake.compression = uplink::Compression::gzip;
   ASSERT_EQ(config.http_uplinks.size(), 1U);

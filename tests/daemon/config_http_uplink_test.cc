@@ -26,6 +26,7 @@ TEST_F(ConfigHttpUplinkTest, everything_is_read) {
   uplink::HttpUplinkOptions expected;
   expected.forwarder.name = "lake";
   expected.forwarder.inflight_max = 3;
+  expected.forwarder.dead_letter_after = 5;
   expected.forwarder.batch_readings_max = 50;
   expected.url = "https://lake.example/v1/{stream}";
   expected.method = uplink::HttpMethod::put;

@@ -32,6 +32,7 @@ TEST_F(ConfigKafkaTest, an_uplink_is_read_with_all_its_keys) {
   expected.forwarder.name = "fleet";
   expected.forwarder.streams = {Stream::alarms};
   expected.forwarder.inflight_max = 3;
+  expected.forwarder.dead_letter_after = 5;
   expected.forwarder.batch_readings_max = 7;
   expected.brokers = {"k1:9093", "k2:9092", "[::1]:9092"};
   expected.topic = "plant.{stream}";

@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "buffer/state_store.h"
 #include "tests/support/fake_ring_log.h"
@@ -171,6 +172,30 @@ TEST_F(DeadLettersTest, WhatIsDroppedWhileItIsOnItsWayDoesNotComeBack) {
   EXPECT_EQ(answer, "422: still no");
   EXPECT_EQ(letters_.of("lake").count, 0U);
   EXPECT_THAT(retry(1, {}), HasSubstr("there is no dead letter 1"));
+}
+
+TEST_F(DeadLettersTest, SendsALetterOnceThoughTwoAskForIt) {
+  EXPECT_EQ(keep(refused(7)), "");
+  std::function<void(const Result<void>&)> sent;
+  std::vector<std::string> answers;
+  const auto send = [&](const buffer::DeadLetter&, auto on_its_way) {
+    EXPECT_FALSE(sent) << "twice";
+    sent = std::move(on_its_way);
+    loop_.stop();
+  };
+  const auto note = [&](const Result<void>& result) {
+    answers.push_back(result ? "" : result.error().message);
+    loop_.stop();
+  };
+  letters_.retry("lake", 1, send, note);
+  letters_.retry("lake", 1, send, note);
+  EXPECT_THAT(answers, ElementsAre(HasSubstr("dead letter 1 of lake is on its way already")));
+  while (!sent) loop_.run();
+  letters_.retry("lake", 1, send, note);
+  EXPECT_EQ(answers.size(), 2U);
+  sent = nullptr;  // as where the uplink is gone; and whoever asked is forgotten when what is under way is done
+  EXPECT_EQ(keep(refused(8)), "");
+  EXPECT_EQ(retry(1, {}), "");
 }
 
 TEST_F(DeadLettersTest, WritesNoGapRecordForAGapRecordOfItsOwn) {

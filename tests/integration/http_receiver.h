@@ -16,8 +16,8 @@ namespace tidegate::testing {
 class HttpReceiver {
  public:
   /// `faults`: each third request is not answered well, in one way or another.
-  /// What holds `poison` is refused for good.
-  explicit HttpReceiver(bool faults, std::string poison = "")
+  /// What holds one of `poison` is refused for good.
+  explicit HttpReceiver(bool faults, std::vector<std::string> poison = {})
       : poison_(std::move(poison)),
         server_([this, faults](const HttpRequestSeen& request) { return take(request, faults); }) {}
 
@@ -52,7 +52,10 @@ class HttpReceiver {
 
   HttpScriptedReply take(const HttpRequestSeen& request, bool faults) {
     const std::lock_guard lock(mutex_);
-    if (!poison_.empty() && request.body.find(poison_) != std::string::npos) return http_reply(422, "not that one");
+    const bool is_refused = std::any_of(poison_.begin(), poison_.end(), [&](const std::string& text) {
+      return request.body.find(text) != std::string::npos;
+    });
+    if (is_refused) return http_reply(422, "not that one");
     const bool is_kept = !faults || ++requests_ % 3 != 0;
     // Of these, some were taken although the sender cannot know.
     if (is_kept || requests_ % 2 == 0) {
@@ -72,7 +75,7 @@ class HttpReceiver {
     }
   }
 
-  std::string poison_;
+  std::vector<std::string> poison_;
   mutable std::mutex mutex_;
   std::vector<Taken> taken_;
   std::uint64_t requests_ = 0;

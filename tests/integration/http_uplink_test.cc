@@ -22,8 +22,8 @@ using std::chrono::seconds;
 /// Publisher -> broker -> the daemon -> an HTTP server.
 class HttpRig {
  public:
-  HttpRig(std::uint64_t count, double rate, bool faults, const std::string& poison = "")
-      : readings_{count}, source_("max_queued_messages 0\nlog_type subscribe\n"), receiver_(faults, poison) {
+  HttpRig(std::uint64_t count, double rate, bool faults, std::vector<std::string> poison = {})
+      : readings_{count}, source_("max_queued_messages 0\nlog_type subscribe\n"), receiver_(faults, std::move(poison)) {
     source_.start();
     publisher_ = std::make_unique<NumberedPublisher>(NumberedPublisher::Options{source_.port(), readings_, rate, 1});
   }
@@ -141,7 +141,7 @@ TEST(HttpUplinkShort, ARefusalIsShownWithWhatTheTargetSays) {
   rig.start_gateway(proxy.url(), keys);
   rig.publisher().start();
   const auto shown = [&] {
-    return http_get(rig.gateway().admin_port(), "/api/v1/status").body.find("refused with 400: ") != std::string::npos;
+    return http_get(rig.gateway().admin_port(), "/api/v1/status").body.find("are refused: 400: ") != std::string::npos;
   };
   EXPECT_TRUE(wait_until(shown, seconds(60))) << rig.gateway().log();
   rig.gateway().stop();
@@ -165,7 +165,7 @@ TEST(HttpUplinkShort, BringsAllThroughRestartsOfTheServerAndKillsOfTheDaemon) {
 }
 
 TEST(HttpUplinkShort, WhatTheTargetRefusesForGoodIsADeadLetterAndAllElseArrives) {
-  HttpRig rig(2'000, 2'000, false, "\"value\":1000,");
+  HttpRig rig(2'000, 2'000, false, {"\"value\":1000,"});
   rig.start_gateway(rig.receiver().server().url("/in"), "dead_letter_after = 2\n");
   rig.publisher().start();
   EXPECT_TRUE(rig.publisher().wait_for_all(seconds(60)));
@@ -203,7 +203,7 @@ TEST(HttpUplinkShort, WhatTheTargetRefusesForGoodIsADeadLetterAndAllElseArrives)
 }
 
 TEST(HttpUplinkShort, ADeadLetterIsSentAgainBesideTheChainAndGoneWhenItIsTaken) {
-  HttpRig rig(500, 2'000, false, "\"value\":200,");
+  HttpRig rig(500, 2'000, false, {"\"value\":200,"});
   rig.start_gateway(rig.receiver().server().url("/in"), "dead_letter_after = 5\n");
   rig.publisher().start();
   EXPECT_TRUE(rig.publisher().wait_for_all(seconds(60)));
@@ -231,9 +231,98 @@ TEST(HttpUplinkShort, ADeadLetterIsSentAgainBesideTheChainAndGoneWhenItIsTaken) 
   gateway.stop();
 }
 
+// It was never taken, so nobody knows whether a server of its own is the one that refuses.
+TEST(HttpUplinkShort, ATagThatIsAlwaysRefusedGoesAsideAsSoonAsSomebodySaysSo) {
+  HttpRig rig(250, 2'000, false, {"\"tag\":\"dev-7/temp\""});
+  rig.start_gateway(rig.receiver().server().url("/in"), "dead_letter_after = 1\n");
+  rig.publisher().start();
+  EXPECT_TRUE(rig.publisher().wait_for_all(seconds(60)));
+  GatewayProcess& gateway = rig.gateway();
+  EXPECT_NE(rig.deadletter({"put", "--uplink", "sea", "--at", "1:7"}).errors.find("no uplink sea"), std::string::npos);
+  EXPECT_NE(rig.deadletter({"put", "--uplink", "lake", "--at", "7"}).errors.find("at: 7: EPOCH:SEQUENCE"),
+            std::string::npos);
+  const auto other = rig.deadletter({"put", "--uplink", "lake", "--at", "1:4711"});
+  EXPECT_EQ(other.end.exit_code, 1);
+  EXPECT_NE(other.errors.find("readings 1:4711 is not the record"), std::string::npos) << other.errors;
+  const std::string advice = "tidegate deadletter put --uplink lake --stream readings --at ";
+  const auto put_next = [&] {
+    const std::string status = gateway.status_of("lake");
+    const auto at = status.find(advice);
+    if (at == std::string::npos) return false;
+    const auto from = at + advice.size();
+    const auto put =
+        rig.deadletter({"put", "--uplink", "lake", "--at", status.substr(from, status.find('`', from) - from)});
+    return put.end.exit_code == 0;
+  };
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_TRUE(wait_until(put_next, seconds(60))) << i << gateway.status_of("lake") << gateway.log();
+  }
+  rig.expect_all_arrived(seconds(60), 3);
+  const auto listed = rig.deadletter({"ls", "--uplink", "lake"});
+  EXPECT_EQ(lines_with(listed.output, "dev-7/temp").size(), 3U) << listed.output;
+  const std::string status = gateway.status_of("lake");
+  EXPECT_NE(status.find("\"dead-letter\":3"), std::string::npos) << status;
+  EXPECT_EQ(status.find("account_mismatch"), std::string::npos) << status;
+  gateway.stop();
+}
+
+struct PoisonSetup {
+  const char* name;
+  const char* keys;
+  bool is_backlog;  // all is there before the uplink can send
+};
+
+class HttpPoison : public ::testing::TestWithParam<PoisonSetup> {};
+
+// As configured by default: the first, one alone in the middle, fifteen in a row, and the last but some.
+TEST_P(HttpPoison, GoesAsideByDefaultAndHoldsNothingUpForLong) {
+  constexpr std::uint64_t kCount = 3'000;
+  std::vector<std::string> poison{"\"value\":0,", "\"value\":777,", "\"value\":2990,"};
+  for (int i = 0; i < 15; ++i) poison.push_back("\"value\":" + std::to_string(1'500 + i) + ",");
+  HttpRig rig(kCount, GetParam().is_backlog ? 5'000 : 1'000, false, poison);
+  if (GetParam().is_backlog) rig.receiver().server().stop();
+  rig.start_gateway(rig.receiver().server().url("/in"), GetParam().keys);
+  rig.publisher().start();
+  EXPECT_TRUE(rig.publisher().wait_for_all(seconds(60)));
+  if (GetParam().is_backlog) rig.receiver().server().start();
+  const std::string letters = "tidegate_uplink_dead_letters{uplink=\"lake\"}";
+  EXPECT_TRUE(rig.gateway().wait_for_metric(letters, static_cast<double>(poison.size()), seconds(300)))
+      << rig.gateway().log();
+  rig.expect_all_arrived(seconds(60), poison.size());
+  const std::string status = rig.gateway().status_of("lake");
+  EXPECT_EQ(status.find("account_mismatch"), std::string::npos) << status;
+  EXPECT_EQ(status.find("\"refused\""), std::string::npos) << status;
+  EXPECT_TRUE(lines_with(rig.gateway().log(), "lake is down: readings are refused").empty()) << rig.gateway().log();
+  rig.gateway().stop();
+}
+
+INSTANTIATE_TEST_SUITE_P(Setups, HttpPoison,
+                         ::testing::Values(PoisonSetup{"Live", "", false}, PoisonSetup{"Backlog", "", true},
+                                           PoisonSetup{"BacklogOneInFlight", "inflight = 1\n", true},
+                                           PoisonSetup{"BacklogLiveFirst", "order = \"live-first\"\n", true}),
+                         [](const auto& setup) { return std::string(setup.param.name); });
+
+TEST(HttpRefusal, ATargetThatRefusesEverythingMakesNoLetterAndIsDownOnce) {
+  HttpRig rig(500, 500, false, {"\"v\":1"});
+  rig.start_gateway(rig.receiver().server().url("/in"));
+  rig.publisher().start();
+  EXPECT_TRUE(rig.publisher().wait_for_all(seconds(60)));
+  GatewayProcess& gateway = rig.gateway();
+  const auto is_down = [&] { return gateway.status_of("lake").find("\"up\":false") != std::string::npos; };
+  EXPECT_TRUE(wait_until(is_down, seconds(120))) << gateway.status_of("lake");
+  EXPECT_NE(gateway.status_of("lake").find("are refused: 422: not that one"), std::string::npos);
+  EXPECT_EQ(gateway.metric("tidegate_uplink_dead_letters{uplink=\"lake\"}"), 0);
+  rig.receiver().mend();
+  rig.expect_all_arrived(seconds(90), 0);
+  EXPECT_EQ(lines_with(gateway.log(), "lake is down").size(), 1U) << gateway.log();
+  gateway.stop();
+}
+
 // 1 and 10 to 19 are refused, and three may be kept.
 TEST(HttpUplinkShort, StandsStillWithAsManyDeadLettersAsMayBeUntilTheyAreDropped) {
-  HttpRig rig(30, 1'000, false, "\"value\":1");
+  std::vector<std::string> poison{"\"value\":1,"};
+  for (int i = 10; i < 20; ++i) poison.push_back("\"value\":" + std::to_string(i) + ",");
+  HttpRig rig(130, 1'000, false, poison);
   rig.start_gateway(rig.receiver().server().url("/in"), "dead_letter_after = 1\ndead_letters_max = 3\n");
   rig.publisher().start();
   GatewayProcess& gateway = rig.gateway();

@@ -136,37 +136,5 @@ TEST_F(KafkaAvroShort, SendsEachRecordOnceWithExactlyOnce) {
   EXPECT_EQ(expect_all_arrived(), kReadings);
 }
 
-class KafkaAvroDeadLetters : public KafkaAvroShort {};
-
-TEST_F(KafkaAvroDeadLetters, KeepsWhatTheBrokersRefuseForGoodAsADeadLetter) {
-  constexpr int kInvalidRecord = 87;  // RD_KAFKA_RESP_ERR_INVALID_RECORD
-  readings_.count = 6;
-  KafkaCluster cluster(2);
-  cluster.create_topic("plant.readings", 8);
-  for (int partition = 0; partition < 8; ++partition) {
-    cluster.set_leader("plant.readings", partition, partition == 7 ? 2 : 1);
-  }
-  cluster.refuse_to_produce_at(2, kInvalidRecord, 1'000);
-  source_.start();
-  const std::string relay = relay_config(source_.port(), 0);
-  gateway_.configure(
-      relay.substr(0, relay.find("[[uplink")) + "[[uplink.kafka]]\nname = \"fleet\"\nbrokers = [\"" +
-      cluster.brokers().front() + "\"]\ntopic = \"plant.{stream}\"\nretry_most = \"1s\"\n" +
-      "streams = [\"readings\"]\ndead_letter_after = 1\nformat = \"avro\"\nschema_registry = { url = \"" +
-      registry_.url() + "\" }\n");
-  gateway_.start();
-  const auto is_subscribed = [this] { return source_.log().find("plant/+/+") != std::string::npos; };
-  ASSERT_TRUE(wait_until(is_subscribed, kPatience)) << gateway_.log();
-  publisher_ = std::make_unique<NumberedPublisher>(NumberedPublisher::Options{source_.port(), readings_, 1'000});
-  publisher_->start();
-  const auto letters = [&] { return gateway_.metric(R"(tidegate_uplink_dead_letters{uplink="fleet"})"); };
-  const auto delivered = [&] {
-    return gateway_.metric(R"(tidegate_readings_delivered_total{uplink="fleet",stream="readings"})");
-  };
-  EXPECT_TRUE(wait_until([&] { return letters() > 0 && delivered() + letters() == 6; }, kPatience)) << gateway_.log();
-  const auto listed = gateway_.command({"deadletter", "ls", "--config", gateway_.config_file()});
-  EXPECT_THAT(listed.output, HasSubstr("fleet")) << listed.errors;
-}
-
 }  // namespace
 }  // namespace tidegate::testing

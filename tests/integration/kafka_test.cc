@@ -174,44 +174,6 @@ TEST_F(KafkaShort, GoesOnWhereTheClusterIsAfterAKill) {
   rig.gateway().stop();
 }
 
-// What goes to one partition is refused as invalid by its broker, for ever.
-TEST(KafkaDeadLetters, WhatTheBrokersRefuseForGoodIsADeadLetterAndAllElseArrives) {
-  constexpr int kInvalidRecord = 87;  // RD_KAFKA_RESP_ERR_INVALID_RECORD
-  constexpr std::uint64_t kCount = 6;
-  KafkaCluster cluster(2);
-  cluster.create_topic("plant.readings", 8);
-  for (int partition = 0; partition < 8; ++partition) {
-    cluster.set_leader("plant.readings", partition, partition == 7 ? 2 : 1);
-  }
-  cluster.refuse_to_produce_at(2, kInvalidRecord, 1'000);
-  KafkaRig rig(cluster.brokers(), {kCount, 1'000},
-               "dead_letter_after = 1\nretry_most = \"1s\"\nstreams = [\"readings\"]\n");
-  rig.start();
-  const auto metric = [&](const std::string& name) {
-    return rig.gateway().metric("tidegate_" + name + "{uplink=\"fleet\",stream=\"readings\"}");
-  };
-  const auto letters = [&] { return rig.gateway().metric(R"(tidegate_uplink_dead_letters{uplink="fleet"})"); };
-  const auto is_done = [&] {
-    return letters() > 0 && metric("readings_delivered_total") + letters() == static_cast<double>(kCount);
-  };
-  EXPECT_TRUE(wait_until(is_done, kPatience)) << metric("readings_delivered_total") << rig.gateway().log();
-  std::set<std::string> records;
-  read_kafka_topic(cluster.brokers(), "plant.readings", [&](const KafkaMessage& message) {
-    EXPECT_NE(message.partition, 7);
-    records.insert(message.value);
-  });
-  EXPECT_EQ(static_cast<double>(records.size()) + letters(), static_cast<double>(kCount));
-  // A refusal ends the producer, and the next letter waits for the one after it.
-  const auto retried = rig.gateway().command(
-      {"deadletter", "retry", "--uplink", "fleet", "--all", "--config", rig.gateway().config_file()});
-  std::size_t refused = 0;
-  for (auto at = retried.output.find("refused again"); at != std::string::npos; ++refused) {
-    at = retried.output.find("refused again", at + 1);
-  }
-  EXPECT_EQ(static_cast<double>(refused), letters()) << retried.output << retried.errors << rig.gateway().log();
-  rig.gateway().stop();
-}
-
 TEST(KillShort, LosesNothingOnItsWayToKafka) {
   KafkaCluster cluster;
   cluster.create_topic("plant.readings", 8);

@@ -124,9 +124,9 @@ void KafkaCluster::refuse_to_produce_at(int broker, int error, int requests) {
   }
 }
 
-std::size_t KafkaCluster::refusals_left() const {
+std::size_t KafkaCluster::refusals_left(int broker) const {
   std::size_t left = 0;
-  expect(rd_kafka_mock_broker_error_stack_cnt(cluster_, 1, kProduce, &left), "errors");
+  expect(rd_kafka_mock_broker_error_stack_cnt(cluster_, broker, kProduce, &left), "errors");
   return left;
 }
 

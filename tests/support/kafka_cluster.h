@@ -30,8 +30,8 @@ class KafkaCluster {
   void refuse_to_produce(const std::vector<int>& errors);
   /// So many requests to produce to this broker are answered with this error.
   void refuse_to_produce_at(int broker, int error, int requests);
-  /// How many of those errors no request has met yet. Of broker 1.
-  std::size_t refusals_left() const;
+  /// How many of those errors no request to the broker has met yet.
+  std::size_t refusals_left(int broker = 1) const;
   /// What is asked about the topic, and produced to it, is answered with this error; 0: no more.
   void set_topic_error(const std::string& topic, int error);
 

@@ -19,6 +19,7 @@ void run_seeds(bool link_keeps_order, std::uint64_t seeds) {
   std::uint64_t repeats = 0;
   std::uint64_t split = 0;
   std::uint64_t dead = 0;
+  std::uint64_t probes = 0;
   std::uint64_t mended = 0;
   for (std::uint64_t seed = first; seed < first + count; ++seed) {
     ForwarderSimulation simulation(seed, link_keeps_order);
@@ -28,15 +29,16 @@ void run_seeds(bool link_keeps_order, std::uint64_t seeds) {
     repeats += simulation.repeats();
     split += simulation.split();
     dead += simulation.dead();
+    probes += simulation.probes();
     mended += std::uint64_t{simulation.is_mended()};
   }
   std::printf(
       "%llu seeds from %llu, %llu batches, %llu repeats, %llu beside a backlog, %llu dead letters, "
-      "%llu targets corrected\n",
+      "%llu probes, %llu targets corrected\n",
       static_cast<unsigned long long>(count), static_cast<unsigned long long>(first),
       static_cast<unsigned long long>(batches), static_cast<unsigned long long>(repeats),
       static_cast<unsigned long long>(split), static_cast<unsigned long long>(dead),
-      static_cast<unsigned long long>(mended));
+      static_cast<unsigned long long>(probes), static_cast<unsigned long long>(mended));
   EXPECT_GT(batches, count);
   EXPECT_LE(mended, count / 100);
 }

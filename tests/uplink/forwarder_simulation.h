@@ -70,6 +70,7 @@ class ForwarderSimulation : private SimulationState {
   bool is_mended() const { return is_mended_; }
   /// Records that the target never takes, all of which have become dead letters.
   std::uint64_t dead() const { return dead_; }
+  std::uint64_t probes() const { return probes_; }
   std::uint64_t repeats() const {
     return receivers_[0]->repeats() + receivers_[1]->repeats() + receivers_[2]->repeats();
   }
@@ -243,8 +244,8 @@ class ForwarderSimulation : private SimulationState {
     if (batch.count > options_.batch_readings_max) note("too many entries");
     if (batch.count > 1 && batch.payload->size() > payload_max) note("too many bytes");
     const ParsedBatch parsed = parse_batch(*batch.payload);
-    if ((batch.beside != 0) != (parsed.beside == "witness")) note("does not say that it is no part of the chain");
-    if (batch.beside != 0) return check_witness(batch, parsed);
+    if ((batch.beside != 0) == parsed.beside.empty()) note("does not say that it is no part of the chain");
+    if (batch.beside != 0) return check_beside(batch, parsed);
     if (parsed.from != batch.from || parsed.to != batch.to || parsed.count != batch.count)
       note("head is not the batch");
     check_lane(batch, parsed);
@@ -259,10 +260,18 @@ class ForwarderSimulation : private SimulationState {
     last = parsed.first();
   }
 
-  // The target has it.
-  void check_witness(const OutgoingBatch& batch, const ParsedBatch& parsed) {
-    const ModelRecord* const record = log(batch.stream).find(parsed.first());
-    if (parsed.count != 1 || record == nullptr || !record->received) note("a witness that the target does not have");
+  // A witness the target has, and a probe is a record of what lies behind the cursor.
+  void check_beside(const OutgoingBatch& batch, const ParsedBatch& parsed) {
+    ModelRecord* const record = log(batch.stream).find(parsed.first());
+    if (parsed.count != 1 || record == nullptr) return note("a record beside the chain that there is not");
+    if (parsed.entries.at(0).value != record->value) note("altered beside the chain");
+    if (parsed.beside == "witness" && !record->received && !record->probed) {
+      note("a witness that the target does not have");
+    }
+    if (parsed.beside != "probe") return;
+    ++probes_;
+    record->probed = true;  // or it will be, before it is a witness
+    if (parsed.first() < forwarder_->cursor(batch.stream).acked_to) note("a probe of what is done");
   }
 
   // What is done is not sent again, and no lane sends what is the other one's.

@@ -26,6 +26,7 @@ struct ModelRecord {
   bool promised = false;  // by the lane live, to come in the lane backlog
   bool answered = false;  // some batch answers for it
   bool poison = false;    // the target takes no batch with it
+  bool probed = false;    // sent ahead of its turn
   bool dead = false;      // kept as a dead letter
 };
 

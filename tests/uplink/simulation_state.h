@@ -94,6 +94,7 @@ class SimulationState {
   bool is_mended_ = false;
   std::vector<RefusedRecord> aside_;
   std::uint64_t dead_ = 0;
+  std::uint64_t probes_ = 0;
   BootTime boot_{std::chrono::hours(1)};
   WallTime wall_{std::chrono::seconds(1'760'000'000)};
   std::string problem_;

@@ -63,6 +63,8 @@ class UplinkHarness {
   /// What the transport told of trouble, one after the other.
   const std::vector<std::string>& troubles() const { return troubles_; }
   std::string trouble() const { return troubles_.empty() ? "" : troubles_.back(); }
+  /// What it told last of a batch that was refused for what it holds.
+  const std::string& refusal() const { return refusal_; }
   /// What it said of the link, up and down.
   const std::vector<std::string>& details() const { return details_; }
 
@@ -98,6 +100,7 @@ class UplinkHarness {
   }
   void on_done(std::uint64_t id, bool ok) { ok ? void(forwarder_->acknowledged(id)) : on_failed(id, {}); }
   void on_failed(std::uint64_t id, const BatchFailure& how) {
+    if (!how.refusal.empty()) refusal_ = how.refusal;
     ++failures_;
     forwarder_->failed(id, clock_.boot_now(), how);
   }
@@ -150,6 +153,7 @@ class UplinkHarness {
   std::uint64_t failures_ = 0;
   bool is_up_ = false;
   std::vector<std::string> troubles_;
+  std::string refusal_;
   std::vector<std::string> details_;
   std::mutex mutex_;
   std::condition_variable changed_;

@@ -174,8 +174,10 @@ class KafkaWorker final : public TransportWorker {
     }
     has_reason_ = true;
     const auto reason = describe_kafka_refusal(error, producer_->text_of(error), producer_->topic(batch.stream));
-    if (is_refusal_of_message(error)) batch.refusal = reason;
-    refuse(batch, reason);
+    if (!is_refusal_of_message(error)) return refuse(batch, reason);
+    batch.refusal = reason;
+    log_refusal(reason);
+    mark_failed(batch);
   }
 
   void refuse(Batch& batch, const std::string& reason) {
@@ -185,6 +187,10 @@ class KafkaWorker final : public TransportWorker {
 
   void complain(Stream stream, const std::string& reason) {
     watch_.on_refused(stream, reason);
+    log_refusal(reason);
+  }
+
+  void log_refusal(const std::string& reason) {
     if (const auto left_out = complaints_.admit(reason, clock_.boot_now())) {
       log_warning("uplink " + options_.forwarder.name, "{}; the records stay in the log and are sent again later{}",
                   reason, since_last_line(*left_out));
