@@ -107,6 +107,7 @@ Result<void> Gateway::open_log() {
   storage_watch_->set_raised(was_raised != saved.counters.end() && was_raised->second != 0);
   // Drivers first: they claim their tags with unit and type, which messages of alarms name.
   if (auto made = make_drivers(saved); !made) return made;
+  tag_writer_ = std::make_unique<TagWriter>(TagWriter::Parts{pipeline_.get(), &tags_, &clock_});
   restore_rules(opened.rules);
   if (auto made = make_dead_letters(); !made) return made;
   make_uplinks(saved);
