@@ -83,6 +83,8 @@ class Gateway {
   Result<void> open_log();
   Result<void> make_drivers(const buffer::Checkpoint& saved);
   void make_uplinks(const buffer::Checkpoint& saved);
+  std::unique_ptr<uplink::Transport> make_sparkplug_node(uplink::MqttUplinkOptions options,
+                                                         uplink::TransportHandlers handlers);
   Result<void> make_dead_letters();
   void restore_rules(const std::string& packed);
   void replace_rules(const std::vector<rules::RuleOptions>& rules);

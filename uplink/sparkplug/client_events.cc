@@ -23,7 +23,8 @@ bool ClientEvents::put_message(MessageEvent message) {
   }
   if (last_message_) {
     const auto& last = std::get<MessageEvent>(events_[*last_message_]);
-    if (last.topic == message.topic && last.payload == message.payload) return false;  // says nothing more
+    const bool is_same = last.topic == message.topic && last.payload == message.payload;
+    if (is_same && last.is_retained == message.is_retained) return false;  // says nothing more
   }
   if (message.payload.size() > kMessageBytesMost || messages_ == kMessagesMost) {
     ++left_out_;

@@ -19,6 +19,7 @@ struct PublishedEvent {
 struct MessageEvent {
   std::string topic;
   std::string payload;
+  bool is_retained = false;  // the broker had it before the subscription
 };
 struct ConnectEvent {  // a connection is tried, of which is what follows
   std::uint64_t connection = 0;
