@@ -7,6 +7,11 @@
 #include "drivers/modbus/bus_words.h"
 
 namespace tidegate::drivers {
+namespace {
+
+std::string too_late() { return "it waited longer than " + format_duration(kWriteWaitMost) + " for its bus"; }
+
+}  // namespace
 
 void Bus::write(const BusWrite& order, BusBatch& into) {
   if (std::string why = why_not_written(order); !why.empty()) {
@@ -16,12 +21,15 @@ void Bus::write(const BusWrite& order, BusBatch& into) {
   const BusTag& tag = tags_[order.tag];
   const BusDevice& device = devices_[tag.device];
   const BootTime began = clock_.boot_now();
-  const ModbusWrite write{device.unit, tag.place.table, tag.place.address, order.words};
+  const ModbusWrite write{device.unit, tag.place.table, tag.place.address, order.words, order.until};
   const ModbusWriteReply reply = link_.write(write);
-  if (reply.result != ModbusResult::interrupted) status_.count_request(tag.device, reply.result);
+  if (reply.result != ModbusResult::interrupted && !reply.is_late) status_.count_request(tag.device, reply.result);
   WriteAnswer answer{order.id, to_write_result(reply), ""};
-  if (answer.result != WriteResult::written) {
-    answer.reason = what_happened(reply.result, "a write of " + describe(request_at(write)), timeout_);
+  if (reply.is_late) {
+    answer.reason = too_late();
+  } else if (answer.result != WriteResult::written) {
+    answer.reason = (reply.is_sent ? "" : "not sent: ") +
+                    what_happened(reply.result, "a write of " + describe(request_at(write)), timeout_);
   }
   if (answer.result == WriteResult::unknown) {
     answer.reason += ": unknown whether it was written; it is not sent again";
@@ -38,7 +46,7 @@ std::string Bus::why_not_written(const BusWrite& order) const {
   const BusTag& tag = tags_[order.tag];
   const BusDevice& device = devices_[tag.device];
   const BootTime now = clock_.boot_now();
-  if (now > order.until) return "it waited longer than " + format_duration(kWriteWaitMost) + " for its bus";
+  if (now > order.until) return too_late();
   if (!plan_.is_down(tag.device)) return {};
   return "device " + device.name + " is down, and is tried again in " +
          format_duration(std::chrono::ceil<std::chrono::seconds>(

@@ -83,8 +83,8 @@ Context without_surprises(modbus_t* context) {
 }
 
 // Modbus TCP. A transaction id belongs to one request, so a late answer is known by its id and passed over; the
-// connection is given up for whatever leaves a doubt about where the next frame begins, and after two time-outs
-// without any answer between, because a peer that lost power does not close it.
+// connection is given up for whatever leaves a doubt about where the next frame begins, after two time-outs without any
+// answer between, because a peer that lost power does not close it, and after each write that nobody answered.
 class TcpLink final : public ModbusLink {
  public:
   TcpLink(Context context, TcpTarget target, const Clock& clock)
@@ -114,14 +114,24 @@ class TcpLink final : public ModbusLink {
     ModbusWriteReply reply;
     reply.result = make_ready();
     if (reply.result != ModbusResult::ok) return reply;
+    if (clock_.boot_now() > write.until) return {ModbusResult::timeout, false, 0, true};
+    forget_at_close(true);  // from here on, so that it holds for a process that is killed as well
     const Sent sent = send(write.unit, write_pdu(write));
-    if (sent != Sent::whole) return {give_up(ModbusResult::not_connected), sent == Sent::in_part, 0};
-    reply.is_sent = true;
+    reply.is_sent = sent != Sent::nothing;
+    if (sent != Sent::whole) {
+      reply.result = give_up(ModbusResult::not_connected);
+      return reply;
+    }
     reply.result = await([&](std::uint8_t unit, std::span<const std::uint8_t> pdu) {
       const ModbusWriteReply judged = check_write_reply(write, unit, pdu);
       reply.exception = judged.exception;
       return judged.result;
     });
+    if (is_answer(reply.result) || reply.result == ModbusResult::gateway_failure) {
+      forget_at_close(false);
+    } else {
+      close();  // before anything else is sent
+    }
     return reply;
   }
 
@@ -144,6 +154,13 @@ class TcpLink final : public ModbusLink {
     close();
     if (connect()) return ModbusResult::ok;
     return interrupt_.is_raised() ? ModbusResult::interrupted : ModbusResult::not_connected;
+  }
+
+  // Whether a close throws away what the device has not acknowledged, and resets the connection. Otherwise the kernel
+  // goes on for minutes to send it again, and an old write may reach the device behind a newer one.
+  void forget_at_close(bool on) {
+    const linger how{on ? 1 : 0, 0};
+    ::setsockopt(socket_.get(), SOL_SOCKET, SO_LINGER, &how, sizeof how);
   }
 
   // Throws away what nobody waits for any more. False when the connection is gone.
@@ -215,12 +232,10 @@ class TcpLink final : public ModbusLink {
     return back > 0 && back < std::min(sent_, kLateMax);
   }
 
-  ModbusResult timed_out() {
-    if (++silent_ >= 2) close();
-    return ModbusResult::timeout;
-  }
+  ModbusResult timed_out() { return ++silent_ >= 2 ? give_up(ModbusResult::timeout) : ModbusResult::timeout; }
 
   ModbusResult give_up(ModbusResult result) {
+    if (is_connected()) forget_at_close(true);
     close();
     return result;
   }
@@ -282,12 +297,13 @@ class RtuLink final : public ModbusLink {
       reply.result = settle({write.unit, write.table, write.address, 1}, owed);
       if (reply.result != ModbusResult::ok) return reply;
     }
-    reply.result = exchange(write.unit, write_pdu(write), false, reply.is_sent,
+    reply.result = exchange(write.unit, write_pdu(write), write.until, false, reply.is_sent,
                             [&](std::uint8_t unit, std::span<const std::uint8_t> pdu) {
                               const ModbusWriteReply judged = check_write_reply(write, unit, pdu);
                               reply.exception = judged.exception;
                               return judged.result;
                             });
+    reply.is_late = !reply.is_sent && clock_.boot_now() > write.until;
     if (reply.is_sent && !is_answer(reply.result)) owed.add(write, clock_.boot_now(), timeout_);
     return reply;
   }
@@ -313,7 +329,7 @@ class RtuLink final : public ModbusLink {
     const bool late_ones = !owed.empty(clock_.boot_now());
     bool is_sent = false;
     const ModbusResult result = exchange(
-        request.unit, read_pdu(request), late_ones, is_sent,
+        request.unit, read_pdu(request), BootTime::max(), late_ones, is_sent,
         [&](std::uint8_t unit, std::span<const std::uint8_t> pdu) { return check_reply(request, unit, pdu, into); });
     if (result == ModbusResult::ok) {
       owed.clear();
@@ -323,10 +339,12 @@ class RtuLink final : public ModbusLink {
     return late_ones && is_answer(result) && result != ModbusResult::ok ? ModbusResult::bad_reply : result;
   }
 
-  // The first answer to `asked`, as `judge` finds it, and whether it was sent at all.
+  // The first answer to `asked`, as `judge` finds it, and whether it was sent at all: not after `until`.
   template <class Judge>
-  ModbusResult exchange(std::uint8_t to, const Pdu& asked, bool late_ones, bool& is_sent, Judge&& judge) {
+  ModbusResult exchange(std::uint8_t to, const Pdu& asked, BootTime until, bool late_ones, bool& is_sent,
+                        Judge&& judge) {
     if (!wait_for_silence()) return why_not_silent();
+    if (clock_.boot_now() > until) return ModbusResult::timeout;
     is_sent = true;  // as far as anybody knows
     if (!send(to, asked)) {
       close();

@@ -87,7 +87,7 @@ TEST_P(ModbusWrites, WhatTheDeviceRefusesIsNotWritten) {
 
 TEST_P(ModbusWrites, ALateEchoIsNeverTakenForThatOfALaterWrite) {
   SimulatedModbusFaults late;
-  late.delay = kTimeout * 2;
+  late.delay = kTimeout * 3 / 2;
   server_->set_faults(kUnit, late);
   EXPECT_EQ(to_write_result(write(ModbusTable::holding, 200, {1})), WriteResult::unknown);
   server_->set_faults(kUnit, {});
@@ -115,8 +115,97 @@ TEST_P(ModbusWrites, ASilentDeviceCostsOneTimeout) {
   EXPECT_EQ(server_->requests(kUnit), 1U) << "it is sent once";
 }
 
+TEST_P(ModbusWrites, WhatIsTooLateIsNotSent) {
+  const Words one{1};
+  const ModbusWriteReply reply =
+      link_->write({kUnit, ModbusTable::holding, 200, one, clock_.boot_now() - milliseconds(1)});
+  EXPECT_TRUE(reply.is_late);
+  EXPECT_EQ(to_write_result(reply), WriteResult::refused);
+  EXPECT_EQ(server_->requests(kUnit), 0U);
+}
+
 INSTANTIATE_TEST_SUITE_P(Links, ModbusWrites, ::testing::Values(ModbusTransport::tcp, ModbusTransport::rtu),
                          [](const auto& one) { return one.param == ModbusTransport::tcp ? "Tcp" : "Rtu"; });
+
+// Each look at it costs a second.
+class SlowClock final : public Clock {
+ public:
+  WallTime wall_now() const override { return real_.wall_now(); }
+  BootTime boot_now() const override { return BootTime(seconds(++looks_)); }
+  ClockQuality quality() const override { return real_.quality(); }
+  BootTime now() const { return BootTime(seconds(looks_)); }
+
+ private:
+  const SystemClock real_;
+  mutable std::int64_t looks_ = 0;
+};
+
+class ModbusTcpWrites : public ::testing::Test {
+ protected:
+  ModbusTcpWrites() : server_([](const Bytes& request) { return RawTcpServer::Reply{{request}, false}; }) {}
+  std::unique_ptr<ModbusLink> link_to_server(const Clock& clock, Duration timeout) const {
+    ModbusBusOptions options;
+    options.host = "127.0.0.1";
+    options.port = server_.port();
+    options.timeout = timeout;
+    auto link = std::move(*make_libmodbus_link(options, clock));
+    EXPECT_TRUE(link->connect());
+    return link;
+  }
+  ModbusWrite write_of(const Words& words) const { return {kUnit, ModbusTable::holding, 10, words}; }
+
+  const Words words_{1};
+  RawTcpServer server_;
+};
+
+// What the kernel has not got rid of by then it would send again for minutes.
+TEST_F(ModbusTcpWrites, AWriteWithoutAnAnswerEndsItsConnectionByAReset) {
+  SystemClock clock;
+  const auto link = link_to_server(clock, milliseconds(100));
+  EXPECT_EQ(link->write(write_of(words_)).result, ModbusResult::ok);
+  link->close();
+  ASSERT_TRUE(testing::wait_until([this] { return server_.closed_connections() == 1; }, seconds(10)));
+  EXPECT_EQ(server_.reset_connections(), 0) << "nothing was open";
+  server_.answer_with([](const Bytes&) { return RawTcpServer::Reply{}; });
+  ASSERT_TRUE(link->connect());
+  EXPECT_EQ(to_write_result(link->write(write_of(words_))), WriteResult::unknown);
+  EXPECT_FALSE(link->is_connected()) << "before anything else is sent";
+  EXPECT_TRUE(testing::wait_until([this] { return server_.reset_connections() == 1; }, seconds(10)));
+}
+
+TEST_F(ModbusTcpWrites, AWriteThatAnInterruptLeavesUnansweredEndsInAResetToo) {
+  SystemClock clock;
+  const auto link = link_to_server(clock, seconds(60));
+  server_.answer_with([&](const Bytes&) {
+    link->interrupt();
+    return RawTcpServer::Reply{};
+  });
+  EXPECT_EQ(link->write(write_of(words_)).result, ModbusResult::interrupted);
+  EXPECT_TRUE(testing::wait_until([this] { return server_.reset_connections() == 1; }, seconds(10)));
+}
+
+TEST_F(ModbusTcpWrites, TheTimeThatANewConnectionTakesCounts) {
+  SlowClock clock;
+  const auto link = link_to_server(clock, seconds(600));
+  ModbusWrite write = write_of(words_);
+  write.until = clock.now() + seconds(2);
+  EXPECT_EQ(link->write(write).result, ModbusResult::ok) << "without a new connection it is in time";
+  server_.answer_with([](const Bytes& request) { return RawTcpServer::Reply{{request}, true}; });
+  write.until = clock.now() + seconds(2);
+  EXPECT_EQ(link->write(write).result, ModbusResult::ok);
+  ASSERT_TRUE(testing::wait_until([this] { return server_.closed_connections() == 1; }, seconds(10)));
+  std::atomic<int> requests = 0;
+  server_.answer_with([&](const Bytes& request) {
+    ++requests;
+    return RawTcpServer::Reply{{request}, false};
+  });
+  write.until = clock.now() + seconds(2);
+  EXPECT_TRUE(link->write(write).is_late);
+  ASSERT_TRUE(testing::wait_until([this] { return server_.connections() == 2; }, seconds(10))) << "it connected anew";
+  link->close();
+  ASSERT_TRUE(testing::wait_until([this] { return server_.closed_connections() == 2; }, seconds(10)));
+  EXPECT_EQ(requests, 0);
+}
 
 // The driver as the core has it, over a server that may be told to be wrong. RawTcpServer takes frames of 12 bytes:
 // reads, and writes of one register or coil.
