@@ -12,7 +12,9 @@
 namespace tidegate::drivers {
 namespace {
 
-constexpr double kOffStepMost = 0.01;  // of a step
+constexpr double kOffStepMost = 0.01;            // of a step
+constexpr double kExactMost = 9007199254740992;  // 2^53: whole numbers up to it have a double of their own
+constexpr double kBeyondWhole = 18446744073709551616.0;
 constexpr std::size_t kShownBytesMost = 60;
 
 using Words = std::vector<std::uint16_t>;
@@ -70,9 +72,8 @@ struct Whole {
 };
 
 std::optional<Whole> whole_of(double number) {
-  constexpr double kBeyondUnsigned = 18446744073709551616.0;
   constexpr double kLeastSigned = -9223372036854775808.0;
-  if (!(number >= kLeastSigned && number < kBeyondUnsigned) || number != std::trunc(number)) return std::nullopt;
+  if (!(number >= kLeastSigned && number < kBeyondWhole) || number != std::trunc(number)) return std::nullopt;
   if (number < 0) return Whole{static_cast<std::uint64_t>(static_cast<std::int64_t>(number)), true};
   return Whole{static_cast<std::uint64_t>(number), false};
 }
@@ -142,6 +143,13 @@ std::uint64_t bits_of_real(ModbusType type, double raw) {
   return std::bit_cast<std::uint32_t>(static_cast<float>(raw));
 }
 
+// Whether scaling, which is done in double precision, can start from just this value.
+bool is_exact(const Value& value, double number) {
+  const auto wanted = whole_of(value);
+  const auto taken = whole_of(number);
+  return !wanted || (taken && taken->bits == wanted->bits && taken->is_negative == wanted->is_negative);
+}
+
 Result<std::uint64_t> bits_of_number(const ValueFormat& format, const Value& value, double number) {
   const ValueRange range = range_of(format);
   const std::string allowed = shown(range.least) + " to " + shown(range.most);
@@ -151,6 +159,10 @@ Result<std::uint64_t> bits_of_number(const ValueFormat& format, const Value& val
                                                             : std::numeric_limits<double>::max();
     if (!(std::abs(raw) <= limit)) return refuse(shown(value), allowed);
     return bits_of_real(format.type, raw);
+  }
+  if (format.scaled && (!is_exact(value, number) || (std::abs(raw) > kExactMost && std::abs(raw) < kBeyondWhole))) {
+    return refuse(shown(value), "with scale and offset what is exact in double precision, of a raw value up to " +
+                                    std::to_string(static_cast<std::int64_t>(kExactMost)) + ',');
   }
   const double step = std::round(raw);
   const auto whole = format.scaled ? whole_of(step) : whole_of(value);
@@ -164,11 +176,9 @@ Result<std::uint64_t> bits_of_number(const ValueFormat& format, const Value& val
   return is_bcd ? encode_bcd(whole->bits) : whole->bits;
 }
 
-bool is_within(const ValueFormat& format, double number) { return number >= format.min && number <= format.max; }
-
-Result<void> check_limits(const ValueFormat& format, const Value& value, double number, const Words& words) {
-  if (is_within(format, number)) return {};
-  // A number of single precision may miss a limit that the register meets.
+// Of what the register will read back: a number of single precision may miss a limit that the register meets, and the
+// nearest number that the register can hold may lie beyond a limit that the value meets.
+Result<void> check_limits(const ValueFormat& format, const Value& value, const Words& words) {
   if (decode_value(format, words).quality == Quality::good) return {};
   std::string allowed = "what min and max say,";
   if (std::isfinite(format.min)) allowed += " from " + shown(format.min);
@@ -206,7 +216,7 @@ Result<std::vector<std::uint16_t>> encode_value(const ValueFormat& format, const
   const auto bits = bits_of_number(format, value, number);
   if (!bits) return tl::unexpected(bits.error());
   Words words = split_words(format, *bits);
-  if (auto within = check_limits(format, value, number, words); !within) return tl::unexpected(within.error());
+  if (auto within = check_limits(format, value, words); !within) return tl::unexpected(within.error());
   return words;
 }
 

@@ -14,8 +14,9 @@ namespace tidegate::drivers {
 ///
 /// What a whole number in a register cannot hold is refused and not rounded: a value has to lie on a step of the
 /// register, up to a hundredth of a step, by which a number of single precision may miss it. Registers of floating
-/// point take the nearest number that they can hold. A coil takes true and false, 1 and 0. A text is filled up with
-/// zero bytes. Outside of format.min and format.max nothing is written.
+/// point take the nearest number that they can hold. Scaled numbers are refused where double precision is not exact. A
+/// coil takes true and false, 1 and 0. A text is filled up with zero bytes. Nothing is written that would be read back
+/// outside of format.min and format.max.
 Result<std::vector<std::uint16_t>> encode_value(const ValueFormat& format, const Value& value);
 
 /// The least and the greatest value that registers of the format can hold, in the unit of the tag; of numbers.

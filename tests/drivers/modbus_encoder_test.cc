@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <random>
 
 #include "tests/support/seed.h"
@@ -12,6 +13,7 @@ namespace {
 
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::SizeIs;
 using Words = std::vector<std::uint16_t>;
 
 ModbusTagOptions tag(ModbusType type, ByteOrder order = ByteOrder::abcd) {
@@ -144,6 +146,35 @@ TEST(ModbusEncoder, MinAndMaxBoundWhatIsWritten) {
   EXPECT_THAT(refusal_of(options, std::int64_t{0}), HasSubstr("from 21.3 to 90.0"));
   EXPECT_THAT(words_of(options, std::int64_t{90}), ElementsAre(900));
   EXPECT_THAT(words_of(options, double{21.3F}), ElementsAre(213)) << "which is a little less than 21.3";
+}
+
+TEST(ModbusEncoder, LimitsBoundWhatTheRegisterWillReadBack) {
+  ModbusTagOptions options = tag(ModbusType::float32);
+  options.min = 0.1;
+  options.max = 99.9;
+  for (const double limit : {0.1, 99.9}) {
+    const DecodedValue back = decode_value(make_value_format(options), words_of(options, limit));
+    EXPECT_EQ(back.quality, Quality::good) << limit << " is a limit, although single precision has only its neighbour";
+  }
+  EXPECT_THAT(refusal_of(options, double{std::nextafter(99.9F, 100.0F)}), HasSubstr("to 99.9 is allowed"));
+  options = tag(ModbusType::uint16);
+  options.scale = 100;
+  options.max = 99.7;
+  EXPECT_THAT(refusal_of(options, 99.5), HasSubstr("to 99.7 is allowed")) << "100 would be in the register";
+}
+
+TEST(ModbusEncoder, WhatScalingInDoublePrecisionWouldAlterIsRefused) {
+  ModbusTagOptions options = tag(ModbusType::int64);
+  constexpr std::int64_t kExactMost = std::int64_t{1} << 53U;
+  options.scale = 0.001;
+  EXPECT_THAT(refusal_of(options, std::int64_t{9007199254740993}), HasSubstr("exact in double precision"));
+  EXPECT_THAT(refusal_of(options, 1e13), HasSubstr("up to 9007199254740992, is allowed")) << "10^16 in the register";
+  EXPECT_THAT(words_of(options, 9e12), SizeIs(4));
+  options.scale = 1000;
+  EXPECT_THAT(refusal_of(options, kExactMost * 1000 + 1), HasSubstr("exact in double precision"));
+  EXPECT_THAT(words_of(options, kExactMost * 1000), ElementsAre(0x0020, 0, 0, 0));
+  options = tag(ModbusType::int64);
+  EXPECT_THAT(words_of(options, kExactMost + 1), ElementsAre(0x0020, 0, 0, 1)) << "not scaled";
 }
 
 }  // namespace
