@@ -114,7 +114,8 @@ Section sparkplug_keys() {
       boolean<Owner>("commands", &Owner::commands)
           .by_default(false)
           .says("Whether commands (DCMD, NCMD) write tags that are `writable`. Who may publish them the broker "
-                "decides: whoever can, can move a valve. Without it they are passed over and named in the log."),
+                "decides: whoever can, can move a valve. `tags` does not narrow that. Without it they are passed over "
+                "and named in the log."),
   };
   return section;
 }

@@ -146,6 +146,39 @@ TEST_F(SparkplugCommands, WhatTheBrokerRetainedIsNeverDone) {
   EXPECT_THAT(writes_.back().refusal, HasSubstr("retained by the broker"));
 }
 
+TEST_F(SparkplugCommands, WhatIsOlderThanAMinuteByASyncedClockIsRefused) {
+  be_born();
+  quality_ = ClockQuality::synced;
+  elapsed_ = std::chrono::seconds(60);
+  order({metric("setpoint", SparkplugType::float64, 60.0)});
+  EXPECT_EQ(refusal(), "");
+  elapsed_ = std::chrono::seconds(61);
+  order({metric("setpoint", SparkplugType::float64, 60.0)});
+  EXPECT_THAT(refusal(), HasSubstr("too old: by its timestamp of 61s ago, and 1m are allowed"));
+  elapsed_ = std::chrono::hours(1);
+  quality_ = ClockQuality::estimated;
+  order({metric("setpoint", SparkplugType::float64, 60.0)});
+  EXPECT_EQ(refusal(), "") << "who knows what time it is";
+}
+
+TEST_F(SparkplugCommands, ATimestampOfTheMetricStandsInForThatOfThePayload) {
+  be_born();
+  quality_ = ClockQuality::synced;
+  elapsed_ = std::chrono::hours(1);
+  mqtt::SparkplugPayload command;
+  command.metrics = {metric("setpoint", SparkplugType::float64, 60.0)};
+  this->command(mqtt::encode_sparkplug(command), kTopic);
+  EXPECT_EQ(refusal(), "") << "nothing says how old it is";
+  writes_.clear();
+  command.metrics[0].timestamp = 1'700'000'000'000;
+  this->command(mqtt::encode_sparkplug(command), kTopic);
+  EXPECT_THAT(refusal(), HasSubstr("too old"));
+  writes_.clear();
+  command.timestamp = 1'800'000'000'000;
+  this->command(mqtt::encode_sparkplug(command), kTopic);
+  EXPECT_EQ(refusal(), "") << "the payload's goes first; the clock of the host is ahead";
+}
+
 TEST_F(SparkplugCommands, WhatComesBeforeTheBirthIsRefused) {
   order({metric("setpoint", SparkplugType::float64, 60.0)});
   EXPECT_EQ(refusal(), "the node is not born in this connection");

@@ -29,7 +29,7 @@ class SparkplugSessionTest : public ::testing::Test {
   }
 
   SparkplugSession::Now now() const {
-    return {BootTime(elapsed_), WallTime(std::chrono::milliseconds(1'700'000'000'000) + elapsed_)};
+    return {BootTime(elapsed_), WallTime(std::chrono::milliseconds(1'700'000'000'000) + elapsed_), quality_};
   }
   void connect(std::uint64_t bd_seq = 7) {
     session_->connected(bd_seq, "", now());
@@ -98,6 +98,7 @@ class SparkplugSessionTest : public ::testing::Test {
   SparkplugOptions options_;
   std::unique_ptr<SparkplugSession> session_;
   Duration elapsed_{};
+  ClockQuality quality_ = ClockQuality::unsynced;
   std::vector<SparkplugSeen> seen_;
   std::vector<std::string> topics_;
   std::set<std::uint64_t> tickets_;

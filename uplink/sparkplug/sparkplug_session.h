@@ -57,6 +57,7 @@ class SparkplugSession {
   struct Now {
     BootTime boot;
     WallTime wall;
+    ClockQuality quality = ClockQuality::unsynced;  // of the wall clock
   };
 
   SparkplugSession(std::string uplink, const SparkplugOptions& options, std::string gateway);
@@ -71,6 +72,7 @@ class SparkplugSession {
     std::string_view topic;
     std::string_view payload;
     bool is_retained = false;
+    bool is_duplicate = false;  // the broker sent it before
   };
   /// A message of one of the subscriptions.
   void take_message(const Message& message, Now now);
@@ -133,8 +135,9 @@ class SparkplugSession {
   void pass_over_older(const HostState& state, Now now);
   void take_node_command(const Message& message, Now now);
   void take_device_command(const Message& message, Now now);
-  void take_command(const Message& message, const std::string& device, mqtt::SparkplugMetric& metric, Now now);
-  const char* why_no_command(const Message& message, const mqtt::SparkplugMetric& metric) const;
+  struct Command;
+  void take_command(const Command& command, mqtt::SparkplugMetric& metric, Now now);
+  std::string why_no_command(const Command& command, const mqtt::SparkplugMetric& metric, Now now) const;
   std::optional<SparkplugMetrics::Known> known(const std::string& device, const mqtt::SparkplugMetric& metric) const;
   void complain(std::string_view kind, Now now, const std::string& text);
   void wait_for_host(const std::string& why);
