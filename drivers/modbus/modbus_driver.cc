@@ -76,7 +76,7 @@ class ModbusDriver final : public Driver {
     while (taken_next_ < taken_.size() && into.readings.size() < kReadingsACollect) {
       hand_over(taken_[taken_next_++], into);
     }
-    return taken_next_ < taken_.size();
+    return taken_next_ < taken_.size() || has_left_over();
   }
 
   void settled() override {}  // nobody to acknowledge to
@@ -173,12 +173,14 @@ class ModbusDriver final : public Driver {
     return !stopping_;
   }
 
+  // What the thread could not put into the queue, and answers of writes that waited: ours when it has ended.
+  bool has_left_over() const { return !thread_.joinable() && !left_over_.empty(); }
+
   void refill() {
     taken_next_ = 0;
     queue_.take_all(taken_);
     if (taken_.empty()) {
-      // The thread's last batch found the queue full; it has ended, so this is ours.
-      if (!thread_.joinable() && !left_over_.empty()) taken_.push_back(std::exchange(left_over_, {}));
+      if (has_left_over()) taken_.push_back(std::exchange(left_over_, {}));
       return;
     }
     {
