@@ -40,6 +40,7 @@ Gateway::~Gateway() {
   // Threads end before what they use: transports first, then the log's, which asks the drivers before each sync.
   uplinks_.clear();
   keeper_.reset();
+  tag_writer_.reset();
   pipeline_.reset();
   compactor_.reset();
   storage_.reset();
@@ -185,6 +186,7 @@ void Gateway::look_at_storage() {
   clock_watch_->look();
   storage_watch_->look({checkpointer_->failure(), std::max(keeper_->busy_for(), checkpointer_->busy_for())});
   space_keeper_->look();
+  tag_writer_->look();
   after_turn();
   storage_timer_->arm(kStorageLookEvery, [this] { look_at_storage(); });
 }

@@ -29,6 +29,7 @@
 #include "daemon/service_manager.h"
 #include "daemon/space_keeper.h"
 #include "daemon/storage_watch.h"
+#include "daemon/tag_writer.h"
 #include "daemon/test_hooks.h"
 #include "daemon/uplink_runner.h"
 #include "daemon/worker.h"
@@ -75,6 +76,7 @@ class Gateway {
   const LogKeeper& keeper() const { return *keeper_; }
   const Checkpointer& checkpointer() const { return *checkpointer_; }
   Replay& replay() { return *replay_; }
+  const TagWriter& tag_writer() const { return *tag_writer_; }
   DeadLetters& dead_letters() { return *dead_letters_; }
   const DeadLetters& dead_letters() const { return *dead_letters_; }
   BootTime started() const { return started_; }
@@ -83,6 +85,8 @@ class Gateway {
   Result<void> open_log();
   Result<void> make_drivers(const buffer::Checkpoint& saved);
   void make_uplinks(const buffer::Checkpoint& saved);
+  std::unique_ptr<uplink::Transport> make_sparkplug_node(uplink::MqttUplinkOptions options,
+                                                         uplink::TransportHandlers handlers);
   void make_dead_letters();
   void restore_rules(const std::string& packed);
   void replace_rules(const std::vector<rules::RuleOptions>& rules);
@@ -121,6 +125,7 @@ class Gateway {
   std::unique_ptr<buffer::RingLog> log_;
   std::unique_ptr<LatestTable> latest_;  // null: nobody may watch
   std::unique_ptr<Pipeline> pipeline_;
+  std::unique_ptr<TagWriter> tag_writer_;
   std::vector<std::unique_ptr<UplinkRunner>> uplinks_;
   std::unique_ptr<Worker> storage_;
   std::unique_ptr<LogKeeper> keeper_;

@@ -107,6 +107,7 @@ Result<void> Gateway::open_log() {
   storage_watch_->set_raised(was_raised != saved.counters.end() && was_raised->second != 0);
   // Drivers first: they claim their tags with unit and type, which messages of alarms name.
   if (auto made = make_drivers(saved); !made) return made;
+  tag_writer_ = std::make_unique<TagWriter>(TagWriter::Parts{pipeline_.get(), &tags_, &clock_});
   restore_rules(opened.rules);
   make_dead_letters();
   make_uplinks(saved);
@@ -218,6 +219,24 @@ void Gateway::make_dead_letters() {
                                     std::move(counts));
 }
 
+std::unique_ptr<uplink::Transport> Gateway::make_sparkplug_node(uplink::MqttUplinkOptions options,
+                                                                uplink::TransportHandlers handlers) {
+  constexpr unsigned kAliasBits = 20;  // of one start: as many as there are tags
+  const std::uint64_t session = first_session(start_marks_);
+  if (options.sparkplug.commands) {
+    options.sparkplug.writable = tag_writer_->writable();
+    options.sparkplug.first_alias = session << kAliasBits;
+    handlers.write = tag_writer_->handler([this](std::function<void()> action) {
+      loop_.post([this, action = std::move(action)] {
+        if (stopping_) return log_warning("write", "a command that came while the gateway stops is not carried out");
+        action();
+        wake();
+      });
+    });
+  }
+  return uplink::make_sparkplug_transport(std::move(options), config_.gateway.id, session, std::move(handlers));
+}
+
 void Gateway::make_uplinks(const buffer::Checkpoint& saved) {
   UplinkEnvironment environment{log_.get(),           &loop_, storage_.get(),    &clock_, &clock_history_,
                                 clock_records_.get(), &tags_, config_.gateway.id};
@@ -234,10 +253,7 @@ void Gateway::make_uplinks(const buffer::Checkpoint& saved) {
   for (const auto& options : config_.mqtt_uplinks) {
     uplinks_.push_back(
         std::make_unique<UplinkRunner>(options.forwarder, environment, [&](uplink::TransportHandlers handlers) {
-          if (options.format == uplink::MqttFormat::sparkplug) {
-            return uplink::make_sparkplug_transport(options, config_.gateway.id, first_session(start_marks_),
-                                                    std::move(handlers));
-          }
+          if (options.format == uplink::MqttFormat::sparkplug) return make_sparkplug_node(options, std::move(handlers));
           return uplink::make_mqtt_transport(options, config_.gateway.id, std::move(handlers));
         }));
   }

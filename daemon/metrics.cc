@@ -94,6 +94,14 @@ void put_drivers(Exposition& out, const Gateway& gateway) {
       }
     }
   }
+  out.begin("tidegate_tag_writes_total", "counter",
+            "Requests to write a tag since the start, by what became of them; without a driver those for tags that no "
+            "driver has.");
+  for (const auto& [driver, counts] : gateway.tag_writer().counts()) {
+    for (std::size_t i = 0; i < kWriteResultCount; ++i) {
+      out.sample({{"driver", driver}, {"result", to_string(static_cast<WriteResult>(i))}}, counts[i]);
+    }
+  }
   out.begin("tidegate_readings_left_out_total", "counter", "Readings not kept on purpose, by reason.");
   for (const auto& [reason, count] : gateway.pipeline().normaliser().left_out())
     out.sample({{"reason", reason}}, count);

@@ -54,6 +54,9 @@ bool Pipeline::take_in(std::size_t source) {
   sources_[source].driver->collect(intake_);
   if (intake_.empty()) return false;
   record_driver_events(*sources_[source].driver);
+  for (const auto& answer : intake_.answers) {
+    if (on_answer_) on_answer_(answer);
+  }
   if (step_) put_on_new_clock(intake_.readings);
   normaliser_.apply(intake_.readings);
   store(source);

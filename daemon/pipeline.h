@@ -56,6 +56,9 @@ class Pipeline {
   /// Behind the last reading that the rules have judged, or need not judge.
   Position judged_to() const { return std::max(judged_from_, rules_->position()); }
 
+  /// Is told what became of writes, before the readings that came with that are stored.
+  void on_answer(std::function<void(const drivers::WriteAnswer&)> take) { on_answer_ = std::move(take); }
+
   /// Takes in what the drivers have, once round. True when something was taken in: there may be more.
   bool turn();
   /// Tells drivers that wait for it what the log has made durable.
@@ -131,6 +134,7 @@ class Pipeline {
   Normaliser normaliser_;
   LatestTable* latest_ = nullptr;
   PipelineWatcher* watcher_ = nullptr;
+  std::function<void(const drivers::WriteAnswer&)> on_answer_;
   std::unique_ptr<rules::RuleEngine> rules_;
   Position judged_from_;
   std::vector<Source> sources_;

@@ -24,7 +24,17 @@ void put_device(JsonWriter& json, const drivers::DeviceStatus& device) {
   json.end_object().end_object();
 }
 
-void put_driver(JsonWriter& json, const Pipeline::Source& source) {
+void put_writes(JsonWriter& json, const TagWriter& writer, const std::string& driver) {
+  json.key("writes").begin_object();
+  if (const auto found = writer.counts().find(driver); found != writer.counts().end()) {
+    for (std::size_t i = 0; i < kWriteResultCount; ++i) {
+      if (found->second[i] > 0) json.member(to_string(static_cast<WriteResult>(i)), found->second[i]);
+    }
+  }
+  json.end_object();
+}
+
+void put_driver(JsonWriter& json, const Pipeline::Source& source, const TagWriter& writer) {
   const auto status = source.driver->status();
   json.begin_object().member("name", source.driver->name()).member("up", status.up);
   if (!status.up) json.member("detail", status.detail);
@@ -34,7 +44,9 @@ void put_driver(JsonWriter& json, const Pipeline::Source& source) {
   for (const auto& [reason, count] : status.refused) json.member(reason, count);
   json.end_object().key("remarked").begin_object();
   for (const auto& [what, count] : status.remarked) json.member(what, count);
-  json.end_object().key("devices").begin_array();
+  json.end_object();
+  put_writes(json, writer, source.driver->name());
+  json.key("devices").begin_array();
   for (const auto& device : status.devices) put_device(json, device);
   json.end_array().end_object();
 }
@@ -120,7 +132,7 @@ std::string render_status(const Gateway& gateway) {
   json.member("uptime_seconds", to_seconds(gateway.clock().boot_now() - gateway.started()));
   json.member("tags", std::uint64_t{gateway.tags().size()});
   json.key("drivers").begin_array();
-  for (const auto& source : gateway.pipeline().sources()) put_driver(json, source);
+  for (const auto& source : gateway.pipeline().sources()) put_driver(json, source, gateway.tag_writer());
   json.end_array().key("left_out").begin_object();
   for (const auto& [reason, count] : gateway.pipeline().normaliser().left_out()) json.member(reason, count);
   std::uint64_t refused = 0;

@@ -13,6 +13,7 @@
 #include "core/reading.h"
 #include "core/record.h"
 #include "core/tag.h"
+#include "core/tag_write.h"
 #include "core/value_limits.h"
 
 namespace tidegate {
@@ -34,18 +35,34 @@ struct DriverEvent {
   std::string detail;  // in words, with what to check
 };
 
+/// A value that a tag of the driver is to have.
+struct WriteOrder {
+  std::uint64_t id = 0;
+  TagId tag = kNoTag;
+  Value value;
+};
+
+/// What became of an order.
+struct WriteAnswer {
+  std::uint64_t id = 0;
+  WriteResult result = WriteResult::unknown;
+  std::string reason;  // in words; also of one that was written, where what was read back differs
+};
+
 /// What one call of Driver::collect hands over. The daemon clears and reuses it.
 struct Intake {
   std::vector<Reading> readings;
   std::vector<DriverEvent> events;
+  std::vector<WriteAnswer> answers;
   std::optional<QueueMark> mark;  // how far the driver's own queue is taken with this intake
 
   void clear() {
     readings.clear();
     events.clear();
+    answers.clear();
     mark.reset();
   }
-  bool empty() const { return readings.empty() && events.empty() && !mark; }
+  bool empty() const { return readings.empty() && events.empty() && answers.empty() && !mark; }
 };
 
 struct DeviceStatus {
@@ -95,6 +112,14 @@ class Driver {
   virtual bool waits_for_durable() const { return false; }
   /// What the first `count` calls of settled() covered is durable: it survives a power cut.
   virtual void durable(std::uint64_t /*count*/) {}
+
+  /// The tags that write() takes orders for; the same ones as long as the driver lives.
+  virtual std::vector<TagId> writable() const { return {}; }
+  /// Takes the order, of which collect() brings the answer: once, some seconds later at the most, and before stop() has
+  /// been waited for. The error says why nothing is written, and then no answer comes. Does not wait.
+  virtual Result<void> write(const WriteOrder& /*order*/) {
+    return fail(ErrorCode::invalid, name() + " writes no tags");
+  }
 
   /// Reads the files again that its options name, such as certificates: for connections from here on, those that are
   /// there go on. Where they cannot be used the old content stays, and the error says why.

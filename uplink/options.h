@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -44,8 +45,11 @@ enum class MqttFormat : std::uint8_t { json, influx, sparkplug };
 struct SparkplugOptions {
   std::string group;
   std::string node = "{gateway}";
-  std::string primary_host;  // empty: none is waited for
-  int qos = 1;               // of births and data; deaths have 1
+  std::string primary_host;          // empty: none is waited for
+  int qos = 1;                       // of births and data; deaths have 1
+  bool commands = false;             // who may publish at the broker may write tags
+  std::set<std::string> writable{};  // with commands: the tags that drivers take writes for; the daemon says so
+  std::uint64_t first_alias = 0;     // with commands: aliases of an earlier start must not be those of other metrics
   bool operator==(const SparkplugOptions&) const = default;
 };
 

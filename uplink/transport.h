@@ -6,6 +6,7 @@
 #include <string>
 
 #include "core/error.h"
+#include "core/tag_write.h"
 #include "uplink/forwarder.h"
 #include "uplink/http_options.h"
 #include "uplink/options.h"
@@ -26,6 +27,8 @@ struct TransportHandlers {
   std::function<void(std::uint64_t batch_id, BatchFailure how)> failed{};
   /// How far the target is by its own word, before the link to it comes up.
   std::function<void(TargetCursor cursor)> placed{};
+  /// The target wants a tag to have a value. Whoever is told checks and records it.
+  std::function<void(TagWrite write)> write{};
 };
 
 /// Carries batches to one target. Calls come from the core thread and never block on network or disk.

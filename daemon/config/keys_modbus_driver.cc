@@ -74,10 +74,10 @@ std::vector<Key> value_rows() {
       number<Owner>("offset", &Owner::offset, -kAny, kAny).example("-40").says("See `scale`."),
       number<Owner>("min", &Owner::min, -kAny, kAny)
           .example("-50")
-          .says("A value under it has quality `bad`, reason `out-of-range`."),
+          .says("A value under it has quality `bad`, reason `out-of-range`. None under it is written."),
       number<Owner>("max", &Owner::max, -kAny, kAny)
           .example("150")
-          .says("A value above it has quality `bad`, reason `out-of-range`."),
+          .says("A value above it has quality `bad`, reason `out-of-range`. None above it is written."),
       number<Owner>("deadband", &Owner::deadband, 0, kAny)
           .example("0.5")
           .says("Readings that moved less than this are not kept."),
@@ -86,15 +86,17 @@ std::vector<Key> value_rows() {
           .example("\"200ms\"")
           .says("How often to read this tag."),
       text<Owner>("unit", &Owner::unit).may_be_empty().example("\"°C\"").says("The unit of the value."),
-      only_false("writable")
-          .not_yet("true", "this version only reads: leave it out")
-          .says("Whether the tag can be written."),
+      boolean<Owner>("writable", &Owner::writable)
+          .by_default(false)
+          .says("Whether the tag can be written: a holding register or a coil. Who may write it, the uplinks say "
+                "(`commands`)."),
   };
 }
 
 Section tag_keys() {
   using namespace rows;
-  Section section = list<ModbusDeviceOptions>("tags", &ModbusDeviceOptions::tags, "What to read.");
+  Section section =
+      list<ModbusDeviceOptions>("tags", &ModbusDeviceOptions::tags, "What to read, and what may be written.");
   section.needs_one = true;
   section.keys = place_rows();
   for (Key& key : value_rows()) section.keys.push_back(std::move(key));

@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "core/text.h"
 #include "daemon/config/broker_keys.h"
 #include "daemon/config/feedback.h"
@@ -16,6 +18,27 @@ using uplink::SparkplugOptions;
 
 constexpr const char* kSparkplugNameForm = "a name of 1 to 255 bytes of UTF-8 without +, # and /";
 
+bool has_writable_tag(const Config& config) {
+  const auto is_writable = [](const auto& tag) { return tag.writable; };
+  const auto has_one = [&](const auto& device) {
+    return std::any_of(device.tags.begin(), device.tags.end(), is_writable);
+  };
+  return std::any_of(config.modbus_buses.begin(), config.modbus_buses.end(),
+                     [&](const auto& bus) { return std::any_of(bus.devices.begin(), bus.devices.end(), has_one); });
+}
+
+void warn_of_open_commands(const MqttUplinkOptions& uplink, const Scope& scope) {
+  if (!uplink.sparkplug.commands) return;
+  const Scope at = scope.table("sparkplug");
+  if (!has_writable_tag(scope.state().config)) at.odd("commands", "has nothing to write: no tag is writable = true");
+  const std::string& broker = uplink.broker.uri;
+  const bool is_near =
+      broker.starts_with("mqtt://127.") || broker.starts_with("mqtt://localhost") || broker.starts_with("mqtt://[::1]");
+  if (!broker.empty() && !broker.starts_with("mqtts://") && !is_near) {
+    at.odd("commands", "without TLS whoever is on the way to the broker can write tags: use an mqtts:// broker");
+  }
+}
+
 void check_sparkplug(const MqttUplinkOptions& uplink, const Scope& scope) {
   if (scope.has("topic")) {
     scope.wrong("topic", "is not for format = \"sparkplug\", whose topics come of group and node: leave it out");
@@ -33,6 +56,7 @@ void check_sparkplug(const MqttUplinkOptions& uplink, const Scope& scope) {
              "0 is what the specification says, but what is on its way when a connection ends is lost: delivered means "
              "handed to the network. With 1 nothing is lost");
   }
+  warn_of_open_commands(uplink, scope);
   if (uplink.broker.uri.empty() || uplink.sparkplug.group.empty() || !scope.is_sound("broker")) return;
   const uplink::SparkplugNames names(uplink.sparkplug, scope.state().config.gateway.id);
   scope.claim("Sparkplug node at broker " + clip(broker_place(uplink.broker.uri), 200), names.topic("NBIRTH"),
@@ -87,6 +111,11 @@ Section sparkplug_keys() {
           .by_default(1)
           .says("QoS of births and data. The specification says 0, with which a link that is lost loses what was on "
                 "its way; with 1 nothing counts as delivered before the broker has it."),
+      boolean<Owner>("commands", &Owner::commands)
+          .by_default(false)
+          .says("Whether commands (DCMD, NCMD) write tags that are `writable`. Who may publish them the broker "
+                "decides: whoever can, can move a valve. `tags` does not narrow that. Without it they are passed over "
+                "and named in the log."),
   };
   return section;
 }

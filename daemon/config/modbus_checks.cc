@@ -53,6 +53,17 @@ void check_layout(const ModbusTagOptions& tag, const Scope& scope) {
   }
 }
 
+void check_writable(const ModbusTagOptions& tag, const Scope& scope) {
+  if (!tag.writable || !scope.is_sound("writable") || !scope.is_sound("min") || !scope.is_sound("max")) return;
+  if (const auto problem = drivers::find_write_problem(tag)) return scope.wrong(problem->key, problem->message);
+  const bool is_number = tag.type != ModbusType::boolean && tag.type != ModbusType::string;
+  if (is_number && !tag.min && !tag.max) {
+    scope.odd("writable",
+              "without min and max lets everything be written that the registers can hold: give the limits that the "
+              "device can bear");
+  }
+}
+
 void check_units(const drivers::ModbusBusOptions& bus, const Scope& scope) {
   std::map<int, std::string> names;
   for (std::size_t i = 0; i < bus.devices.size(); ++i) {
@@ -98,6 +109,7 @@ void finish_modbus_tag(ModbusTagOptions& tag, const Scope& scope) {
   check_layout(tag, scope);
   check_bit(tag, scope);
   check_number_keys(tag, scope);
+  check_writable(tag, scope);
 }
 
 void finish_modbus_bus(drivers::ModbusBusOptions& bus, const Scope& scope) {

@@ -200,11 +200,6 @@ inline Key only_word(std::string name, std::string word) {
   key.store = [](void*, Setting&) -> Result<void> { return {}; };
   return std::move(key).by_default(key.words.front().c_str());
 }
-inline Key only_false(std::string name) {
-  Key key = row(std::move(name), KeyType::boolean, 0, 1);
-  key.store = [](void*, Setting&) -> Result<void> { return {}; };
-  return std::move(key).by_default(false);
-}
 
 /// A key that the interface promises and this version refuses.
 inline Key later(std::string name, std::string instead) {

@@ -2,27 +2,12 @@
 
 #include "core/log.h"
 #include "core/text.h"
+#include "drivers/modbus/bus_words.h"
 
 namespace tidegate::drivers {
 namespace {
 
 constexpr Duration kReconnectFirst = std::chrono::seconds(1);
-
-std::string what_happened(ModbusResult result, const ModbusRequest& request, Duration timeout) {
-  const std::string asked = "a request for " + describe(request);
-  switch (result) {
-    case ModbusResult::timeout:
-      return "no answer within " + format_duration(timeout) + " to " + asked;
-    case ModbusResult::gateway_failure:
-      return "the gateway got no answer to " + asked;
-    case ModbusResult::bad_reply:
-      return "wrong or damaged reply to " + asked;
-    case ModbusResult::not_connected:
-      return "connection lost at " + asked;
-    default:
-      return std::string(to_string(result)) + " in answer to " + asked;
-  }
-}
 
 const char* what_to_check(ModbusResult result) {
   switch (result) {
@@ -46,13 +31,33 @@ std::uint64_t seed_of(const std::string& name, const Clock& clock) {
 
 }  // namespace
 
+std::string what_happened(ModbusResult result, const std::string& asked, Duration timeout) {
+  switch (result) {
+    case ModbusResult::timeout:
+      return "no answer within " + format_duration(timeout) + " to " + asked;
+    case ModbusResult::gateway_failure:
+      return "the gateway got no answer to " + asked;
+    case ModbusResult::bad_reply:
+      return "wrong or damaged reply to " + asked;
+    case ModbusResult::not_connected:
+      return "connection lost at " + asked;
+    default:
+      return std::string(to_string(result)) + " in answer to " + asked;
+  }
+}
+
+std::string what_happened(ModbusResult result, const ModbusRequest& request, Duration timeout) {
+  return what_happened(result, "a request for " + describe(request), timeout);
+}
+
 Bus::Bus(const ModbusBusOptions& options, std::vector<TagId> ids, ModbusLink& link, const Clock& clock,
-         BusStatus& status)
+         BusStatus& status, WriteQueue& writes)
     : name_(options.name),
       timeout_(options.timeout),
       link_(link),
       clock_(clock),
       status_(status),
+      writes_(writes),
       plan_(make_plan(options, ids)),
       backoff_(kReconnectFirst, options.backoff_most, seed_of(options.name, clock)),
       connect_at_(clock.boot_now()) {}
@@ -66,7 +71,7 @@ PollPlan Bus::make_plan(const ModbusBusOptions& options, const std::vector<TagId
       const auto index = static_cast<std::uint32_t>(tags_.size());
       const ValueFormat format = make_value_format(tag);
       bus_device.tags.push_back(index);
-      tags_.push_back({ids[index], format, tag.address.address});
+      tags_.push_back({ids[index], format, tag.address, i});
       plan_tags.push_back({static_cast<std::uint16_t>(i), tag.address.table, tag.address.address, format.count,
                            tag.interval.value_or(device.interval)});
     }
@@ -79,12 +84,21 @@ PollPlan Bus::make_plan(const ModbusBusOptions& options, const std::vector<TagId
 BootTime Bus::step(BusBatch& into) {
   const BootTime now = clock_.boot_now();
   if (!link_.is_connected()) {
-    if (now < connect_at_) return connect_at_;
-    if (!connect(into)) return connect_at_;
+    if (now < connect_at_ || !connect(into)) {
+      refuse_writes(into);
+      return connect_at_;
+    }
     if (!into.empty()) return now;  // that it is connected is told before a request that may take long
   }
+  if (!std::exchange(is_polls_turn_, false)) {
+    if (const auto order = writes_.take()) {
+      write(*order, into);
+      is_polls_turn_ = true;
+      return now;
+    }
+  }
   if (const auto next = plan_.next(clock_.boot_now())) poll(*next, into);
-  return plan_.wake_at(clock_.boot_now());
+  return writes_.empty() ? plan_.wake_at(clock_.boot_now()) : now;
 }
 
 BootTime Bus::skip() {
@@ -111,6 +125,7 @@ bool Bus::connect(BusBatch& into) {
 
 void Bus::lose_connection(const std::string& why, BusBatch& into) {
   status_.set_bus(false, why);
+  why_lost_ = why;
   told_connected_ = false;
   if (told_lost_) return;
   told_lost_ = true;
@@ -148,13 +163,15 @@ void Bus::take_values(const Poll& poll, bool overload_began, BusBatch& into) {
     if (overload_began) {
       into.readings.push_back({tag.id, Quality::bad, Reason::poll_missed, TimeOrigin::ingest, time, Value()});
     }
-    const auto words =
-        std::span(values_).subspan(static_cast<std::size_t>(tag.address - poll.address), tag.format.count);
-    DecodedValue decoded = decode_value(tag.format, words);
-    tag.failure = Reason::none;
-    into.readings.push_back(
-        {tag.id, decoded.quality, decoded.reason, TimeOrigin::ingest, time, std::move(decoded.value)});
+    const auto at = static_cast<std::size_t>(tag.place.address - poll.address);
+    into.readings.push_back(take_value(tag, std::span(values_).subspan(at, tag.format.count), time));
   }
+}
+
+Reading Bus::take_value(BusTag& tag, std::span<const std::uint16_t> words, WallTime time) {
+  DecodedValue decoded = decode_value(tag.format, words);
+  tag.failure = Reason::none;
+  return {tag.id, decoded.quality, decoded.reason, TimeOrigin::ingest, time, std::move(decoded.value)};
 }
 
 void Bus::complain(const Poll& poll, const ModbusRequest& request, ModbusResult result, Reason reason, BusBatch& into) {
@@ -191,6 +208,7 @@ void Bus::device_down(const Poll& poll, ModbusResult result, BusBatch& into) {
   BusDevice& device = devices_[poll.device];
   const ModbusRequest request{device.unit, poll.table, poll.address, poll.count};
   const std::string detail = what_happened(result, request, timeout_) + ": " + what_to_check(result);
+  device.why_down = detail;
   status_.set_device(poll.device, false, detail);
   turn_bad(device.tags, to_reason(result), into);
   if (device.told_down) return;

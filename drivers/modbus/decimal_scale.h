@@ -15,6 +15,8 @@ class DecimalScale {
   DecimalScale(double scale, double offset);
 
   double apply(double value) const;
+  /// What apply() would make `result` of, as near as doubles get.
+  double invert(double result) const { return (result - offset_) / scale_; }
 
  private:
   /// (value * factor + summand) / divisor

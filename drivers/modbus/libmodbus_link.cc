@@ -16,6 +16,7 @@
 #include "drivers/modbus/owed_answers.h"
 #include "drivers/modbus/reply_check.h"
 #include "drivers/modbus/tcp_connect.h"
+#include "drivers/modbus/write_frames.h"
 
 namespace tidegate::drivers {
 namespace {
@@ -27,6 +28,16 @@ using Context = std::unique_ptr<modbus_t, FreeContext>;
 
 std::uint8_t high_byte(unsigned value) { return static_cast<std::uint8_t>((value >> 8) & 0xffU); }
 std::uint8_t low_byte(unsigned value) { return static_cast<std::uint8_t>(value & 0xffU); }
+
+using Pdu = std::vector<std::uint8_t>;
+constexpr std::size_t kPduBytesMost = 253;
+
+Pdu read_pdu(const ModbusRequest& request) {
+  return {read_function(request.table), high_byte(request.address), low_byte(request.address), high_byte(request.count),
+          low_byte(request.count)};
+}
+
+enum class Sent { whole, nothing, in_part };
 
 enum class Received { frame, foreign, damaged, lost, timed_out, interrupted };
 
@@ -72,8 +83,8 @@ Context without_surprises(modbus_t* context) {
 }
 
 // Modbus TCP. A transaction id belongs to one request, so a late answer is known by its id and passed over; the
-// connection is given up for whatever leaves a doubt about where the next frame begins, and after two time-outs
-// without any answer between, because a peer that lost power does not close it.
+// connection is given up for whatever leaves a doubt about where the next frame begins, after two time-outs without any
+// answer between, because a peer that lost power does not close it, and after each write that nobody answered.
 class TcpLink final : public ModbusLink {
  public:
   TcpLink(Context context, TcpTarget target, const Clock& clock)
@@ -93,17 +104,35 @@ class TcpLink final : public ModbusLink {
   bool is_connected() const override { return socket_.is_open(); }
 
   ModbusResult read(const ModbusRequest& request, std::span<std::uint16_t> into) override {
-    if (!is_connected()) return ModbusResult::not_connected;
-    if (!drain()) {
-      // Many devices close a connection that was idle for a while; that is no failure of this read.
-      close();
-      if (!connect()) return interrupt_.is_raised() ? ModbusResult::interrupted : ModbusResult::not_connected;
+    if (const auto ready = make_ready(); ready != ModbusResult::ok) return ready;
+    if (send(request.unit, read_pdu(request)) != Sent::whole) return give_up(ModbusResult::not_connected);
+    return await(
+        [&](std::uint8_t unit, std::span<const std::uint8_t> pdu) { return check_reply(request, unit, pdu, into); });
+  }
+
+  ModbusWriteReply write(const ModbusWrite& write) override {
+    ModbusWriteReply reply;
+    reply.result = make_ready();
+    if (reply.result != ModbusResult::ok) return reply;
+    if (clock_.boot_now() > write.until) return {ModbusResult::timeout, false, 0, true};
+    forget_at_close(true);  // from here on, so that it holds for a process that is killed as well
+    const Sent sent = send(write.unit, write_pdu(write));
+    reply.is_sent = sent != Sent::nothing;
+    if (sent != Sent::whole) {
+      reply.result = give_up(ModbusResult::not_connected);
+      return reply;
     }
-    if (!send(request)) {
-      close();
-      return ModbusResult::not_connected;
+    reply.result = await([&](std::uint8_t unit, std::span<const std::uint8_t> pdu) {
+      const ModbusWriteReply judged = check_write_reply(write, unit, pdu);
+      reply.exception = judged.exception;
+      return judged.result;
+    });
+    if (is_answer(reply.result) || reply.result == ModbusResult::gateway_failure) {
+      forget_at_close(false);
+    } else {
+      close();  // before anything else is sent
     }
-    return await(request, into);
+    return reply;
   }
 
   void close() override {
@@ -117,6 +146,23 @@ class TcpLink final : public ModbusLink {
   static constexpr std::size_t kHeaderBytes = 7;
   static constexpr unsigned kLateMax = 1000;  // transactions back that an answer can be late
 
+  // `ok` when a request can be sent.
+  ModbusResult make_ready() {
+    if (!is_connected()) return ModbusResult::not_connected;
+    if (drain()) return ModbusResult::ok;
+    // Many devices close a connection that was idle for a while; that is no failure of this request.
+    close();
+    if (connect()) return ModbusResult::ok;
+    return interrupt_.is_raised() ? ModbusResult::interrupted : ModbusResult::not_connected;
+  }
+
+  // Whether a close throws away what the device has not acknowledged, and resets the connection. Otherwise the kernel
+  // goes on for minutes to send it again, and an old write may reach the device behind a newer one.
+  void forget_at_close(bool on) {
+    const linger how{on ? 1 : 0, 0};
+    ::setsockopt(socket_.get(), SOL_SOCKET, SO_LINGER, &how, sizeof how);
+  }
+
   // Throws away what nobody waits for any more. False when the connection is gone.
   bool drain() {
     std::array<std::uint8_t, 1024> waste{};
@@ -128,25 +174,22 @@ class TcpLink final : public ModbusLink {
     return false;
   }
 
-  bool send(const ModbusRequest& request) {
+  Sent send(std::uint8_t unit, const Pdu& pdu) {
     ++transaction_;
     ++sent_;
-    const std::array<std::uint8_t, 12> frame{high_byte(transaction_),
-                                             low_byte(transaction_),
-                                             0,
-                                             0,
-                                             0,
-                                             6,
-                                             request.unit,
-                                             read_function(request.table),
-                                             high_byte(request.address),
-                                             low_byte(request.address),
-                                             high_byte(request.count),
-                                             low_byte(request.count)};
-    return ::send(socket_.get(), frame.data(), frame.size(), MSG_NOSIGNAL) == static_cast<ssize_t>(frame.size());
+    const auto length = static_cast<unsigned>(pdu.size() + 1);
+    std::array<std::uint8_t, kHeaderBytes + kPduBytesMost> frame{
+        high_byte(transaction_), low_byte(transaction_), 0, 0, high_byte(length), low_byte(length), unit};
+    std::copy(pdu.begin(), pdu.end(), frame.begin() + kHeaderBytes);
+    const std::size_t size = kHeaderBytes + pdu.size();
+    const auto sent = ::send(socket_.get(), frame.data(), size, MSG_NOSIGNAL);
+    if (sent <= 0) return Sent::nothing;
+    return static_cast<std::size_t>(sent) == size ? Sent::whole : Sent::in_part;
   }
 
-  ModbusResult await(const ModbusRequest& request, std::span<std::uint16_t> into) {
+  // The first answer to what was sent last, as `judge` finds it.
+  template <class Judge>
+  ModbusResult await(Judge&& judge) {
     const BootTime deadline = clock_.boot_now() + target_.timeout;
     for (;;) {
       const Duration left = deadline - clock_.boot_now();
@@ -168,7 +211,7 @@ class TcpLink final : public ModbusLink {
       silent_ = 0;
       if (is_late(frame)) continue;
       if (transaction_of(frame) != transaction_) return give_up(ModbusResult::bad_reply);
-      const auto result = check_reply(request, frame[6], frame.subspan(kHeaderBytes), into);
+      const ModbusResult result = judge(frame[6], frame.subspan(kHeaderBytes));
       return result == ModbusResult::bad_reply ? give_up(result) : result;
     }
   }
@@ -189,12 +232,10 @@ class TcpLink final : public ModbusLink {
     return back > 0 && back < std::min(sent_, kLateMax);
   }
 
-  ModbusResult timed_out() {
-    if (++silent_ >= 2) close();
-    return ModbusResult::timeout;
-  }
+  ModbusResult timed_out() { return ++silent_ >= 2 ? give_up(ModbusResult::timeout) : ModbusResult::timeout; }
 
   ModbusResult give_up(ModbusResult result) {
+    if (is_connected()) forget_at_close(true);
     close();
     return result;
   }
@@ -242,12 +283,29 @@ class RtuLink final : public ModbusLink {
     if (!is_open_) return ModbusResult::not_connected;
     OwedAnswers& owed = owed_[request.unit];
     if (owed.is_ambiguous(request, clock_.boot_now())) {
-      const ModbusRequest probe = owed.distinct_probe(request);
-      std::array<std::uint16_t, kBitsMax> values{};
-      const auto settled = tracked(probe, std::span(values).first(probe.count), owed);
-      if (settled != ModbusResult::ok) return settled;
+      if (const auto settled = settle(request, owed); settled != ModbusResult::ok) return settled;
     }
     return tracked(request, into, owed);
+  }
+
+  // Only when nothing is owed any more: then neither an echo nor an exception can be that of an earlier write.
+  ModbusWriteReply write(const ModbusWrite& write) override {
+    ModbusWriteReply reply;
+    if (!is_open_) return reply;
+    OwedAnswers& owed = owed_[write.unit];
+    if (!owed.empty(clock_.boot_now())) {
+      reply.result = settle({write.unit, write.table, write.address, 1}, owed);
+      if (reply.result != ModbusResult::ok) return reply;
+    }
+    reply.result = exchange(write.unit, write_pdu(write), write.until, false, reply.is_sent,
+                            [&](std::uint8_t unit, std::span<const std::uint8_t> pdu) {
+                              const ModbusWriteReply judged = check_write_reply(write, unit, pdu);
+                              reply.exception = judged.exception;
+                              return judged.result;
+                            });
+    reply.is_late = !reply.is_sent && clock_.boot_now() > write.until;
+    if (reply.is_sent && !is_answer(reply.result)) owed.add(write, clock_.boot_now(), timeout_);
+    return reply;
   }
 
   void close() override {
@@ -258,11 +316,21 @@ class RtuLink final : public ModbusLink {
   void interrupt() override { interrupt_.raise(); }
 
  private:
+  // Asks for what cannot be taken for an answer that is owed. When it comes nothing is owed any more.
+  ModbusResult settle(const ModbusRequest& request, OwedAnswers& owed) {
+    const ModbusRequest probe = owed.distinct_probe(request);
+    std::array<std::uint16_t, kBitsMax> values{};
+    return tracked(probe, std::span(values).first(probe.count), owed);
+  }
+
   // Keeps count of what the unit may still say. An exception has no shape of its own: while answers are owed it may
   // be a late one.
   ModbusResult tracked(const ModbusRequest& request, std::span<std::uint16_t> into, OwedAnswers& owed) {
     const bool late_ones = !owed.empty(clock_.boot_now());
-    const ModbusResult result = exchange(request, into, late_ones);
+    bool is_sent = false;
+    const ModbusResult result = exchange(
+        request.unit, read_pdu(request), BootTime::max(), late_ones, is_sent,
+        [&](std::uint8_t unit, std::span<const std::uint8_t> pdu) { return check_reply(request, unit, pdu, into); });
     if (result == ModbusResult::ok) {
       owed.clear();
     } else if (!is_answer(result) || late_ones) {
@@ -271,9 +339,14 @@ class RtuLink final : public ModbusLink {
     return late_ones && is_answer(result) && result != ModbusResult::ok ? ModbusResult::bad_reply : result;
   }
 
-  ModbusResult exchange(const ModbusRequest& request, std::span<std::uint16_t> into, bool late_ones) {
+  // The first answer to `asked`, as `judge` finds it, and whether it was sent at all: not after `until`.
+  template <class Judge>
+  ModbusResult exchange(std::uint8_t to, const Pdu& asked, BootTime until, bool late_ones, bool& is_sent,
+                        Judge&& judge) {
     if (!wait_for_silence()) return why_not_silent();
-    if (!send(request)) {
+    if (clock_.boot_now() > until) return ModbusResult::timeout;
+    is_sent = true;  // as far as anybody knows
+    if (!send(to, asked)) {
       close();
       return ModbusResult::not_connected;
     }
@@ -298,23 +371,19 @@ class RtuLink final : public ModbusLink {
           break;
       }
       const auto frame = reader_.bytes();
-      const auto result = check_reply(request, frame[0], frame.subspan(1, frame.size() - 3), into);
+      const ModbusResult result = judge(frame[0], frame.subspan(1, frame.size() - 3));
       if (result != ModbusResult::bad_reply || !late_ones) return result;
     }
   }
 
-  bool send(const ModbusRequest& request) {
-    const std::array<std::uint8_t, 6> raw{request.unit,
-                                          read_function(request.table),
-                                          high_byte(request.address),
-                                          low_byte(request.address),
-                                          high_byte(request.count),
-                                          low_byte(request.count)};
-    modbus_set_slave(context_.get(), request.unit);
-    constexpr int kFrameBytes = 8;
+  bool send(std::uint8_t unit, const Pdu& pdu) {
+    Pdu raw{unit};
+    raw.insert(raw.end(), pdu.begin(), pdu.end());
+    modbus_set_slave(context_.get(), unit);
+    const auto frame_bytes = static_cast<int>(raw.size()) + 2;
     const int sent = modbus_send_raw_request(context_.get(), raw.data(), static_cast<int>(raw.size()));
-    last_activity_ = clock_.boot_now() + character_ * kFrameBytes;
-    return sent == kFrameBytes;
+    last_activity_ = clock_.boot_now() + character_ * frame_bytes;
+    return sent == frame_bytes;
   }
 
   // Until nothing has come for the silence between frames. False when the line does not fall silent, or is gone.

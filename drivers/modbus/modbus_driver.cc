@@ -10,11 +10,14 @@
 #include <mutex>
 #include <system_error>
 #include <thread>
+#include <unordered_map>
 
 #include "core/bounded_queue.h"
 #include "core/log.h"
 #include "drivers/modbus/bus.h"
 #include "drivers/modbus/libmodbus_link.h"
+#include "drivers/modbus/value_encoder.h"
+#include "drivers/modbus/write_queue.h"
 
 namespace tidegate::drivers {
 namespace {
@@ -35,7 +38,15 @@ class ModbusDriver final : public Driver {
         ids_(std::move(ids)),
         link_(std::move(link)),
         status_(options_.devices),
-        queue_(kBatchesMax, context_.wake) {}
+        queue_(kBatchesMax, context_.wake) {
+    std::uint32_t index = 0;
+    for (const auto& device : options_.devices) {
+      for (const auto& tag : device.tags) {
+        if (tag.writable) writable_.emplace(ids_[index], WritableTag{index, make_value_format(tag)});
+        ++index;
+      }
+    }
+  }
 
   ~ModbusDriver() override { stop(); }
 
@@ -65,10 +76,33 @@ class ModbusDriver final : public Driver {
     while (taken_next_ < taken_.size() && into.readings.size() < kReadingsACollect) {
       hand_over(taken_[taken_next_++], into);
     }
-    return taken_next_ < taken_.size();
+    return taken_next_ < taken_.size() || has_left_over();
   }
 
   void settled() override {}  // nobody to acknowledge to
+
+  std::vector<TagId> writable() const override {
+    std::vector<TagId> tags;
+    for (const auto& [id, tag] : writable_) tags.push_back(id);
+    return tags;
+  }
+
+  Result<void> write(const WriteOrder& order) override {
+    const auto found = writable_.find(order.tag);
+    if (found == writable_.end()) return fail(ErrorCode::invalid, "the tag is not writable = true");
+    auto words = encode_value(found->second.format, order.value);
+    if (!words) return tl::unexpected(words.error());
+    const BootTime until = context_.clock->boot_now() + kWriteWaitMost;
+    if (!writes_.push({order.id, found->second.index, std::move(*words), until})) {
+      return fail(ErrorCode::full, std::to_string(WriteQueue::kMost) + " writes wait for bus " + options_.name +
+                                       ", or it is being stopped");
+    }
+    {
+      const std::lock_guard lock(mutex_);  // so that the bus thread is not between its look and its wait
+    }
+    changed_.notify_all();
+    return {};
+  }
 
   DriverStatus status() const override {
     DriverStatus status = status_.snapshot();
@@ -78,12 +112,17 @@ class ModbusDriver final : public Driver {
   }
 
  private:
+  struct WritableTag {
+    std::uint32_t index = 0;  // among the tags of the bus
+    ValueFormat format;
+  };
+
   void run() {
     sigset_t all;
     sigfillset(&all);
     pthread_sigmask(SIG_BLOCK, &all, nullptr);
     pthread_setname_np(pthread_self(), "modbus");
-    Bus bus(options_, ids_, *link_, *context_.clock, status_);
+    Bus bus(options_, ids_, *link_, *context_.clock, status_, writes_);
     BusBatch batch;
     bool going_on = true;
     while (going_on) {
@@ -91,6 +130,9 @@ class ModbusDriver final : public Driver {
       going_on = (batch.empty() || deliver(bus, batch)) && wait_until(next);
     }
     link_->close();
+    for (const BusWrite& write : writes_.close()) {
+      batch.answers.push_back({write.id, WriteResult::refused, "the gateway stops"});
+    }
     left_over_ = std::move(batch);
   }
 
@@ -127,16 +169,18 @@ class ModbusDriver final : public Driver {
   bool wait_until(BootTime next) {
     const Duration wait = std::min(next - context_.clock->boot_now(), kWaitMax);
     std::unique_lock lock(mutex_);
-    if (wait > Duration::zero()) changed_.wait_for(lock, wait, [this] { return stopping_; });
+    if (wait > Duration::zero()) changed_.wait_for(lock, wait, [this] { return stopping_ || !writes_.empty(); });
     return !stopping_;
   }
+
+  // What the thread could not put into the queue, and answers of writes that waited: ours when it has ended.
+  bool has_left_over() const { return !thread_.joinable() && !left_over_.empty(); }
 
   void refill() {
     taken_next_ = 0;
     queue_.take_all(taken_);
     if (taken_.empty()) {
-      // The thread's last batch found the queue full; it has ended, so this is ours.
-      if (!thread_.joinable() && !left_over_.empty()) taken_.push_back(std::exchange(left_over_, {}));
+      if (has_left_over()) taken_.push_back(std::exchange(left_over_, {}));
       return;
     }
     {
@@ -150,6 +194,7 @@ class ModbusDriver final : public Driver {
     queued_readings_.fetch_sub(batch.readings.size(), std::memory_order_relaxed);
     std::move(batch.readings.begin(), batch.readings.end(), std::back_inserter(into.readings));
     std::move(batch.events.begin(), batch.events.end(), std::back_inserter(into.events));
+    std::move(batch.answers.begin(), batch.answers.end(), std::back_inserter(into.answers));
     batch = BusBatch();
   }
 
@@ -157,6 +202,8 @@ class ModbusDriver final : public Driver {
   const DriverContext context_;
   const std::vector<TagId> ids_;
   const std::unique_ptr<ModbusLink> link_;
+  std::unordered_map<TagId, WritableTag> writable_;
+  WriteQueue writes_;
   BusStatus status_;
   BoundedQueue<BusBatch> queue_;
   std::atomic<std::uint64_t> queued_readings_{0};

@@ -76,6 +76,16 @@ ModbusResult from_exception(std::uint8_t code) {
   }
 }
 
+WriteResult to_write_result(const ModbusWriteReply& reply) {
+  constexpr std::uint8_t kAcknowledge = 5;      // taken, and not done yet
+  constexpr std::uint8_t kNoPathToDevice = 10;  // of a gateway that passed nothing on
+  if (reply.result == ModbusResult::ok) return WriteResult::written;
+  if (!reply.is_sent) return WriteResult::refused;
+  if (reply.exception == 0 || reply.exception == kAcknowledge) return WriteResult::unknown;
+  const bool is_lost = reply.result == ModbusResult::gateway_failure && reply.exception != kNoPathToDevice;
+  return is_lost ? WriteResult::unknown : WriteResult::failed;
+}
+
 const char* to_string(ModbusTable table) {
   switch (table) {
     case ModbusTable::coil:

@@ -4,8 +4,10 @@
 #include <span>
 #include <string>
 
+#include "core/clock.h"
 #include "core/error.h"
 #include "core/reading.h"
+#include "core/tag_write.h"
 #include "drivers/modbus/options.h"
 
 namespace tidegate::drivers {
@@ -19,6 +21,15 @@ struct ModbusRequest {
   ModbusTable table = ModbusTable::holding;
   std::uint16_t address = 0;
   std::uint16_t count = 1;
+};
+
+/// A write to one unit: of one coil, or of as many registers from `address` on.
+struct ModbusWrite {
+  std::uint8_t unit = 1;
+  ModbusTable table = ModbusTable::holding;
+  std::uint16_t address = 0;
+  std::span<const std::uint16_t> words;
+  BootTime until = BootTime::max();  // it is sent by then, or not at all
 };
 
 /// How a request ended. The first is an answer with values, the others up to device_busy are answers without any.
@@ -46,6 +57,16 @@ ModbusResult from_exception(std::uint8_t code);
 /// Whether the device itself said something.
 inline bool is_answer(ModbusResult result) { return result <= ModbusResult::device_busy; }
 
+/// How a write ended.
+struct ModbusWriteReply {
+  ModbusResult result = ModbusResult::not_connected;
+  bool is_sent = false;        // the device may have it
+  std::uint8_t exception = 0;  // its code, when that was the answer
+  bool is_late = false;        // write.until was over before it could be sent; the result says nothing then
+};
+/// What that says of the value: `unknown` wherever the device may have taken it without saying so.
+WriteResult to_write_result(const ModbusWriteReply& reply);
+
 const char* to_string(ModbusTable table);
 /// "holding 100 to 109 of unit 2".
 std::string describe(const ModbusRequest& request);
@@ -63,8 +84,11 @@ class ModbusLink {
   virtual bool is_connected() const = 0;
   /// Reads request.count values into `into` (as many); bits come as 0 and 1. Only `ok` fills it.
   virtual ModbusResult read(const ModbusRequest& request, std::span<std::uint16_t> into) = 0;
+  /// Sends the write once, whatever comes of it, and nothing of it later: no kernel sends again what nobody answered in
+  /// time. Before that it may wait, for a connection or for answers that are owed, but not beyond write.until.
+  virtual ModbusWriteReply write(const ModbusWrite& write) = 0;
   virtual void close() = 0;
-  /// Any thread: ends what connect() or read() waits for, now and from now on.
+  /// Any thread: ends what connect(), read() or write() waits for, now and from now on.
   virtual void interrupt() = 0;
 };
 

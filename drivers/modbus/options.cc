@@ -5,7 +5,9 @@
 
 #include "core/parse_whole.h"
 #include "core/text.h"
+#include "drivers/modbus/modbus_link.h"
 #include "drivers/modbus/register_decoder.h"
+#include "drivers/modbus/value_encoder.h"
 
 namespace tidegate::drivers {
 namespace {
@@ -123,7 +125,27 @@ Result<void> check_tag(const ModbusTagOptions& tag) {
   if (std::uint32_t{tag.address.address} + format.count > 65536) {
     return refuse_tag(tag, "its last register lies behind 65535");
   }
+  if (const auto problem = find_write_problem(tag)) {
+    return refuse_tag(tag, std::string(problem->key) + " " + problem->message);
+  }
   return {};
+}
+
+std::string shown(double number) {
+  std::string text;
+  append_number(text, number);
+  return text;
+}
+
+std::optional<ModbusKeyProblem> find_limit_problem(const ModbusTagOptions& tag) {
+  const ValueRange range = range_of(make_value_format(tag));
+  const std::pair<const char*, std::optional<double>> limits[] = {{"min", tag.min}, {"max", tag.max}};
+  for (const auto& [key, limit] : limits) {
+    if (!limit || (*limit >= range.least && *limit <= range.most)) continue;
+    return ModbusKeyProblem{key, "must be what the registers of a writable tag can hold, " + shown(range.least) +
+                                     " to " + shown(range.most) + ", found " + shown(*limit)};
+  }
+  return std::nullopt;
 }
 
 Result<void> check_device(const ModbusDeviceOptions& device, ModbusTransport transport) {
@@ -147,6 +169,27 @@ Result<void> check_device(const ModbusDeviceOptions& device, ModbusTransport tra
 }
 
 }  // namespace
+
+std::optional<ModbusKeyProblem> find_write_problem(const ModbusTagOptions& tag) {
+  if (!tag.writable) return std::nullopt;
+  if (tag.address.table != ModbusTable::holding && tag.address.table != ModbusTable::coil) {
+    return ModbusKeyProblem{"writable",
+                            std::string("is for holding registers and coils; no ") + to_string(tag.address.table) +
+                                (is_bit_table(tag.address.table) ? " input" : " register") + " can be written"};
+  }
+  if (tag.bit) {
+    return ModbusKeyProblem{"writable",
+                            "is not for one bit of a register, since a write would set the other fifteen too: make the "
+                            "whole register a tag, or use a coil"};
+  }
+  const ValueFormat format = make_value_format(tag);
+  if (format.count > kRegistersWrittenMax) {
+    return ModbusKeyProblem{"writable", "is for as many registers as one request can write, " +
+                                            std::to_string(kRegistersWrittenMax) + ", found " +
+                                            std::to_string(format.count)};
+  }
+  return is_number(format.type) ? find_limit_problem(tag) : std::nullopt;
+}
 
 Result<ModbusAddress> parse_modbus_address(const std::string& text) {
   const std::string_view view = text;

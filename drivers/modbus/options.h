@@ -50,6 +50,7 @@ struct ModbusTagOptions {
   std::optional<double> deadband;
   std::optional<Duration> interval;  // default: the device's
   std::string unit;
+  bool writable = false;  // then min and max bound what is written, too
   bool operator==(const ModbusTagOptions&) const = default;
 };
 
@@ -81,6 +82,7 @@ struct ModbusBusOptions {
   bool operator==(const ModbusBusOptions&) const = default;
 };
 
+inline constexpr std::uint16_t kRegistersWrittenMax = 123;  // of one write, Modbus Application Protocol 1.1b3, 6.12
 inline constexpr Duration kModbusTimeoutLeast = std::chrono::milliseconds(10);
 inline constexpr Duration kModbusTimeoutMax = std::chrono::seconds(60);
 inline constexpr Duration kModbusIntervalLeast = std::chrono::milliseconds(1);
@@ -93,6 +95,14 @@ Result<ModbusAddress> parse_modbus_address(const std::string& text);
 /// "float32", "string(8)" ...
 Result<void> parse_modbus_type(const std::string& text, ModbusTagOptions& into);
 Result<ByteOrder> parse_byte_order(const std::string& text);
+
+/// Why a tag that is writable cannot be, or has limits that its type cannot hold: the key that is to blame, and what is
+/// wrong with it. Nothing for all other tags.
+struct ModbusKeyProblem {
+  const char* key = "";
+  std::string message;
+};
+std::optional<ModbusKeyProblem> find_write_problem(const ModbusTagOptions& tag);
 
 /// What single keys cannot say: types that do not fit their table, values behind the last register, names used twice,
 /// units and limits out of range. make_modbus_driver refuses the same; `tidegate check` calls this.

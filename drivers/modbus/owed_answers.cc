@@ -23,11 +23,19 @@ bool OwedAnswers::owes(const Shape& shape) const {
 }
 
 void OwedAnswers::add(const ModbusRequest& request, BootTime now, Duration timeout) {
+  add(shape_of(request), now + timeout * kTimeoutsRemembered);
+}
+
+void OwedAnswers::add(const ModbusWrite& write, BootTime now, Duration timeout) {
+  add(Shape{write.table, 0}, now + timeout * kTimeoutsRemembered);
+}
+
+void OwedAnswers::add(const Shape& shape, BootTime until) {
   if (count_ == kMax) {
     std::move(owed_.begin() + 1, owed_.end(), owed_.begin());
     --count_;
   }
-  owed_[count_++] = {shape_of(request), now + timeout * kTimeoutsRemembered};
+  owed_[count_++] = {shape, until};
 }
 
 void OwedAnswers::forget_old(BootTime now) {

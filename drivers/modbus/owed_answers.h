@@ -18,6 +18,7 @@ class OwedAnswers {
  public:
   /// The request got no answer in time.
   void add(const ModbusRequest& request, BootTime now, Duration timeout);
+  void add(const ModbusWrite& write, BootTime now, Duration timeout);
   /// An answer came that can only be the latest request's.
   void clear() { count_ = 0; }
   bool empty(BootTime now);
@@ -29,7 +30,7 @@ class OwedAnswers {
  private:
   struct Shape {
     ModbusTable table = ModbusTable::holding;
-    std::uint16_t bytes = 0;
+    std::uint16_t bytes = 0;  // of a write none: no answer to a read looks like that
     bool operator==(const Shape&) const = default;
   };
   struct Owed {
@@ -37,6 +38,7 @@ class OwedAnswers {
     BootTime until{};
   };
   static Shape shape_of(const ModbusRequest& request);
+  void add(const Shape& shape, BootTime until);
   bool owes(const Shape& shape) const;
   void forget_old(BootTime now);
 

@@ -139,6 +139,10 @@ std::optional<Poll> PollPlan::next(BootTime now) {
   return probe ? make_probe(*device, now) : make_poll(dequeue(*device), now);
 }
 
+void PollPlan::charge(std::size_t device, Duration used) {
+  devices_[device].used = std::max(devices_[device].used, virtual_now_) + used;
+}
+
 BootTime PollPlan::wake_at(BootTime now) const {
   const BootTime due = next_due();
   BootTime wake = due;

@@ -70,6 +70,12 @@ class PollPlan {
   /// The connection is lost: nothing is known of the devices any more, and all of them are due.
   void start_over(BootTime now);
 
+  /// Whether the device does not answer and is left alone until next_try().
+  bool is_down(std::size_t device) const { return devices_[device].state == DeviceState::down; }
+  BootTime next_try(std::size_t device) const { return devices_[device].try_at; }
+  /// The device had the bus so long for something that is not of the plan.
+  void charge(std::size_t device, Duration used);
+
   std::size_t block_count() const { return blocks_.size(); }
 
  private:

@@ -81,6 +81,20 @@ DecodedValue decode_text(const ValueFormat& format, std::span<const std::uint16_
   return {Value(std::move(text))};
 }
 
+// Beyond its range it is infinite.
+float to_single(double number) {
+  constexpr double kMost = std::numeric_limits<float>::max();
+  if (number > kMost) return std::numeric_limits<float>::infinity();
+  return number < -kMost ? -std::numeric_limits<float>::infinity() : static_cast<float>(number);
+}
+
+// Of single precision is compared in it: a register that holds the number nearest to a limit meets the limit.
+bool is_within(const ValueFormat& format, double number) {
+  if (format.type != ModbusType::float32) return number >= format.min && number <= format.max;
+  const float single = to_single(number);
+  return single >= to_single(format.min) && single <= to_single(format.max);
+}
+
 }  // namespace
 
 std::uint16_t register_count(const ModbusTagOptions& options) {
@@ -160,7 +174,7 @@ DecodedValue decode_value(const ValueFormat& format, std::span<const std::uint16
     decoded.value = number;
   }
   if (!std::isfinite(number)) return bad_value(Reason::nan);
-  if (number < format.min || number > format.max) {
+  if (!is_within(format, number)) {
     decoded.quality = Quality::bad;
     decoded.reason = Reason::out_of_range;
   }

@@ -10,7 +10,7 @@
 #include "core/crc32c.h"
 #include "core/text.h"
 #include "drivers/mqtt/source_time.h"
-#include "drivers/mqtt/sparkplug_value.h"
+#include "mqtt/sparkplug_value.h"
 
 namespace tidegate::drivers {
 namespace {
@@ -62,6 +62,26 @@ std::uint64_t digest_of(const QueueEntry& entry) {
 std::string label_of(const SparkplugMetric& metric) {
   if (metric.name && !metric.name->empty()) return *metric.name;
   return metric.alias ? "alias " + std::to_string(*metric.alias) : "a metric without a name";
+}
+
+Refusal refusal_for(mqtt::SparkplugValueProblem problem) {
+  switch (problem) {
+    case mqtt::SparkplugValueProblem::none:
+      return Refusal::none;
+    case mqtt::SparkplugValueProblem::missing:
+      return Refusal::value_missing;
+    case mqtt::SparkplugValueProblem::no_type:
+      return Refusal::no_birth;
+    case mqtt::SparkplugValueProblem::type_mismatch:
+      return Refusal::type_mismatch;
+    case mqtt::SparkplugValueProblem::bad_number:
+      return Refusal::bad_number;
+    case mqtt::SparkplugValueProblem::not_utf8:
+      return Refusal::not_utf8;
+    case mqtt::SparkplugValueProblem::unsupported_type:
+      return Refusal::unsupported_type;
+  }
+  return Refusal::type_mismatch;
 }
 
 }  // namespace
@@ -406,7 +426,8 @@ bool SparkplugIngest::take_metric(Message& message, SparkplugMetric& metric, Bor
   Reading reading;
   if (metric.is_null) {
     reading.quality = Quality::bad;
-  } else if (const Refusal why = take_sparkplug_value(metric, type, reading.value); why != Refusal::none) {
+  } else if (const Refusal why = refusal_for(mqtt::take_sparkplug_value(metric, type, reading.value));
+             why != Refusal::none) {
     message.sink.refuse(why, born.name + " (" + mqtt::name_of_sparkplug_type(type) + ")");
     return why != Refusal::no_birth;
   }

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <functional>
+#include <map>
 
 #include "core/tag.h"
 #include "tests/support/manual_clock.h"
@@ -40,9 +41,21 @@ class ScriptedLink final : public ModbusLink {
     clock_.advance(said.cost);
     if (said.result == ModbusResult::not_connected) connected_ = false;
     for (std::size_t i = 0; said.result == ModbusResult::ok && i < into.size(); ++i) {
-      into[i] = value(static_cast<std::uint16_t>(request.address + i));
+      const auto address = static_cast<std::uint16_t>(request.address + i);
+      into[i] = written.contains(address) ? written[address] : value(address);
     }
     return said.result;
+  }
+  ModbusWriteReply write(const ModbusWrite& write) override {
+    const ModbusRequest place{write.unit, write.table, write.address, static_cast<std::uint16_t>(write.words.size())};
+    requests.push_back("write " + describe(place));
+    clock_.advance(milliseconds(5));
+    if (write_reply.result == ModbusResult::timeout) clock_.advance(milliseconds(500));
+    if (write_reply.result == ModbusResult::not_connected) connected_ = false;
+    for (std::size_t i = 0; takes_writes && i < write.words.size(); ++i) {
+      written[static_cast<std::uint16_t>(write.address + i)] = write.words[i];
+    }
+    return write_reply;
   }
   void close() override { connected_ = false; }
   void interrupt() override {}
@@ -50,6 +63,9 @@ class ScriptedLink final : public ModbusLink {
   std::function<Answer(const ModbusRequest&)> answer = [](const ModbusRequest&) { return Answer(); };
   std::function<std::uint16_t(std::uint16_t)> value = [](std::uint16_t address) { return address; };
   std::vector<std::string> requests;
+  std::map<std::uint16_t, std::uint16_t> written;
+  ModbusWriteReply write_reply{ModbusResult::ok, true, 0};
+  bool takes_writes = true;
   int connects = 0;
   bool reachable = true;
   bool interrupted = false;
@@ -102,7 +118,7 @@ class ModbusBus : public ::testing::Test {
       for (const auto& tag : device.tags) ids.push_back(tags_.intern(device.name + "/" + tag.name));
     }
     status_.emplace(options_.devices);
-    bus_.emplace(options_, ids, link_, clock_, *status_);
+    bus_.emplace(options_, ids, link_, clock_, *status_, writes_);
   }
 
   std::string show(const Reading& reading) {
@@ -118,6 +134,7 @@ class ModbusBus : public ::testing::Test {
   TagRegistry tags_;
   ModbusBusOptions options_;
   std::optional<BusStatus> status_;
+  WriteQueue writes_;
   std::optional<Bus> bus_;
   std::vector<std::string> details_;
   std::vector<WallTime> times_;
@@ -314,6 +331,128 @@ TEST_F(ModbusBus, AValueThatIsNoneIsBadAndNeverMadeUp) {
   device("boiler", 3, {tag("temp", 0, ModbusType::float32)});
   link_.value = [](std::uint16_t) { return std::uint16_t{0xFFFF}; };
   EXPECT_EQ(run(milliseconds(900)), (Shown{"boiler/temp=null bad nan", "driver-up", "device-up boiler"}));
+}
+
+class ModbusBusWrites : public ModbusBus {
+ protected:
+  ModbusBusWrites() {
+    device("boiler", 3, {tag("setpoint", 200), tag("temp", 100)});
+    device("pump", 4, {tag("speed", 300)});
+    run(milliseconds(100));
+    link_.requests.clear();
+  }
+  void order(std::uint64_t id, std::uint16_t word, std::uint32_t tag = 0) {
+    ASSERT_TRUE(writes_.push({id, tag, {word}, clock_.boot_now() + kWriteWaitMost}));
+  }
+  // What the next steps bring, and the clock stands still between them.
+  BusBatch step(int times) {
+    BusBatch batch;
+    for (int i = 0; i < times; ++i) bus_->step(batch);
+    return batch;
+  }
+};
+
+TEST_F(ModbusBusWrites, AWriteGoesBeforeWhatIsDueAndIsReadBack) {
+  clock_.advance(seconds(2));  // everything is due
+  order(1, 77);
+  const BusBatch batch = step(1);
+  EXPECT_EQ(link_.requests, (Shown{"write holding 200 of unit 3", "holding 200 of unit 3"}));
+  ASSERT_EQ(batch.answers.size(), 1U);
+  EXPECT_EQ(batch.answers[0].result, WriteResult::written);
+  EXPECT_EQ(batch.answers[0].reason, "");
+  ASSERT_EQ(batch.readings.size(), 1U);
+  EXPECT_EQ(show(batch.readings[0]), "boiler/setpoint=77 good");
+}
+
+TEST_F(ModbusBusWrites, ManyWritesLeaveEachPollItsTurn) {
+  clock_.advance(seconds(2));
+  for (std::uint16_t i = 0; i < 10; ++i) order(i + 1U, i);
+  step(8);
+  std::size_t writes = 0;
+  std::size_t polls = 0;
+  for (const auto& request : link_.requests) (request.starts_with("write") ? writes : polls) += 1;
+  EXPECT_EQ(writes, 4U);
+  EXPECT_EQ(polls, writes + 3) << "of the four steps between three had something due, besides reading back";
+}
+
+TEST_F(ModbusBusWrites, ThePollsKeepTheirIntervalBesideAFloodOfWrites) {
+  std::size_t speeds = 0;
+  const BootTime end = clock_.boot_now() + seconds(20);
+  BusBatch batch;
+  while (clock_.boot_now() < end) {
+    while (writes_.push({1, 0, {7}, clock_.boot_now() + kWriteWaitMost})) {
+    }
+    bus_->step(batch);
+  }
+  for (const auto& reading : batch.readings) speeds += show(reading).starts_with("pump/speed") ? 1U : 0U;
+  EXPECT_GE(speeds, 19U);
+}
+
+TEST_F(ModbusBusWrites, WhatTheDeviceMakesOfItIsInTheReason) {
+  link_.takes_writes = false;  // it says yes and keeps what it had
+  order(1, 77);
+  const BusBatch batch = step(1);
+  EXPECT_EQ(batch.answers.at(0).result, WriteResult::written);
+  EXPECT_EQ(batch.answers.at(0).reason, "read back: 200");
+}
+
+TEST_F(ModbusBusWrites, AnAnswerThatIsLostLeavesItUnknown) {
+  link_.write_reply = {ModbusResult::timeout, true, 0};
+  order(1, 77);
+  BusBatch batch = step(1);
+  EXPECT_EQ(batch.answers.at(0).result, WriteResult::unknown);
+  EXPECT_EQ(batch.answers.at(0).reason,
+            "no answer within 500ms to a write of holding 200 of unit 3: unknown whether it was written; it is not "
+            "sent again; read back: 77");
+  link_.write_reply = {ModbusResult::not_connected, true, 0};
+  order(2, 78);
+  batch = step(3);
+  EXPECT_EQ(batch.answers.at(0).result, WriteResult::unknown);
+  EXPECT_THAT(batch.answers.at(0).reason, HasSubstr("read back: 78"));
+}
+
+TEST_F(ModbusBusWrites, ADeviceThatIsDownIsNotWrittenTo) {
+  link_.answer = [](const ModbusRequest& request) { return request.unit == 3 ? kNoAnswer : ScriptedLink::Answer(); };
+  run(seconds(10));
+  link_.requests.clear();
+  order(1, 77);
+  order(2, 78, 2);
+  const BusBatch batch = step(3);
+  ASSERT_EQ(batch.answers.size(), 2U);
+  EXPECT_EQ(batch.answers[0].result, WriteResult::refused);
+  EXPECT_THAT(batch.answers[0].reason, HasSubstr("device boiler is down, and is tried again in "));
+  EXPECT_THAT(batch.answers[0].reason, HasSubstr("no answer within 500ms"));
+  EXPECT_EQ(batch.answers[1].result, WriteResult::written) << "the other device is there";
+  EXPECT_THAT(link_.requests, ::testing::Not(::testing::Contains(HasSubstr("write holding 200"))));
+}
+
+TEST_F(ModbusBusWrites, WithoutAConnectionWritesAreRefusedAtOnce) {
+  link_.close();
+  link_.reachable = false;
+  order(1, 77);
+  order(2, 78);
+  const BusBatch batch = step(1);
+  ASSERT_EQ(batch.answers.size(), 2U);
+  EXPECT_EQ(batch.answers[0].result, WriteResult::refused);
+  EXPECT_THAT(batch.answers[0].reason, HasSubstr("the bus is not connected: connect to plc:502: Connection refused"));
+}
+
+TEST_F(ModbusBusWrites, WhatWaitedTooLongIsNotWrittenAnyMore) {
+  order(1, 77);
+  clock_.advance(kWriteWaitMost + milliseconds(1));
+  const BusBatch batch = step(1);
+  EXPECT_EQ(batch.answers.at(0).result, WriteResult::refused);
+  EXPECT_EQ(batch.answers.at(0).reason, "it waited longer than 5s for its bus");
+  EXPECT_THAT(link_.requests, ::testing::Not(::testing::Contains(HasSubstr("write"))));
+}
+
+TEST_F(ModbusBusWrites, WhatTheDeviceRefusesHasFailed) {
+  link_.write_reply = {ModbusResult::illegal_value, true, 3};
+  link_.takes_writes = false;
+  order(1, 77);
+  const BusBatch batch = step(1);
+  EXPECT_EQ(batch.answers.at(0).result, WriteResult::failed);
+  EXPECT_EQ(batch.answers.at(0).reason, "illegal_value in answer to a write of holding 200 of unit 3; read back: 200");
 }
 
 }  // namespace

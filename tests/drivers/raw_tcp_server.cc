@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 
 #include <array>
+#include <cerrno>
 #include <stdexcept>
 
 namespace tidegate::drivers {
@@ -45,6 +46,11 @@ int RawTcpServer::closed_connections() const {
   return closed_connections_;
 }
 
+int RawTcpServer::reset_connections() const {
+  const std::lock_guard lock(mutex_);
+  return reset_connections_;
+}
+
 void RawTcpServer::run() {
   while (wait_for(listener_.get(), POLLIN, interrupt_, std::chrono::seconds(60)) != WaitResult::interrupted) {
     Descriptor client(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC));
@@ -69,6 +75,10 @@ void RawTcpServer::serve(int fd) {
     while (have < request.size()) {
       if (wait_for(fd, POLLIN, interrupt_, std::chrono::seconds(60)) != WaitResult::ready) return;
       const auto size = ::recv(fd, request.data() + have, request.size() - have, 0);
+      if (size < 0 && errno == ECONNRESET) {
+        const std::lock_guard lock(mutex_);
+        ++reset_connections_;
+      }
       if (size <= 0) return;
       have += static_cast<std::size_t>(size);
     }

@@ -29,6 +29,7 @@ class RawTcpServer {
   void answer_with(Handler handler);
   int connections() const;
   int closed_connections() const;
+  int reset_connections() const;  // of those, by the client
 
  private:
   void run();
@@ -41,6 +42,7 @@ class RawTcpServer {
   Handler handler_;
   int connections_ = 0;
   int closed_connections_ = 0;
+  int reset_connections_ = 0;
   std::thread thread_;
 };
 

@@ -73,14 +73,14 @@ void check_payload(std::string_view bytes) {
 class Node {
  public:
   Node() : session_("fuzz", options(), "n") {
-    session_.take_message("spBv1.0/STATE/h", "{\"online\":true,\"timestamp\":0}", {});
+    session_.take_message({"spBv1.0/STATE/h", "{\"online\":true,\"timestamp\":0}"}, {});
     session_.connected(0, "", {});
     check(session_.take_orders().messages.size() == 1, "a node whose host is online is born");
   }
 
   void take(std::string_view payload, bool is_command, const testing::ManualClock& clock) {
     const uplink::SparkplugSession::Now now{clock.boot_now(), clock.wall_now()};
-    session_.take_message(is_command ? "spBv1.0/g/NCMD/n" : "spBv1.0/STATE/h", payload, now);
+    session_.take_message({is_command ? "spBv1.0/g/NCMD/n" : "spBv1.0/STATE/h", payload}, now);
     session_.tick(now);
     const uplink::SparkplugOrders orders = session_.take_orders();
     for (const auto& message : orders.messages) session_.published(message.ticket, true, now);

@@ -42,7 +42,7 @@ Documented read_document() {
 // The members of objects that are named by what is there.
 std::string placeholder(const std::string& object) {
   if (object.ends_with("streams")) return "STREAM";
-  if (object.ends_with("requests")) return "RESULT";
+  if (object.ends_with("requests") || object.ends_with("writes")) return "RESULT";
   for (const char* counts : {"refused", "remarked", "left_out", "dropped_by_reason"}) {
     if (object.ends_with(counts)) return "REASON";
   }

@@ -9,6 +9,8 @@
 #include <stdexcept>
 #include <utility>
 
+#include "core/clock.h"
+
 namespace tidegate::testing {
 namespace {
 
@@ -92,6 +94,25 @@ bool SparkplugHost::wait_for(const std::function<bool(const SparkplugReport&)>& 
 
 void SparkplugHost::publish(const std::string& topic, const std::string& payload, bool retain) {
   mosquitto_publish(client_, nullptr, topic.c_str(), static_cast<int>(payload.size()), payload.data(), 1, retain);
+}
+
+void SparkplugHost::command(const std::string& group, const std::string& to, std::vector<mqtt::SparkplugMetric> metrics,
+                            bool retain) {
+  mqtt::SparkplugPayload payload;
+  const auto now = SystemClock().wall_now().time_since_epoch();
+  payload.timestamp = static_cast<std::uint64_t>(std::chrono::floor<std::chrono::milliseconds>(now).count());
+  payload.metrics = std::move(metrics);
+  publish("spBv1.0/" + group + "/" + to, mqtt::encode_sparkplug(payload), retain);
+}
+
+std::optional<std::uint64_t> SparkplugHost::alias(const std::string& node, const std::string& metric) const {
+  const std::lock_guard lock(mutex_);
+  const auto found = nodes_.find(node);
+  if (found == nodes_.end()) return std::nullopt;
+  for (const auto& [alias, named] : found->second.aliases) {
+    if (named.first == metric) return alias;
+  }
+  return std::nullopt;
 }
 
 void SparkplugHost::publish_state(const std::string& host, bool online, std::int64_t timestamp) {

@@ -53,6 +53,11 @@ class SparkplugHost {
   /// Waits until the report is as wanted.
   bool wait_for(const std::function<bool(const SparkplugReport&)>& wanted, std::chrono::milliseconds patience);
   void publish(const std::string& topic, const std::string& payload, bool retain = false);
+  /// Publishes a command of these metrics, "NCMD/NODE" or "DCMD/NODE/DEVICE" of the group.
+  void command(const std::string& group, const std::string& to, std::vector<mqtt::SparkplugMetric> metrics,
+               bool retain = false);
+  /// The alias that the newest birth gave to "DEVICE/METRIC" of the node; nothing before that.
+  std::optional<std::uint64_t> alias(const std::string& node, const std::string& metric) const;
   /// Publishes what a host says of itself, retained.
   void publish_state(const std::string& host, bool online, std::int64_t timestamp);
 

@@ -29,7 +29,7 @@ class SparkplugSessionTest : public ::testing::Test {
   }
 
   SparkplugSession::Now now() const {
-    return {BootTime(elapsed_), WallTime(std::chrono::milliseconds(1'700'000'000'000) + elapsed_)};
+    return {BootTime(elapsed_), WallTime(std::chrono::milliseconds(1'700'000'000'000) + elapsed_), quality_};
   }
   void connect(std::uint64_t bd_seq = 7) {
     session_->connected(bd_seq, "", now());
@@ -41,11 +41,16 @@ class SparkplugSessionTest : public ::testing::Test {
     take();
   }
   void host_says(const std::string& state) {
-    session_->take_message("spBv1.0/STATE/scada", state, now());
+    session_->take_message({"spBv1.0/STATE/scada", state}, now());
     take();
   }
   void command(const std::string& payload, const std::string& topic = "spBv1.0/plant/NCMD/gw") {
-    session_->take_message(topic, payload, now());
+    session_->take_message({topic, payload}, now());
+    take();
+  }
+  // A message of the broker that was there before the subscription.
+  void retained_command(const std::string& payload, const std::string& topic) {
+    session_->take_message({topic, payload, true}, now());
     take();
   }
   void answer(std::uint64_t ticket, bool ok = true) {
@@ -79,6 +84,7 @@ class SparkplugSessionTest : public ::testing::Test {
       EXPECT_EQ(last.payload.seq, next_seq_) << last.topic;
       next_seq_ = (next_seq_ + 1) % 256;
     }
+    for (TagWrite& write : orders.writes) writes_.push_back(std::move(write));
     for (const auto& done : orders.done) {
       done_.emplace_back(done.batch_id, done.ok);
       refusal_ = done.refusal;
@@ -92,11 +98,13 @@ class SparkplugSessionTest : public ::testing::Test {
   SparkplugOptions options_;
   std::unique_ptr<SparkplugSession> session_;
   Duration elapsed_{};
+  ClockQuality quality_ = ClockQuality::unsynced;
   std::vector<SparkplugSeen> seen_;
   std::vector<std::string> topics_;
   std::set<std::uint64_t> tickets_;
   std::uint64_t next_seq_ = 0;
   std::vector<std::pair<std::uint64_t, bool>> done_;
+  std::vector<TagWrite> writes_;
   std::string refusal_;  // of the last one
   std::string link_;
   int reconnects_ = 0;

@@ -22,6 +22,7 @@ namespace {
 
 using std::chrono::seconds;
 using ::testing::ElementsAre;
+using ::testing::HasSubstr;
 using tidegate::testing::wait_until;
 
 /// A client whose handlers the test calls; what the transport's thread asks of it is kept under a lock.
@@ -80,6 +81,10 @@ class SparkplugTransportTest : public ::testing::Test {
       const std::lock_guard lock(mutex_);
       links_.emplace_back(up, std::move(detail));
     };
+    handlers.write = [this](TagWrite write) {
+      const std::lock_guard lock(mutex_);
+      writes_.push_back(std::move(write));
+    };
     const auto make_client = [this](mqtt::BrokerOptions broker, const std::vector<mqtt::Subscription>& subscriptions,
                                     mqtt::ClientHandlers of_client) {
       client_->broker = std::move(broker);
@@ -133,6 +138,7 @@ class SparkplugTransportTest : public ::testing::Test {
   mutable std::mutex mutex_;
   std::vector<std::pair<std::uint64_t, bool>> done_;
   std::vector<std::pair<bool, std::string>> links_;
+  std::vector<TagWrite> writes_;
   std::unique_ptr<Transport> transport_;
 };
 
@@ -233,6 +239,32 @@ TEST_F(SparkplugTransportTest, AStopIsOverWhenWhatIsOpenIsAcknowledged) {
   EXPECT_EQ(std::count(done_.begin(), done_.end(), std::pair(std::uint64_t{9}, true)), 1);
 }
 
+TEST_F(SparkplugTransportTest, EachOfEqualCommandsIsToldAndThoseWithTheDuplicateFlagAreRefused) {
+  options_.sparkplug.primary_host.clear();
+  options_.sparkplug.commands = true;
+  options_.sparkplug.writable = {"boiler/setpoint"};
+  start();
+  tell_link(true);
+  ASSERT_TRUE(wait_for_topic("spBv1.0/plant/NBIRTH/gw"));
+  mqtt::SparkplugPayload command;
+  mqtt::SparkplugMetric& metric = command.metrics.emplace_back();
+  metric.name = "setpoint";
+  metric.type = mqtt::SparkplugType::float64;
+  metric.value = 60.0;
+  const std::string payload = mqtt::encode_sparkplug(command);
+  for (const bool is_duplicate : {false, false, false, true}) {
+    client_->handlers.message("spBv1.0/plant/DCMD/gw/boiler", payload, false, is_duplicate);
+  }
+  const auto told = [this] {
+    const std::lock_guard lock(mutex_);
+    return writes_.size();
+  };
+  ASSERT_TRUE(wait_until([&] { return told() == 4; }, seconds(10))) << told();
+  const std::lock_guard lock(mutex_);
+  for (std::size_t i = 0; i < 3; ++i) EXPECT_THAT(writes_[i].refusal, ::testing::Not(HasSubstr("duplicate")));
+  EXPECT_THAT(writes_[3].refusal, HasSubstr("duplicate by its flag DUP"));
+}
+
 TEST_F(SparkplugTransportTest, HandlersMayBeCalledWhenTheTransportIsGone) {
   client_->stops = false;
   start();
@@ -267,6 +299,12 @@ TEST(SparkplugClientEvents, KeepOneOfMessagesThatSayTheSame) {
   ClientEvents events("");
   for (int i = 0; i < 100; ++i) events.put(MessageEvent{"t", "rebirth"});
   EXPECT_EQ(events.take().events.size(), 1U);
+}
+
+TEST(SparkplugClientEvents, KeepEachMessageWhereEachCounts) {
+  ClientEvents events("", true);
+  for (int i = 0; i < 3; ++i) events.put(MessageEvent{"t", "write"});
+  EXPECT_EQ(events.take().events.size(), 3U);
 }
 
 TEST(SparkplugClientEvents, KeepTheNewestOfManyStates) {

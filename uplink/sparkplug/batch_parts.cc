@@ -77,12 +77,14 @@ void put_quality(SparkplugEntry& into, const dom::object& entry) {
   }
 }
 
+constexpr std::string_view kNodeTags = "Tags/";
+
 // A tag without '/' is of no device.
 void put_tag(SparkplugEntry& into, const dom::object& entry) {
   const std::string_view path = text_of(entry, "tag");
   const std::size_t slash = path.find('/');
   if (slash == std::string_view::npos) {
-    into.name = "Tags/" + std::string(path);
+    into.name = std::string(kNodeTags) + std::string(path);
     return;
   }
   into.device = path.substr(0, slash);
@@ -102,6 +104,11 @@ std::string head_of(std::string_view payload, Stream stream) {
 }
 
 }  // namespace
+
+std::string tag_of_metric(const std::string& device, const std::string& metric) {
+  if (!device.empty()) return device + '/' + metric;
+  return metric.starts_with(kNodeTags) ? metric.substr(kNodeTags.size()) : std::string();
+}
 
 struct SparkplugBatchParser::Parser {
   struct Head {

@@ -27,6 +27,10 @@ struct SparkplugEntry {
 using SparkplugEntries = std::vector<SparkplugEntry>;
 
 inline constexpr const char* kBatchMetric = "Tidegate/Batch";
+inline constexpr const char* kRebirthMetric = "Node Control/Rebirth";
+
+/// The path of the tag that a metric of the device stands for; empty where it can be none.
+std::string tag_of_metric(const std::string& device, const std::string& metric);
 
 /// Takes the JSON of batches apart (docs/sparkplug.md says what becomes of it). One thread.
 class SparkplugBatchParser {

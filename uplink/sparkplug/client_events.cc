@@ -21,9 +21,10 @@ bool ClientEvents::put_message(MessageEvent message) {
   if (!host_topic_.empty() && message.topic == host_topic_) {
     if (const auto state = parse_host_state(message.payload)) return put_state(std::move(message), state->timestamp);
   }
-  if (last_message_) {
+  if (last_message_ && !each_counts_) {
     const auto& last = std::get<MessageEvent>(events_[*last_message_]);
-    if (last.topic == message.topic && last.payload == message.payload) return false;  // says nothing more
+    const bool is_same = last.topic == message.topic && last.payload == message.payload;
+    if (is_same && last.is_retained == message.is_retained) return false;  // says nothing more
   }
   if (message.payload.size() > kMessageBytesMost || messages_ == kMessagesMost) {
     ++left_out_;

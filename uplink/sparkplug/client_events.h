@@ -19,6 +19,8 @@ struct PublishedEvent {
 struct MessageEvent {
   std::string topic;
   std::string payload;
+  bool is_retained = false;   // the broker had it before the subscription
+  bool is_duplicate = false;  // the broker sent it before
 };
 struct ConnectEvent {  // a connection is tried, of which is what follows
   std::uint64_t connection = 0;
@@ -30,8 +32,9 @@ struct LinkEvent {
 using ClientEvent = std::variant<PublishedEvent, MessageEvent, ConnectEvent, LinkEvent>;
 
 /// What a client has told, in its order, for a thread that takes it up later. Of messages, which others send, only so
-/// many wait, and none that is large: the rest is left out and counted. The newest state of the host always finds room.
-/// Any thread.
+/// many wait, and none that is large: the rest is left out and counted. Of messages in a row that say the same one
+/// waits, unless each of them counts, as commands that write do. The newest state of the host always finds room. Any
+/// thread.
 class ClientEvents {
  public:
   static constexpr std::size_t kMessagesMost = 1000;
@@ -39,7 +42,8 @@ class ClientEvents {
   static constexpr std::size_t kStatesMost = 16;
 
   /// `host_topic` is that of the host's state; empty without a host.
-  explicit ClientEvents(std::string host_topic) : host_topic_(std::move(host_topic)) {}
+  explicit ClientEvents(std::string host_topic, bool each_counts = false)
+      : host_topic_(std::move(host_topic)), each_counts_(each_counts) {}
 
   /// Whether it is the first that waits.
   bool put(ClientEvent event);
@@ -62,6 +66,7 @@ class ClientEvents {
   bool append(ClientEvent event);
 
   const std::string host_topic_;
+  const bool each_counts_;
   std::mutex mutex_;
   std::vector<ClientEvent> events_;
   std::optional<std::size_t> last_message_;  // its place

@@ -99,6 +99,7 @@ SparkplugMetrics::Slot& SparkplugMetrics::slot_at(const Key& key, SparkplugType 
   if (is_new) {
     at->second.alias = aliases_->next();
     at->second.type = type;
+    by_alias_[at->second.alias] = &at->first;
     needs_birth_ = true;
   }
   return at->second;
@@ -146,15 +147,34 @@ std::string SparkplugMetrics::name_beside(const std::string& name, SparkplugType
   return beside;
 }
 
+// A metric of which nothing but nulls were seen needs one; it gets its own with its first value.
+SparkplugType SparkplugMetrics::type_in_births(const Slot& slot) {
+  return slot.type == SparkplugType::unknown ? SparkplugType::float64 : slot.type;
+}
+
+std::optional<SparkplugMetrics::Known> SparkplugMetrics::find(const std::string& name) const {
+  const auto found = slots_.find({name, SparkplugType::unknown});
+  if (found == slots_.end()) return std::nullopt;
+  return Known{name, type_in_births(found->second)};
+}
+
+std::optional<SparkplugMetrics::Known> SparkplugMetrics::find(std::uint64_t alias) const {
+  const auto found = by_alias_.find(alias);
+  if (found == by_alias_.end()) return std::nullopt;
+  return Known{found->second->first, type_in_births(slots_.at(*found->second))};
+}
+
 std::vector<SparkplugMetric> SparkplugMetrics::take_birth() {
+  // A property set is a list on the wire: another one behind it goes on with it.
+  const std::string writable = mqtt::encode_sparkplug_properties({{"writable", SparkplugType::boolean, true}});
   std::vector<SparkplugMetric> births;
   births.reserve(slots_.size());
   for (const auto& [key, slot] : slots_) {
     const auto& [name, beside] = key;
     SparkplugMetric& metric = births.emplace_back(slot.last);
     metric.name = beside == SparkplugType::unknown ? name : name_beside(name, beside);
-    // A metric of which nothing but nulls were seen needs one; it gets its own with its first value.
-    metric.type = slot.type == SparkplugType::unknown ? SparkplugType::float64 : slot.type;
+    metric.type = type_in_births(slot);
+    if (is_writable_ && is_writable_(name)) metric.properties += writable;
   }
   needs_birth_ = false;
   return births;

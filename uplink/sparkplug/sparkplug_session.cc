@@ -12,8 +12,6 @@ using mqtt::SparkplugMetric;
 using mqtt::SparkplugType;
 using mqtt::SparkplugValue;
 
-constexpr const char* kRebirth = "Node Control/Rebirth";
-constexpr std::size_t kCommandMetricsMost = 1000;
 constexpr Duration kLeavePatience = std::chrono::seconds(20);  // for the acknowledgement of a death
 
 SparkplugMetric fixed(const char* name, SparkplugType type, SparkplugValue value, std::uint64_t timestamp) {
@@ -28,7 +26,11 @@ SparkplugMetric fixed(const char* name, SparkplugType type, SparkplugValue value
 }  // namespace
 
 SparkplugSession::SparkplugSession(std::string uplink, const SparkplugOptions& options, std::string gateway)
-    : uplink_(std::move(uplink)), options_(options), gateway_(std::move(gateway)), names_(options, gateway_) {
+    : uplink_(std::move(uplink)),
+      options_(options),
+      gateway_(std::move(gateway)),
+      names_(options, gateway_),
+      aliases_(options.first_alias) {
   // So that no birth of the node is needed for the first batch.
   SparkplugEntry nothing;
   nothing.name = kBatchMetric;
@@ -90,13 +92,10 @@ void SparkplugSession::wait_for_host(const std::string& why) {
   tell_link(false, "waits for the primary host \"" + clip(names_.host()) + "\", and stores: " + why);
 }
 
-void SparkplugSession::take_message(std::string_view topic, std::string_view payload, Now now) {
-  if (!names_.host().empty() && topic == names_.host_topic()) return take_state(payload, now);
-  if (state_ == State::down || state_ == State::leaving) return;
-  if (topic == names_.topic("NCMD")) return take_node_command(payload, now);
-  if (topic.starts_with(names_.topic("DCMD") + '/')) {
-    complain("DCMD", now, "is passed over, nothing can be written through this uplink: " + clip(topic));
-  }
+void SparkplugSession::take_message(const Message& message, Now now) {
+  if (!names_.host().empty() && message.topic == names_.host_topic()) return take_state(message.payload, now);
+  if (message.topic == names_.topic("NCMD")) return take_node_command(message, now);
+  if (message.topic.starts_with(names_.topic("DCMD") + '/')) take_device_command(message, now);
 }
 
 // Only what is as new as the last word counts: a broker may have kept an older one.
@@ -121,21 +120,6 @@ void SparkplugSession::pass_over_older(const HostState& state, Now now) {
   if (state_ != State::waiting || !state.is_online) return;
   wait_for_host("it is offline; " + what + ": check the host's clock");
   if (!asks_again_at_) asks_again_at_ = now.boot + kAskAgain;
-}
-
-void SparkplugSession::take_node_command(std::string_view payload, Now now) {
-  const auto command = mqtt::decode_sparkplug(payload, kCommandMetricsMost);
-  if (!command) return complain("NCMD", now, "is passed over: " + command.error().message);
-  for (const SparkplugMetric& metric : command->metrics) {
-    if (metric.name != kRebirth) {
-      complain("NCMD", now,
-               "is passed over, only \"" + std::string(kRebirth) +
-                   "\" can be commanded: " + clip(metric.name.value_or("a metric without a name")));
-    } else if (const auto* wanted = std::get_if<bool>(&metric.value); wanted != nullptr && *wanted) {
-      wants_births_ = true;
-    }
-  }
-  tick(now);
 }
 
 void SparkplugSession::complain(std::string_view kind, Now now, const std::string& text) {
@@ -287,7 +271,12 @@ void SparkplugSession::flush(const std::string& device, Now now, std::uint64_t b
 }
 
 SparkplugMetrics& SparkplugSession::metrics(const std::string& device) {
-  return devices_.try_emplace(device, aliases_).first->second;
+  const auto found = devices_.find(device);
+  if (found != devices_.end()) return found->second;
+  const auto is_writable = [this, device](const std::string& name) {
+    return options_.writable.contains(tag_of_metric(device, name));
+  };
+  return devices_.try_emplace(device, aliases_, is_writable).first->second;
 }
 
 void SparkplugSession::give_birth(Now now) {
@@ -311,7 +300,7 @@ void SparkplugSession::publish_node_birth(Now now) {
   const std::uint64_t time = sparkplug_time(now.wall);
   std::vector<SparkplugMetric> births{
       fixed("bdSeq", SparkplugType::int64, bd_seq_, time),
-      fixed(kRebirth, SparkplugType::boolean, false, time),
+      fixed(kRebirthMetric, SparkplugType::boolean, false, time),
       fixed("Properties/Gateway", SparkplugType::string, gateway_, time),
       fixed("Properties/Software", SparkplugType::string, std::string("Tidegate ") + TIDEGATE_VERSION, time),
   };

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "core/log.h"
+#include "core/tag_write.h"
 #include "core/time.h"
 #include "uplink/forwarder.h"
 #include "uplink/options.h"
@@ -18,6 +19,7 @@
 #include "uplink/sparkplug/device_metrics.h"
 #include "uplink/sparkplug/host_state.h"
 #include "uplink/sparkplug/sparkplug_names.h"
+#include "uplink/token_bucket.h"
 
 namespace tidegate::uplink {
 
@@ -41,6 +43,7 @@ struct SparkplugOrders {
   };
 
   std::vector<SparkplugMessage> messages;  // to be published as they stand
+  std::vector<TagWrite> writes;            // what was commanded, and why of it is not to be done
   std::vector<Done> done;                  // batches of which there is nothing more to wait for
   std::optional<LinkNews> link;            // whether batches are wanted
   bool reconnect = false;                  // the connection is to be ended, and made again
@@ -54,6 +57,7 @@ class SparkplugSession {
   struct Now {
     BootTime boot;
     WallTime wall;
+    ClockQuality quality = ClockQuality::unsynced;  // of the wall clock
   };
 
   SparkplugSession(std::string uplink, const SparkplugOptions& options, std::string gateway);
@@ -64,8 +68,14 @@ class SparkplugSession {
   void disconnected(const std::string& why);
   /// A connection is tried: what was told before is of another one.
   void connecting(const std::string& why);
+  struct Message {
+    std::string_view topic;
+    std::string_view payload;
+    bool is_retained = false;
+    bool is_duplicate = false;  // the broker sent it before
+  };
   /// A message of one of the subscriptions.
-  void take_message(std::string_view topic, std::string_view payload, Now now);
+  void take_message(const Message& message, Now now);
   void take_batch(const OutgoingBatch& batch, Now now);
   void published(std::uint64_t ticket, bool ok, Now now);
   /// Says goodbye; nothing is sent after it. Fails all batches that are open.
@@ -89,6 +99,9 @@ class SparkplugSession {
   /// without an acknowledgement, and a death must not wait behind others.
   static constexpr std::size_t kOnTheirWayMost = 900;
   static constexpr std::size_t kBytesOnTheirWayMost = 1024 * 1024;
+  /// Metrics that are commanded, a second and at once; what comes faster is left out, and the log says so.
+  static constexpr double kCommandsPerSecond = 100;
+  static constexpr double kCommandsAtOnce = 2000;
 
  private:
   enum class State : std::uint8_t {
@@ -120,7 +133,12 @@ class SparkplugSession {
 
   void take_state(std::string_view payload, Now now);
   void pass_over_older(const HostState& state, Now now);
-  void take_node_command(std::string_view payload, Now now);
+  void take_node_command(const Message& message, Now now);
+  void take_device_command(const Message& message, Now now);
+  struct Command;
+  void take_command(const Command& command, mqtt::SparkplugMetric& metric, Now now);
+  std::string why_no_command(const Command& command, const mqtt::SparkplugMetric& metric, Now now) const;
+  std::optional<SparkplugMetrics::Known> known(const std::string& device, const mqtt::SparkplugMetric& metric) const;
   void complain(std::string_view kind, Now now, const std::string& text);
   void wait_for_host(const std::string& why);
   void leave(const std::string& why, Now now);
@@ -171,6 +189,7 @@ class SparkplugSession {
   std::optional<Work> work_;
   std::deque<OutgoingBatch> waiting_;
   SparkplugOrders orders_;
+  TokenBucket commands_{kCommandsPerSecond, kCommandsAtOnce};
   ComplaintFilter complaints_;
 };
 

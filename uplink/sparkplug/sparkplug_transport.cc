@@ -29,15 +29,15 @@ class Inlet {
  public:
   Inlet(const SparkplugOptions& options, const std::string& gateway, std::uint64_t first_session)
       : names_(options, gateway),
-        events_(names_.host().empty() ? std::string() : names_.host_topic()),
+        events_(names_.host().empty() ? std::string() : names_.host_topic(), options.commands),
         next_bd_seq_(first_session) {}
 
   static mqtt::ClientHandlers handlers(const std::shared_ptr<Inlet>& inlet) {
     mqtt::ClientHandlers handlers;
     handlers.published = [inlet](std::uint64_t ticket, bool ok) { inlet->put(PublishedEvent{ticket, ok}); };
     handlers.link = [inlet](const mqtt::LinkState& state) { inlet->put(LinkEvent{state}); };
-    handlers.message = [inlet](std::string_view topic, std::string_view payload, bool, bool) {
-      inlet->put(MessageEvent{std::string(topic), std::string(payload)});
+    handlers.message = [inlet](std::string_view topic, std::string_view payload, bool retained, bool duplicate) {
+      inlet->put(MessageEvent{std::string(topic), std::string(payload), retained, duplicate});
     };
     handlers.will = [inlet](std::uint64_t connection) { return inlet->next_death(connection); };
     return handlers;
@@ -146,7 +146,9 @@ class SparkplugTransport final : public Transport {
     session_.connecting("the connection was lost");
   }
   void take(const PublishedEvent& event) { session_.published(event.ticket, event.ok, now()); }
-  void take(const MessageEvent& event) { session_.take_message(event.topic, event.payload, now()); }
+  void take(const MessageEvent& event) {
+    session_.take_message({event.topic, event.payload, event.is_retained, event.is_duplicate}, now());
+  }
   void take(const LinkEvent& event) {
     if (event.state.up) {
       session_.connected(connection_.bd_seq, event.state.detail, now());
@@ -162,6 +164,9 @@ class SparkplugTransport final : public Transport {
                           {message.ticket, std::move(message.topic), std::move(message.payload), message.qos});
     }
     for (auto& done : orders.done) report(std::move(done));
+    for (TagWrite& write : orders.writes) {
+      if (handlers_.write) handlers_.write(std::move(write));
+    }
     if (orders.link) handlers_.link(orders.link->up, orders.link->detail);
     if (orders.reconnect) client_->reconnect(connection_.connection);
   }
@@ -174,7 +179,7 @@ class SparkplugTransport final : public Transport {
   }
 
   const Clock& clock() const { return inlet_->clock(); }
-  SparkplugSession::Now now() const { return {clock().boot_now(), clock().wall_now()}; }
+  SparkplugSession::Now now() const { return {clock().boot_now(), clock().wall_now(), clock().quality()}; }
 
   const MqttUplinkOptions options_;
   const TransportHandlers handlers_;
