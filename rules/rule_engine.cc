@@ -26,7 +26,10 @@ constexpr Duration kSameEnd = std::chrono::seconds(1);
 
 class RuleEngine::Impl {
  public:
-  Impl(std::vector<RuleOptions> rules, TagRegistry& tags) : tags_(tags), alarms_(std::move(rules), tags) {}
+  Impl(std::vector<RuleOptions> rules, TagRegistry& tags)
+      : tags_(tags),
+        may_hold_(std::any_of(rules.begin(), rules.end(), [](const RuleOptions& rule) { return rule.latch; })),
+        alarms_(std::move(rules), tags) {}
 
   void apply(const RecordBatch& batch, std::vector<AlarmTransition>& out);
   void tick(const FrameTimes& now, const BootId& boot_id, std::vector<AlarmTransition>& out);
@@ -68,6 +71,7 @@ class RuleEngine::Impl {
   void restore_alarm(const std::string& rule, SavedAlarm saved);
 
   TagRegistry& tags_;
+  const bool may_hold_;  // a rule latches
   AlarmTable alarms_;
   OperatorMarks marks_;
   std::vector<std::string> shelved_here_;  // in this process: alarms
@@ -217,6 +221,7 @@ bool RuleEngine::Impl::is_held(std::uint32_t index, Position judged_to) const {
 
 /// Lets ends run out whose acknowledgement the log has brought.
 void RuleEngine::Impl::track_released() {
+  if (!may_hold_) return;
   for (const auto& [index, raised] : raised_) {
     const Alarm& alarm = alarms_[index];
     if (alarm.machine.is_pending() && alarm.pending_slot == PendingSet::kNoSlot) track(index);
@@ -431,6 +436,7 @@ Result<void> RuleEngine::Impl::shelve(const std::string& id, WallTime until, con
   said.state = AlarmState::shelved;
   said.until = until;
   mark(std::move(said), by, out);
+  std::erase(shelved_here_, id);
   shelved_here_.push_back(id);
   return {};
 }

@@ -251,6 +251,7 @@ TEST_F(OperatorTest, TheSameShelvingAgainSaysNothingNew) {
 TEST_F(OperatorTest, WhatWasShelvedByAWrongClockLastsAsLong) {
   use(threshold("> 90"));
   feed("t=0 95");
+  shelve(1, 50);
   shelve(1, 100);
   engine_->clock_was_set(std::chrono::hours(1));
   EXPECT_EQ(end_shelving(200), "");
