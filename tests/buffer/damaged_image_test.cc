@@ -18,9 +18,9 @@
 namespace tidegate::buffer {
 namespace {
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#ifdef __SANITIZE_ADDRESS__
 constexpr std::uint64_t kImages = 50;
-constexpr std::uint64_t kStep = 997;
+constexpr std::uint64_t kStep = 2999;
 #else
 constexpr std::uint64_t kImages = 2'500;
 constexpr std::uint64_t kStep = 97;

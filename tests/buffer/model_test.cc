@@ -17,7 +17,7 @@
 namespace tidegate::buffer {
 namespace {
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#ifdef __SANITIZE_ADDRESS__
 constexpr std::uint64_t kRounds = 30;
 #else
 constexpr std::uint64_t kRounds = 100;

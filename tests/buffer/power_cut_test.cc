@@ -15,7 +15,7 @@
 namespace tidegate::buffer {
 namespace {
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#ifdef __SANITIZE_ADDRESS__
 constexpr std::uint64_t kSeeds = 300;
 #else
 constexpr std::uint64_t kSeeds = 5'000;
