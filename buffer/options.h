@@ -30,6 +30,7 @@ struct RingLogOptions {
   WhenFull when_full = WhenFull::drop_oldest;  // of `readings`; alarms and events always make room
   std::optional<Duration> max_age;             // of `readings`
   bool compact = true;                         // sealed segments are rewritten in dense frames
+  std::uint32_t first_epoch = 1;               // of a log that is made anew; from 1
 
   bool operator==(const RingLogOptions&) const = default;
 };

@@ -375,7 +375,7 @@ bool is_clean(const Recovered& recovered, const LogState& known) {
   });
 }
 
-void choose_epoch(Recovered& recovered, const LogState& known) {
+void choose_epoch(Recovered& recovered, const LogState& known, std::uint32_t first_epoch) {
   RecoveryReport& report = recovered.report;
   report.clean = is_clean(recovered, known);
   report.epoch = known.epoch;
@@ -387,11 +387,13 @@ void choose_epoch(Recovered& recovered, const LogState& known) {
     report.torn_bytes += stream.torn_bytes;
   }
   if (!report.clean) ++report.epoch;
+  if (report.fresh) report.epoch = std::max(report.epoch, first_epoch);
 }
 
 }  // namespace
 
-Result<Recovered> recover(FileSystem& files, const std::string& log_directory, const LogState& known) {
+Result<Recovered> recover(FileSystem& files, const std::string& log_directory, const LogState& known,
+                          std::uint32_t first_epoch) {
   Recovered recovered;
   if (auto made = make_directories(files, log_directory, recovered.report); !made) return tl::unexpected(made.error());
   std::vector<StreamFiles> found;
@@ -416,7 +418,7 @@ Result<Recovered> recover(FileSystem& files, const std::string& log_directory, c
     }
   }
   recovered.report.fresh = !had_log;
-  choose_epoch(recovered, known);
+  choose_epoch(recovered, known, first_epoch);
   return recovered;
 }
 

@@ -46,6 +46,7 @@ struct Recovered {
 };
 
 /// Makes the directories, reads what is there, puts aside what cannot be used. Content never makes it fail.
-Result<Recovered> recover(FileSystem& files, const std::string& log_directory, const LogState& known);
+Result<Recovered> recover(FileSystem& files, const std::string& log_directory, const LogState& known,
+                          std::uint32_t first_epoch);
 
 }  // namespace tidegate::buffer

@@ -399,7 +399,7 @@ std::vector<SequenceRange> StreamsLog::recorded_before(const StreamLog& stream) 
 Result<std::unique_ptr<RingLog>> RingLog::open(FileSystem& files, const Clock& clock, TagRegistry& tags,
                                                RingLogOptions options, const LogState& known) {
   PatientFileSystem patient(files);
-  auto recovered = recover(patient, options.directory, known);
+  auto recovered = recover(patient, options.directory, known, options.first_epoch);
   if (!recovered) return tl::unexpected(recovered.error());
   return std::make_unique<StreamsLog>(files, clock, tags, std::move(options), std::move(*recovered), known);
 }

@@ -8,6 +8,7 @@
 #include "core/value_limits.h"
 #include "daemon/clock_events.h"
 #include "daemon/event_record.h"
+#include "daemon/first_epoch.h"
 #include "daemon/gateway.h"
 #include "daemon/rules_state.h"
 #include "daemon/start_marks.h"
@@ -66,7 +67,9 @@ Result<void> Gateway::open_log() {
   store_ = std::move(*store);
   const buffer::Checkpoint saved = load_state(*store_);
 
-  auto log = buffer::RingLog::open(files_, clock_, tags_, config_.buffer.ring, saved.log);
+  buffer::RingLogOptions ring = config_.buffer.ring;
+  ring.first_epoch = first_epoch(clock_, std::random_device()());
+  auto log = buffer::RingLog::open(files_, clock_, tags_, ring, saved.log);
   if (!log) return tl::unexpected(log.error());
   log_ = std::move(*log);
   if (const auto newest = log_->recovery().newest) clock_.set_reached(*newest);

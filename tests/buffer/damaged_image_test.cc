@@ -18,15 +18,10 @@
 namespace tidegate::buffer {
 namespace {
 
-#ifdef __SANITIZE_ADDRESS__
-constexpr std::uint64_t kImages = 50;
-constexpr std::uint64_t kStep = 2999;
-#else
-constexpr std::uint64_t kImages = 2'500;
-constexpr std::uint64_t kStep = 97;
-#endif
-constexpr int kReadings = 12;  // in a frame
-constexpr int kParts = 4;      // tests that run side by side: these, and as many with rewritten segments
+constexpr std::uint64_t kImages = tidegate::testing::of_many(2'500, 50);
+constexpr std::uint64_t kStep = tidegate::testing::of_many(97, 2'999);  // bits, or bytes
+constexpr int kReadings = 12;                                           // in a frame
+constexpr int kParts = 4;  // tests that run side by side: these, and as many with rewritten segments
 
 class DamagedImageTest : public LogFixture, public ::testing::WithParamInterface<int> {
  protected:

@@ -18,11 +18,7 @@ class FailingDiskTest : public ScriptedLife, public ::testing::WithParamInterfac
   int refused_ = 0;
 };
 
-#ifdef __SANITIZE_ADDRESS__
-constexpr std::size_t kStride = 3;
-#else
-constexpr std::size_t kStride = 1;
-#endif
+constexpr std::size_t kStride = tidegate::testing::of_many(1, 3);
 
 constexpr std::size_t kForEver = SIZE_MAX / 2;
 INSTANTIATE_TEST_SUITE_P(How, FailingDiskTest,

@@ -17,11 +17,7 @@
 namespace tidegate::buffer {
 namespace {
 
-#ifdef __SANITIZE_ADDRESS__
-constexpr std::uint64_t kSeeds = 300;  // a part
-#else
-constexpr std::uint64_t kSeeds = 5000;
-#endif
+constexpr std::uint64_t kSeeds = tidegate::testing::of_many(5'000, 300);  // a part
 
 class HaltTest : public LogFixture {
  protected:

@@ -17,11 +17,7 @@
 namespace tidegate::buffer {
 namespace {
 
-#ifdef __SANITIZE_ADDRESS__
-constexpr std::uint64_t kRounds = 30;
-#else
-constexpr std::uint64_t kRounds = 100;
-#endif
+constexpr std::uint64_t kRounds = tidegate::testing::of_many(100, 30);
 constexpr int kStepsPerRound = 150;
 
 class ModelTest : public LogFixture {

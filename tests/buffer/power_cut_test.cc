@@ -15,11 +15,7 @@
 namespace tidegate::buffer {
 namespace {
 
-#ifdef __SANITIZE_ADDRESS__
-constexpr std::uint64_t kSeeds = 300;
-#else
-constexpr std::uint64_t kSeeds = 5'000;
-#endif
+constexpr std::uint64_t kSeeds = tidegate::testing::of_many(5'000, 300);
 constexpr int kParts = 4;  // tests that run side by side
 constexpr int kStepsMax = 60;
 

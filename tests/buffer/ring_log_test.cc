@@ -23,6 +23,15 @@ TEST_F(RingLogTest, BeginsWithEpochOneAndSequenceOne) {
   EXPECT_EQ(log_->read(Stream::readings, {1, 2}).status, ReadStatus::at_end);
 }
 
+TEST_F(RingLogTest, BeginsWithTheEpochThatItIsToldAndGoesOnWithItsOwn) {
+  options_.first_epoch = 471'000;
+  open();
+  EXPECT_EQ(append({reading("a/b", true)}), (Position{471'000, 1}));
+  options_.first_epoch = 480'000;
+  kill_and_reopen();
+  EXPECT_EQ(log_->end(Stream::readings).epoch, 471'001U);
+}
+
 TEST_F(RingLogTest, ReadsFromMemoryWhatWasAppended) {
   open();
   append_numbered(3);

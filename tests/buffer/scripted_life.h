@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "tests/buffer/log_fixture.h"
+#include "tests/support/seed.h"
 
 namespace tidegate::buffer {
 

@@ -23,11 +23,7 @@
 namespace tidegate::daemon {
 namespace {
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr std::uint64_t kSeeds = 20;
-#else
-constexpr std::uint64_t kSeeds = 400;
-#endif
+constexpr std::uint64_t kSeeds = tidegate::testing::of_many(400, 20);
 constexpr int kSensors = 50;
 constexpr int kStepsMax = 120;
 

@@ -23,7 +23,8 @@ using ModelSetup = TargetModel::Setup;
 /// Calls `run` with setups by seed, TIDEGATE_SEEDS of them from TIDEGATE_SEED on.
 void for_seeds(std::uint64_t many, const std::function<void(const ModelSetup& setup)>& run) {
   const std::uint64_t first = tidegate::testing::from_environment("TIDEGATE_SEED", 1);
-  const std::uint64_t count = tidegate::testing::from_environment("TIDEGATE_SEEDS", many);
+  const std::uint64_t count =
+      tidegate::testing::from_environment("TIDEGATE_SEEDS", tidegate::testing::of_many(many, 4));
   std::printf("%llu seeds from %llu\n", static_cast<unsigned long long>(count), static_cast<unsigned long long>(first));
   for (std::uint64_t seed = first; seed < first + count; ++seed) {
     SCOPED_TRACE("seed " + std::to_string(seed));
