@@ -2,7 +2,7 @@
 // The status page. Whatever the daemon says is put in as text, never as markup. It reads /api/v1/status, alarms, records and
 // readings/latest, and is told by /api/v1/live what changes; where that is not to be had it asks again and again.
 
-const REFRESH_MS = 5000, STALE_MS = 8000, DRAW_MS = 500;
+const REFRESH_MS = 5000, STALE_MS = 8000, OLD_MS = 20000, SAY_EACH_MS = 5000, DRAW_MS = 500;
 const ROWS_MAX = 200, ALARMS_MAX = 100, POINTS_MAX = 60, EVENTS_MAX = 20, BACKLOG_WINDOW_MS = 60000, BACKLOG_LEAST = 100;
 const SHELVE_FOR = [["15 minutes", "15m"], ["1 hour", "1h"], ["8 hours", "8h"], ["1 day", "24h"], ["7 days", "7d"]];
 const NBSP = "\u00a0";  // no line ends between a number and its unit
@@ -11,7 +11,8 @@ const SEVERITIES = ["critical", "warning", "info"];
 const $ = (id) => document.getElementById(id);
 const state = {
   status: null, live: null, source: null, freshAt: 0, offset: 0, tags: new Map(), order: [], drawn: new Set(), taken: [],
-  backlog: new Map(), eventsEnd: "", newest: 0, lastSaid: 0, listChanged: true, written: null, alarmsTimer: 0, again: 0,
+  backlog: new Map(), eventsEnd: "", statusAt: Date.now(), lastSaid: 0, unsaid: [], sayTimer: 0, listChanged: true, written: null,
+  alarmsTimer: 0, again: 0,
 };
 
 // ---- small tools
@@ -108,6 +109,7 @@ function heard() {
 
 function takeStatus(status) {
   state.status = status;
+  state.statusAt = Date.now();
   state.offset = status.time - Date.now();
   takeLive({
     time: status.time, clock: status.clock, uptime_seconds: status.uptime_seconds, tags: status.tags,
@@ -184,11 +186,20 @@ function alarmChanged(alarm) {
   clearTimeout(state.alarmsTimer);
   state.alarmsTimer = setTimeout(() => readAlarms().catch(() => {}), 300);
   if (alarm.state !== "raised") return;
-  // One sentence each few seconds at most: a flood of alarms is not to be read out.
-  const now = Date.now();
-  if (now - state.lastSaid < 5000) return;
-  state.lastSaid = now;
-  put($("announce"), `Alarm, ${alarm.severity}: ${alarm.message}`);
+  state.unsaid.push(alarm);
+  if (state.unsaid.length === 1) state.sayTimer = setTimeout(sayAlarms, Math.max(0, state.lastSaid + SAY_EACH_MS - Date.now()));
+}
+
+// One sentence each few seconds at most: a flood of alarms is not to be read out. The gravest, and how many there are beside it.
+function sayAlarms() {
+  const [first, ...others] = state.unsaid.splice(0).sort((a, b) => SEVERITIES.indexOf(a.severity) - SEVERITIES.indexOf(b.severity));
+  state.lastSaid = Date.now();
+  say(`Alarm, ${first.severity}: ${first.message}${others.length > 0 ? `, and ${grouped(others.length)} more` : ""}`);
+}
+
+// To who does not see the page.
+function say(text) {
+  put($("announce"), text);
 }
 
 // ---- drawing
@@ -199,7 +210,8 @@ function drawTile(name, figure, detail) {
 
 // At first by what this page has seen, because a start writes more than its share.
 function writtenPerDay(live) {
-  const first = state.written && state.written.uptime <= live.uptime_seconds ? state.written
+  const goesOn = state.written && state.written.uptime <= live.uptime_seconds && state.written.bytes <= live.log.written_bytes;
+  const first = goesOn ? state.written
     : state.written = { uptime: live.uptime_seconds, bytes: live.log.written_bytes };
   const seen = live.uptime_seconds - first.uptime;
   if (live.uptime_seconds >= 3600) return [bytes(live.log.written_bytes / live.uptime_seconds * 86400), `by ${span(live.uptime_seconds)} of running`];
@@ -238,6 +250,13 @@ function drawLive() {
   }
 }
 
+// What had the focus may be gone with its row, or hidden: whoever works by keyboard goes on beside it, not at the top of the page.
+function focusOneOf(row, next, heading) {
+  if (row.contains(document.activeElement)) return;
+  const usable = (one) => one && one.isConnected && [...one.querySelectorAll("button, summary")].find((part) => part.offsetParent && !part.disabled);
+  (usable(row) || usable(next) || heading).focus();
+}
+
 function alarmRow(alarm, isShelved) {
   const row = make("li");
   const severity = make("span", "state");
@@ -245,23 +264,27 @@ function alarmRow(alarm, isShelved) {
   what.append(make("p", "name"), make("p", "quiet"), make("p", "problem"));
   what.lastChild.setAttribute("role", "status");
   const actions = make("div", "actions");
-  const act = async (action, body, button) => {
+  const act = async (action, done, body, button) => {
+    const hadFocus = row.contains(document.activeElement);
+    const next = row.nextElementSibling || row.previousElementSibling;
     button.disabled = true;
     put(what.lastChild, "");
     try {
       const by = $("by").value.trim();
       await ask(`/api/v1/alarms/${encodeURIComponent(alarm.alarm)}/${action}`, by ? { by, ...body } : body);
+      say(`${alarm.message || alarm.alarm}: ${done}`);
       await refresh();
     } catch (problem) {
       put(what.lastChild, problem.message);
     }
     button.disabled = false;
+    if (hadFocus) focusOneOf(row, next, $("h-alarms"));
   };
   if (isShelved) {
     const back = make("button", "", "Unshelve");
     back.type = "button";
     back.setAttribute("aria-label", `Unshelve ${alarm.alarm}`);
-    back.addEventListener("click", () => act("unshelve", {}, back));
+    back.addEventListener("click", () => act("unshelve", "no longer shelved", {}, back));
     actions.append(back);
   } else {
     const seen = make("button", "main", "Acknowledge");
@@ -269,7 +292,7 @@ function alarmRow(alarm, isShelved) {
     seen.setAttribute("aria-label", `Acknowledge ${alarm.alarm}`);
     // Of the raise that is shown: another one may have come since.
     // The second click of two would meet the alarm that has come in its place.
-    seen.addEventListener("click", (event) => event.detail < 2 && act("ack", { occurrence: row.occurrence }, seen));
+    seen.addEventListener("click", (event) => event.detail < 2 && act("ack", "acknowledged", { occurrence: row.occurrence }, seen));
     actions.append(seen, shelveMenu(alarm, act));
   }
   row.append(severity, what, actions);
@@ -287,7 +310,7 @@ function shelveMenu(alarm, act) {
     button.addEventListener("click", () => {
       details.open = false;
       summary.focus();
-      act("shelve", { for: length }, button);
+      act("shelve", `shelved for ${name}`, { for: length }, button);
     });
     menu.append(button);
   }
@@ -508,13 +531,18 @@ function stopListening() {
 
 function drawLink() {
   const isStale = Date.now() - state.freshAt > STALE_MS;
+  const isOld = !isStale && Date.now() - state.statusAt > OLD_MS;  // values come, and the rest is not answered
   const isLive = state.source && state.source.readyState === EventSource.OPEN;
-  setState($("link"), isStale ? "bad" : isLive ? "good" : "warning", isStale ? "not connected" : isLive ? "live" : "every 5 seconds");
+  setState($("link"), isStale ? "bad" : isLive && !isOld ? "good" : "warning",
+    isStale ? "not connected" : isOld ? "partly old" : isLive ? "live" : "every 5 seconds");
+  const since = (time) => new Date(time).toLocaleTimeString();
   const old = state.freshAt === 0 ? "Waiting for the gateway. This page tries again by itself."
-    : `The gateway does not answer: what is shown is of ${new Date(state.freshAt).toLocaleTimeString()} and old. This page tries again by itself.`;
+    : isStale ? `The gateway does not answer: what is shown is of ${since(state.freshAt)} and old. This page tries again by itself.`
+      : `Values are live. Alarms, uplinks, drivers and the log are of ${since(state.statusAt)}: the gateway does not answer for them. This page tries again by itself.`;
   const banner = $("banner");
-  if (banner.hidden === isStale) banner.hidden = !isStale;
-  if (isStale) put(banner, old);
+  const isShown = isStale || isOld;
+  if (banner.hidden === isShown) banner.hidden = !isShown;
+  if (isShown) put(banner, old);
   document.body.classList.toggle("stale", isStale);
 }
 

@@ -179,12 +179,17 @@ async function checkAlarms(page, ports) {
   publish(ports.source, "plant/valve-1/position", 97);
   publish(ports.source, "plant/valve-2/position", 95);
   await page.getByText("valve-1/position stands at 97 %").waitFor();
-  await until("it is said", async () => /valve-\d/.test(await page.locator("#announce").textContent()));
+  const said = (words) => until(`"${words}" is said`, async () => (await page.locator("#announce").textContent()).match(words));
+  const keepsFocus = () => until("the focus stays with the alarms", () =>
+    page.evaluate(() => document.activeElement.closest("#alarms, #shelved, #h-alarms") !== null));
+  await said(/Alarm, .*valve-\d/);
   await page.getByLabel("Your name").fill("ann");
   // By the keyboard alone.
   await page.getByRole("button", { name: "Acknowledge valve-open/valve-1/position" }).focus();
   await page.keyboard.press("Enter");
   await page.getByText(/valve-1\/position · since .* · acknowledged by ann/).waitFor();
+  await said(/valve-1.*: acknowledged/);
+  await keepsFocus();
   await page.getByLabel("Shelve valve-open/valve-2/position").focus();
   await page.keyboard.press("Enter");
   await page.keyboard.press("Escape");
@@ -193,8 +198,19 @@ async function checkAlarms(page, ports) {
   await page.keyboard.press("Tab");
   await page.keyboard.press("Enter");
   await page.locator("#shelved").getByText("valve-2/position stands at 95 %").waitFor();
+  await said(/valve-2.*: shelved for 15 minutes/);
+  await keepsFocus();
   await page.getByRole("button", { name: "Unshelve valve-open/valve-2/position" }).click();
   await page.locator("#alarms").getByText("valve-2/position stands at 95 %").waitFor();
+}
+
+// A tunnel that lets the stream through, and no other request.
+async function checkPartlyOld(page) {
+  await page.route("**/api/v1/status", (route) => route.abort());
+  await page.getByText("partly old", { exact: true }).waitFor();
+  await page.getByText(/^Values are live\. Alarms, .* are of /).waitFor();
+  await page.unroute("**/api/v1/status");
+  await page.getByText("live", { exact: true }).waitFor();
 }
 
 async function checkReconnect(page, start, daemon) {
@@ -230,6 +246,7 @@ async function run() {
   broker("target", ports.target);
   await page.locator("#uplinks li", { hasText: "cloud" }).getByText("up", { exact: true }).waitFor({ timeout: 90000 });
   await page.locator("#events").getByText("uplink-up · uplink cloud").waitFor();
+  await checkPartlyOld(page);
   await checkReconnect(page, start, daemon);
   await browser.close();
   assert.deepEqual(complaints, []);
