@@ -12,18 +12,18 @@
 #include "uplink/stream_lanes.h"
 #include "uplink/tag_filter.h"
 #include "uplink/token_bucket.h"
+#include "uplink/turn.h"
 
 namespace tidegate::uplink {
 namespace {
 
 // In this order they are read and sent,
 constexpr std::array<Stream, kStreamCount> kPriority{Stream::alarms, Stream::events, Stream::readings};
+// but before all others who is due: readings first, so that events have their turns among those of alarms.
+constexpr std::array<Stream, 2> kDuePriority{Stream::readings, Stream::events};
 
-// but who was passed over by so many batches has its turn: no flood of alarms keeps readings back for ever.
-constexpr unsigned kPassedOverMost = 7;
-// The same between the lanes of a stream, and the part of what may be in flight that is kept for the lane backlog.
-constexpr unsigned kBacklogPassedOverMost = 3;
-constexpr std::size_t kBacklogPart = 4;
+// Of alarms to one of events.
+constexpr std::uint64_t kAlarmsToEvents = 7;
 
 // Records, if there are as many.
 constexpr std::size_t kReadForTrial = 64;
@@ -32,7 +32,14 @@ std::size_t index_of(Stream stream) { return static_cast<std::size_t>(stream); }
 
 ForwarderOptions checked(ForwarderOptions options) {
   options.inflight_max = std::max(options.inflight_max, std::uint32_t{1});
+  for (std::uint32_t LaneWeights::*const weight : {&LaneWeights::alarms, &LaneWeights::live, &LaneWeights::backlog}) {
+    options.weights.*weight = std::max(options.weights.*weight, std::uint32_t{1});
+  }
   return options;
+}
+
+std::uint64_t weight_of_readings(const LaneWeights& weights) {
+  return std::uint64_t{weights.live} + std::uint64_t{weights.backlog};
 }
 
 }  // namespace
@@ -46,6 +53,8 @@ class Forwarder::Impl {
         encoder_(gateway, tags),
         filter_(options_.tags, tags),
         backoff_(options_.retry_first, options_.retry_most, jitter_seed),
+        readings_turn_(weight_of_readings(options_.weights), options_.weights.alarms),
+        backlog_turn_(options_.weights.backlog, options_.weights.live),
         random_(jitter_seed) {
     if (options_.backfill_rate > 0) {
       bucket_.emplace(options_.backfill_rate, std::max<double>(options_.backfill_rate, options_.batch_readings_max));
@@ -73,7 +82,7 @@ class Forwarder::Impl {
 
   // A stream that may have nothing but a new epoch comes last: asking for it in vain must not keep the others waiting.
   std::optional<ReadDemand> demand() const {
-    for (const Stream stream : kPriority) {
+    for (const Stream stream : kDuePriority) {
       for (const Lane lane : lane_order(stream)) {
         if (is_due(stream) && needs_reading({stream, lane})) return demand(LaneOf(stream, lane));
       }
@@ -121,11 +130,16 @@ class Forwarder::Impl {
     return batch;
   }
 
+  bool is_ready(LaneOf of, BootTime now) const {
+    const auto ready = ready_at(of, std::max(seen_, now));
+    return ready && *ready <= now;
+  }
+
   std::optional<BootTime> next_deadline() const {
     std::optional<BootTime> deadline;
     for (const Stream stream : kPriority) {
       for (const Lane lane : kAllLanes) {
-        const auto ready = ready_at({stream, lane});
+        const auto ready = ready_at({stream, lane}, seen_);
         if (ready && (!deadline || *ready < *deadline)) deadline = ready;
       }
     }
@@ -256,7 +270,10 @@ class Forwarder::Impl {
   bool is_limited(LaneOf of) const {
     return bucket_ && of.stream == Stream::readings && (of.lane == Lane::backlog || !options_.live_first);
   }
-  bool is_due(Stream stream) const { return passed_over_[index_of(stream)] >= kPassedOverMost; }
+  bool is_due(Stream stream) const {
+    return (stream == Stream::events && events_turn_.is_due()) ||
+           (stream == Stream::readings && readings_turn_.is_due());
+  }
   bool needs_reading(LaneOf of) const {
     const StreamChain* const c = chain(of);
     return c != nullptr && c->is_behind() && !c->may_be_at_end() && c->waiting() == 0 && !c->fill_is_full();
@@ -264,7 +281,7 @@ class Forwarder::Impl {
 
   // Who is asked first.
   std::array<Lane, 2> lane_order(Stream stream) const {
-    const bool backlog_is_due = stream == Stream::readings && backlog_passed_over_ >= kBacklogPassedOverMost;
+    const bool backlog_is_due = stream == Stream::readings && backlog_turn_.is_due();
     return backlog_is_due ? std::array{Lane::backlog, Lane::live} : std::array{Lane::live, Lane::backlog};
   }
 
@@ -275,31 +292,36 @@ class Forwarder::Impl {
     StreamLanes* const l = lanes(kLive.stream);
     if (!options_.live_first || l == nullptr || l->chain(Lane::live).in_flight() > 0) return;
     if (l->chain(Lane::live).is_deciding()) return;
-    const auto ready = ready_at(kLive);
-    if (ready && *ready <= now && l->chain(Lane::live).is_next_historical(now)) l->leave_to_backlog();
+    if (is_ready(kLive, now) && l->chain(Lane::live).is_next_historical(now)) l->leave_to_backlog();
   }
 
   std::optional<LaneOf> choose(BootTime now) const {
-    for (const bool due : {true, false}) {
-      for (const Stream stream : kPriority) {
-        if (due && !is_due(stream)) continue;
-        for (const Lane lane : lane_order(stream)) {
-          const auto ready = ready_at({stream, lane});
-          if (ready && *ready <= now) return LaneOf(stream, lane);
-        }
-      }
+    for (const Stream stream : kDuePriority) {
+      const auto of = is_due(stream) ? ready_lane(stream, now) : std::nullopt;
+      if (of) return of;
+    }
+    for (const Stream stream : kPriority) {
+      if (const auto of = ready_lane(stream, now)) return of;
+    }
+    return std::nullopt;
+  }
+  std::optional<LaneOf> ready_lane(Stream stream, BootTime now) const {
+    for (const Lane lane : lane_order(stream)) {
+      if (is_ready({stream, lane}, now)) return LaneOf(stream, lane);
     }
     return std::nullopt;
   }
 
   void count_turn(LaneOf sent) {
-    passed_over_[index_of(sent.stream)] = 0;
-    for (auto at = std::find(kPriority.begin(), kPriority.end(), sent.stream) + 1; at != kPriority.end(); ++at) {
-      if (has_more(*at)) ++passed_over_[index_of(*at)];
-    }
-    if (sent.stream != Stream::readings) return;
-    const bool passes_over = sent.lane == Lane::live && lanes(sent.stream)->has_backlog();
-    backlog_passed_over_ = passes_over ? backlog_passed_over_ + 1 : 0;
+    if (sent.stream == Stream::readings) return count_turn_of_readings(sent.lane);
+    if (has_more(Stream::readings)) readings_turn_.pass_over();
+    if (sent.stream == Stream::events) return events_turn_.take();
+    if (has_more(Stream::events)) events_turn_.pass_over();
+  }
+  void count_turn_of_readings(Lane sent) {
+    readings_turn_.take();
+    if (sent == Lane::backlog) return backlog_turn_.take();
+    lanes(Stream::readings)->has_backlog() ? backlog_turn_.pass_over() : backlog_turn_.forget();
   }
   bool has_more(Stream stream) const {
     const StreamLanes* const l = lanes(stream);
@@ -328,9 +350,16 @@ class Forwarder::Impl {
       return std::min(left, made - std::min(made, chain(of)->held()));
     }
     if (!lanes(of.stream)->has_backlog()) return left;
-    const std::size_t kept = std::max<std::size_t>(options_.inflight_max / kBacklogPart, 1);
+    const std::size_t kept = kept_for_backlog();
     const std::size_t taken = chain({of.stream, Lane::backlog})->held();
     return left + std::min(taken, kept) > kept ? left + std::min(taken, kept) - kept : 0;
+  }
+
+  // Less than all.
+  std::size_t kept_for_backlog() const {
+    const std::uint64_t kept =
+        std::uint64_t{options_.inflight_max} * options_.weights.backlog / weight_of_readings(options_.weights);
+    return static_cast<std::size_t>(std::max(kept, std::uint64_t{1}));
   }
 
   // A lane that has nothing on its way may always make one batch, so that a flood of readings keeps no alarm back.
@@ -339,7 +368,8 @@ class Forwarder::Impl {
     return c.waiting() > 0 || c.held() == 0 || room_for(of) > 0;
   }
 
-  std::optional<BootTime> ready_at(LaneOf of) const {
+  // `seen`: what is late then is limited.
+  std::optional<BootTime> ready_at(LaneOf of, BootTime seen) const {
     const StreamChain* const c = chain(of);
     if (c == nullptr || !link_up_ || sum(&StreamChain::in_flight) >= options_.inflight_max || !may_hold_more(of)) {
       return std::nullopt;
@@ -348,7 +378,7 @@ class Forwarder::Impl {
     auto ready = c->ready_at();
     if (!ready) return std::nullopt;
     ready = std::max({*ready, held_back_until_, silent_until_, held_until_[index_of(of.stream)]});
-    if (!is_limited(of) || !c->is_next_historical(std::max(*ready, seen_))) return ready;
+    if (!is_limited(of) || !c->is_next_historical(std::max(*ready, seen))) return ready;
     return std::max(*ready, bucket_->ready_at(c->next_count()));
   }
 
@@ -358,14 +388,15 @@ class Forwarder::Impl {
   std::array<std::unique_ptr<StreamLanes>, kStreamCount> lanes_;
   Backoff backoff_;
   BootTime held_back_until_ = BootTime::min();
-  BootTime silent_until_ = BootTime::min();           // as the target asked
-  std::array<BootTime, kStreamCount> held_until_{};   // as hold() said
-  std::optional<TokenBucket> bucket_;                 // of readings that are backlog
-  std::optional<BacklogWindow> window_;               // with live-first
-  std::vector<std::uint64_t> answered_;               // of the lane backlog, since next_batch() was asked
-  BootTime seen_{};                                   // the latest time that next_batch() was told
-  std::array<unsigned, kStreamCount> passed_over_{};  // by batches of streams before it, while it had something
-  unsigned backlog_passed_over_ = 0;                  // the lane, by that of what is current
+  BootTime silent_until_ = BootTime::min();          // as the target asked
+  std::array<BootTime, kStreamCount> held_until_{};  // as hold() said
+  std::optional<TokenBucket> bucket_;                // of readings that are backlog
+  std::optional<BacklogWindow> window_;              // with live-first
+  std::vector<std::uint64_t> answered_;              // of the lane backlog, since next_batch() was asked
+  BootTime seen_{};                                  // the latest time that next_batch() was told
+  Turn events_turn_{1, kAlarmsToEvents};
+  Turn readings_turn_;  // beside alarms and events
+  Turn backlog_turn_;   // beside what is current
   std::mt19937_64 random_;
   bool link_up_ = false;
   std::uint64_t links_ = 0;
@@ -469,6 +500,7 @@ bool Forwarder::is_letter(std::uint64_t batch_id) { return StreamChain::is_besid
 
 void Forwarder::link_up(BootTime now) { impl_->link_up(now); }
 void Forwarder::link_down(BootTime) { impl_->link_down(); }
+bool Forwarder::is_ready(LaneOf of, BootTime now) const { return impl_->is_ready(of, now); }
 std::optional<BootTime> Forwarder::next_deadline() const { return impl_->next_deadline(); }
 
 Cursor Forwarder::cursor(Stream stream) const {

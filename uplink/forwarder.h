@@ -105,10 +105,10 @@ struct ReadDemand {
 
 /// One uplink's consumer: reads streams in sequence order, filters, makes batches, keeps several in flight, moves the
 /// cursor over the contiguous acknowledged prefix only, and repeats what failed, in order. Alarms and events go before
-/// readings, to which a flood of them leaves one batch in eight. With live-first the backlog of readings goes beside
-/// what is current, which leaves it one batch of readings in four, and a quarter of what may be in flight. Memory is
-/// bounded by inflight_max batches and one that is being filled, however long the outage. Passive: no thread, no timer,
-/// no socket, no disk. Core thread.
+/// readings, and with live-first what is current before the backlog, but no lane that has something to send falls back
+/// behind its weight by more than two batches, and the backlog has its part of what may be in flight. Memory is bounded
+/// by inflight_max batches and one that is being filled, however long the outage. Passive: no thread, no timer, no
+/// socket, no disk. Core thread.
 ///
 /// Use: while demand() wants something, read it from the log and supply() or supply_gap() it; while next_batch() gives
 /// one, send it; report acknowledged() or failed(); call again at next_deadline().
@@ -192,6 +192,8 @@ class Forwarder {
   /// Nothing of the stream is sent before that; the last word counts.
   void hold(Stream stream, BootTime until);
 
+  /// Whether next_batch() may give one of that lane now, whoever comes before it.
+  bool is_ready(LaneOf of, BootTime now) const;
   /// When next_batch() may give something without new input.
   std::optional<BootTime> next_deadline() const;
 

@@ -16,6 +16,14 @@
 
 namespace tidegate::uplink {
 
+/// How batches are shared out among lanes that have something to send at the same time, in parts of the sum; none is 0.
+struct LaneWeights {
+  std::uint32_t alarms = 28;  // and events, which have one in eight of these
+  std::uint32_t live = 3;     // where readings are one lane, that has the weights of both
+  std::uint32_t backlog = 1;
+  bool operator==(const LaneWeights&) const = default;
+};
+
 /// What every uplink has, whatever its transport.
 struct ForwarderOptions {
   std::string name;
@@ -31,8 +39,9 @@ struct ForwarderOptions {
   std::uint32_t dead_letter_after = 0;  // refusals of the same record until it is a dead letter; 0: it never is
   std::uint32_t dead_letters_max = 10'000;
   std::uint64_t dead_letters_bytes_max = 64 * 1024 * 1024;
-  bool takes_letters = true;             // a record may be sent outside of the chain
-  bool live_first = false;               // readings that are current do not wait for the backlog
+  bool takes_letters = true;  // a record may be sent outside of the chain
+  bool live_first = false;    // readings that are current do not wait for the backlog
+  LaneWeights weights{};
   double backfill_rate = 0;              // readings a second of the backlog; 0: as fast as the target acknowledges
   std::vector<SendingWindow> windows{};  // when readings are sent; empty: always
   bool alarms_always = true;             // alarms and events outside of these too

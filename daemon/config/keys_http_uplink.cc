@@ -124,7 +124,7 @@ Section http_uplink_keys() {
                    "How the target is checked and how we show who we are; only with `https://`. The files are "
                    "read anew for each connection.");
   tls.keys = tls_rows("target");
-  section.sections = {std::move(tls), aws_keys(), batch_keys<Owner>()};
+  section.sections = {std::move(tls), aws_keys(), batch_keys<Owner>(), weight_keys<Owner>()};
   section.finish = finish<Owner>(finish_http);
   return section;
 }

@@ -152,7 +152,7 @@ Section kafka_uplink_keys() {
                           [](Owner & owner) -> auto& { return owner.tls.emplace(); },
                           "The connection is TLS when this table is there, if only as `tls = {}`: how the "
                           "brokers are checked and how we show who we are."),
-                      kafka_sasl_keys(), schema_registry_keys(), batch_keys<Owner>()};
+                      kafka_sasl_keys(), schema_registry_keys(), batch_keys<Owner>(), weight_keys<Owner>()};
   section.finish = finish<Owner>(finish_kafka);
   return section;
 }

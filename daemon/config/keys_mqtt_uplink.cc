@@ -153,7 +153,7 @@ Section mqtt_uplink_keys() {
   for (Key& key : broker_keys<Owner>("`tidegate-GATEWAY-out-NAME`")) section.keys.push_back(std::move(key));
   for (Key& key : payload_rows()) section.keys.push_back(std::move(key));
   for (Key& key : forwarder_rows<Owner>()) section.keys.push_back(std::move(key));
-  section.sections = {sparkplug_keys(), tls_keys<Owner>(), batch_keys<Owner>()};
+  section.sections = {sparkplug_keys(), tls_keys<Owner>(), batch_keys<Owner>(), weight_keys<Owner>()};
   section.finish = finish<Owner>(finish_mqtt);
   return section;
 }

@@ -160,7 +160,7 @@ Section postgresql_uplink_keys() {
       "tls", [](Owner & owner) -> auto& { return owner.tls.emplace(); },
       "How the server is checked and how we show who we are. The connection is TLS when this table is there.");
   tls.keys = tls_rows("server");
-  section.sections = {std::move(tls), batch_keys<Owner>()};
+  section.sections = {std::move(tls), batch_keys<Owner>(), weight_keys<Owner>()};
   section.finish = finish<Owner>(finish_postgresql);
   return section;
 }

@@ -96,7 +96,7 @@ Section file_keys() {
               "`rotate_size` or `{date}` in the file's name."),
   };
   for (Key& key : forwarder_rows<Owner>()) section.keys.push_back(std::move(key));
-  section.sections = {batch_keys<Owner>()};
+  section.sections = {batch_keys<Owner>(), weight_keys<Owner>()};
   section.finish = finish<Owner>(finish_file);
   return section;
 }

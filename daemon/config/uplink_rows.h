@@ -36,6 +36,36 @@ Section batch_keys() {
   return section;
 }
 
+/// The table `weights`, for an owner with a member `forwarder`.
+template <class Uplink>
+Section weight_keys() {
+  using uplink::LaneWeights;
+  using namespace rows;
+  using Owner = LaneWeights;
+  constexpr std::int64_t kMost = 1000;
+  Section section = table<Uplink>(
+      "weights", [](Uplink & uplink) -> auto& { return uplink.forwarder.weights; },
+      "How batches are shared out while several lanes have something to send: each lane has at least its weight's part "
+      "of the sum of all three, so that none starves. A lane that has nothing leaves its part to the others.");
+  section.keys = {
+      integer<Owner>("alarms", &Owner::alarms, 1, kMost)
+          .by_default(28)
+          .says("Alarms and events, which go first. Of their batches events have one in eight."),
+      integer<Owner>("live", &Owner::live, 1, kMost)
+          .by_default(3)
+          .says("Readings that are current. With `order = \"oldest-first\"` readings are one lane, which has this and "
+                "`backlog` together: of 28 + 3 + 1, one batch in eight."),
+      integer<Owner>("backlog", &Owner::backlog, 1, kMost)
+          .by_default(1)
+          .says(
+              "With `order = \"live-first\"`: readings of the backlog, beside those that are current; of 3 + 1, one "
+              "batch "
+              "of readings in four. Its part of `inflight`, one at least, is kept for it. The more it has, the longer "
+              "what is current waits behind it."),
+  };
+  return section;
+}
+
 template <class Owner>
 Key name_row() {
   using namespace rows;
@@ -97,7 +127,8 @@ std::vector<Key> forwarder_rows() {
       choice<Owner, bool>("order", of(&ForwarderOptions::live_first), {{"oldest-first", false}, {"live-first", true}})
           .by_default("oldest-first")
           .says("What goes first after an outage. `live-first`: readings that are current at once, and beside them the "
-                "backlog, with at least one batch of readings in four. Alarms and events go before both with either."),
+                "backlog. Alarms and events go before both with either. The table `weights` says how much each has "
+                "beside the others."),
       parsed<Owner>("backfill_rate",
                     [](const std::string& text, Owner& uplink) -> Result<void> {
                       const auto rate = parse_rate(text);

@@ -201,6 +201,7 @@ tags = ["a/*", "b/*"]
 inflight = 7
 retry_most = "34s"
 batch = { max_readings = 5, max_bytes = "6KiB", max_delay = "35s" }
+weights = { alarms = 4, live = 5, backlog = 6 }
 )");
   uplink::MqttUplinkOptions uplink;
   uplink.forwarder = {.name = "u",
@@ -210,7 +211,8 @@ batch = { max_readings = 5, max_bytes = "6KiB", max_delay = "35s" }
                       .batch_bytes_max = 6 * 1024,
                       .batch_delay_max = 35s,
                       .inflight_max = 7,
-                      .retry_most = 34s};
+                      .retry_most = 34s,
+                      .weights = {4, 5, 6}};
   uplink.broker.uri = "mqtt://h:1";
   uplink.broker.client_id = "c";
   uplink.broker.username = "n";

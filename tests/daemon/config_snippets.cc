@@ -64,9 +64,11 @@ const std::map<std::string, Frame>& frames() {
       {"uplink.mqtt.sparkplug", {kMqttUplink + "format = \"sparkplug\"\n", {"group = \"g\""}, ""}},
       {"uplink.mqtt.tls", {kMqttUplink, {}, ""}},
       {"uplink.mqtt.batch", {kMqttUplink, {}, ""}},
+      {"uplink.mqtt.weights", {kMqttUplink, {}, ""}},
       {"uplink.http", {"", {"name = \"h\"", "url = \"https://h/\""}, ""}},
       {"uplink.http.tls", {kHttpUplink, {}, ""}},
       {"uplink.http.batch", {kHttpUplink, {}, ""}},
+      {"uplink.http.weights", {kHttpUplink, {}, ""}},
       {"uplink.http.aws", {kKinesisUplink, kAwsKeys, ""}},
       {"uplink.kafka", {"", {"name = \"k\"", "brokers = [\"h\"]"}, ""}},
       {"uplink.kafka.tls", {kKafkaUplink, {}, ""}},
@@ -82,11 +84,14 @@ const std::map<std::string, Frame>& frames() {
       {"uplink.kafka.schema_registry", {kAvroUplink, {kRegistryUrl}, ""}},
       {"uplink.kafka.schema_registry.tls", {kAvroRegistry, {}, ""}},
       {"uplink.kafka.batch", {kKafkaUplink, {}, ""}},
+      {"uplink.kafka.weights", {kKafkaUplink, {}, ""}},
       {"uplink.postgresql", {"", {"name = \"p\"", "url = \"postgresql://h/d\"", "username = \"u\""}, ""}},
       {"uplink.postgresql.tls", {kPostgresqlUplink, {}, ""}},
       {"uplink.postgresql.batch", {kPostgresqlUplink, {}, ""}},
+      {"uplink.postgresql.weights", {kPostgresqlUplink, {}, ""}},
       {"uplink.file", {"", {"name = \"f\"", "path = \"p\""}, ""}},
       {"uplink.file.batch", {kFileUplink, {}, ""}},
+      {"uplink.file.weights", {kFileUplink, {}, ""}},
   };
   return kFrames;
 }

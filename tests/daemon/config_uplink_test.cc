@@ -24,6 +24,20 @@ TEST_F(ConfigUplinkTest, rates_are_numbers_of_readings_a_second) {
   }
 }
 
+TEST_F(ConfigUplinkTest, no_lane_can_be_without_weight) {
+  const std::string uplink = "[[uplink.file]]\nname = \"f\"\npath = \"p\"\nweights = ";
+  const auto weights = load_good(uplink + "{ backlog = 3 }\n").file_uplinks.at(0).forwarder.weights;
+  EXPECT_EQ(weights, (uplink::LaneWeights{28, 3, 3})) << "the others have their defaults";
+  EXPECT_EQ(load_good(uplink + "{ alarms = 1, live = 1000 }\n").file_uplinks.at(0).forwarder.weights,
+            (uplink::LaneWeights{1, 1000, 1}));
+  EXPECT_EQ(only_problem(uplink + "{ backlog = 0 }\n"),
+            "4 uplink.file[0].weights.backlog: must be an integer from 1 to 1000, found 0");
+  EXPECT_EQ(only_problem(uplink + "{ alarms = 1001 }\n"),
+            "4 uplink.file[0].weights.alarms: must be an integer from 1 to 1000, found 1001");
+  EXPECT_EQ(only_problem(uplink + "{ live = -1 }\n"),
+            "4 uplink.file[0].weights.live: must be an integer from 1 to 1000, found -1");
+}
+
 TEST_F(ConfigUplinkTest, windows_are_parts_of_a_day) {
   const std::string uplink = "[[uplink.file]]\nname = \"f\"\npath = \"p\"\nalarms_always = false\nwindows = ";
   const auto forwarder = load_good(uplink + "[\"22:00-06:00\", \"12:00-12:30\"]\n").file_uplinks.at(0).forwarder;

@@ -8,6 +8,7 @@
 #include <memory>
 #include <optional>
 #include <random>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -84,6 +85,7 @@ class ForwarderSimulation : private SimulationState {
       announced_[index(stream)] = saved.places.live.passed_to;
       go_back(stream);
     }
+    shares_.emplace(options_.weights);
     texts_.clear();
     in_flight_.clear();
     aside_.clear();
@@ -228,9 +230,16 @@ class ForwarderSimulation : private SimulationState {
 
   void send(std::uint32_t times) {
     for (; times > 0; --times) {
+      const std::set<std::size_t> ready = find_ready();
+      const std::vector<SkippedStretch> left = forwarder_->lanes(Stream::readings).stretches;
       const auto batch = forwarder_->next_batch(boot_, wall_);
       if (!batch) return;
       ++batches_;
+      if (forwarder_->lanes(Stream::readings).stretches != left) {
+        shares_->forget_lanes_of_readings();
+      } else {
+        note(shares_->note_sent(lane_of(*batch), [&](LaneOf of) { return ready.contains(index(of)); }));
+      }
       check_sent(*batch);
       wire_.push_back(*batch);
       in_flight_.push_back(*batch);

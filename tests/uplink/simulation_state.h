@@ -7,12 +7,14 @@
 #include <memory>
 #include <optional>
 #include <random>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "tests/uplink/model_log.h"
 #include "tests/uplink/receiver_oracle.h"
+#include "tests/uplink/share_oracle.h"
 #include "uplink/forwarder.h"
 #include "uplink/stream_chain.h"
 
@@ -55,6 +57,7 @@ class SimulationState {
     if (below(3) == 0) options_.backfill_rate = 20 + below(200);
     options_.live_first = below(2) == 0;
     if (options_.live_first && below(2) == 0) options_.backfill_rate = 4 + below(8);
+    if (below(3) != 0) options_.weights = {any_weight(), any_weight(), any_weight()};
     is_late_at_times_ = below(3) != 0;
     if (below(2) == 0) poison_every_ = 3 + below(80);
     options_.dead_letter_after = poison_every_ == 0 ? below(2) : 1 + below(3);
@@ -63,9 +66,22 @@ class SimulationState {
     if (filter_ == 2) options_.tags = {"*/0", "b/5"};
   }
 
+  std::uint32_t any_weight() { return 1 + below(below(2) == 0 ? 4 : 1000); }
+
   bool passes(Stream stream, std::uint32_t tag) const {
     if (stream == Stream::events || filter_ == 0) return true;
     return filter_ == 1 ? tag % 2 == 0 : tag == 0 || tag == 5;
+  }
+
+  // Lanes that have something to send now, by index().
+  std::set<std::size_t> find_ready() const {
+    std::set<std::size_t> ready;
+    for (const Stream stream : kAllStreams) {
+      for (const Lane lane : kAllLanes) {
+        if (forwarder_->is_ready({stream, lane}, boot_)) ready.insert(index({stream, lane}));
+      }
+    }
+    return ready;
   }
 
   std::mt19937_64 random_;
@@ -83,6 +99,7 @@ class SimulationState {
   std::array<std::optional<Position>, 2 * kStreamCount> last_from_{};
   std::array<std::optional<Position>, 2 * kStreamCount> awaited_{};  // since it was refused
   std::map<std::pair<std::size_t, Position>, std::string> texts_;
+  std::optional<ShareOracle> shares_{};
   std::deque<OutgoingBatch> wire_;
   std::vector<OutgoingBatch> in_flight_;
   std::vector<OutgoingBatch> answers_;
