@@ -4,16 +4,18 @@
   tests/integration/namespaces.py --build build/release [--seconds 60] [--only NAME ...]
 
 A proxy, as in network_faults_test.cc, can only do what a peer does. Here it is the network: nobody answers, no reset comes, an
-address is gone. Readings with numbers go to the listener all the while; the uplinks "cloud" (MQTT), "lake" (HTTP) and, where
-root runs this, whom alone PostgreSQL's server can be started by, "table" (PostgreSQL) are behind the cable, "local" is not.
+address is gone. Readings with numbers go to the listener all the while; the uplinks "cloud" (MQTT), "scada" (a Sparkplug node),
+"lake" (HTTP) and, where root runs this, whom alone PostgreSQL's server can be started by, "table" (PostgreSQL) are behind the
+cable, "local" is not.
   blackhole  what comes from upstream is dropped in silence: half-open connections
   unplugged  the cable is out
   flapping   it is out and in again every three seconds
   address    the gateway gets another address, as on a mobile link; what it had open is dead
   slow       1 kB/s
-Each lasts --seconds. Exits 1 when a reading is missing after it, or is in the table twice, when "local" had less than 95 % meanwhile, when the accounts do
-not add up, or the daemon grew by more than 4 MiB. Needs unshare, nsenter and ip; makes a user namespace of its own where it is
-not root.
+Each lasts --seconds. Exits 1 when a reading is missing after it, or is in the table twice, when a message of the node is not what a Sparkplug host expects (births, seq,
+aliases, is_historical, the chain of its batches), when "local" had less than 95 % meanwhile, when the accounts do
+not add up, or the daemon grew by more than 1.5 MiB for each uplink behind the cable. Needs unshare, nsenter and ip; makes a user namespace
+of its own where it is not root.
 """
 import argparse
 import json
@@ -32,12 +34,13 @@ import paho.mqtt.client as mqtt
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "bench"))
 from drain import Postgresql  # noqa: E402
+from sparkplug_node import Node  # noqa: E402
 from rig import Rig, free_port, wait_until  # noqa: E402
 
 GATEWAY, OTHER_GATEWAY, UPSTREAM = "10.77.0.1", "10.77.0.3", "10.77.0.2"
 RATE = 500
 PATIENCE = 120
-GROWTH_MAX = 4 * 1024 * 1024
+GROWTH_MAX = 1.5 * 1024 * 1024  # for each uplink behind the cable: what it has on its way, once, however long a fault lasts
 CONFIG = """
 [[driver.mqtt_listener]]
 name = "direct"
@@ -48,6 +51,14 @@ listen = "127.0.0.1:{listener}"
 [[uplink.mqtt]]
 name = "cloud"
 broker = "mqtt://{upstream}:{broker}"
+keep_alive = "5s"
+retry_most = "1s"
+batch = {{ max_delay = "100ms" }}
+[[uplink.mqtt]]
+name = "scada"
+broker = "mqtt://{upstream}:{broker}"
+format = "sparkplug"
+sparkplug = {{ group = "works", node = "gate" }}
 keep_alive = "5s"
 retry_most = "1s"
 batch = {{ max_delay = "100ms" }}
@@ -188,6 +199,16 @@ def receive(broker, http):
         if batch["stream"] == "readings":
             lines.put(way + " " + " ".join(str(reading["value"]) for reading in batch["readings"]))
 
+    node = Node()
+
+    def put_message(message):
+        if not message.topic.startswith("spBv1.0/"):
+            return put("cloud", message.payload)
+        lines.put("scada " + " ".join(map(str, node.take(message.topic, message.payload))))
+        for complaint in node.complaints:
+            lines.put("complaint " + complaint)
+        node.complaints.clear()
+
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
@@ -208,8 +229,8 @@ def receive(broker, http):
     server = Server((UPSTREAM, http), Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     client = mqtt.Client("receiver", clean_session=False)
-    client.on_connect = lambda *_: client.subscribe("tidegate/#", 1)
-    client.on_message = lambda _client, _self, message: put("cloud", message.payload)
+    client.on_connect = lambda *_: client.subscribe([("tidegate/#", 1), ("spBv1.0/#", 1)])
+    client.on_message = lambda _client, _self, message: put_message(message)
     client.on_subscribe = lambda *_: lines.put("ready")
     wait_until(lambda: accepts_at(UPSTREAM, broker), "the broker upstream takes connections")
     client.connect(UPSTREAM, broker)
@@ -224,23 +245,26 @@ class Receiver:
     def __init__(self, cable, broker, http):
         command = [*cable.there, sys.executable, "-B", __file__, "--receive", str(broker), str(http)]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-        self.seen = {"cloud": set(), "lake": set()}
-        self.repeats, self.late = 0, 0
+        self.seen = {"cloud": set(), "scada": set(), "lake": set()}
+        self.repeats, self.late, self.complaints = 0, 0, []
         self.process.stdout.readline()  # ready
         threading.Thread(target=self.run, daemon=True).start()
 
     def run(self):
-        greatest = -1
+        greatest = {"cloud": -1, "scada": -1}
         for line in self.process.stdout:
             way, *numbers = line.split()
+            if way == "complaint":
+                self.complaints.append(line.strip())
+                continue
             for number in map(int, numbers):
                 if number in self.seen[way]:
                     self.repeats += 1
                     continue
                 self.seen[way].add(number)
-                if way == "cloud":
-                    self.late += number < greatest
-                    greatest = max(greatest, number)
+                if way in greatest:
+                    self.late += number < greatest[way]
+                    greatest[way] = max(greatest[way], number)
 
     def counts(self):
         return {way: len(numbers) for way, numbers in self.seen.items()}
@@ -253,7 +277,7 @@ class Gateway:
         configuration.write_text(f"user root\nlistener {ports['broker']} {UPSTREAM}\nallow_anonymous true\nmax_queued_messages 0\n", encoding="utf-8")
         rig.start("upstream", *cable.there, "/usr/sbin/mosquitto", "-c", configuration)
         local = rig.broker("local")
-        self.uplinks, table = ["cloud", "lake"], ""
+        self.uplinks, table = ["cloud", "scada", "lake"], ""
         if HAS_TABLE:
             self.uplinks.append("table")
             self.table = Postgresql(rig)
@@ -310,8 +334,10 @@ class Gateway:
 
 def complaints(gateway, began_with):
     grown = gateway.daemon.resident_bytes() - began_with
-    if grown > GROWTH_MAX:
+    if grown > GROWTH_MAX * len(gateway.uplinks):
         yield f"the daemon grew by {grown / 1024 / 1024:.1f} MiB"
+    while gateway.receiver.complaints:
+        yield "as a Sparkplug node: " + gateway.receiver.complaints.pop(0)
     if gateway.receiver.late:
         yield f"{gateway.receiver.late} readings came over MQTT behind a younger one"
     for uplink in (*gateway.uplinks, "local"):

@@ -1,10 +1,12 @@
-// One daemon, three uplinks of three kinds, and a network between that is bad for one of them at a time.
+// One daemon, four uplinks of four kinds, and a network between that is bad for one of them at a time.
 #include <gtest/gtest.h>
 
 #include <algorithm>
 #include <array>
 #include <cstdlib>
 #include <memory>
+#include <mutex>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -15,6 +17,8 @@
 #include "tests/support/kafka_records.h"
 #include "tests/support/mosquitto_broker.h"
 #include "tests/support/mqtt_probe.h"
+#include "tests/support/sparkplug_batches.h"
+#include "tests/support/sparkplug_host.h"
 #include "tests/support/wait_until.h"
 
 namespace tidegate::testing {
@@ -38,11 +42,57 @@ const char* name_of(const NetworkFault& fault) {
   return "flapping";
 }
 
-/// Publisher -> broker -> the daemon -> a proxy each -> a broker, an HTTP server and the mock cluster of Kafka.
+/// A Sparkplug host that puts the batches together again, and looks at them as at those of the format json.
+class SparkplugReceiver {
+ public:
+  SparkplugReceiver(std::uint16_t port, const NumberedReadings& readings)
+      : checker_(readings), batches_([this](const std::string& payload) { checker_.take(payload); }), host_(port) {
+    host_.watch({[this] {
+                   const std::lock_guard lock(mutex_);
+                   batches_.begin();
+                 },
+                 [this](const std::string& metric, const SparkplugValueSeen& value) {
+                   const std::lock_guard lock(mutex_);
+                   batches_.take(metric, value);
+                 }});
+    host_.start();
+  }
+
+  DeliveryReport report() const {
+    const std::lock_guard lock(mutex_);
+    return checker_.report();
+  }
+  std::uint64_t historical() const {
+    const std::lock_guard lock(mutex_);
+    return batches_.historical();
+  }
+  std::uint64_t broken_off() const {
+    const std::lock_guard lock(mutex_);
+    return batches_.broken_off();
+  }
+  /// Of messages, and of batches as messages.
+  std::vector<std::string> defects() const {
+    std::vector<std::string> all = host_.report().defects;
+    const std::lock_guard lock(mutex_);
+    all.insert(all.end(), batches_.defects().begin(), batches_.defects().end());
+    return all;
+  }
+  std::size_t births() const { return host_.report().births.size(); }
+
+ private:
+  mutable std::mutex mutex_;
+  BatchChecker checker_;
+  SparkplugBatches batches_;
+  SparkplugHost host_;  // last: its thread uses the rest
+};
+
+/// Publisher -> broker -> the daemon -> a proxy each -> a broker, an HTTP server, the mock cluster of Kafka, and the
+/// broker once more, as a Sparkplug node.
 class NetworkFaultsRig {
  public:
-  enum Uplink : std::uint8_t { cloud, lake, fleet };
-  static constexpr std::array<const char*, 3> kNames{"cloud", "lake", "fleet"};
+  enum Uplink : std::uint8_t { cloud, lake, fleet, scada };
+  static constexpr std::array<const char*, 4> kNames{"cloud", "lake", "fleet", "scada"};
+  static constexpr std::array<Uplink, 4> kUplinks{cloud, lake, fleet, scada};
 
   NetworkFaultsRig(std::uint64_t count, double rate)
       : readings_{count},
@@ -53,12 +103,13 @@ class NetworkFaultsRig {
     target_.start();
     cluster_.create_topic("tidegate.readings", kPartitions);
     const std::uint16_t broker = port_of(cluster_.brokers().front());
-    for (const std::uint16_t port : {target_.port(), receiver_.server().port(), broker}) {
+    for (const std::uint16_t port : {target_.port(), receiver_.server().port(), broker, target_.port()}) {
       proxies_.push_back(std::make_unique<FaultProxy>(port));
     }
     proxies_[fleet]->rewrite_answers(advertise_port(broker, proxies_[fleet]->port()));
     checker_ = std::make_unique<BatchSubscriber>(target_.port(), "tidegate/#", readings_);
     checker_->start();
+    host_ = std::make_unique<SparkplugReceiver>(target_.port(), readings_);
     publisher_ = std::make_unique<NumberedPublisher>(NumberedPublisher::Options{source_.port(), readings_, rate, 1});
     start_gateway();
   }
@@ -73,7 +124,7 @@ class NetworkFaultsRig {
     publisher_->pause_before(until);
     ASSERT_TRUE(publisher_->wait_for_acknowledged(until, kPatience));
     const auto published = static_cast<double>(until);
-    for (const Uplink other : {cloud, lake, fleet}) {
+    for (const Uplink other : kUplinks) {
       if (other == faulty) continue;
       const auto began = std::chrono::steady_clock::now();
       EXPECT_TRUE(wait_until([&] { return delivered(other) >= 0.95 * published; }, kPatience))
@@ -100,6 +151,7 @@ class NetworkFaultsRig {
     expect_all_at_broker();
     expect_all_at_server();
     expect_all_in_kafka();
+    expect_all_at_host();
     note_memory();
     for (const char* name : kNames) {
       const std::string labels = R"({stream="readings",uplink=")" + std::string(name) + "\"}";
@@ -114,13 +166,15 @@ class NetworkFaultsRig {
 
   std::uint64_t memory_growth() const { return memory_most_ - memory_at_first_; }
   std::chrono::steady_clock::duration longest_lag() const { return longest_lag_; }
+  std::size_t births_of_node() const { return host_->births(); }
+  std::uint64_t historical_of_node() const { return host_->historical(); }
   NumberedPublisher& publisher() { return *publisher_; }
   /// All is well until so many are published; what is there then counts as the memory at first.
   void warm_up(std::uint64_t until) {
     publisher_->pause_before(until);
     publisher_->start();
     const auto published = static_cast<double>(until);
-    for (const Uplink uplink : {cloud, lake, fleet}) {
+    for (const Uplink uplink : kUplinks) {
       ASSERT_TRUE(wait_until([&] { return delivered(uplink) >= published; }, kPatience))
           << kNames[uplink] << gateway_.log();
     }
@@ -137,7 +191,9 @@ class NetworkFaultsRig {
     gateway_.configure(relay + "keep_alive = \"5s\"\n" + batch + "[[uplink.http]]\nname = \"lake\"\nurl = \"http://" +
                        proxies_[lake]->address() + "/in\"\ntimeout = \"3s\"\n" + batch +
                        "[[uplink.kafka]]\nname = \"fleet\"\nbrokers = [\"" + proxies_[fleet]->address() + "\"]\n" +
-                       batch);
+                       batch + "[[uplink.mqtt]]\nname = \"scada\"\nbroker = \"mqtt://" + proxies_[scada]->address() +
+                       "\"\nformat = \"sparkplug\"\nsparkplug = { group = \"works\", node = \"gate\" }\n" +
+                       "keep_alive = \"5s\"\nreconnect_most = \"1s\"\n" + batch);
     gateway_.start();
     const auto is_subscribed = [this] { return source_.log().find("plant/+/+") != std::string::npos; };
     if (!wait_until(is_subscribed, kPatience)) throw std::runtime_error(gateway_.log() + source_.log());
@@ -198,6 +254,20 @@ class NetworkFaultsRig {
                 static_cast<unsigned long long>(records.repeats));
   }
 
+  void expect_all_at_host() {
+    EXPECT_TRUE(wait_until([&] { return host_->report().distinct == readings_.count; }, kPatience))
+        << host_->report().distinct << " as a Sparkplug node";
+    const auto report = host_->report();
+    const auto defects = host_->defects();
+    EXPECT_EQ(report.defects(), 0U) << ::testing::PrintToString(report.complaints);
+    EXPECT_EQ(report.gap_records + report.taken_twice, 0U);
+    EXPECT_TRUE(defects.empty()) << ::testing::PrintToString(defects);
+    std::printf("Sparkplug: %llu, repeats %llu, historical %llu, batches broken off %llu, births %zu\n",
+                static_cast<unsigned long long>(report.distinct), static_cast<unsigned long long>(report.repeats),
+                static_cast<unsigned long long>(host_->historical()),
+                static_cast<unsigned long long>(host_->broken_off()), host_->births());
+  }
+
   const NumberedReadings readings_;
   MosquittoBroker source_;
   MosquittoBroker target_;
@@ -206,6 +276,7 @@ class NetworkFaultsRig {
   std::vector<std::unique_ptr<FaultProxy>> proxies_;  // by Uplink
   GatewayProcess gateway_;
   std::unique_ptr<BatchSubscriber> checker_;
+  std::unique_ptr<SparkplugReceiver> host_;
   std::unique_ptr<NumberedPublisher> publisher_;
   std::uint64_t memory_at_first_ = 0;
   std::uint64_t memory_most_ = 0;
@@ -217,13 +288,12 @@ struct Stretch {
   NetworkFault fault;
 };
 
-// Each fault on each uplink in turn.
-std::vector<Stretch> stretches(const std::vector<NetworkFault>& faults) {
+// Each fault on each of these in turn.
+std::vector<Stretch> stretches(const std::vector<NetworkFault>& faults,
+                               const std::vector<NetworkFaultsRig::Uplink>& uplinks) {
   std::vector<Stretch> all;
   for (const NetworkFault& fault : faults) {
-    for (const auto uplink : {NetworkFaultsRig::cloud, NetworkFaultsRig::lake, NetworkFaultsRig::fleet}) {
-      all.push_back({uplink, fault});
-    }
+    for (const auto uplink : uplinks) all.push_back({uplink, fault});
   }
   return all;
 }
@@ -244,11 +314,27 @@ TEST(NetworkFaultsShort, LoseNothingOfAnUplinkAndTheOthersDoNotNotice) {
   auto all = stretches({{.resets = true},
                         {.delay = milliseconds(300)},
                         {.bytes_per_second = 10'000},
-                        {.flap_period = milliseconds(400)}});
+                        {.flap_period = milliseconds(400)}},
+                       {NetworkFaultsRig::cloud, NetworkFaultsRig::lake, NetworkFaultsRig::fleet});
   // librdkafka takes a minute to find that nobody is there: in the long one.
   all.insert(all.begin(),
              {{NetworkFaultsRig::cloud, {.swallows = true}}, {NetworkFaultsRig::lake, {.swallows = true}}});
   deliver_through(rig, all, kCount);
+}
+
+TEST(NetworkFaultsShort, LoseNothingOfASparkplugNodeAndTheOthersDoNotNotice) {
+  constexpr std::uint64_t kCount = 4'000;
+  NetworkFaultsRig rig(kCount, 500);
+  deliver_through(rig,
+                  stretches({{.swallows = true},
+                             {.resets = true},
+                             {.delay = milliseconds(300)},
+                             {.bytes_per_second = 1},
+                             {.bytes_per_second = 10'000},
+                             {.flap_period = milliseconds(400)}},
+                            {NetworkFaultsRig::scada}),
+                  kCount);
+  EXPECT_GE(rig.births_of_node(), 4U) << "of each connection";
 }
 
 TEST(NetworkFaultsLong, AHalfOpenConnectionOverMqttIsFoundWithinOneAndAHalfKeepAlives) {
@@ -271,19 +357,36 @@ TEST(NetworkFaultsLong, AHalfOpenConnectionOverMqttIsFoundWithinOneAndAHalfKeepA
   gateway.stop();
 }
 
-// TIDEGATE_FAULT_SECONDS: how long each of the fifteen lasts.
+std::vector<NetworkFaultsRig::Uplink> uplinks_from_environment() {
+  const char* const wanted = std::getenv("TIDEGATE_FAULTY");
+  std::vector<NetworkFaultsRig::Uplink> uplinks;
+  for (const auto uplink : NetworkFaultsRig::kUplinks) {
+    if (wanted == nullptr || std::string(wanted) == NetworkFaultsRig::kNames[uplink]) uplinks.push_back(uplink);
+  }
+  if (uplinks.empty()) throw std::runtime_error("TIDEGATE_FAULTY names no uplink");
+  return uplinks;
+}
+
+// TIDEGATE_FAULT_SECONDS: how long each of the twenty-one lasts; TIDEGATE_FAULTY: of this uplink alone, as "scada".
 TEST(NetworkFaultsLong, LoseNothingOfAnUplinkInFlatMemoryAndTheOthersAreNotLate) {
   const char* const wanted = std::getenv("TIDEGATE_FAULT_SECONDS");
   const std::uint64_t each = wanted == nullptr ? 12 : std::stoull(wanted);
   constexpr std::uint64_t kRate = 500;
-  const auto all = stretches({{.swallows = true},
-                              {.resets = true},
-                              {.delay = milliseconds(2'000)},
-                              {.bytes_per_second = 4'000},
-                              {.flap_period = milliseconds(2'000)}});
+  const auto faulty = uplinks_from_environment();
+  auto all = stretches({{.swallows = true},
+                        {.resets = true},
+                        {.delay = milliseconds(2'000)},
+                        {.bytes_per_second = 4'000},
+                        {.flap_period = milliseconds(2'000)}},
+                       faulty);
+  const bool has_node = faulty.back() == NetworkFaultsRig::scada;
+  if (has_node) all.push_back({NetworkFaultsRig::scada, {.bytes_per_second = 1}});
   const std::uint64_t count = each * kRate * (all.size() + 2);
   NetworkFaultsRig rig(count, kRate);
   deliver_through(rig, all, count);
+  if (has_node) {
+    EXPECT_GT(rig.historical_of_node(), 0U) << "of what was late";
+  }
   EXPECT_LT(rig.memory_growth(), 16 * kMiB);
   EXPECT_LT(rig.longest_lag(), each * milliseconds(1'000) / 20) << "5 % of a stretch";
 }

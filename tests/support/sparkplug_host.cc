@@ -177,6 +177,7 @@ void SparkplugHost::take_birth(Node& node, const Message& message) {
     node.is_alive = true;
     node.bd_seq = bd_seq_of(message.payload);
     report_.births.push_back(node.bd_seq);
+    if (watcher_.born) watcher_.born();
   } else if (!node.is_alive) {
     complain("DBIRTH of a node that is not alive");
   }
@@ -205,6 +206,10 @@ void SparkplugHost::take_data(Node& node, const Message& message) {
       for (const auto& property : *properties) seen.properties[property.key] = property.value;
     } else {
       complain("properties: " + properties.error().message);
+    }
+    if (watcher_.came) {
+      watcher_.came(known->second.first, seen);
+      continue;
     }
     report_.data[message.node + "/" + known->second.first].push_back(std::move(seen));
   }

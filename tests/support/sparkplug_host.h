@@ -10,6 +10,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "mqtt/sparkplug_payload.h"
@@ -46,6 +47,14 @@ class SparkplugHost {
   SparkplugHost(const SparkplugHost&) = delete;
   SparkplugHost& operator=(const SparkplugHost&) = delete;
   ~SparkplugHost();
+
+  /// Whoever wants to see it as it comes, on the client's thread: each NBIRTH of any node, and each metric of NDATA and
+  /// DDATA by "DEVICE/METRIC". The report then has no `data`. Before start().
+  struct Watcher {
+    std::function<void()> born;
+    std::function<void(const std::string& metric, const SparkplugValueSeen& value)> came;
+  };
+  void watch(Watcher watcher) { watcher_ = std::move(watcher); }
 
   /// Returns when the broker has taken the subscription; throws std::runtime_error when it does not.
   void start();
@@ -93,6 +102,7 @@ class SparkplugHost {
   std::deque<std::string> newest_;      // messages
   std::deque<std::string> may_repeat_;  // of those, since the connection stands
   SparkplugReport report_;
+  Watcher watcher_{};
 };
 
 }  // namespace tidegate::testing
