@@ -5,7 +5,7 @@ PostgreSQL and a file.
   tests/bench/drain.py --build build/release [--readings 10000000] [--rounds 3] [--only NAME ...]
 
 The readings are taken in by the MQTT listener while the target is away; then it is started, and the time runs from the
-first to the last reading that it has acknowledged. Processor time is the daemon's.
+first to the last reading that it has acknowledged. CPU us: processor time of the daemon a reading, in microseconds.
   mqtt   batches to mosquitto, QoS 1
   http   requests to nginx, which reads them and answers 204
   kafka  a message a reading to Apache Kafka, where scripts/test-kafka has fetched it; at least once and exactly once; -bare: without headers; -avro: in Avro
