@@ -23,6 +23,8 @@ import tempfile
 import time
 import urllib.request
 
+from debian_root import Root, needs
+
 CONFIGURATION = """[gateway]
 data_dir = "/var/lib/tidegate"
 runtime_dir = "/run/tidegate"
@@ -40,6 +42,8 @@ path = "/srv/export/{{stream}}.ndjson"
 MODES = {  # path: (mode, owner)
     "usr/bin/tidegate": (0o755, 0),
     "usr/lib/systemd/system/tidegate.service": (0o644, 0),
+    "usr/lib/systemd/system/tidegate-clock.service": (0o644, 0),
+    "usr/libexec/tidegate-clock": (0o755, 0),
     "usr/lib/sysusers.d/tidegate.conf": (0o644, 0),
     "etc/tidegate/tidegate.toml": (0o644, 0),
     "usr/share/bash-completion/completions/tidegate": (0o644, 0),
@@ -48,39 +52,6 @@ MODES = {  # path: (mode, owner)
     "usr/share/doc/tidegate/copyright": (0o644, 0),
     "usr/share/doc/tidegate/changelog.gz": (0o644, 0),
 }
-
-
-class Root:
-    """A directory with a Debian in it."""
-
-    def __init__(self, path, architecture):
-        self.path = path
-        subprocess.run(
-            ["mmdebstrap", "--quiet", "--variant=apt", f"--architectures={architecture}",
-             "--include=init-system-helpers,systemd-standalone-sysusers,passwd,procps", "bookworm", str(path)], check=True)
-        shutil.copy("/etc/resolv.conf", path / "etc/resolv.conf")
-        self.run("apt-get", "update", "-q")
-        # As in any root that is only set up: nothing is started by an installation.
-        (path / "usr/sbin/policy-rc.d").write_text("#!/bin/sh\nexit 101\n")
-        (path / "usr/sbin/policy-rc.d").chmod(0o755)
-
-    def run(self, *command, check=True):
-        environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C.UTF-8"}
-        done = subprocess.run(["chroot", str(self.path), *command], env=environment, text=True, capture_output=True)
-        if check and done.returncode != 0:
-            raise SystemExit(f"package_test: {' '.join(command)} failed with {done.returncode}:\n{done.stdout}{done.stderr}")
-        return done
-
-    def install(self, package):
-        shutil.copy(package, self.path / "tmp" / package.name)
-        self.run("apt-get", "install", "-q", "-y", "--no-install-recommends", "--allow-downgrades", f"/tmp/{package.name}")
-        (self.path / "tmp" / package.name).unlink()
-
-    def named(self):
-        """What bears the name of the package, but for what dpkg and apt write down about everything."""
-        found = self.run("find", "/", "-xdev", "(", "-path", "/proc", "-o", "-path", "/var/log", "-o", "-path", "/var/cache", ")",
-                         "-prune", "-o", "-name", "*tidegate*", "-print")
-        return sorted(line for line in found.stdout.splitlines())
 
 
 class Daemon:
@@ -167,14 +138,14 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("package", type=pathlib.Path)
     arguments = parser.parse_args()
-    if os.geteuid() != 0 or shutil.which("mmdebstrap") is None:
-        raise SystemExit("package_test: needs root and mmdebstrap (apt-get install mmdebstrap)")
+    needs("package_test", "mmdebstrap")
     architecture = subprocess.run(["dpkg-deb", "-f", str(arguments.package), "Architecture"], check=True, text=True,
                                   capture_output=True).stdout.strip()
     directory = pathlib.Path(tempfile.mkdtemp(prefix="tidegate-package-"))
     os.chmod(directory, 0o755)
     try:
-        root = Root(directory / "root", architecture)
+        root = Root(directory / "root", architecture,
+                    ["init-system-helpers", "systemd-standalone-sysusers", "passwd", "procps"])
         port = free_port()
         other = under_next_number(arguments.package, directory)
 
