@@ -23,6 +23,7 @@ import tempfile
 import time
 import urllib.request
 
+from bill_of_materials import faults_of, files_of
 from debian_root import Root, needs
 
 CONFIGURATION = """[gateway]
@@ -108,6 +109,25 @@ def under_next_number(package, directory):
     return other
 
 
+def check_shipped(root):
+    """Every program of the package is built as the guide says, and the bill of materials names what they link."""
+    listed = root.run("dpkg-query", "--listfiles", "tidegate").stdout.split()
+    programs = [root.path / name.lstrip("/") for name in listed if (root.path / name.lstrip("/")).is_file() and
+                (root.path / name.lstrip("/")).read_bytes()[:4] == b"\x7fELF"]
+    expect(sorted(path.name for path in programs) == ["tidegate", "tidegate-clock"], f"programs of the package: {programs}")
+    test = pathlib.Path(__file__).with_name("hardening_test.py")
+    done = subprocess.run([sys.executable, "-B", test, *programs], check=False, capture_output=True, text=True)
+    expect(done.returncode == 0, done.stderr)
+    place = root.path / "usr/share/doc/tidegate/tidegate.cdx.json"
+    if not place.exists():  # of a cross build
+        return
+    bill = json.loads(place.read_text(encoding="ascii"))
+    expect(not list(faults_of(bill)), f"the bill of materials: {list(faults_of(bill))}")
+    linked = {line.split()[0] for name in ("bin/tidegate", "libexec/tidegate-clock") for line in root.run("ldd", f"/usr/{name}").stdout.splitlines()
+              if "=>" in line}
+    expect(linked <= files_of(bill, "required"), f"not in the bill of materials: {linked - files_of(bill, 'required')}")
+
+
 def check_installed(root):
     for path, (mode, owner) in MODES.items():
         found = (root.path / path).stat()
@@ -151,6 +171,7 @@ def main():
 
         root.install(arguments.package)
         check_installed(root)
+        check_shipped(root)
         # What systemd makes of StateDirectory= and RuntimeDirectory=.
         for path in ("var/lib/tidegate", "run/tidegate", "srv/export"):
             (root.path / path).mkdir(parents=True, exist_ok=True)
