@@ -200,6 +200,8 @@ class Boot:
             expect(int(found[name], 16) == 0, f"it has capabilities: {name} {found[name]}")
         expect(found["NoNewPrivs"].strip() == "1" and found["Seccomp"].strip() == "2", "no filter of system calls is on")
         self.check_mounts()
+        owner = (pathlib.Path("/proc") / str(self.pid()) / "environ").stat().st_uid
+        expect(owner == 0, "its memory can be dumped: /proc/PID is the user's")
         inside = ["nsenter", "--target", str(self.pid()), "--mount", "--"]
         for place in ("/etc/tidegate/x", "/usr/bin/x", "/run/x", "/run/tidegate-clock/state"):
             done = subprocess.run([*inside, "/bin/sh", "-c", f": >> {place}"], capture_output=True, check=False)
