@@ -44,6 +44,7 @@ Result<std::vector<std::string>> AwsSigner::lines(std::string_view url, std::str
 }
 
 std::string AwsSigner::redact(std::string text) const {
+  if (aws_.access_key_id.is_secret) redact_secret(text, aws_.access_key_id.value);
   redact_secret(text, aws_.secret_access_key.value);
   redact_secret(text, aws_.session_token.value);
   for (const std::string& secret : previous_) redact_secret(text, secret);

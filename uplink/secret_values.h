@@ -13,7 +13,8 @@ namespace tidegate::uplink {
 /// moment. Error `retry` when the file cannot be read or is empty.
 Result<void> read_secret_again(HttpHeader& secret);
 
-/// `text` without the secret.
+/// `text` without the secret, and without what is left of a secret of more than 16 bytes that somebody has cut behind
+/// these.
 void redact_secret(std::string& text, std::string_view secret);
 
 /// Secrets as they were sent, to be taken out of what comes back. The ones of before count too: a file may be renewed
@@ -21,7 +22,8 @@ void redact_secret(std::string& text, std::string_view secret);
 class SentSecrets {
  public:
   void add(std::string_view secret);
-  /// Of a text as it came, not clipped yet: of a secret that was cut or written otherwise nobody finds the rest.
+  /// Of a text as it came, not clipped yet: of a short secret that was cut, or one that is written otherwise, nobody
+  /// finds the rest.
   std::string without(std::string text) const;
 
  private:

@@ -1,4 +1,5 @@
 #include <malloc.h>
+#include <sys/prctl.h>
 
 #include <csignal>
 #include <iostream>
@@ -22,6 +23,14 @@ constexpr Duration kStartAgainAfter = std::chrono::seconds(1);
 void bound_allocator() {
   mallopt(M_ARENA_MAX, 2);
   mallopt(M_TRIM_THRESHOLD, 256 * 1024);
+}
+
+// Passwords and keys are in it: no core file, and no look into it for whoever runs as the same user. Debuggers and
+// sanitizers of a build for tests may.
+void keep_memory_private() {
+#ifndef TIDEGATE_TEST_HOOKS
+  ::prctl(PR_SET_DUMPABLE, 0);
+#endif
 }
 
 void reload(Gateway& gateway, const std::string& config_file) {
@@ -110,6 +119,7 @@ void print_problems(const std::vector<Problem>& problems) {
 }
 
 int run_gateway(const std::string& config_file, const std::string& log_level) {
+  keep_memory_private();
   const auto level = parse_log_level(log_level);
   if (!level) {
     report_failure(level.error().message);

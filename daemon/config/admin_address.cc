@@ -2,14 +2,14 @@
 
 #include <sys/un.h>
 
-#include "core/text.h"
+#include "core/shown_address.h"
 #include "daemon/config/host_port.h"
 
 namespace tidegate::daemon {
 namespace {
 
 tl::unexpected<Error> wrong(const std::string& wanted, const std::string& found) {
-  return fail(ErrorCode::invalid, "must " + wanted + ", found \"" + clip(found) + "\"");
+  return fail(ErrorCode::invalid, "must " + wanted + ", found \"" + shown_address(found) + "\"");
 }
 
 }  // namespace
@@ -32,7 +32,8 @@ Result<AdminAddress> parse_local_admin_address(const std::string& text) {
   auto address = parse_admin_address(text);
   if (!address || address->kind != AdminAddress::Kind::tcp || is_loopback_host(address->host)) return address;
   return fail(ErrorCode::invalid,
-              "must be a loopback address such as \"127.0.0.1:8480\", or \"unix:PATH\", found \"" + clip(text) +
+              "must be a loopback address such as \"127.0.0.1:8480\", or \"unix:PATH\", found \"" +
+                  shown_address(text) +
                   "\"; other addresses need admin_token and admin_tls, which are not available in this version");
 }
 

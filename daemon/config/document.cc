@@ -63,6 +63,8 @@ std::string describe(const Node& node) {
   return "";
 }
 
+std::string describe_shape(const Node& node) { return node.kind == Node::Kind::text ? "a text" : describe(node); }
+
 std::string to_toml(const Node& node) {
   if (node.kind == Node::Kind::text) return quoted(node.text);
   if (node.kind != Node::Kind::array) return describe(node);

@@ -48,6 +48,9 @@ struct Member {
 
 /// "\"abc\"", "5", "an array of 3", "a table": for messages, clipped.
 std::string describe(const Node& node);
+
+/// The same without the content of a text, which may be a secret where a table should be: "a text".
+std::string describe_shape(const Node& node);
 /// The value as TOML, for the reference.
 std::string to_toml(const Node& node);
 

@@ -117,7 +117,7 @@ class Filler {
     } else if (member->node.kind == Node::Kind::table) {
       fill(section, section.open(self_), member->node, path, state_);
     } else {
-      wrong(member->node, path, "must be a table, [" + header_of(path) + "], found " + describe(member->node));
+      wrong(member->node, path, "must be a table, [" + header_of(path) + "], found " + describe_shape(member->node));
     }
   }
 
@@ -136,7 +136,7 @@ class Filler {
       return fill(section, section.open(self_), list, path, state_);
     }
     if (list.kind != Node::Kind::array || (section.needs_one && list.items.empty())) {
-      return wrong(list, path, "must be an array of tables, " + header + ", found " + describe(list));
+      return wrong(list, path, "must be an array of tables, " + header + ", found " + describe_shape(list));
     }
     for (std::size_t i = 0; i < list.items.size(); ++i) {
       // Opened also for what is no table, so that the i-th element stays the i-th of the file.
@@ -145,7 +145,7 @@ class Filler {
       if (list.items[i].kind == Node::Kind::table) {
         fill(section, element, list.items[i], element_path, state_);
       } else {
-        wrong(list.items[i], element_path, "must be a table, found " + describe(list.items[i]));
+        wrong(list.items[i], element_path, "must be a table, found " + describe_shape(list.items[i]));
       }
     }
   }

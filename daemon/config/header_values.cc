@@ -50,6 +50,12 @@ Result<uplink::HttpHeader> convert_secret(const std::string& name, const Node& n
   return header;
 }
 
+// Without what follows where somebody wrote a whole header, "Authorization: Bearer ...", in the place of its name.
+std::string shown_name(std::string_view name) {
+  const std::size_t end = std::min(name.find_first_of(": ="), name.size());
+  return clip(name.substr(0, end)) + (end < name.size() ? "..." : "");
+}
+
 Result<uplink::HttpHeader> convert_header(const Member& member) {
   const std::string name = small_letters(member.name);
   if (!is_token(member.name)) return wrong("is not the name of a header");
@@ -77,13 +83,13 @@ bool is_secret_name(std::string_view name) {
 
 Result<std::vector<uplink::HttpHeader>> convert_headers(const Node& node) {
   if (node.kind != Node::Kind::table || node.members.empty() || node.members.size() > kHeadersMax) {
-    return wrong("must be a table of 1 to 32 names with a text or a secret each, found " + describe(node));
+    return wrong("must be a table of 1 to 32 names with a text or a secret each, found " + describe_shape(node));
   }
   std::vector<uplink::HttpHeader> headers;
   std::set<std::string> names;
   for (const Member& member : node.members) {
     auto header = convert_header(member);
-    if (!header) return wrong("\"" + clip(member.name) + "\" " + header.error().message);
+    if (!header) return wrong("\"" + shown_name(member.name) + "\" " + header.error().message);
     if (!names.insert(small_letters(member.name)).second) {
       return wrong("names \"" + clip(member.name) + "\" twice; small and capital letters are the same in headers");
     }

@@ -1,6 +1,7 @@
 #include <string>
 #include <utility>
 
+#include "core/shown_address.h"
 #include "core/text.h"
 #include "daemon/config/broker_keys.h"
 #include "daemon/config/host_port.h"
@@ -25,7 +26,7 @@ constexpr std::uint16_t kKafkaPort = 9092;
 Result<void> check_broker(const std::string& text) {
   const auto found = parse_host_port(text);
   if (found && found->port != 0) return {};
-  return fail(ErrorCode::invalid, "must be brokers as \"HOST[:PORT]\", found \"" + clip(text) + "\"");
+  return fail(ErrorCode::invalid, "must be brokers as \"HOST[:PORT]\", found \"" + shown_address(text) + "\"");
 }
 
 Result<void> check_topic(const std::string& topic) { return check_placeholders(topic, {"gateway", "stream"}); }

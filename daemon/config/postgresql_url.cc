@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "core/parse_whole.h"
+#include "core/shown_address.h"
 #include "core/text.h"
 #include "daemon/config/header_values.h"
 #include "daemon/config/host_port.h"
@@ -22,15 +23,7 @@ constexpr const char* kForm =
 
 tl::unexpected<Error> wrong(const std::string& message) { return fail(ErrorCode::invalid, message); }
 
-// Nothing of what may be a login or a secret.
-std::string shown(std::string_view url) {
-  const std::size_t at = url.rfind('@');
-  const std::size_t slashes = url.find("://");
-  const std::string_view scheme = slashes == std::string_view::npos ? "" : url.substr(0, slashes + 3);
-  const std::string_view rest = at == std::string_view::npos ? url.substr(scheme.size()) : url.substr(at + 1);
-  return "\"" + std::string(scheme) + (at == std::string_view::npos ? "" : "...@") +
-         clip(rest.substr(0, rest.find('?'))) + "\"";
-}
+std::string shown(std::string_view url) { return "\"" + shown_address(url) + "\""; }
 
 Result<void> take_query(std::string_view query, uplink::PostgresqlUplinkOptions& into) {
   for (const std::string_view pair : split(query, '&')) {

@@ -4,6 +4,7 @@
 #include <optional>
 #include <string_view>
 
+#include "core/shown_address.h"
 #include "core/text.h"
 #include "daemon/config/header_values.h"
 #include "daemon/config/host_port.h"
@@ -17,21 +18,7 @@ constexpr std::string_view kSecure = "https://";
 
 tl::unexpected<Error> wrong(std::string message) { return fail(ErrorCode::invalid, std::move(message)); }
 
-// What of a URL can be shown: up to its path, without a login. A path or a query may be as good as a password.
-std::string shown(const std::string& url) {
-  const std::size_t at = url.rfind('@');
-  const std::size_t colon = std::min(url.find_first_of(":/?#@"), url.size());
-  const std::size_t begin = url.substr(colon).starts_with("://") ? colon + 3 : 0;
-  std::string out = url.substr(0, begin);
-  // Whether the last @ ends a login or stands in path or query nobody can tell.
-  if (at != std::string::npos && url.find_first_of("/?#", begin) < at) return "\"" + clip(out) + "...\"";
-  if (at != std::string::npos) out += "...@";
-  const std::string rest = url.substr(at == std::string::npos ? begin : at + 1);
-  const std::size_t end = std::min(rest.find_first_of("/?#"), rest.size());
-  out += rest.substr(0, end);
-  if (end < rest.size()) out += rest.size() > end + 1 ? rest.substr(end, 1) + "..." : rest.substr(end);
-  return "\"" + clip(out) + "\"";
-}
+std::string shown(std::string_view url) { return "\"" + shown_address(url) + "\""; }
 
 struct Parts {
   std::string_view scheme;
@@ -50,13 +37,12 @@ std::optional<Parts> take_apart(std::string_view url) {
 Result<void> check_authority(const Parts& parts, const std::string& form) {
   const std::size_t at = parts.authority.rfind('@');
   if (at != std::string_view::npos) {
-    return wrong("must not hold a login, found \"" + std::string(parts.scheme) + "...@" +
-                 clip(parts.authority.substr(at + 1)) + "\"");
+    return wrong("must not hold a login, found " + shown(std::string(parts.scheme) + std::string(parts.authority)));
   }
   const auto host = parse_host_port(parts.authority);
   const bool has_braces = parts.authority.find_first_of("{}") != std::string_view::npos;
   if (!host || host->host.empty() || host->port == 0 || has_braces) {
-    return wrong("must be " + form + ", found \"" + std::string(parts.scheme) + clip(parts.authority) + "\"");
+    return wrong("must be " + form + ", found " + shown(std::string(parts.scheme) + std::string(parts.authority)));
   }
   return {};
 }

@@ -6,6 +6,7 @@
 #include <charconv>
 #include <system_error>
 
+#include "core/shown_address.h"
 #include "core/text.h"
 #include "daemon/config/host_port.h"
 
@@ -15,6 +16,7 @@ namespace {
 tl::unexpected<Error> wrong(std::string message) { return fail(ErrorCode::invalid, std::move(message)); }
 
 std::string quoted(std::string_view text) { return "\"" + clip(text) + "\""; }
+std::string shown(std::string_view address) { return "\"" + shown_address(address) + "\""; }
 
 bool is_address(const std::string& host) {
   in6_addr address{};
@@ -39,7 +41,7 @@ Result<void> check_name(const std::string& name) {
 Result<ListenAddress> parse_listen_address(const std::string& text) {
   const auto found = parse_host_port(text);
   if (!found || !found->port || !is_address(found->host)) {
-    return wrong("must be an IP address and a port, such as \"0.0.0.0:1883\" or \"[::]:1883\", found " + quoted(text));
+    return wrong("must be an IP address and a port, such as \"0.0.0.0:1883\" or \"[::]:1883\", found " + shown(text));
   }
   return ListenAddress{found->host, *found->port};
 }
@@ -47,15 +49,13 @@ Result<ListenAddress> parse_listen_address(const std::string& text) {
 Result<void> parse_broker_uri(const std::string& text, mqtt::BrokerOptions& into) {
   constexpr const char* kForm = "must be \"mqtt://HOST[:PORT]\" or \"mqtts://HOST[:PORT]\", found ";
   const bool is_tls = text.starts_with("mqtts://");
-  if (!is_tls && !text.starts_with("mqtt://")) return wrong(kForm + quoted(text));
+  if (!is_tls && !text.starts_with("mqtt://")) return wrong(kForm + shown(text));
   const std::string_view authority = std::string_view(text).substr(is_tls ? 8 : 7);
   if (authority.find('@') != std::string_view::npos) {
-    return wrong("must not hold a login; use the keys username and password, found \"" +
-                 std::string(is_tls ? "mqtts" : "mqtt") + "://...@" + clip(authority.substr(authority.rfind('@') + 1)) +
-                 "\"");
+    return wrong("must not hold a login; use the keys username and password, found " + shown(text));
   }
   const auto found = parse_host_port(authority);
-  if (!found || found->port == 0) return wrong(kForm + quoted(text));
+  if (!found || found->port == 0) return wrong(kForm + shown(text));
   into.uri = std::string(is_tls ? "mqtts://" : "mqtt://") +
              format_host_port(found->host, found->port.value_or(is_tls ? 8883 : 1883));
   return {};

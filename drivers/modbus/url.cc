@@ -1,6 +1,7 @@
 #include <string_view>
 
 #include "core/parse_whole.h"
+#include "core/shown_address.h"
 #include "core/text.h"
 #include "drivers/modbus/options.h"
 
@@ -12,11 +13,17 @@ constexpr std::string_view kRtu = "rtu://";
 constexpr std::string_view kExamples = R"("tcp://10.0.0.5:502" or "rtu:///dev/ttyUSB0?baud=19200&parity=even&stop=1")";
 
 std::string quoted(std::string_view text) { return "\"" + clip(text) + "\""; }
+std::string shown(std::string_view address) { return "\"" + shown_address(address) + "\""; }
+// Somebody may have taken this place for that of a password.
+std::string shown_port(std::string_view text) {
+  return text.find_first_not_of("0123456789-") == std::string_view::npos ? quoted(text) : "\"...\"";
+}
 
 Result<void> parse_port(std::string_view text, std::uint16_t& port) {
   const auto number = parse_whole<long>(text);
   if (!number || *number < 1 || *number > 65535) {
-    return fail(ErrorCode::invalid, "port " + quoted(text) + " of the Modbus URL: a number from 1 to 65535 is allowed");
+    return fail(ErrorCode::invalid,
+                "port " + shown_port(text) + " of the Modbus URL: a number from 1 to 65535 is allowed");
   }
   port = static_cast<std::uint16_t>(*number);
   return {};
@@ -49,7 +56,7 @@ Result<void> parse_bracketed(std::string_view rest, ModbusBusOptions& into) {
   const auto tail = end == std::string_view::npos ? std::string_view() : rest.substr(end + 1);
   if (end == std::string_view::npos || !is_bracketed_host(host) || (!tail.empty() && tail.front() != ':')) {
     return fail(ErrorCode::invalid,
-                "Modbus host " + quoted(rest) + R"(: an IPv6 address is written like "tcp://[fd00::5]:502")");
+                "Modbus host " + shown(rest) + R"(: an IPv6 address is written like "tcp://[fd00::5]:502")");
   }
   into.host = host;
   return tail.empty() ? Result<void>() : parse_port(tail.substr(1), into.port);
@@ -63,7 +70,7 @@ Result<void> parse_tcp(std::string_view rest, ModbusBusOptions& into) {
   const auto colon = rest.find(':');
   const auto host = rest.substr(0, colon);
   if (!is_host(host)) {
-    return fail(ErrorCode::invalid, "Modbus host " + quoted(host) +
+    return fail(ErrorCode::invalid, "Modbus host " + shown(host) +
                                         ": a host name, an IPv4 address or an IPv6 address in brackets is allowed, "
                                         "then optionally a port, as in \"tcp://10.0.0.5:502\"");
   }
@@ -120,7 +127,7 @@ Result<void> parse_rtu(std::string_view rest, ModbusBusOptions& into) {
   const auto question = rest.find('?');
   const auto path = rest.substr(0, question);
   if (!path.starts_with('/') || path.size() < 2 || path.find('\0') != std::string_view::npos) {
-    return fail(ErrorCode::invalid, "serial device " + quoted(path) +
+    return fail(ErrorCode::invalid, "serial device " + (path.starts_with('/') ? quoted(path) : shown(path)) +
                                         R"(: an absolute path is allowed, with three slashes: "rtu:///dev/ttyUSB0")");
   }
   into.transport = ModbusTransport::rtu;
@@ -147,11 +154,11 @@ Result<void> parse_modbus_url(const std::string& url, ModbusBusOptions& into) {
   if (text.starts_with(kTcp)) return parse_tcp(text.substr(kTcp.size()), into);
   if (text.starts_with(kRtu)) return parse_rtu(text.substr(kRtu.size()), into);
   if (text.starts_with("rtu+tcp://")) {
-    return fail(ErrorCode::invalid, "Modbus URL " + quoted(text) +
+    return fail(ErrorCode::invalid, "Modbus URL " + shown(text) +
                                         ": RTU frames over TCP are not supported yet; let the serial server convert "
                                         "to Modbus TCP and use tcp://, or a serial device and rtu://");
   }
-  return fail(ErrorCode::invalid, "Modbus URL " + quoted(text) + " is not known: allowed is " + std::string(kExamples));
+  return fail(ErrorCode::invalid, "Modbus URL " + shown(text) + " is not known: allowed is " + std::string(kExamples));
 }
 
 }  // namespace tidegate::drivers

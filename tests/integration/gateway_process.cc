@@ -23,7 +23,11 @@ std::string replaced(std::string text, const std::string& from, const std::strin
 
 }  // namespace
 
-std::string program_path() { return TIDEGATE_PROGRAM; }
+std::string program_path() {
+  // Set by scripts/test --target system-calls, to one that runs the daemon within the bounds of its unit.
+  const char* const instead = std::getenv("TIDEGATE_TEST_PROGRAM");
+  return instead == nullptr ? TIDEGATE_PROGRAM : instead;
+}
 
 GatewayProcess::GatewayProcess() : admin_port_(free_port()) {}
 

@@ -23,6 +23,9 @@ import tempfile
 import time
 import urllib.request
 
+from bill_of_materials import faults_of, files_of
+from debian_root import Root, needs
+
 CONFIGURATION = """[gateway]
 data_dir = "/var/lib/tidegate"
 runtime_dir = "/run/tidegate"
@@ -40,6 +43,8 @@ path = "/srv/export/{{stream}}.ndjson"
 MODES = {  # path: (mode, owner)
     "usr/bin/tidegate": (0o755, 0),
     "usr/lib/systemd/system/tidegate.service": (0o644, 0),
+    "usr/lib/systemd/system/tidegate-clock.service": (0o644, 0),
+    "usr/libexec/tidegate-clock": (0o755, 0),
     "usr/lib/sysusers.d/tidegate.conf": (0o644, 0),
     "etc/tidegate/tidegate.toml": (0o644, 0),
     "usr/share/bash-completion/completions/tidegate": (0o644, 0),
@@ -48,39 +53,6 @@ MODES = {  # path: (mode, owner)
     "usr/share/doc/tidegate/copyright": (0o644, 0),
     "usr/share/doc/tidegate/changelog.gz": (0o644, 0),
 }
-
-
-class Root:
-    """A directory with a Debian in it."""
-
-    def __init__(self, path, architecture):
-        self.path = path
-        subprocess.run(
-            ["mmdebstrap", "--quiet", "--variant=apt", f"--architectures={architecture}",
-             "--include=init-system-helpers,systemd-standalone-sysusers,passwd,procps", "bookworm", str(path)], check=True)
-        shutil.copy("/etc/resolv.conf", path / "etc/resolv.conf")
-        self.run("apt-get", "update", "-q")
-        # As in any root that is only set up: nothing is started by an installation.
-        (path / "usr/sbin/policy-rc.d").write_text("#!/bin/sh\nexit 101\n")
-        (path / "usr/sbin/policy-rc.d").chmod(0o755)
-
-    def run(self, *command, check=True):
-        environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C.UTF-8"}
-        done = subprocess.run(["chroot", str(self.path), *command], env=environment, text=True, capture_output=True)
-        if check and done.returncode != 0:
-            raise SystemExit(f"package_test: {' '.join(command)} failed with {done.returncode}:\n{done.stdout}{done.stderr}")
-        return done
-
-    def install(self, package):
-        shutil.copy(package, self.path / "tmp" / package.name)
-        self.run("apt-get", "install", "-q", "-y", "--no-install-recommends", "--allow-downgrades", f"/tmp/{package.name}")
-        (self.path / "tmp" / package.name).unlink()
-
-    def named(self):
-        """What bears the name of the package, but for what dpkg and apt write down about everything."""
-        found = self.run("find", "/", "-xdev", "(", "-path", "/proc", "-o", "-path", "/var/log", "-o", "-path", "/var/cache", ")",
-                         "-prune", "-o", "-name", "*tidegate*", "-print")
-        return sorted(line for line in found.stdout.splitlines())
 
 
 class Daemon:
@@ -137,6 +109,25 @@ def under_next_number(package, directory):
     return other
 
 
+def check_shipped(root):
+    """Every program of the package is built as the guide says, and the bill of materials names what they link."""
+    listed = root.run("dpkg-query", "--listfiles", "tidegate").stdout.split()
+    programs = [root.path / name.lstrip("/") for name in listed if (root.path / name.lstrip("/")).is_file() and
+                (root.path / name.lstrip("/")).read_bytes()[:4] == b"\x7fELF"]
+    expect(sorted(path.name for path in programs) == ["tidegate", "tidegate-clock"], f"programs of the package: {programs}")
+    test = pathlib.Path(__file__).with_name("hardening_test.py")
+    done = subprocess.run([sys.executable, "-B", test, *programs], check=False, capture_output=True, text=True)
+    expect(done.returncode == 0, done.stderr)
+    place = root.path / "usr/share/doc/tidegate/tidegate.cdx.json"
+    if not place.exists():  # of a cross build
+        return
+    bill = json.loads(place.read_text(encoding="ascii"))
+    expect(not list(faults_of(bill)), f"the bill of materials: {list(faults_of(bill))}")
+    linked = {line.split()[0] for name in ("bin/tidegate", "libexec/tidegate-clock") for line in root.run("ldd", f"/usr/{name}").stdout.splitlines()
+              if "=>" in line}
+    expect(linked <= files_of(bill, "required"), f"not in the bill of materials: {linked - files_of(bill, 'required')}")
+
+
 def check_installed(root):
     for path, (mode, owner) in MODES.items():
         found = (root.path / path).stat()
@@ -167,19 +158,20 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("package", type=pathlib.Path)
     arguments = parser.parse_args()
-    if os.geteuid() != 0 or shutil.which("mmdebstrap") is None:
-        raise SystemExit("package_test: needs root and mmdebstrap (apt-get install mmdebstrap)")
+    needs("package_test", "mmdebstrap")
     architecture = subprocess.run(["dpkg-deb", "-f", str(arguments.package), "Architecture"], check=True, text=True,
                                   capture_output=True).stdout.strip()
     directory = pathlib.Path(tempfile.mkdtemp(prefix="tidegate-package-"))
     os.chmod(directory, 0o755)
     try:
-        root = Root(directory / "root", architecture)
+        root = Root(directory / "root", architecture,
+                    ["init-system-helpers", "systemd-standalone-sysusers", "passwd", "procps"])
         port = free_port()
         other = under_next_number(arguments.package, directory)
 
         root.install(arguments.package)
         check_installed(root)
+        check_shipped(root)
         # What systemd makes of StateDirectory= and RuntimeDirectory=.
         for path in ("var/lib/tidegate", "run/tidegate", "srv/export"):
             (root.path / path).mkdir(parents=True, exist_ok=True)

@@ -220,7 +220,7 @@ class CursorReader {
   std::string complaint_of(rd_kafka_event_t* answer) const {
     if (library_.event_error_(answer) != RD_KAFKA_RESP_ERR_NO_ERROR) {
       const char* const text = library_.event_error_string_(answer);
-      return text == nullptr ? library_.err2str_(library_.event_error_(answer)) : kafka_words(text);
+      return text == nullptr ? library_.err2str_(library_.event_error_(answer)) : access_.tokens.words(text);
     }
     const rd_kafka_CreateTopics_result_t* const result = library_.event_CreateTopics_result_(answer);
     if (result == nullptr) return "";
@@ -230,7 +230,7 @@ class CursorReader {
     const auto error = library_.topic_result_error_(topics[0]);
     if (error == RD_KAFKA_RESP_ERR_NO_ERROR) return "";
     const char* const text = library_.topic_result_error_string_(topics[0]);
-    return text == nullptr ? library_.err2str_(error) : kafka_words(text);
+    return text == nullptr ? library_.err2str_(error) : access_.tokens.words(text);
   }
 
   const KafkaAccess& access_;

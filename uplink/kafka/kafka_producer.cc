@@ -120,9 +120,9 @@ void KafkaProducer::give_out_error(rd_kafka_event_t& event) {
   const rd_kafka_resp_err_t error = library_.event_error_(&event);
   std::array<char, 512> text{};
   const rd_kafka_resp_err_t fatal = library_.fatal_error_(producer_, text.data(), text.size());
-  if (fatal != RD_KAFKA_RESP_ERR_NO_ERROR) return handlers_.problem(fatal, kafka_words(text.data()), true);
+  if (fatal != RD_KAFKA_RESP_ERR_NO_ERROR) return handlers_.problem(fatal, tokens_.words(text.data()), true);
   const char* const reason = library_.event_error_string_(&event);
-  handlers_.problem(error, reason == nullptr ? text_of(error) : kafka_words(reason), false);
+  handlers_.problem(error, reason == nullptr ? text_of(error) : tokens_.words(reason), false);
 }
 
 void KafkaProducer::log(rd_kafka_event_t& event) {
@@ -132,7 +132,7 @@ void KafkaProducer::log(rd_kafka_event_t& event) {
   if (library_.event_log_(&event, &facility, &text, &level) != 0) return;
   // A warning of the configuration that we make: which property is experimental.
   const bool is_of_settings = std::string_view(facility) == "CONFWARN";
-  const std::string words = kafka_words(text);
+  const std::string words = tokens_.words(text);
   if (level > LOG_WARNING || is_of_settings) return log_debug("uplink " + name_, "librdkafka: {}: {}", facility, words);
   if (const auto left_out = complaints_.admit(facility, SystemClock().boot_now())) {
     log_warning("uplink " + name_, "librdkafka: {}: {}{}", facility, words, since_last_line(*left_out));
@@ -196,7 +196,7 @@ KafkaProducer::Step KafkaProducer::commit_transaction(Duration patience) {
 
 KafkaProducer::Step KafkaProducer::step(rd_kafka_error_t* failure) const {
   if (failure == nullptr) return {};
-  Step found{library_.error_code_(failure), kafka_words(library_.error_string_(failure)),
+  Step found{library_.error_code_(failure), tokens_.words(library_.error_string_(failure)),
              library_.error_is_retriable_(failure) != 0};
   library_.error_destroy_(failure);
   return found;

@@ -48,6 +48,7 @@ KafkaTokens::KafkaTokens(const KafkaUplinkOptions& options, std::string gateway,
       secret_(options_.client_secret),
       schedule_(least, std::random_device{}()) {
   if (is_of_file()) secret_.secret_file = options_.file;
+  if (options.login) login_.add(options.login->password);
 }
 
 Result<void> KafkaTokens::start(std::function<void()> wake) {
@@ -158,6 +159,7 @@ Result<KafkaToken> KafkaTokens::ask() {
 
 void KafkaTokens::keep(KafkaToken token) {
   if (token_ && token_->value == token.value) return;
+  login_.add(token.value);
   token_ = std::move(token);
   ++version_;
   wake_();
@@ -194,7 +196,9 @@ void KafkaTokens::hand_over(const KafkaLibrary& library, rd_kafka_t* client, std
       library.oauthbearer_set_token_(client, token_->value.c_str(), kNeverMilliseconds, principal.c_str(),
                                      extensions.data(), extensions.size(), problem.data(), problem.size());
   const std::string refused =
-      error == RD_KAFKA_RESP_ERR_NO_ERROR ? "" : "librdkafka does not take the token: " + kafka_words(problem.data());
+      error == RD_KAFKA_RESP_ERR_NO_ERROR
+          ? ""
+          : "librdkafka does not take the token: " + kafka_words(login_.without(problem.data()).c_str());
   if (std::exchange(refused_, refused) != refused) complain(refused);
 }
 
@@ -210,6 +214,11 @@ std::string KafkaTokens::explain(const std::string& outage, bool may_be_of_login
   if (problem.empty() || outage.empty()) return outage;
   const bool is_good = token_ && refused_.empty() && (!good_until_ || clock_.boot_now() < *good_until_);
   return is_good || !may_be_of_login ? outage + "; " + problem : problem;
+}
+
+std::string KafkaTokens::words(const char* text) const {
+  const std::lock_guard lock(mutex_);
+  return kafka_words(login_.without(text).c_str());
 }
 
 }  // namespace tidegate::uplink

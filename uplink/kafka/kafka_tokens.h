@@ -47,6 +47,9 @@ class KafkaTokens {
   /// What to say of an outage: where it may be of the login, and there is no token for that, why that is so; else also
   /// what may be wrong with the token.
   std::string explain(const std::string& outage, bool may_be_of_login) const;
+  /// What librdkafka says, as kafka_words() has it, without the password and the tokens: a broker's refusal of a login
+  /// is passed on as it comes, and may repeat them.
+  std::string words(const char* text) const;
 
  private:
   bool is_of_file() const { return !options_.file.empty(); }
@@ -77,6 +80,7 @@ class KafkaTokens {
 
   mutable std::mutex mutex_;
   std::condition_variable changed_;
+  SentSecrets login_;  // to the brokers
   std::optional<KafkaToken> token_;
   std::uint64_t version_ = 0;           // of the token
   std::optional<BootTime> good_until_;  // where that is known without the wall clock
