@@ -88,6 +88,7 @@ std::optional<GoneBefore> gone_before(const ReplayOrder& order, Position oldest,
   }
   const std::uint64_t first = std::max(asked.sequence, kFirstSequence);
   gone.count = oldest.sequence - std::min(first, oldest.sequence);
+  if (*gone.count == 0) return std::nullopt;  // all there ever was, whatever the place before it is called
   gone.note = order.from_text + " is gone: the log begins at " + format_position(oldest) + ", and the " +
               std::to_string(*gone.count) + " records before that are not to be had any more";
   return gone;
