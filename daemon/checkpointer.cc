@@ -7,6 +7,7 @@
 
 #include "core/log.h"
 #include "daemon/space_keeper.h"
+#include "daemon/work_on.h"
 
 namespace tidegate::daemon {
 namespace {
@@ -54,20 +55,18 @@ void Checkpointer::save(buffer::Checkpoint checkpoint, std::function<void(bool o
   if (saves_++ == 0) saving_since_ = parts_.clock->boot_now();
   auto shared = std::make_shared<buffer::Checkpoint>(std::move(checkpoint));
   const Position readings_end = parts_.log->end(Stream::readings);
-  parts_.storage->post([this, shared, readings_end, done = std::move(done)] {
-    const auto saved =
-        buffer::with_room(*parts_.reserve, SpaceKeeper::kForState, [&] { return parts_.store->save(*shared); });
-    const std::string failure = saved ? std::string() : saved.error().message;
-    parts_.loop->post([this, shared, readings_end, done, failure] {
-      --saves_;
-      saving_since_ = parts_.clock->boot_now();
-      note_result(failure);
-      if (failure.empty()) {
-        report_passed(shared->cursors);
-        parts_.pipeline->drops_recorded(readings_end);
-      }
-      done(failure.empty());
-    });
+  const auto job = [this, shared] {
+    return buffer::with_room(*parts_.reserve, SpaceKeeper::kForState, [&] { return parts_.store->save(*shared); });
+  };
+  work_on(*parts_.storage, *parts_.loop, job, [this, shared, readings_end, done](const Result<void>& saved) {
+    --saves_;
+    saving_since_ = parts_.clock->boot_now();
+    note_result(saved ? std::string() : saved.error().message);
+    if (saved) {
+      report_passed(shared->cursors);
+      parts_.pipeline->drops_recorded(readings_end);
+    }
+    done(saved.has_value());
   });
 }
 

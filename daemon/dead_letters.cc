@@ -1,11 +1,13 @@
 #include "daemon/dead_letters.h"
 
+#include <algorithm>
 #include <chrono>
 #include <memory>
 #include <utility>
 
 #include "daemon/json_writer.h"
 #include "daemon/space_keeper.h"
+#include "daemon/work_on.h"
 #include "uplink/accounting.h"
 
 namespace tidegate::daemon {
@@ -66,9 +68,10 @@ void DeadLetters::keep_new(const buffer::DeadLetter& letter, const Done<void>& d
   auto& coming = under_way_[letter.uplink];
   ++coming.count;
   coming.bytes += bytes_of(letter);
-  const auto answer = [this, uplink = letter.uplink, bytes = bytes_of(letter), done](const Result<void>& kept) {
-    --under_way_[uplink].count;
-    under_way_[uplink].bytes -= bytes;
+  const auto answer = [this, letter, done](const Result<void>& kept) {
+    --under_way_[letter.uplink].count;
+    under_way_[letter.uplink].bytes -= bytes_of(letter);
+    if (kept) forget_gap(letter);
     done(kept);
   };
   parts_.keeper->sync_all([this, letter, answer](bool ok) {
@@ -77,18 +80,26 @@ void DeadLetters::keep_new(const buffer::DeadLetter& letter, const Done<void>& d
   });
 }
 
-// What could not be kept behind its gap record comes again, and needs no second one.
+void DeadLetters::forget_gap(const buffer::DeadLetter& letter) {
+  std::erase(gaps_[{letter.uplink, letter.stream}], letter.at);
+}
+
+// What could not be kept behind its gap record comes again, and needs no second one. There is one such record for each
+// lane, and some that the cursor was moved away from.
 Result<void> DeadLetters::record_gap(const std::string& uplink, const uplink::RefusedRecord& record) {
   if (is_own_gap(record)) return {};
-  Position& last = gaps_[{uplink, record.stream}];
-  if (last == record.at) return {};
+  constexpr std::size_t kMost = 64;
+  auto& recorded_before = gaps_[{uplink, record.stream}];
+  const auto end = recorded_before.end();
+  if (std::find(recorded_before.begin(), end, record.at) != end) return {};
   if (parts_.pipeline->is_stalled()) {
     return fail(ErrorCode::retry, "the log takes no records now: " + parts_.pipeline->stall_reason());
   }
   const std::vector<std::string> gap{gap_record(uplink, record, parts_.clock->wall_now())};
   const auto recorded = parts_.log->append(Stream::events, gap, parts_.pipeline->now());
   if (!recorded) return fail(ErrorCode::retry, "the log takes no records now: " + recorded.error().message);
-  last = record.at;
+  recorded_before.push_back(record.at);
+  if (recorded_before.size() > kMost) recorded_before.pop_front();
   return {};
 }
 
@@ -102,10 +113,7 @@ void DeadLetters::put(buffer::DeadLetter letter, const Done<void>& done) {
 
 template <class T>
 void DeadLetters::work(std::function<Result<T>()> job, const Done<T>& done) {
-  parts_.storage->post([this, job = std::move(job), done] {
-    auto result = std::make_shared<Result<T>>(job());
-    parts_.loop->post([result, done] { done(*result); });
-  });
+  work_on(*parts_.storage, *parts_.loop, std::move(job), done);
 }
 
 template <class T>

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
@@ -43,7 +44,8 @@ class DeadLetters {
 
   /// First a gap record with the reason `dead-letter` is durable, then the letter; then it is answered. One that is
   /// there already, with its gap record, is only renewed. Errors: `full` where the uplink has as much as it may,
-  /// `retry` for the rest; then there may be a gap record and no letter yet, and no second one for the next time.
+  /// `retry` for the rest; then there may be a gap record and no letter yet, and no second one for the next time, but
+  /// where the daemon was restarted in between.
   void keep(const std::string& uplink, const uplink::RefusedRecord& record, const buffer::DeadLetterLimits& limits,
             const Done<void>& done);
 
@@ -71,6 +73,7 @@ class DeadLetters {
   template <class T>
   void change(std::function<Result<T>()> job, const Done<T>& done);
   void keep_new(const buffer::DeadLetter& letter, const Done<void>& done);
+  void forget_gap(const buffer::DeadLetter& letter);
   Result<void> find_room(const buffer::DeadLetter& letter, const buffer::DeadLetterLimits& limits) const;
   void put(buffer::DeadLetter letter, const Done<void>& done);
   void end_retry(const buffer::DeadLetter& letter, const Result<void>& sent, const Done<void>& done);
@@ -79,7 +82,7 @@ class DeadLetters {
   Parts parts_;
   Counts counts_;
   std::map<std::string, buffer::DeadLetterCount> under_way_;                      // by uplink
-  std::map<std::pair<std::string, Stream>, Position> gaps_;                       // the last one recorded
+  std::map<std::pair<std::string, Stream>, std::deque<Position>> gaps_;           // recorded, and no letter yet
   std::map<std::pair<std::string, std::uint64_t>, std::weak_ptr<void>> retried_;  // by uplink and id
 };
 

@@ -62,12 +62,19 @@ std::optional<std::uint64_t> number_of(const AdminRequest& request, const std::s
   return found == request.query.end() ? fallback : parse_whole<std::uint64_t>(found->second);
 }
 
+std::string given(const AdminRequest& request, const std::string& name) { return clip(request.query.at(name)); }
+
 void list(Gateway& gateway, const AdminRequest& request, const AdminRespond& respond) {
   if (request.method != "GET" && request.method != "HEAD") return respond(refuse(405, "only GET is answered here"));
   const auto after = number_of(request, "after", 0);
   const auto limit = number_of(request, "limit", kLettersMax);
-  if (!after) return respond(refuse(400, "after: an id, as the member \"next\" of an answer before"));
-  if (!limit || *limit == 0 || *limit > kLettersMax) return respond(refuse(400, "limit: a whole number from 1 to 50"));
+  if (!after) {
+    return respond(
+        refuse(400, "after: " + given(request, "after") + ": an id is wanted, as \"next\" of an answer has it"));
+  }
+  if (!limit || *limit == 0 || *limit > kLettersMax) {
+    return respond(refuse(400, "limit: " + given(request, "limit") + ": a whole number from 1 to 50 is wanted"));
+  }
   const auto uplink = request.query.find("uplink");
   gateway.dead_letters().list(uplink == request.query.end() ? std::string() : uplink->second, *after, *limit,
                               [respond](const Result<buffer::DeadLetterPage>& page) {
@@ -76,7 +83,10 @@ void list(Gateway& gateway, const AdminRequest& request, const AdminRespond& res
 }
 
 Result<std::vector<std::uint64_t>> parse_ids(simdjson::dom::element value) {
-  const auto wrong = [] { return fail(ErrorCode::invalid, "ids: an array of ids is wanted, such as [3,4]"); };
+  const auto wrong = [&] {
+    return fail(ErrorCode::invalid,
+                "ids: " + clip(simdjson::minify(value)) + ": an array of ids is wanted, such as [3,4]");
+  };
   std::vector<std::uint64_t> ids;
   simdjson::dom::array array;
   if (value.get(array) != simdjson::SUCCESS) return wrong();
@@ -110,7 +120,10 @@ Result<Order> parse_order(const std::string& body) {
     }
   }
   if (order.uplink.empty()) return fail(ErrorCode::invalid, "uplink: the name of the uplink is wanted");
-  if (all == order.ids.has_value()) return fail(ErrorCode::invalid, "either \"ids\" or \"all\":true is wanted");
+  if (all == order.ids.has_value()) {
+    return fail(ErrorCode::invalid,
+                std::string("either \"ids\" or \"all\":true is wanted, found ") + (all ? "both" : "none"));
+  }
   return order;
 }
 
@@ -146,17 +159,11 @@ Result<RecordOfUplink> parse_record(const std::string& body) {
   return RecordOfUplink{std::string(uplink), *known, {*epoch, *sequence}};
 }
 
-UplinkRunner* find_uplink(Gateway& gateway, const std::string& name) {
-  const auto& uplinks = gateway.uplinks();
-  const auto found = std::find_if(uplinks.begin(), uplinks.end(), [&](const auto& one) { return one->name() == name; });
-  return found == uplinks.end() ? nullptr : found->get();
-}
-
 void put(Gateway& gateway, const AdminRequest& request, const AdminRespond& respond) {
   const auto record = parse_record(request.body);
   if (!record) return respond(refuse(400, record.error().message));
-  UplinkRunner* const uplink = find_uplink(gateway, record->uplink);
-  if (uplink == nullptr) return respond(refuse(404, "no uplink " + clip(record->uplink) + " is configured"));
+  UplinkRunner* const uplink = gateway.find_uplink(record->uplink);
+  if (uplink == nullptr) return respond(refuse(404, gateway.no_uplink(record->uplink)));
   uplink->put_aside(record->stream, record->at, [record = *record, respond](const Result<void>& kept) {
     if (!kept) return respond(refuse(kept.error().code == ErrorCode::invalid ? 409 : 503, kept.error().message));
     AdminResponse response;
@@ -180,8 +187,8 @@ AdminResponse answer_to_retry(const Order& order, const Result<void>& sent) {
 
 // A target that does not answer in time may do so later: then the letter is removed all the same.
 void retry(Gateway& gateway, const Order& order, const AdminRespond& respond) {
-  UplinkRunner* const found = find_uplink(gateway, order.uplink);
-  if (found == nullptr) return respond(refuse(404, "no uplink " + clip(order.uplink) + " is configured"));
+  UplinkRunner* const found = gateway.find_uplink(order.uplink);
+  if (found == nullptr) return respond(refuse(404, gateway.no_uplink(order.uplink)));
   if (!order.ids || order.ids->size() != 1) {
     return respond(refuse(400, R"(one letter at a time is sent again: {"uplink":"lake","ids":[3]})"));
   }

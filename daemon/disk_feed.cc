@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "daemon/work_on.h"
+
 namespace tidegate::daemon {
 namespace {
 
@@ -47,11 +49,9 @@ void DiskFeed::read(Position from, Done done) {
     stale_ = false;
   }
   busy_ = true;
-  storage_.post([this, alive = alive_, reader = reader_, &loop = loop_, from, done = std::move(done)] {
-    auto outcomes = std::make_shared<Result<Outcomes>>(read_ahead(*reader->reader, from));
-    loop.post([this, alive, outcomes, done] {
-      if (*alive) take(outcomes, done);
-    });
+  const auto job = [reader = reader_, from] { return read_ahead(*reader->reader, from); };
+  work_on(storage_, loop_, job, [this, alive = alive_, done = std::move(done)](Result<Outcomes> outcomes) {
+    if (*alive) take(std::make_shared<Result<Outcomes>>(std::move(outcomes)), done);
   });
 }
 

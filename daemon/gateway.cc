@@ -8,6 +8,7 @@
 #include "core/log.h"
 #include "core/text.h"
 #include "daemon/event_record.h"
+#include "daemon/stop_uplinks.h"
 
 namespace tidegate::daemon {
 namespace {
@@ -272,6 +273,18 @@ void Gateway::stop_drivers() {
   }
 }
 
+UplinkRunner* Gateway::find_uplink(std::string_view name) const {
+  const auto found =
+      std::find_if(uplinks_.begin(), uplinks_.end(), [&](const auto& one) { return one->name() == name; });
+  return found == uplinks_.end() ? nullptr : found->get();
+}
+
+std::string Gateway::no_uplink(std::string_view name) const {
+  std::string known;
+  for (const auto& uplink : uplinks_) known += " " + uplink->name();
+  return "no uplink " + clip(name) + "; there are:" + (known.empty() ? " none" : known);
+}
+
 void Gateway::stop() {
   if (stopping_) return;
   service_.stopping();
@@ -282,7 +295,7 @@ void Gateway::stop() {
   compactor_->stop();
   pipeline_->record_event(event_record("stop", clock_.wall_now(), {{"gateway", config_.gateway.id}}));
   after_turn();
-  for (const auto& uplink : uplinks_) uplink->stop(kStopGrace);
+  stop_uplinks(uplinks_, kStopGrace);
   // What the transports reported on their way out is in the loop's queue before this.
   loop_.post([this] { finish_stop(); });
 }

@@ -71,6 +71,9 @@ class Gateway {
   const TagRegistry& tags() const { return tags_; }
   const Pipeline& pipeline() const { return *pipeline_; }
   const std::vector<std::unique_ptr<UplinkRunner>>& uplinks() const { return uplinks_; }
+  UplinkRunner* find_uplink(std::string_view name) const;
+  /// That there is none of that name, and which there are.
+  std::string no_uplink(std::string_view name) const;
   const ClockWatch& clock_watch() const { return *clock_watch_; }
   const StorageWatch& storage_watch() const { return *storage_watch_; }
   const LogKeeper& keeper() const { return *keeper_; }

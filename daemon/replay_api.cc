@@ -29,13 +29,6 @@ struct ReplayOrder {
   std::string from_text;
 };
 
-UplinkRunner* find_uplink(Gateway& gateway, std::string_view name) {
-  for (const auto& uplink : gateway.uplinks()) {
-    if (uplink->name() == name) return uplink.get();
-  }
-  return nullptr;
-}
-
 Result<ReplayOrder> parse_order(const std::string& body, WallTime now) {
   simdjson::dom::parser parser;
   simdjson::dom::object root;
@@ -46,13 +39,14 @@ Result<ReplayOrder> parse_order(const std::string& body, WallTime now) {
   for (const auto member : root) {
     std::string_view text;
     if (member.value.get(text) != simdjson::SUCCESS) {
-      return fail(ErrorCode::invalid, std::string(member.key) + ": a text is wanted");
+      return fail(ErrorCode::invalid,
+                  clip(member.key) + ": a text is wanted, found " + clip(simdjson::minify(member.value)));
     }
     if (member.key == "from") {
       order.from_text = std::string(text);
     } else if (member.key == "stream") {
       const auto stream = parse_stream(text);
-      if (!stream) return fail(ErrorCode::invalid, "stream: allowed are readings, alarms, events");
+      if (!stream) return fail(ErrorCode::invalid, "stream: allowed are readings, alarms, events, found " + clip(text));
       order.stream = *stream;
     } else {
       return fail(ErrorCode::invalid, "unknown member " + clip(member.key) + ": known are from, stream");
@@ -141,12 +135,8 @@ void answer_replay(Gateway& gateway, const AdminRequest& request, const AdminRes
       percent_decode(path.substr(kPathBegins.size(), path.size() - kPathBegins.size() - kPathEnds.size()));
   auto order = parse_order(request.body, gateway.clock().wall_now());
   if (!order) return respond(refuse(400, order.error().message));
-  order->uplink = find_uplink(gateway, name);
-  if (order->uplink == nullptr) {
-    std::string known;
-    for (const auto& uplink : gateway.uplinks()) known += " " + uplink->name();
-    return respond(refuse(404, "no uplink " + clip(name) + "; there are:" + (known.empty() ? " none" : known)));
-  }
+  order->uplink = gateway.find_uplink(name);
+  if (order->uplink == nullptr) return respond(refuse(404, gateway.no_uplink(name)));
   const auto& streams = order->uplink->forwarder().options().streams;
   if (std::find(streams.begin(), streams.end(), order->stream) == streams.end()) {
     return respond(refuse(400, "uplink " + name + " does not carry the stream " + to_string(order->stream)));

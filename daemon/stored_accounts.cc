@@ -77,10 +77,7 @@ uplink::LanePlaces places_of(const buffer::StoredCursor& cursor) {
 }
 
 uplink::Accounting accounting_of(const buffer::StoredCursor& cursor) {
-  const auto stored = [&](const char* name) {
-    const auto found = cursor.accounts.find(name);
-    return found == cursor.accounts.end() ? std::uint64_t{0} : found->second;
-  };
+  const auto stored = [&](const char* name) { return number(cursor.accounts, name); };
   uplink::Accounting counts{cursor.delivered,   cursor.filtered, cursor.dropped,
                             stored("replayed"), stored("first"), stored("reused")};
   for (const auto& [name, count] : cursor.accounts) {
@@ -89,9 +86,6 @@ uplink::Accounting accounting_of(const buffer::StoredCursor& cursor) {
   return counts;
 }
 
-bool is_replay(const buffer::StoredCursor& cursor) {
-  const auto found = cursor.accounts.find("replay");
-  return found != cursor.accounts.end() && found->second != 0;
-}
+bool is_replay(const buffer::StoredCursor& cursor) { return number(cursor.accounts, "replay") != 0; }
 
 }  // namespace tidegate::daemon

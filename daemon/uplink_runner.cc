@@ -78,22 +78,19 @@ Result<void> UplinkRunner::start() {
       forwarder_.restore(stream, {oldest, oldest}, counts);
     }
     for (const auto lane : uplink::kAllLanes) {
-      feed({stream, lane}) = std::make_unique<DiskFeed>(*environment_.log, stream, *environment_.storage,
-                                                        *environment_.loop, environment_.clock_records);
+      feeds_[{stream, lane}] = std::make_unique<DiskFeed>(*environment_.log, stream, *environment_.storage,
+                                                          *environment_.loop, environment_.clock_records);
     }
   }
   return transport_->start();
 }
 
-std::unique_ptr<DiskFeed>& UplinkRunner::feed(uplink::LaneOf of) {
-  return feeds_[index_of(of.stream)][static_cast<std::size_t>(of.lane)];
-}
-
-void UplinkRunner::stop(Duration grace) {
+void UplinkRunner::begin_stop() {
   stopping_ = true;
   timer_->cancel();
-  transport_->stop(grace);
 }
+
+void UplinkRunner::end_transport(Duration grace) { transport_->stop(grace); }
 
 void UplinkRunner::pump() {
   for (const Stream stream : forwarder_.options().streams) {
@@ -104,19 +101,20 @@ void UplinkRunner::pump() {
   read_on();  // what the lane live has just left to the lane backlog
   const BootTime now = environment_.clock->boot_now();
   auto next = forwarder_.next_deadline();
-  if (read_again_at_ > now) next = std::min(next.value_or(read_again_at_), read_again_at_);
+  for (const BootTime again : read_again_at_) {
+    if (again > now) next = std::min(next.value_or(again), again);
+  }
   if (next) timer_->arm(std::max<Duration>(*next - now, std::chrono::milliseconds(1)), [this] { pump(); });
 }
 
 void UplinkRunner::read_on() {
-  if (environment_.clock->boot_now() < read_again_at_) return;
-  while (const auto demand = forwarder_.demand()) {
+  while (const auto demand = next_demand()) {
     if (is_to_its_end(*demand)) {
       forwarder_.supply_gap({demand->stream, demand->lane}, *demand->until, 0);
       send_ready();
       continue;
     }
-    if (feed({demand->stream, demand->lane})->busy()) return;
+    if (feeds_[{demand->stream, demand->lane}]->busy()) return;
     const auto outcome = environment_.log->read(demand->stream, demand->from);
     if (outcome.status == buffer::ReadStatus::on_disk) {
       request_from_disk(*demand);
@@ -125,6 +123,18 @@ void UplinkRunner::read_on() {
     if (!take(*demand, outcome)) return;
     send_ready();
   }
+}
+
+// A lane whose segment cannot be read is not to keep the others waiting.
+std::optional<uplink::ReadDemand> UplinkRunner::next_demand() const {
+  const BootTime now = environment_.clock->boot_now();
+  std::vector<uplink::LaneOf> pausing;
+  for (const Stream stream : forwarder_.options().streams) {
+    for (const auto lane : uplink::kAllLanes) {
+      if (now < read_again_at_[{stream, lane}]) pausing.emplace_back(stream, lane);
+    }
+  }
+  return forwarder_.demand_without(pausing);
 }
 
 // Nothing of what the lane is to go through is left, as where the log has lost its newest records in a power cut.
@@ -186,7 +196,7 @@ void UplinkRunner::request_from_disk(const uplink::ReadDemand& wanted) {
     if (is_elsewhere || moves != moves_[index_of(wanted.stream)]) return pump();
     on_read(of, outcomes);
   };
-  feed({wanted.stream, wanted.lane})->read(wanted.from, done);
+  feeds_[{wanted.stream, wanted.lane}]->read(wanted.from, done);
 }
 
 void UplinkRunner::on_read(uplink::LaneOf of, const Result<DiskFeed::Outcomes>& outcomes) {
@@ -195,10 +205,10 @@ void UplinkRunner::on_read(uplink::LaneOf of, const Result<DiskFeed::Outcomes>& 
       log_error("uplink", "{}: cannot read {} from disk: {}{}", name(), to_string(of.stream), outcomes.error().message,
                 since_last_line(*left_out));
     }
-    return pause_reading();
+    return pause_reading(of);
   }
   // The log says that there is more, its files do not show it yet.
-  if (outcomes->front().status == buffer::ReadStatus::at_end) return pause_reading();
+  if (outcomes->front().status == buffer::ReadStatus::at_end) return pause_reading(of);
   for (const auto& outcome : *outcomes) {
     if (!take_whole(of, outcome)) break;  // what was read too far is read again
   }
@@ -211,7 +221,7 @@ bool UplinkRunner::take_whole(uplink::LaneOf of, const buffer::ReadOutcome& outc
   const bool is_ready = outcome.status == buffer::ReadStatus::ready;
   if (outcome.status == buffer::ReadStatus::at_end) return false;
   for (;;) {
-    const auto first = forwarder_.demand();
+    const auto first = next_demand();
     const auto demand = forwarder_.demand(of);
     if (!demand || first->stream != of.stream || is_to_its_end(*demand)) return false;
     if (is_ready && outcome.batch->end() <= demand->from) return true;
@@ -223,9 +233,9 @@ bool UplinkRunner::take_whole(uplink::LaneOf of, const buffer::ReadOutcome& outc
   }
 }
 
-void UplinkRunner::pause_reading() {
-  read_again_at_ = environment_.clock->boot_now() + kReadPause;
-  timer_->arm(kReadPause, [this] { pump(); });
+void UplinkRunner::pause_reading(uplink::LaneOf of) {
+  read_again_at_[of] = environment_.clock->boot_now() + kReadPause;
+  pump();
 }
 
 void UplinkRunner::send_ready() {
@@ -309,7 +319,7 @@ void UplinkRunner::on_done(std::uint64_t batch_id, bool ok) {
   if (!ok) return on_failed(batch_id, {});
   if (end_letter(batch_id, {})) return;
   if (const auto refused = forwarder_.acknowledged(batch_id)) give_up(*refused);
-  look_at_refusals();
+  look_at_refusals(uplink::Forwarder::lane_of(batch_id));
   pump();
 }
 
@@ -363,9 +373,9 @@ uplink::CursorMove UplinkRunner::plan_move(Stream stream, Position to) const {
 
 void UplinkRunner::move(Stream stream, const uplink::CursorMove& move) {
   ++moves_[index_of(stream)];
-  read_again_at_ = BootTime{};
+  for (const auto lane : uplink::kAllLanes) read_again_at_[{stream, lane}] = BootTime{};
   forwarder_.move(stream, move);
-  look_at_refusals();
+  forget_refusals(stream);
   pump();
 }
 

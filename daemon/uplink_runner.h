@@ -3,7 +3,6 @@
 #include <array>
 #include <cstdint>
 #include <functional>
-#include <iterator>
 #include <memory>
 #include <optional>
 #include <string>
@@ -55,7 +54,11 @@ class UplinkRunner {
   /// Where the stored cursor stands; without one the stream begins at the oldest record kept. Before start().
   void restore(const buffer::StoredCursor& cursor);
   Result<void> start();
-  void stop(Duration grace);
+  /// From here on no event tells of its link, and it is woken by what the transport reports alone.
+  void begin_stop();
+  /// Gives what is on its way `grace` to be acknowledged, then ends the transport. After begin_stop(); any thread,
+  /// while the core waits for it.
+  void end_transport(Duration grace);
 
   /// The log has grown: reads on and sends.
   void pump();
@@ -115,8 +118,9 @@ class UplinkRunner {
   void supply_gap(const uplink::ReadDemand& demand, const buffer::ReadOutcome& outcome);
   bool is_to_its_end(const uplink::ReadDemand& demand) const;
   void on_read(uplink::LaneOf of, const Result<DiskFeed::Outcomes>& outcomes);
-  std::unique_ptr<DiskFeed>& feed(uplink::LaneOf of);
-  void pause_reading();
+  /// What to read next, of the lanes whose reads do not pause.
+  std::optional<uplink::ReadDemand> next_demand() const;
+  void pause_reading(uplink::LaneOf of);
   /// When the windows open next; nothing while one is, or there are none.
   std::optional<WallTime> next_opening() const;
   bool obeys_windows(Stream stream) const;
@@ -132,10 +136,14 @@ class UplinkRunner {
   void give_up(const uplink::RefusedRecord& record, std::function<void(const Result<void>&)> done = {});
   void on_dead(const uplink::RefusedRecord& record);
   void on_not_kept(const uplink::RefusedRecord& record, const std::string& why);
-  void note_refusal(Stream stream, const std::string& answer);
+  void note_refusal(uplink::LaneOf of, const std::string& answer);
   const std::string* lasting_refusal() const;
-  /// What was refused may be taken since, or have gone aside.
-  void look_at_refusals();
+  /// What was refused may be taken since, or have gone aside: something of that lane is acknowledged.
+  void look_at_refusals(uplink::LaneOf acknowledged);
+  void forget_refusals(Stream stream);
+  /// The first record that the lane has not delivered.
+  Position place_of(uplink::LaneOf of) const;
+  bool is_undelivered(Stream stream, Position at) const;
   /// False when the batch is of the chain.
   bool end_letter(std::uint64_t batch_id, const Result<void>& result);
 
@@ -144,7 +152,8 @@ class UplinkRunner {
   std::array<bool, kStreamCount> restored_{};
   std::array<std::uint32_t, kStreamCount> moves_{};  // what was read for the place before is of no use
   bool mismatch_said_ = false;
-  std::array<std::array<std::unique_ptr<DiskFeed>, std::size(uplink::kAllLanes)>, kStreamCount> feeds_;
+  uplink::PerLane<std::unique_ptr<DiskFeed>> feeds_;
+  uplink::PerLane<BootTime> read_again_at_;  // after a read that gave nothing
   std::unique_ptr<Timer> timer_;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
   std::unique_ptr<uplink::Transport> transport_;
@@ -152,16 +161,16 @@ class UplinkRunner {
   std::string link_detail_;
   std::string trouble_;
   struct NotKept {
-    Position cursor;  // as long as it is there
+    Position cursor;  // of the lane, as long as it is there
     std::string why;
   };
-  std::array<std::optional<NotKept>, kStreamCount> not_kept_;  // records that are refused for good
+  uplink::PerLane<std::optional<NotKept>> not_kept_;  // records that are refused for good
   struct Refused {
-    Position cursor;  // as long as it is there
+    Position cursor;  // of the lane, as long as it is there
     BootTime since;
     std::string text;
   };
-  std::array<std::optional<Refused>, kStreamCount> refused_;
+  uplink::PerLane<std::optional<Refused>> refused_;
   struct LetterOnItsWay {
     std::uint64_t batch_id = 0;
     Stream stream = Stream::readings;
@@ -170,8 +179,7 @@ class UplinkRunner {
   std::optional<LetterOnItsWay> letter_;
   bool is_told_ = false;  // whether it is up, by an event
   bool stopping_ = false;
-  bool up_ = false;           // the link stands and there is no trouble
-  BootTime read_again_at_{};  // after a read that gave nothing
+  bool up_ = false;  // the link stands and there is no trouble
   ComplaintFilter complaints_;
   std::string detail_ = "not connected yet";
   BootTime since_{};

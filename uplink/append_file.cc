@@ -18,6 +18,7 @@ constexpr mode_t kMode = 0640;
 // Whatever a crash tore lies in the window, because no more than half of it is ever written without a flush.
 constexpr std::uint64_t kTailWindow = std::uint64_t{8} << 20;
 constexpr std::uint64_t kUnflushedMax = kTailWindow / 2;
+constexpr std::size_t kBytesShown = 200;
 constexpr std::size_t kChunk = std::size_t{64} << 10;
 
 // Reads the end of a file and finds where its last whole line ends. A zero byte is no text: there a crash left a page
@@ -120,7 +121,8 @@ Result<void> AppendFile::cut_torn_end(const LineForm& form) {
   size_ = synced_size_ = flushed_size_ = static_cast<std::uint64_t>(status.st_size);
   if (!is_ours(descriptor_.get(), 0, form.header)) {
     return fail(ErrorCode::invalid, path_ + " does not begin with the header line \"" +
-                                        clip(form.header.substr(0, form.header.find('\r')), 200) +
+                                        clip(form.header.substr(0, form.header.find('\r')), kBytesShown) +
+                                        "\" but with \"" + text_at(0) +
                                         "\"; move the file away or choose another path");
   }
   TailScan scan(descriptor_.get(), size_, form);
@@ -128,11 +130,19 @@ Result<void> AppendFile::cut_torn_end(const LineForm& form) {
   if (scan.whole() == size_) return {};
   const std::string& beginning = scan.whole() == 0 && !form.header.empty() ? form.header : form.beginning;
   if (!scan.found_a_line_end() || !is_ours(descriptor_.get(), scan.whole(), beginning)) {
-    return fail(ErrorCode::invalid,
-                path_ + " ends in the middle of a line that is not of an uplink (its end begins with \"" +
-                    form.beginning + "\"); move the file away or choose another path");
+    return fail(ErrorCode::invalid, path_ +
+                                        " ends in the middle of a line that is not of an uplink: it begins with \"" +
+                                        text_at(scan.whole()) + "\", and an uplink's with \"" +
+                                        clip(beginning.substr(0, beginning.find('\r')), kBytesShown) +
+                                        "\"; move the file away or choose another path");
   }
   return cut_to(scan.whole());
+}
+
+std::string AppendFile::text_at(std::uint64_t at) const {
+  std::string text(40, '\0');
+  const ssize_t count = ::pread(descriptor_.get(), text.data(), text.size(), static_cast<off_t>(at));
+  return clip(text.substr(0, static_cast<std::size_t>(std::max<ssize_t>(count, 0))), kBytesShown);
 }
 
 Result<void> AppendFile::append(std::string_view lines) {

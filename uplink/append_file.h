@@ -47,6 +47,7 @@ class AppendFile {
   AppendFile(std::string path, std::string header, Descriptor descriptor)
       : path_(std::move(path)), header_(std::move(header)), descriptor_(std::move(descriptor)) {}
   Result<void> cut_torn_end(const LineForm& form);
+  std::string text_at(std::uint64_t at) const;
   Result<void> write_some(std::string_view& lines);
   Result<void> flush();
   Result<void> cut_to(std::uint64_t size);

@@ -1,5 +1,7 @@
 #include "uplink/aws_signer.h"
 
+#include <utility>
+
 #include "uplink/aws_signature.h"
 #include "uplink/secret_values.h"
 
@@ -20,12 +22,12 @@ std::string host_of(std::string_view url) {
 }  // namespace
 
 Result<std::vector<std::string>> AwsSigner::lines(std::string_view url, std::string_view body, WallTime now) {
-  const std::array<std::string, 2> before{aws_.secret_access_key.value, aws_.session_token.value};
   for (HttpHeader* const secret : {&aws_.access_key_id, &aws_.secret_access_key, &aws_.session_token}) {
     if (auto read = read_secret_again(*secret); !read) return tl::unexpected(read.error());
   }
-  if (before[0] != aws_.secret_access_key.value) previous_[0] = before[0];
-  if (before[1] != aws_.session_token.value) previous_[1] = before[1];
+  if (aws_.access_key_id.is_secret) sent_.add(aws_.access_key_id.value);
+  sent_.add(aws_.secret_access_key.value);
+  sent_.add(aws_.session_token.value);
   AwsRequest request;
   request.method = "POST";
   request.body = body;
@@ -43,12 +45,6 @@ Result<std::vector<std::string>> AwsSigner::lines(std::string_view url, std::str
   return lines;
 }
 
-std::string AwsSigner::redact(std::string text) const {
-  if (aws_.access_key_id.is_secret) redact_secret(text, aws_.access_key_id.value);
-  redact_secret(text, aws_.secret_access_key.value);
-  redact_secret(text, aws_.session_token.value);
-  for (const std::string& secret : previous_) redact_secret(text, secret);
-  return text;
-}
+std::string AwsSigner::redact(std::string text) const { return sent_.without(std::move(text)); }
 
 }  // namespace tidegate::uplink

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <array>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -8,6 +7,7 @@
 #include "core/error.h"
 #include "core/time.h"
 #include "uplink/http_options.h"
+#include "uplink/secret_values.h"
 
 namespace tidegate::uplink {
 
@@ -22,8 +22,8 @@ class AwsSigner {
   std::string redact(std::string text) const;
 
  private:
-  AwsOptions aws_;                       // credentials as last read
-  std::array<std::string, 2> previous_;  // what the secret key and the token were before: of what is on its way
+  AwsOptions aws_;  // credentials as last read
+  SentSecrets sent_;
 };
 
 }  // namespace tidegate::uplink

@@ -11,6 +11,7 @@
 
 #include "core/clock.h"
 #include "core/text.h"
+#include "uplink/json_text.h"
 
 namespace tidegate::uplink {
 namespace {
@@ -148,19 +149,14 @@ Result<WallTime> CsvLines::append(std::string& into, const OutgoingBatch& batch)
   auto error = parser_->dom.parse(*batch.payload).get(parsed);
   if (!error) error = parsed["sent"].get_int64().get(sent);
   if (!error) error = parsed[to_string(batch.stream)].get_array().get(entries);
-  if (error) {
-    return fail(ErrorCode::give_up_item, std::string("payload of stream ") + to_string(batch.stream) +
-                                             " is no batch: " + simdjson::error_message(error));
-  }
+  if (error) return no_batch(batch.stream, simdjson::error_message(error));
   std::string usual = beginning(batch.stream);
   append_text(usual, gateway_, spreadsheet_safe_);
   usual += "," + std::to_string(batch.epoch);
   for (const dom::element element : entries) {
     dom::object entry;
     if (element.get_object().get(entry) != simdjson::SUCCESS) {
-      return fail(ErrorCode::give_up_item, std::string("payload of stream ") + to_string(batch.stream) +
-                                               " is no batch: it needs an array of objects, found " +
-                                               clip(simdjson::minify(element), 100));
+      return no_batch(batch.stream, "found " + clip(simdjson::minify(element), 100));
     }
     into += usual;
     for (const std::string_view column : columns(batch.stream)) {

@@ -6,7 +6,7 @@
 
 namespace tidegate::uplink {
 
-/// libcurl's functions, loaded when the first HTTP uplink is made (docs/adr/0018). Any thread.
+/// libcurl's functions, loaded when the first is made that asks something by HTTP (docs/adr/0018). Any thread.
 struct CurlLibrary {
   /// Loads the library and initialises it, once a process. Error `not_found` names the package.
   static Result<const CurlLibrary*> get();

@@ -2,24 +2,25 @@
 #include <atomic>
 #include <condition_variable>
 #include <mutex>
-#include <system_error>
 #include <thread>
 #include <utility>
 #include <vector>
 
 #include "core/bounded_queue.h"
 #include "uplink/file_writer.h"
+#include "uplink/start_thread.h"
 #include "uplink/transport.h"
 
 namespace tidegate::uplink {
 namespace {
 
-// A thread around an FileWriter. The link is always up: what the disk refuses fails batch by batch, and is told as
+// A thread around a FileWriter. The link is always up: what the disk refuses fails batch by batch, and is told as
 // trouble.
 class FileTransport final : public Transport {
  public:
   FileTransport(FileUplinkOptions options, std::string gateway, TransportHandlers handlers)
-      : path_(options.path),
+      : name_(options.forwarder.name),
+        path_(options.path),
         writer_(options, std::move(gateway)),
         handlers_(std::move(handlers)),
         queue_(std::max<std::size_t>(options.forwarder.inflight_max, 1) + kStreamCount) {}
@@ -27,11 +28,9 @@ class FileTransport final : public Transport {
 
   Result<void> start() override {
     if (auto checked = FileWriter::check_path(path_); !checked) return checked;
-    try {
-      thread_ = std::thread([this] { run(); });
-    } catch (const std::system_error& problem) {
-      return fail(ErrorCode::retry, "thread of the uplink to " + path_ + ": " + problem.what());
-    }
+    auto thread = start_thread(name_, [this] { run(); });
+    if (!thread) return tl::unexpected(thread.error());
+    thread_ = std::move(*thread);
     handlers_.link(true, "");
     return {};
   }
@@ -77,6 +76,7 @@ class FileTransport final : public Transport {
     for (const auto& [id, ok] : done) handlers_.done(id, ok);
   }
 
+  const std::string name_;
   const std::string path_;
   std::string told_trouble_;  // the thread's
   FileWriter writer_;

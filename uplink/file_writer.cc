@@ -19,12 +19,19 @@ namespace tidegate::uplink {
 namespace {
 
 constexpr std::size_t kDateLength = 10;  // of "2026-11-21T..."
+// In a name that is sought: a digit where it has a zero byte, which no name has.
+constexpr std::string_view kAnyDay("\0\0\0\0-\0\0-\0\0", kDateLength);
 constexpr const char* kNamedLater = "the file keeps its name and its records for now, and is named later";
 constexpr const char* kNamedNever = "it is left as it is";
 
 Result<std::string> fill_path(const std::string& path_template, std::string_view gateway, std::string_view stream,
                               std::string_view date) {
   return fill_placeholders(path_template, {{"gateway", gateway}, {"stream", stream}, {"date", date}});
+}
+
+bool is_of_some_day(std::string_view wanted, std::string_view name) {
+  return std::equal(wanted.begin(), wanted.end(), name.begin(), name.end(),
+                    [](char want, char is) { return want == '\0' ? is >= '0' && is <= '9' : want == is; });
 }
 
 // "dir/out.ndjson" with its mark in "dir/out.MARK.ndjson".
@@ -68,8 +75,7 @@ FileWriter::FileWriter(const FileUplinkOptions& options, std::string gateway)
 
 void FileWriter::write(const std::vector<OutgoingBatch>& batches, const Report& report) {
   for (const OutgoingBatch& batch : batches) {
-    if (batch.replay) awaited_[static_cast<std::size_t>(batch.stream)].reset();
-    if (comes_too_early(batch)) {
+    if (order_.comes_too_early(BatchPlace(batch))) {
       report(batch.id, false);
       continue;
     }
@@ -85,11 +91,6 @@ const std::string& FileWriter::trouble() const {
   return first == troubles_.end() ? troubles_.front() : *first;
 }
 
-bool FileWriter::comes_too_early(const OutgoingBatch& batch) const {
-  const auto& awaited = awaited_[static_cast<std::size_t>(batch.stream)];
-  return awaited && Position{batch.epoch, batch.from} > *awaited;
-}
-
 Result<void> FileWriter::append(const OutgoingBatch& batch) {
   lines_.clear();
   const auto sent = renderer_->append(lines_, batch);
@@ -101,7 +102,7 @@ Result<void> FileWriter::append(const OutgoingBatch& batch) {
   if (!open) return tl::unexpected(open.error());
   if (auto appended = (*open)->file->append(lines_); !appended) return appended;
   (*open)->unsynced.push_back(&batch);
-  awaited_[static_cast<std::size_t>(batch.stream)].reset();
+  order_.on_taken(BatchPlace(batch));
   return {};
 }
 
@@ -167,19 +168,14 @@ void FileWriter::note_day(Stream stream, const std::string& path) {
 
 // Files of other days that an earlier process left unfinished.
 void FileWriter::find_left_parts(Stream stream, const std::string& current) {
-  const auto pattern = fill_path(path_template_, gateway_, to_string(stream),
-                                 "????"
-                                 "-"
-                                 "??"
-                                 "-"
-                                 "??");
+  const auto pattern = fill_path(path_template_, gateway_, to_string(stream), kAnyDay);
   if (!pattern) return;
   const std::filesystem::path wanted(*pattern + part_suffix_);
   std::error_code error;
   const auto directory = wanted.has_parent_path() ? wanted.parent_path() : std::filesystem::path(".");
   for (std::filesystem::directory_iterator at(directory, error), end; !error && at != end; at.increment(error)) {
     const std::string name = at->path().filename().string();
-    if (!glob_matches(wanted.filename().string(), name)) continue;
+    if (!is_of_some_day(wanted.filename().string(), name)) continue;
     const std::string finished = (wanted.parent_path() / name.substr(0, name.size() - part_suffix_.size())).string();
     const bool is_current =
         finished == current || std::find(current_.begin(), current_.end(), finished) != current_.end();
@@ -239,9 +235,7 @@ void FileWriter::sync_names() {
 }
 
 void FileWriter::fail_batch(const OutgoingBatch& batch, const Error& error, const Report& report) {
-  auto& awaited = awaited_[static_cast<std::size_t>(batch.stream)];
-  const Position from{batch.epoch, batch.from};
-  awaited = awaited ? std::min(*awaited, from) : from;
+  order_.on_failed(BatchPlace(batch));
   troubles_[static_cast<std::size_t>(batch.stream)] = error.message;
   complain(error, "the records stay in the log and are written again later");
   report(batch.id, false);

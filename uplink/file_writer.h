@@ -5,7 +5,6 @@
 #include <functional>
 #include <map>
 #include <memory>
-#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -14,6 +13,7 @@
 #include "core/log.h"
 #include "core/record.h"
 #include "uplink/append_file.h"
+#include "uplink/batch_order.h"
 #include "uplink/forwarder.h"
 #include "uplink/options.h"
 #include "uplink/record_lines.h"
@@ -21,9 +21,8 @@
 namespace tidegate::uplink {
 
 /// Writes batches to files as NDJSON or CSV, a line a record. Batches that come together are synced together. What
-/// fails is reported and can be written again; behind a batch that failed nothing of its stream is taken until that one
-/// comes again, so the lines keep the order of the sequences; or until the first batch of a replay comes, because the
-/// cursor was moved and that one is given up.
+/// fails is reported and can be written again; behind it nothing of its chain is taken until it comes again
+/// (BatchOrder), so the lines keep the order of the sequences, with live-first in each of the lanes.
 ///
 /// With `rotate_bytes`, a file that has as much gets its last record's epoch and sequence into its name,
 /// "readings.ndjson" becomes "readings.3-123401.ndjson", and is never touched again: what has such a name is whole.
@@ -50,7 +49,6 @@ class FileWriter {
     std::vector<const OutgoingBatch*> unsynced;
   };
 
-  bool comes_too_early(const OutgoingBatch& batch) const;
   Result<void> append(const OutgoingBatch& batch);
   Result<OpenFile*> file_at(const std::string& path, Stream stream);
   Result<std::string> path_for(Stream stream, WallTime sent) const;
@@ -79,8 +77,8 @@ class FileWriter {
   std::array<bool, kStreamCount> has_looked_{};    // for what an earlier process left
   std::map<std::string, Stream> past_;             // with part_suffix: files of other days, to be finished
   std::set<std::string> renamed_;                  // directories whose new names are not durable yet: "dir/"
-  std::array<std::optional<Position>, kStreamCount> awaited_;  // of a batch that failed
-  std::array<std::string, kStreamCount> troubles_;             // by stream
+  BatchOrder order_;
+  std::array<std::string, kStreamCount> troubles_;  // by stream
   ComplaintFilter complaints_;
 };
 

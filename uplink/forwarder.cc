@@ -81,15 +81,20 @@ class Forwarder::Impl {
   }
 
   // A stream that may have nothing but a new epoch comes last: asking for it in vain must not keep the others waiting.
-  std::optional<ReadDemand> demand() const {
+  std::optional<ReadDemand> demand_without(const std::vector<LaneOf>& left_out) const {
+    const auto is_left_out = [&](LaneOf of) {
+      return std::find(left_out.begin(), left_out.end(), of) != left_out.end();
+    };
     for (const Stream stream : kDuePriority) {
       for (const Lane lane : lane_order(stream)) {
+        if (is_left_out({stream, lane})) continue;
         if (is_due(stream) && needs_reading({stream, lane})) return demand(LaneOf(stream, lane));
       }
     }
     for (const bool doubtful : {false, true}) {
       for (const Stream stream : kPriority) {
         for (const Lane lane : lane_order(stream)) {
+          if (is_left_out({stream, lane})) continue;
           const auto wanted = demand(LaneOf(stream, lane));
           if (wanted && chain({stream, lane})->may_be_at_end() == doubtful) return wanted;
         }
@@ -195,7 +200,7 @@ class Forwarder::Impl {
                         std::make_shared<const std::string>(std::move(record))};
     batch.link = links_;
     batch.beside = random_() | 1U;
-    batch.lane = lane_of(head);
+    batch.lane = uplink::lane_of(head);
     return batch;
   }
 
@@ -428,7 +433,10 @@ bool Forwarder::is_replay_marked(Stream stream) const {
   return lanes != nullptr && lanes->is_replay_marked();
 }
 
-std::optional<ReadDemand> Forwarder::demand() const { return impl_->demand(); }
+std::optional<ReadDemand> Forwarder::demand() const { return impl_->demand_without({}); }
+std::optional<ReadDemand> Forwarder::demand_without(const std::vector<LaneOf>& lanes) const {
+  return impl_->demand_without(lanes);
+}
 std::optional<ReadDemand> Forwarder::demand(LaneOf of) const { return impl_->demand(of); }
 
 void Forwarder::announce(Stream stream, Position end) {
@@ -459,7 +467,7 @@ std::optional<RefusedRecord> Forwarder::failed(std::uint64_t batch_id, BootTime 
   return impl_->failed(batch_id, now, how);
 }
 
-Stream Forwarder::stream_of(std::uint64_t batch_id) { return StreamChain::lane_of(batch_id).stream; }
+LaneOf Forwarder::lane_of(std::uint64_t batch_id) { return StreamChain::lane_of(batch_id); }
 
 bool Forwarder::leave_out(std::uint64_t batch_id) {
   StreamChain* const chain = impl_->chain(StreamChain::lane_of(batch_id));
@@ -472,10 +480,14 @@ void Forwarder::keep(std::uint64_t batch_id, BootTime now) {
 
 std::optional<Position> Forwarder::on_trial(Stream stream) const {
   for (const Lane lane : kAllLanes) {
-    const StreamChain* const chain = impl_->chain({stream, lane});
-    if (const auto record = chain == nullptr ? std::nullopt : chain->record_on_trial()) return record;
+    if (const auto record = on_trial(LaneOf(stream, lane))) return record;
   }
   return std::nullopt;
+}
+
+std::optional<Position> Forwarder::on_trial(LaneOf of) const {
+  const StreamChain* const chain = impl_->chain(of);
+  return chain == nullptr ? std::nullopt : chain->record_on_trial();
 }
 
 std::optional<RefusedRecord> Forwarder::put_aside(Stream stream, Position at) {

@@ -70,6 +70,8 @@ struct OutgoingBatch {
   std::shared_ptr<const std::string> payload;  // kept for a repeat
   bool replay = false;     // the first one from where the cursor was moved to: what was sent before does not come again
   std::uint64_t link = 0;  // how often the link had come up when it was sent
+  /// How often its chain had gone elsewhere when it was made: what is of an earlier round does not come again.
+  std::uint64_t round = 0;
   /// Not 0: it stands outside of the chain, and this is for whoever knows requests by a key of their own.
   std::uint64_t beside = 0;
   Lane lane = Lane::live;  // as its payload says
@@ -134,6 +136,8 @@ class Forwarder {
 
   /// The stream and place to read next; nothing while there is no room, or when all that was announced is read.
   std::optional<ReadDemand> demand() const;
+  /// The same as if there were none of these lanes.
+  std::optional<ReadDemand> demand_without(const std::vector<LaneOf>& lanes) const;
   /// The same for one lane, whoever comes before it.
   std::optional<ReadDemand> demand(LaneOf of) const;
   /// There are records in `stream` up to `end` (exclusive).
@@ -163,8 +167,9 @@ class Forwarder {
   /// some of what is behind it, and is given up when it is to blame (RefusalTrial): that is the answer, here or of
   /// acknowledged(), and nothing of its stream is sent until leave_out() or keep().
   std::optional<RefusedRecord> failed(std::uint64_t batch_id, BootTime now, const BatchFailure& how = {});
-  /// Of a batch of the chain, or of what was sent beside it because a record is on trial.
-  static Stream stream_of(std::uint64_t batch_id);
+  /// Of a batch of a chain, or of what was sent beside it because a record is on trial: whose chain that is. A stream
+  /// that is one chain has the lane live, whatever its batches say.
+  static LaneOf lane_of(std::uint64_t batch_id);
   /// The record is kept elsewhere, durably: it is dropped as a dead letter once a batch without entries, which comes in
   /// its place and answers for its number, is acknowledged; where the target refuses that too, with the next batch,
   /// which then begins where that one began. False: it is forgotten, as by a move, and nothing is changed.
@@ -173,6 +178,7 @@ class Forwarder {
   void keep(std::uint64_t batch_id, BootTime now);
   /// The record of the stream that is refused alone, as long as it is not decided whether it is to blame.
   std::optional<Position> on_trial(Stream stream) const;
+  std::optional<Position> on_trial(LaneOf of) const;
   /// That one is to blame, as somebody says who has looked at it. Nothing when it is not `at`.
   std::optional<RefusedRecord> put_aside(Stream stream, Position at);
 

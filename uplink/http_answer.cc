@@ -26,6 +26,14 @@ std::string retry_later(const HttpAnswer& answer, const HttpVerdict& verdict) {
   return with_body(text, answer.body);
 }
 
+std::string without_login(const std::string& url) {
+  const std::size_t scheme = url.find("://");
+  if (scheme == std::string::npos) return url;
+  const std::size_t begin = scheme + 3;
+  const std::size_t at = url.substr(0, url.find_first_of("/?#", begin)).rfind('@');
+  return at == std::string::npos || at < begin ? url : url.substr(0, begin) + "..." + url.substr(at);
+}
+
 std::string refusal(const HttpAnswer& answer) {
   const std::string status = std::to_string(answer.status);
   switch (answer.status) {
@@ -43,7 +51,7 @@ std::string refusal(const HttpAnswer& answer) {
       break;
   }
   if (answer.status >= 300 && answer.status < 400 && !answer.location.empty()) {
-    return "redirected with " + status + " to " + clip(answer.location, kLocationBytesShown) +
+    return "redirected with " + status + " to " + clip(without_login(answer.location), kLocationBytesShown) +
            ", which is not followed: set \"url\" to where the target is";
   }
   return with_body("refused with " + status, answer.body);
@@ -55,11 +63,11 @@ void note_refusal(const HttpAnswer& answer, BatchFailure& failure) {
   failure.refusal = with_body(std::to_string(answer.status), answer.body);
 }
 
+}  // namespace
+
 bool is_for_a_time(long status) {
   return status == 408 || status == 425 || status == 429 || (status >= 500 && status <= 599);
 }
-
-}  // namespace
 
 HttpVerdict judge(const HttpAnswer& answer, std::uint32_t records) {
   HttpVerdict verdict;

@@ -17,6 +17,9 @@ struct HttpAnswer {
   Duration retry_after{};  // zero: none
 };
 
+/// Whether another try may well be answered otherwise.
+bool is_for_a_time(long status);
+
 /// What that means for the batch.
 struct HttpVerdict {
   bool acknowledged = false;

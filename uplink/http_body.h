@@ -31,8 +31,8 @@ class HttpBody {
   /// The batch failed without an answer, or before it was sent.
   void forget(const OutgoingBatch& batch);
 
-  /// Values that the format could not say.
-  std::uint64_t left_out() const { return influx_.left_out(); }
+  /// See InfluxLines.
+  void say_left_out(const std::string& uplink, BootTime now) { influx_.say_left_out(uplink, now); }
 
  private:
   Result<std::string> format(const OutgoingBatch& batch);

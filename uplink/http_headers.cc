@@ -1,12 +1,12 @@
 #include "uplink/http_headers.h"
 
-#include <array>
+#include <algorithm>
 #include <utility>
-
-#include "uplink/secret_values.h"
 
 namespace tidegate::uplink {
 namespace {
+
+constexpr std::size_t kKeptOfEach = 8;  // of what a header was: each value, and the token in it
 
 std::string media_type(BatchFormat format) {
   switch (format) {
@@ -50,7 +50,8 @@ std::string idempotency_key(std::string_view gateway, std::string_view uplink, c
          (batch.beside == 0 ? "" : "/" + std::to_string(batch.beside));
 }
 
-HttpHeaders::HttpHeaders(const HttpUplinkOptions& options, std::string gateway) : headers_(options.headers) {
+HttpHeaders::HttpHeaders(const HttpUplinkOptions& options, std::string gateway)
+    : headers_(options.headers), sent_(kKeptOfEach * std::max<std::size_t>(headers_.size(), 1)) {
   common_ = {"User-Agent: tidegate/" TIDEGATE_VERSION, "Content-Type: " + media_type(options.format),
              // No question before the body, which some servers never answer.
              "Expect:", "tidegate-gateway: " + gateway};
@@ -71,21 +72,20 @@ Result<std::vector<std::string>> HttpHeaders::lines(const OutgoingBatch& batch) 
   if (has_key_) lines.push_back("Idempotency-Key: " + idempotency_key(key_gateway_, key_uplink_, batch));
   for (HttpHeader& header : headers_) {
     if (auto read = read_secret_again(header); !read) return tl::unexpected(read.error());
+    note_sent(header);
     lines.push_back(header.name + ": " + header.value);
   }
   return lines;
 }
 
-std::string HttpHeaders::redact(std::string text) const {
-  for (const HttpHeader& header : headers_) {
-    if (!header.is_secret) continue;
-    redact_secret(text, header.value);
-    // "Bearer TOKEN": the token is the secret.
-    const std::size_t space = header.value.rfind(' ');
-    if (space != std::string::npos && space + 1 < header.value.size())
-      redact_secret(text, header.value.substr(space + 1));
-  }
-  return text;
+// Of "Bearer TOKEN" the token is a secret by itself.
+void HttpHeaders::note_sent(const HttpHeader& header) {
+  if (!header.is_secret) return;
+  sent_.add(header.value);
+  const std::size_t space = header.value.rfind(' ');
+  if (space != std::string::npos) sent_.add(std::string_view(header.value).substr(space + 1));
 }
+
+std::string HttpHeaders::redact(std::string text) const { return sent_.without(std::move(text)); }
 
 }  // namespace tidegate::uplink

@@ -7,6 +7,7 @@
 #include "core/error.h"
 #include "uplink/forwarder.h"
 #include "uplink/http_options.h"
+#include "uplink/secret_values.h"
 
 namespace tidegate::uplink {
 
@@ -22,7 +23,10 @@ class HttpHeaders {
   std::string redact(std::string text) const;
 
  private:
+  void note_sent(const HttpHeader& header);
+
   std::vector<HttpHeader> headers_;  // values as last read
+  SentSecrets sent_;
   std::vector<std::string> common_;
   std::string key_gateway_;
   std::string key_uplink_;

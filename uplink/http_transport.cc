@@ -3,13 +3,11 @@
 #include <deque>
 #include <memory>
 #include <mutex>
-#include <system_error>
 #include <thread>
 #include <utility>
 #include <vector>
 
 #include "core/clock.h"
-#include "core/log.h"
 #include "core/text.h"
 #include "uplink/aws_signer.h"
 #include "uplink/curl_library.h"
@@ -18,7 +16,7 @@
 #include "uplink/http_headers.h"
 #include "uplink/http_request.h"
 #include "uplink/placeholders.h"
-#include "uplink/sigpipe.h"
+#include "uplink/start_thread.h"
 #include "uplink/transport.h"
 
 namespace tidegate::uplink {
@@ -52,11 +50,9 @@ class HttpTransport final : public Transport {
     if (multi_ == nullptr) return fail(ErrorCode::retry, "libcurl has no memory for the uplink " + name());
     curl_->multi_setopt(multi_, CURLMOPT_MAXCONNECTS, static_cast<long>(most_at_a_time()));
     curl_->multi_setopt(multi_, CURLMOPT_MAX_HOST_CONNECTIONS, static_cast<long>(most_at_a_time()));
-    try {
-      thread_ = std::thread([this] { run(); });
-    } catch (const std::system_error& problem) {
-      return fail(ErrorCode::retry, "thread of the uplink " + name() + ": " + problem.what());
-    }
+    auto thread = start_thread(name(), [this] { run(); });
+    if (!thread) return tl::unexpected(thread.error());
+    thread_ = std::move(*thread);
     handlers_.link(true, "");
     return {};
   }
@@ -91,7 +87,6 @@ class HttpTransport final : public Transport {
   std::size_t most_at_a_time() const { return std::max(options_.forwarder.inflight_max, std::uint32_t{1}); }
 
   void run() {
-    block_sigpipe();
     while (const auto wait = next_wait()) {
       begin_waiting();
       int running = 0;
@@ -128,8 +123,8 @@ class HttpTransport final : public Transport {
 
   void begin(const OutgoingBatch& batch) {
     auto body = body_.make(batch);
-    if (!body) return fail_batch(batch, body.error().message);
-    say_left_out();
+    if (!body) return refuse_batch(batch, body.error());
+    body_.say_left_out(name(), clock_.boot_now());
     if (body->empty() && body_.needs_entries()) return acknowledge(batch);
     const std::string& url = urls_[static_cast<std::size_t>(batch.stream)];
     const auto headers = make_headers(batch, url, *body);
@@ -181,7 +176,7 @@ class HttpTransport final : public Transport {
     HttpAnswer answer = request->answer(code);
     curl_->multi_remove_handle(multi_, handle);
     answer.body = signer_.redact(headers_.redact(std::move(answer.body)));
-    answer.location = headers_.redact(std::move(answer.location));
+    answer.location = signer_.redact(headers_.redact(std::move(answer.location)));
     const OutgoingBatch batch = request->batch();
     idle_.push_back(std::move(request));
     report(batch, body_.judge(batch, answer));
@@ -205,6 +200,16 @@ class HttpTransport final : public Transport {
     handlers_.done(batch.id, true);
   }
 
+  // Another try makes no other body of what is no batch.
+  void refuse_batch(const OutgoingBatch& batch, const Error& why) {
+    if (why.code != ErrorCode::give_up_item) return fail_batch(batch, why.message);
+    ++failures_in_row_;
+    body_.forget(batch);
+    BatchFailure how;
+    how.refusal = why.message;
+    handlers_.failed(batch.id, how);
+  }
+
   void fail_batch(const OutgoingBatch& batch, const std::string& trouble) {
     ++failures_in_row_;
     body_.forget(batch);
@@ -219,15 +224,6 @@ class HttpTransport final : public Transport {
     if (now == told_trouble_) return;
     told_trouble_ = now;
     handlers_.trouble(now);
-  }
-
-  void say_left_out() {
-    if (body_.left_out() == said_left_out_) return;
-    if (!complaints_.admit("left out", clock_.boot_now())) return;
-    said_left_out_ = body_.left_out();
-    log_warning("uplink",
-                "{}: {} values so far were left out, because line protocol has no integers of more than 63 bits",
-                name(), said_left_out_);
   }
 
   const HttpUplinkOptions options_;
@@ -248,8 +244,6 @@ class HttpTransport final : public Transport {
   std::array<std::string, kStreamCount> troubles_;
   std::string told_trouble_;
   std::uint64_t failures_in_row_ = 0;
-  std::uint64_t said_left_out_ = 0;
-  ComplaintFilter complaints_;
 
   std::mutex mutex_;
   std::vector<OutgoingBatch> handed_over_;

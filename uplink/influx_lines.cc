@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "core/text.h"
+#include "uplink/json_text.h"
 
 namespace tidegate::uplink {
 namespace {
@@ -178,25 +179,33 @@ Result<void> InfluxLines::append(std::string& into, const OutgoingBatch& batch) 
   auto error = parser_->dom.parse(payload).get(parsed);
   if (!error) error = parsed["sent"].get_int64().get(sent);
   if (!error) error = parsed[to_string(batch.stream)].get_array().get(entries);
-  if (error) {
-    return fail(ErrorCode::give_up_item, std::string("payload of stream ") + to_string(batch.stream) +
-                                             " is no batch: " + simdjson::error_message(error));
-  }
+  if (error) return no_batch(batch.stream, simdjson::error_message(error));
   for (const dom::element& element : entries) {
     dom::object entry;
-    if (element.get_object().get(entry) != simdjson::SUCCESS) continue;
+    if (element.get_object().get(entry) != simdjson::SUCCESS) {
+      return no_batch(batch.stream, "found " + clip(simdjson::minify(element), 100));
+    }
     const std::size_t beginning = into.size();
     append_series(into, batch.stream, entry, gateway_tag_);
     Fields fields(into);
     for (const auto& [name, value] : entry) {
       if (is_no_field(batch.stream, name)) continue;
-      if (!fields.add(name, value, integers_as_floats_ && name == "value")) ++left_out_;
+      if (!fields.add(name, value, integers_as_floats_ && name == "value")) ++left_out_.values;
     }
     if (append_time(into, entry, sent)) continue;
-    ++left_out_;
+    ++left_out_.records;
     into.resize(beginning);
   }
   return {};
+}
+
+void InfluxLines::say_left_out(const std::string& uplink, BootTime now) {
+  if (left_out_ == said_ || !complaints_.admit("left out", now)) return;
+  said_ = left_out_;
+  log_warning("uplink",
+              "{}: line protocol cannot say integers of more than 63 bits, nor times of more than 63 bits of "
+              "nanoseconds: so far {} values and {} whole records were left out",
+              uplink, said_.values, said_.records);
 }
 
 }  // namespace tidegate::uplink

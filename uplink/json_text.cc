@@ -58,6 +58,12 @@ bool has_member(std::string_view document, std::string_view name) {
   return parser.iterate(padded).get(parsed) == simdjson::SUCCESS && parsed[name].get(member) == simdjson::SUCCESS;
 }
 
+tl::unexpected<Error> no_batch(Stream stream, std::string_view why) {
+  const std::string name = to_string(stream);
+  return fail(ErrorCode::give_up_item, "payload of stream " + name + " is no batch: " + std::string(why) +
+                                           "; it needs \"sent\" and an array of objects \"" + name + "\"");
+}
+
 Result<WallTime> for_each_entry(std::string_view payload, Stream stream,
                                 const std::function<void(std::string_view)>& visit) {
   const simdjson::padded_string padded(payload);
@@ -68,11 +74,7 @@ Result<WallTime> for_each_entry(std::string_view payload, Stream stream,
   auto error = parser.iterate(padded).get(parsed);
   if (!error) error = parsed.get_object().get(batch);
   if (!error) error = visit_entries(batch, stream, sent, visit);
-  if (error) {
-    return fail(ErrorCode::give_up_item, std::string("payload of stream ") + to_string(stream) +
-                                             " is no batch: " + simdjson::error_message(error) +
-                                             "; it needs \"sent\" and an array of objects");
-  }
+  if (error) return no_batch(stream, simdjson::error_message(error));
   return WallTime(std::chrono::milliseconds(sent));
 }
 

@@ -32,6 +32,9 @@ class TextMemberFinder {
 /// Whether a JSON object has a member of that name, whatever it is.
 bool has_member(std::string_view document, std::string_view name);
 
+/// Error `give_up_item`: the payload of a batch of that stream is none, and why.
+tl::unexpected<Error> no_batch(Stream stream, std::string_view why);
+
 /// Calls `visit` with the text of each entry of a batch payload, as it stands there, byte by byte, and returns when the
 /// batch was sent; the texts are gone when it returns. Error `give_up_item` when the payload is not a batch of this
 /// stream.

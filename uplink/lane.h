@@ -1,7 +1,9 @@
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
+#include <iterator>
 
 #include "core/record.h"
 
@@ -20,6 +22,22 @@ struct LaneOf {
   Stream stream;
   Lane lane;
   bool operator==(const LaneOf&) const = default;
+};
+
+/// One for each lane of each stream.
+template <class T>
+class PerLane {
+ public:
+  T& operator[](LaneOf of) { return all_[index_of(of)]; }
+  const T& operator[](LaneOf of) const { return all_[index_of(of)]; }
+  auto begin() const { return all_.begin(); }
+  auto end() const { return all_.end(); }
+
+ private:
+  static constexpr std::size_t index_of(LaneOf of) {
+    return static_cast<std::size_t>(of.stream) * std::size(kAllLanes) + static_cast<std::size_t>(of.lane);
+  }
+  std::array<T, kStreamCount * std::size(kAllLanes)> all_{};
 };
 
 /// With so many stretches left to the lane backlog, the lane live leaves nothing more out: it goes in order until one

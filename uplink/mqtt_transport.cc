@@ -8,7 +8,7 @@
 #include <unordered_set>
 #include <utility>
 
-#include "core/log.h"
+#include "core/clock.h"
 #include "core/text.h"
 #include "uplink/influx_lines.h"
 #include "uplink/placeholders.h"
@@ -112,18 +112,8 @@ class MqttTransport final : public Transport {
 
   Result<std::string> lines(const OutgoingBatch& batch) {
     std::string text;
-    const std::uint64_t left_out = influx_->left_out();
-    if (auto done = influx_->append(text, batch); !done) {
-      log_error("uplink", "{}: {}", name_, done.error().message);
-      return tl::unexpected(done.error());
-    }
-    if (influx_->left_out() != left_out && left_out == 0) {
-      log_warning(
-          "uplink",
-          "{}: an integer of more than 63 bits or a time that line protocol cannot say was left out; it is said "
-          "this once",
-          name_);
-    }
+    if (auto done = influx_->append(text, batch); !done) return tl::unexpected(done.error());
+    influx_->say_left_out(name_, clock_.boot_now());
     return text;
   }
 
@@ -139,6 +129,7 @@ class MqttTransport final : public Transport {
     if (tickets_.remove(ticket)) handlers_.done(ticket, ok);
   }
 
+  const SystemClock clock_;
   const std::string name_;
   const std::string topic_;
   const std::string gateway_;

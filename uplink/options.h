@@ -78,7 +78,7 @@ enum class FileFormat : std::uint8_t { ndjson, csv };
 /// One `[[uplink.file]]`.
 struct FileUplinkOptions {
   ForwarderOptions forwarder;
-  std::string path;  // {stream} and {date} (UTC, YYYY-MM-DD) are filled in
+  std::string path;  // {gateway}, {stream} and {date} (UTC, YYYY-MM-DD) are filled in
   FileFormat format = FileFormat::ndjson;
   bool spreadsheet_safe = false;   // csv: no text is a formula to a spreadsheet
   std::uint64_t rotate_bytes = 0;  // a file that has as much gets a name of its own; 0: none does

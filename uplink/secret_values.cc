@@ -29,7 +29,7 @@ Result<std::string> read_secret(const std::string& path) {
     return problem("cannot be read: " + std::generic_category().message(errno));
   }
   if (!S_ISREG(status.st_mode)) return problem("is not in a regular file");
-  std::string text(kSecretBytesMax, '\0');
+  std::string text(kSecretBytesMax + 1, '\0');
   std::size_t size = 0;
   while (size < text.size()) {
     const ssize_t got = ::read(file.get(), text.data() + size, text.size() - size);
@@ -38,6 +38,7 @@ Result<std::string> read_secret(const std::string& path) {
     if (got == 0) break;
     size += static_cast<std::size_t>(got);
   }
+  if (size > kSecretBytesMax) return problem("is larger than 64KiB");
   text.resize(size);
   if (text.ends_with('\n')) text.pop_back();
   if (text.ends_with('\r')) text.pop_back();
@@ -71,10 +72,11 @@ void redact_secret(std::string& text, std::string_view secret) {
 }
 
 void SentSecrets::add(std::string_view secret) {
-  constexpr std::size_t kMost = 12;  // a login in several forms, and those of before
-  if (secret.empty() || std::find(secrets_.begin(), secrets_.end(), secret) != secrets_.end()) return;
-  secrets_.emplace_back(secret);
-  if (secrets_.size() > kMost) secrets_.pop_front();
+  if (secret.empty() || (!secrets_.empty() && secrets_.back() == secret)) return;
+  std::string newest(secret);  // it may be one of these
+  std::erase(secrets_, newest);
+  secrets_.push_back(std::move(newest));
+  if (secrets_.size() > most_) secrets_.pop_front();
 }
 
 // The longest first: one may be a part of another.

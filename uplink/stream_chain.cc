@@ -90,6 +90,7 @@ void StreamChain::restore(const Cursor& cursor, const Accounting& accounting, bo
 
 // Numbers of batches go on, so that no answer to what is forgotten finds one of the batches that come now.
 void StreamChain::go_on_from(const Cursor& cursor) {
+  ++round_;
   chain_.clear();
   reuses_.clear();
   held_ = waiting_ = in_flight_ = suspects_ = set_aside_ = 0;
@@ -207,6 +208,7 @@ OutgoingBatch StreamChain::send(BootTime now, WallTime wall_now) {
   const std::uint64_t id = id_of(link.number, link.attempt);
   OutgoingBatch batch{id, stream_, head.epoch, head.from, head.to, head.count, link.message, head.replay};
   batch.lane = uplink::lane_of(head);
+  batch.round = round_;
   return batch;
 }
 

@@ -143,8 +143,8 @@ class StreamChain {
 
     State state = State::waiting;
     Position end;
-    std::uint64_t lost = 0;  // a gap: only the reason of what is below is used; else a dead letter
-    std::string reason;
+    std::uint64_t lost = 0;  // numbers that a gap passes; of a batch 1 when its record is a dead letter
+    std::string reason;      // of these; the rest is of a batch only
     std::uint64_t number = 0;
     std::uint16_t attempt = 0;
     bool sent_on_this_link = false;
@@ -277,6 +277,7 @@ class StreamChain {
   std::optional<RefusedRecord> refused_;
   BootTime seen_ = BootTime::min();  // the latest time that was told
   std::uint64_t next_number_ = 1;
+  std::uint64_t round_ = 0;  // how often it went elsewhere
   Backoff backoff_;
   Backoff kept_backoff_;  // of keep()
   std::optional<BootTime> paused_until_;

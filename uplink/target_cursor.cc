@@ -6,6 +6,9 @@
 #include <algorithm>
 #include <iterator>
 #include <limits>
+#include <random>
+
+#include "core/text.h"
 
 namespace tidegate::uplink {
 namespace {
@@ -14,7 +17,7 @@ using simdjson::dom::element;
 
 Error no_cursor(std::string_view json) {
   constexpr std::size_t kShown = 100;
-  return {ErrorCode::invalid, "is no cursor of an uplink: " + std::string(json.substr(0, kShown))};
+  return {ErrorCode::invalid, "is no cursor of an uplink: " + clip(json, kShown)};
 }
 
 // The texts need no escape: digits and letters that we made.
@@ -105,6 +108,19 @@ void move_to(TargetCursor& cursor, Stream stream, Position next) {
   if (!cursor.earlier) return;
   cursor.earlier->next.erase(stream);
   if (cursor.earlier->next.empty()) cursor.earlier.reset();
+}
+
+std::string draw_instance() {
+  std::random_device random;
+  return fmt::format("{:08x}{:08x}", random(), random());
+}
+
+std::string describe_successor(std::string_view where, std::string_view gateway, std::string_view uplink,
+                               std::string_view instance) {
+  return fmt::format(
+      "another process sends to this {} as gateway \"{}\", uplink \"{}\" (instance {}), so this one has stopped: give "
+      "one of the two another gateway.id or another name, and restart it",
+      where, gateway, uplink, instance);
 }
 
 std::string to_json(const TargetCursor& cursor) {

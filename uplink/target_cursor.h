@@ -55,6 +55,12 @@ void go_on_from(const std::optional<TargetCursor>& found, TargetCursor& cursor);
 /// The target has what is before `next`.
 void move_to(TargetCursor& cursor, Stream stream, Position next);
 
+/// By which a process knows its own cursor from that of another.
+std::string draw_instance();
+/// Who was taken over from says so, and stops. `where` it is: "cluster".
+std::string describe_successor(std::string_view where, std::string_view gateway, std::string_view uplink,
+                               std::string_view instance);
+
 /// One line of JSON.
 std::string to_json(const TargetCursor& cursor);
 /// Error `invalid` when it is not what to_json() writes; members that are not known are passed over.

@@ -1,9 +1,8 @@
 #include "uplink/threaded_transport.h"
 
-#include <system_error>
 #include <utility>
 
-#include "uplink/sigpipe.h"
+#include "uplink/start_thread.h"
 
 namespace tidegate::uplink {
 
@@ -13,14 +12,9 @@ ThreadedTransport::ThreadedTransport(std::string uplink, TransportHandlers handl
 Result<void> ThreadedTransport::start() {
   if (auto opened = inbox_.open(); !opened) return opened;
   if (auto prepared = worker_->prepare(); !prepared) return prepared;
-  try {
-    thread_ = std::thread([this] {
-      block_sigpipe();
-      worker_->run();
-    });
-  } catch (const std::system_error& problem) {
-    return fail(ErrorCode::retry, "thread of the uplink " + uplink_ + ": " + problem.what());
-  }
+  auto thread = start_thread(uplink_, [this] { worker_->run(); });
+  if (!thread) return tl::unexpected(thread.error());
+  thread_ = std::move(*thread);
   return {};
 }
 

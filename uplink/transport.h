@@ -17,7 +17,11 @@ namespace tidegate::uplink {
 
 /// What a transport reports. Called on any thread: the daemon posts it to the core.
 struct TransportHandlers {
+  /// Whether the target has the batch; false where that is not known either. Then it is sent again.
   std::function<void(std::uint64_t batch_id, bool ok)> done;
+  /// Whether batches are taken at all; `detail` says why not, and is empty when they are. Going down makes all that is
+  /// on its way unknown: it goes out again when the link is up, and what is reported of it later counts only as an
+  /// acknowledgement. The same may be told more than once.
   std::function<void(bool up, std::string detail)> link;
   /// The link stands, and yet batches fail: why, or empty when they do not fail any more. They are sent all the same,
   /// after growing pauses, because only that shows when it is over. What a batch is refused for that it holds is none:
@@ -31,7 +35,8 @@ struct TransportHandlers {
   std::function<void(TagWrite write)> write{};
 };
 
-/// Carries batches to one target. Calls come from the core thread and never block on network or disk.
+/// Carries batches to one target. Calls come from the core thread and never block on network or disk, but for stop():
+/// that comes from any thread, while the core waits for it.
 class Transport {
  public:
   virtual ~Transport() = default;

@@ -48,7 +48,7 @@ void finish_file(FileUplinkOptions& uplink, const Scope& scope) {
   }
 }
 
-Result<void> check_path(const std::string& path) { return check_placeholders(path, {"stream", "date"}); }
+Result<void> check_path(const std::string& path) { return check_placeholders(path, {"gateway", "stream", "date"}); }
 
 Result<void> check_part_suffix(const std::string& suffix) {
   constexpr std::size_t kBytesMax = 16;
@@ -66,7 +66,7 @@ Section file_keys() {
       name_row<Owner>(),
       checked<Owner>("path", &Owner::path, check_path)
           .required()
-          .must_be("a path with {stream} and {date}")
+          .must_be("a path with {gateway}, {stream} and {date}")
           .example("\"/srv/export/{stream}-{date}.ndjson\"")
           .says("The file, made when it is not there; its directory is. `{date}` is the day in UTC, `YYYY-MM-DD`. "
                 "The service may write there only where a drop-in of its unit says so, with `ReadWritePaths=`."),

@@ -550,7 +550,7 @@ TEST_F(ConfigChecksTest, the_path_of_a_file_uplink_has_known_placeholders) {
   const auto file = [](const std::string& name, const std::string& path) {
     return "[[uplink.file]]\nname = \"" + name + "\"\npath = \"" + path + "\"\n";
   };
-  EXPECT_THAT(only_problem(file("f", "{gateway}.x")), HasSubstr("allowed are {stream}, {date}"));
+  EXPECT_THAT(only_problem(file("f", "{tag}.x")), HasSubstr("allowed are {gateway}, {stream}, {date}"));
   EXPECT_THAT(only_problem(file("f", "x") + file("g", "x")), HasSubstr("two uplinks cannot write to one file"));
 }
 

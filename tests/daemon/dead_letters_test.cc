@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <future>
 #include <memory>
 #include <optional>
 #include <string>
@@ -138,6 +139,33 @@ TEST_F(DeadLettersTest, WhatCannotBeKeptHasOneGapRecordHoweverOftenItIsTried) {
   log_.fail_syncs(true);
   for (int i = 0; i < 3; ++i) EXPECT_THAT(keep(refused(7)), HasSubstr("the log cannot be synced"));
   EXPECT_EQ(log_.documents(Stream::events).size(), 1U);
+}
+
+TEST_F(DeadLettersTest, WhatCannotBeKeptOfTwoLanesHasOneGapRecordEach) {
+  log_.fail_syncs(true);
+  for (int i = 0; i < 3; ++i) {
+    for (const std::uint64_t sequence : {7U, 100U}) {
+      EXPECT_THAT(keep(refused(sequence)), HasSubstr("the log cannot be synced"));
+    }
+  }
+  EXPECT_EQ(log_.documents(Stream::events).size(), 2U);
+}
+
+// The storage thread is busy with something behind the answer.
+TEST_F(DeadLettersTest, WhoWasAnsweredEndsOnTheThreadThatAnswers) {
+  std::promise<void> begin;
+  std::promise<void> end;
+  auto asks = std::make_shared<int>();
+  const std::weak_ptr<int> is_there = asks;
+  storage_.post([&] { begin.get_future().wait(); });
+  letters_.list("lake", 0, 1, [this, asks = std::move(asks)](const auto&) { loop_.stop(); });
+  storage_.post([&] { end.get_future().wait(); });
+  begin.set_value();
+  const auto give_up = loop_.make_timer();
+  give_up->arm(5s, [this] { loop_.stop(); });
+  loop_.run();
+  EXPECT_TRUE(is_there.expired());
+  end.set_value();
 }
 
 TEST_F(DeadLettersTest, RemovesWhatIsDeliveredAtLastAndNothingElse) {

@@ -191,6 +191,19 @@ TEST_F(FileFinishTest, AFileWithNothingInItGetsNoName) {
   EXPECT_FALSE(is_there("readings-2025-10-07.ndjson.part"));
 }
 
+TEST_F(FileFinishTest, WhatOnlyLooksLikeItsNameIsNotItsOwn) {
+  options_.part_suffix = ".part";
+  for (const char* const name : {"plant-2025-10-07.ndjson.part", "p*-2025-1x-07.ndjson.part"}) {
+    write_file(directory_ / name, lines(0, 0));
+  }
+  write_file(directory_ / "p*-2025-10-07.ndjson.part", lines(0, 1));
+  restart_at(directory_ / "p*-{date}.ndjson");
+  write({batch(2, 2)});
+  EXPECT_TRUE(is_there("plant-2025-10-07.ndjson.part"));
+  EXPECT_TRUE(is_there("p*-2025-1x-07.ndjson.part"));
+  EXPECT_EQ(read_file(directory_ / "p*-2025-10-07.ndjson"), lines(0, 1));
+}
+
 TEST_F(FileFinishTest, AFileThatIsNotOursIsLookedAtOnce) {
   options_.part_suffix = ".part";
   const std::string name = "readings-2025-10-07.ndjson.part";

@@ -137,6 +137,14 @@ TEST_F(FileWriterTest, LeavesAFileAloneThatIsNotOfAnUplink) {
   }
 }
 
+TEST_F(FileWriterTest, SaysHowTheEndBeginsThatIsNotOfAnUplink) {
+  write_file(path_, lines(0, 0) + "{\"some\":\"thing\"");
+  restart();
+  write({batch(1, 1)});
+  EXPECT_THAT(writer_->trouble(), HasSubstr("ends in the middle of a line that is not of an uplink: it begins with "
+                                            R"("{"some":"thing"", and an uplink's with "{"gateway":")"));
+}
+
 TEST_F(FileWriterTest, FailsOnWhatIsNoRegularFile) {
   ASSERT_EQ(::mkdir((directory_ / "folder").c_str(), 0700), 0);
   ASSERT_EQ(::symlink((directory_ / "elsewhere").c_str(), (directory_ / "link").c_str()), 0);
@@ -200,6 +208,35 @@ TEST_F(FileWriterTest, TakesNothingBehindABatchThatFailedUntilItComesAgain) {
   EXPECT_EQ(text(), lines(0, 0, "events") + lines(0, 3));
 }
 
+TEST_F(FileWriterTest, KeepsTheOrderWithinALaneThoughTheOtherOneGoesOn) {
+  const auto of_backlog = [](OutgoingBatch batch) {
+    batch.id |= std::uint64_t{1} << 18U;
+    EXPECT_EQ(Forwarder::lane_of(batch.id), LaneOf(Stream::readings, Lane::backlog));
+    return batch;
+  };
+  const OutgoingBatch backlog = of_backlog(batch(10, 10));
+  {
+    const FullDisk nearly_full(lines(10, 10).size() + lines(106, 106).size() + 10);  // and six do not fit
+    write({batch(100, 105), backlog, batch(106, 106)});
+  }
+  EXPECT_THAT(done_, ElementsAre(Pair(101, false), Pair(107, false), Pair(backlog.id, true)));
+  const OutgoingBatch next = of_backlog(batch(11, 11));
+  write({next, batch(100, 105), batch(106, 106)});
+  EXPECT_THAT(done_, ElementsAre(Pair(next.id, true), Pair(101, true), Pair(107, true)));
+  EXPECT_EQ(text(), lines(10, 11) + lines(100, 106));
+}
+
+TEST_F(FileWriterTest, WaitsForNothingInTheOtherLane) {
+  OutgoingBatch backlog = batch(10, 10);
+  backlog.id |= std::uint64_t{1} << 18U;
+  {
+    const FullDisk full(0);
+    write({backlog});
+  }
+  write({batch(100, 100)});
+  EXPECT_THAT(done_, ElementsAre(Pair(101, true)));
+}
+
 TEST_F(FileWriterTest, WaitsNoLongerForABatchThatAReplayHasPassedOver) {
   {
     const FullDisk full(0);
@@ -207,7 +244,10 @@ TEST_F(FileWriterTest, WaitsNoLongerForABatchThatAReplayHasPassedOver) {
   }
   OutgoingBatch replay = batch(8, 9);
   replay.replay = true;
-  write({replay, batch(10, 11), batch(2, 3, Stream::events)});
+  replay.round = 1;
+  OutgoingBatch behind = batch(10, 11);
+  behind.round = 1;
+  write({replay, behind, batch(2, 3, Stream::events)});
   EXPECT_THAT(done_, ElementsAre(Pair(3, false), Pair(9, true), Pair(11, true)));
   EXPECT_EQ(text(), lines(8, 11));
 }
@@ -310,6 +350,7 @@ TEST_F(FileWriterTest, CsvIsNotPutIntoAFileOfAnotherForm) {
     ASSERT_THAT(done_, ElementsAre(Pair(1, false)));
     ASSERT_EQ(text(), content);
     EXPECT_THAT(writer_->trouble(), HasSubstr("does not begin with the header line \"stream,gateway,epoch,seq,tag"));
+    EXPECT_THAT(writer_->trouble(), HasSubstr("but with \"" + content.substr(0, 5)));
   }
 }
 

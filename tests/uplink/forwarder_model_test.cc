@@ -42,6 +42,12 @@ void run_seeds(bool link_keeps_order, std::uint64_t seeds) {
       static_cast<unsigned long long>(split), static_cast<unsigned long long>(dead),
       static_cast<unsigned long long>(probes), static_cast<unsigned long long>(mended));
   EXPECT_GT(batches, count);
+  if (count >= 1000) {  // so that it is no matter of single seeds
+    EXPECT_GT(repeats, count / 2);
+    EXPECT_GT(split, count / 20);
+    EXPECT_GT(dead, count / 10);
+    EXPECT_GT(probes, count / 10);
+  }
   EXPECT_LE(mended, count / 100);
 }
 

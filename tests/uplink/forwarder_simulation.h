@@ -89,7 +89,7 @@ class ForwarderSimulation : private SimulationState {
     texts_.clear();
     in_flight_.clear();
     aside_.clear();
-    awaited_ = {};
+    order_ = {};
     is_up_ = false;
   }
 
@@ -264,7 +264,7 @@ class ForwarderSimulation : private SimulationState {
     if (known->second != parsed.entries_text) note("repeat differs");
     auto& last = last_from_[index(lane_of(batch))];
     // What is behind a record that is refused may be tried before it.
-    const bool is_of_trial = awaited_[index(lane_of(batch))].has_value();
+    const bool is_of_trial = order_.is_waiting(lane_of(batch));
     if (last && parsed.first() <= *last && !is_of_trial) note("went back without a reason");
     last = parsed.first();
   }
@@ -304,7 +304,9 @@ class ForwarderSimulation : private SimulationState {
       const OutgoingBatch batch = wire_[at];
       wire_.erase(wire_.begin() + static_cast<std::ptrdiff_t>(at));
       const ParsedBatch parsed = parse_batch(*batch.payload);
-      if (comes_too_early(batch, parsed)) {
+      // A link that keeps order takes nothing behind what was refused before that comes again.
+      const BatchPlace place(batch);
+      if (order_.comes_too_early(place) && link_keeps_order_) {
         forwarder_->failed(batch.id, boot_);
         forget_from(batch);
         continue;
@@ -314,23 +316,10 @@ class ForwarderSimulation : private SimulationState {
         continue;
       }
       if (batch.beside == 0) note(receivers_[index(batch.stream)]->receive(parsed));
-      note_taken(batch, parsed);
+      order_.on_taken(place);
       answers_.push_back(batch);
       if (below(20) == 0) answers_.push_back(batch);
     }
-  }
-
-  void note_taken(const OutgoingBatch& batch, const ParsedBatch& parsed) {
-    auto& awaited = awaited_[index(lane_of(batch))];
-    const bool begins_anew = parsed.replay || parsed.skipped;
-    if (awaited && batch.beside == 0 && (begins_anew || parsed.first() <= *awaited)) awaited.reset();
-  }
-
-  // A link that keeps order takes nothing behind what was refused before that comes again.
-  bool comes_too_early(const OutgoingBatch& batch, const ParsedBatch& parsed) {
-    const auto& awaited = awaited_[index(lane_of(batch))];
-    const bool begins_anew = parsed.replay || parsed.skipped;
-    return link_keeps_order_ && awaited && batch.beside == 0 && !begins_anew && parsed.first() > *awaited;
   }
 
   bool is_poisoned(Stream stream, const ParsedBatch& batch) {
@@ -355,9 +344,7 @@ class ForwarderSimulation : private SimulationState {
     });
     if (is_forgotten && record) note("gives up what is not on its way");
     if (is_forgotten) return;
-    auto& awaited = awaited_[index(lane_of(refused))];
-    const Position from{refused.epoch, refused.from};
-    if (refused.beside == 0) awaited = awaited ? std::min(*awaited, from) : from;
+    order_.on_failed(BatchPlace(refused));
     forget_from(refused);
     forget_texts(lane_of(refused));  // it may go on in parts
     give_up(record);
@@ -442,7 +429,6 @@ class ForwarderSimulation : private SimulationState {
     announced_[index(stream)] = std::max(announced_[index(stream)], to);
     std::erase_if(in_flight_, [&](const OutgoingBatch& batch) { return batch.stream == stream; });
     for (const Lane lane : kAllLanes) forget_texts({stream, lane});
-    for (const Lane lane : kAllLanes) awaited_[index(LaneOf(stream, lane))].reset();
     go_back(stream);
     save();
   }

@@ -74,6 +74,8 @@ TEST(HttpAnswerTest, ARefusalIsToldWithWhatTheTargetSaysAndWhatToDo) {
   HttpAnswer moved = answer(301);
   moved.location = "https://new.example/in";
   EXPECT_THAT(judge(moved, 10).trouble, HasSubstr("redirected with 301 to https://new.example/in"));
+  moved.location = "https://user:hush@new.example/in?a=b@c";
+  EXPECT_THAT(judge(moved, 10).trouble, HasSubstr("redirected with 301 to https://...@new.example/in?a=b@c,"));
 }
 
 TEST(HttpAnswerTest, WhatTheTargetSaysIsShownShortAndPrintable) {

@@ -75,6 +75,34 @@ TEST_F(HttpHeadersTest, SayWhichSecretCannotBeReadAndNotWhatItIs) {
   EXPECT_THAT(headers.lines(batch()).error().message, HasSubstr("not in a regular file"));
 }
 
+TEST_F(HttpHeadersTest, TakeOutWhatAnEarlierRequestHadThatIsAnsweredOnlyNow) {
+  HttpHeaders headers(options_, "plant-7");
+  ASSERT_TRUE(headers.lines(batch()));
+  write_file(secret_, "Bearer second-token\n");
+  ASSERT_TRUE(headers.lines(batch()));
+  EXPECT_EQ(headers.redact("got Bearer first-token, second-token!"), "got (secret), (secret)!");
+}
+
+TEST_F(HttpHeadersTest, TakeOutEachOfManySecrets) {
+  options_.headers.clear();
+  for (int i = 0; i < 20; ++i) {
+    options_.headers.push_back({"X-" + std::to_string(i), "Token secret-" + std::to_string(100 + i), "", true});
+  }
+  HttpHeaders headers(options_, "plant-7");
+  for (int i = 0; i < 3; ++i) ASSERT_TRUE(headers.lines(batch()));
+  for (const HttpHeader& header : options_.headers) EXPECT_EQ(headers.redact("got " + header.value), "got (secret)");
+}
+
+TEST_F(HttpHeadersTest, RefuseASecretThatIsTooLargeAndDoNotCutIt) {
+  HttpHeaders headers(options_, "plant-7");
+  write_file(secret_, std::string(std::size_t{64} * 1024, 'x'));
+  EXPECT_TRUE(headers.lines(batch()));
+  write_file(secret_, std::string(std::size_t{64} * 1024 + 1, 'x'));
+  const auto lines = headers.lines(batch());
+  ASSERT_FALSE(lines);
+  EXPECT_THAT(lines.error().message, HasSubstr("/secret is larger than 64KiB"));
+}
+
 TEST_F(HttpHeadersTest, WhatATargetRepeatsOfASecretIsTakenOut) {
   HttpHeaders headers(options_, "plant-7");
   ASSERT_TRUE(headers.lines(batch()));

@@ -198,6 +198,20 @@ TEST_F(HttpTransportTest, FormatsAndCompressionsAreMarked) {
   EXPECT_EQ(seen.body.substr(0, 4), "\x28\xb5\x2f\xfd");
 }
 
+TEST_F(HttpTransportTest, RefusesWhatNoRequestCanBeMadeOf) {
+  serve([](const HttpRequestSeen&) { return http_reply(200); });
+  options_.format = BatchFormat::ndjson;
+  start();
+  OutgoingBatch broken = batch(1, 1);
+  broken.payload = std::make_shared<const std::string>("no batch");
+  transport_->send(broken);
+  const auto outcome = reports_.wait_for(1);
+  ASSERT_TRUE(outcome);
+  EXPECT_FALSE(outcome->ok);
+  EXPECT_THAT(outcome->failure.refusal, HasSubstr("payload of stream readings is no batch"));
+  EXPECT_EQ(reports_.trouble(), "") << "it is the record, and not the way there";
+}
+
 TEST_F(HttpTransportTest, TooLargeIsReportedAsThat) {
   const auto outcome = outcome_of(http_reply(413, "limit"));
   EXPECT_FALSE(outcome.ok);

@@ -26,7 +26,7 @@ class InfluxLinesTest : public ::testing::Test {
                  integers_as_floats);
   }
 
-  std::uint64_t left_out_ = 0;
+  InfluxLines::LeftOut left_out_;
 };
 
 TEST_F(InfluxLinesTest, AValueIsAFieldOfItsKind) {
@@ -39,7 +39,7 @@ TEST_F(InfluxLinesTest, AValueIsAFieldOfItsKind) {
   EXPECT_EQ(reading("boiler/temp", "9223372036854775807"), line("9223372036854775807i"));
   EXPECT_EQ(reading("boiler/temp", "true"), line("true"));
   EXPECT_EQ(reading("boiler/temp", "\"a \\\"b\\\\c, d=e\""), line("\"a \\\"b\\\\c, d=e\""));
-  EXPECT_EQ(left_out_, 0U);
+  EXPECT_EQ(left_out_, InfluxLines::LeftOut());
 }
 
 TEST_F(InfluxLinesTest, IntegersMayBeFloatsSoThatATagThatHasBothIsOneSeries) {
@@ -50,7 +50,14 @@ TEST_F(InfluxLinesTest, IntegersMayBeFloatsSoThatATagThatHasBothIsOneSeries) {
 
 TEST_F(InfluxLinesTest, AnIntegerThatTheProtocolCannotSayIsLeftOutAndCounted) {
   EXPECT_EQ(reading("t", "9223372036854775808"), "t,gateway=gw quality=\"good\" 1000000000\n");
-  EXPECT_EQ(left_out_, 1U);
+  EXPECT_EQ(left_out_, (InfluxLines::LeftOut{1, 0}));
+}
+
+TEST_F(InfluxLinesTest, ARecordWhoseTimeTheProtocolCannotSayIsLeftOutAsAWhole) {
+  const std::string good = R"({"seq":2,"tag":"t","time":1000,"value":1.5,"quality":"good"})";
+  const std::string late = R"({"seq":1,"tag":"t","time":9223372036855,"value":1.5,"quality":"good"})";
+  EXPECT_EQ(lines(Stream::readings, late + "," + good), "t,gateway=gw value=1.5,quality=\"good\" 1000000000\n");
+  EXPECT_EQ(left_out_, (InfluxLines::LeftOut{0, 1}));
 }
 
 TEST_F(InfluxLinesTest, WithoutAValueTheQualitySaysWhy) {

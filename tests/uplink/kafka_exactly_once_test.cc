@@ -96,6 +96,14 @@ TEST_F(KafkaExactlyOnceTest, GoesOnWhereTheTargetIsAndNotWhereItRemembers) {
   expect_each_once(kReadings);
 }
 
+TEST_F(KafkaExactlyOnceTest, IsNotDownBecauseItIsStopped) {
+  const auto uplink = start_uplink();
+  deliver(*uplink, 100);
+  ASSERT_TRUE(uplink->is_up());
+  uplink->stop(seconds(5));
+  EXPECT_TRUE(uplink->is_up()) << ::testing::PrintToString(uplink->details());
+}
+
 TEST_F(KafkaExactlyOnceTest, RepeatsNothingThroughOutages) {
   const auto uplink = start_uplink();
   for (const std::uint64_t part : {1U, 2U, 3U}) {

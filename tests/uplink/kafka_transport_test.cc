@@ -6,7 +6,10 @@
 #include <sys/socket.h>
 
 #include <chrono>
+#include <condition_variable>
+#include <map>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <vector>
 
@@ -277,6 +280,79 @@ TEST_F(KafkaTransportTest, NoticesABrokerThatIsGoneWithoutAWord) {
     EXPECT_EQ(option_of(socket, SOL_SOCKET, SO_KEEPALIVE), 1);
     EXPECT_EQ(option_of(socket, IPPROTO_TCP, TCP_KEEPIDLE), 15);
   }
+}
+
+/// What becomes of batches that are sent one by one.
+class KafkaBatchesTest : public KafkaTransportTest {
+ protected:
+  struct Report {
+    bool ok = false;
+    std::string refusal{};
+    bool operator==(const Report&) const = default;
+  };
+  KafkaBatchesTest() {
+    make_cluster(1);
+    TransportHandlers handlers;
+    handlers.done = [this](std::uint64_t id, bool ok) { note(id, {ok}); };
+    handlers.failed = [this](std::uint64_t id, const BatchFailure& how) { note(id, {false, how.refusal}); };
+    handlers.link = [](bool, const std::string&) {};
+    handlers.trouble = [](const std::string&) {};
+    transport_ = make_kafka_transport(options_, "gw", std::move(handlers));
+    EXPECT_TRUE(transport_->start());
+  }
+  ~KafkaBatchesTest() override { transport_->stop(Duration::zero()); }
+
+  /// The reading with that number as a batch of its own.
+  void send(std::uint64_t id, std::uint64_t number, Lane lane, bool is_batch = true) {
+    const std::string entry = R"({"seq":)" + std::to_string(number) + R"(,"tag":"a/b","time":1,"value":1})";
+    OutgoingBatch batch;
+    batch.id = id << 19U | static_cast<std::uint64_t>(lane) << 18U;
+    EXPECT_EQ(Forwarder::lane_of(batch.id), LaneOf(Stream::readings, lane));
+    batch.epoch = 1;
+    batch.from = batch.to = number;
+    batch.count = 1;
+    batch.payload = std::make_shared<const std::string>(is_batch ? R"({"sent":5,"readings":[)" + entry + "]}" : "no");
+    transport_->send(batch);
+  }
+  Report wait_for(std::uint64_t id) {
+    std::unique_lock lock(mutex_);
+    EXPECT_TRUE(changed_.wait_for(lock, kPatience, [&] { return reports_.count(id) != 0; }));
+    return reports_[id];
+  }
+
+ private:
+  void note(std::uint64_t id, Report report) {
+    const std::lock_guard lock(mutex_);
+    reports_[id >> 19U] = std::move(report);
+    changed_.notify_all();
+  }
+
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::map<std::uint64_t, Report> reports_;
+  std::unique_ptr<Transport> transport_;
+};
+
+TEST_F(KafkaBatchesTest, RefusesWhatNoMessageCanBeMadeOf) {
+  send(1, 100, Lane::live, false);
+  EXPECT_THAT(wait_for(1).refusal, HasSubstr("payload of stream readings is no batch"));
+}
+
+TEST_F(KafkaBatchesTest, KeepsTheOrderWithinALaneThoughTheOtherOneGoesOn) {
+  send(1, 100, Lane::live, false);
+  send(2, 10, Lane::backlog);
+  send(3, 101, Lane::live);
+  EXPECT_FALSE(wait_for(1).ok);
+  EXPECT_TRUE(wait_for(2).ok);
+  EXPECT_EQ(wait_for(3), Report{}) << "it comes too early";
+  send(4, 11, Lane::backlog, false);
+  send(5, 100, Lane::live);
+  send(6, 101, Lane::live);
+  send(7, 12, Lane::backlog);
+  EXPECT_FALSE(wait_for(4).ok);
+  EXPECT_TRUE(wait_for(5).ok);
+  EXPECT_TRUE(wait_for(6).ok) << "what is current does not wait for the backlog";
+  EXPECT_EQ(wait_for(7), Report{});
 }
 
 TEST_F(KafkaTransportTest, RefusesATopicThatIsNone) {

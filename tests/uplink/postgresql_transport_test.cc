@@ -231,6 +231,24 @@ TEST_F(PostgresqlTransportTest, LosesNothingToATriggerThatLeavesRowsOut) {
 }
 
 // One byte of an answer a second, and none at all.
+TEST_F(PostgresqlTransportTest, IsNotUpWhileEachSessionEndsWithItsFirstRecords) {
+  auto uplink = start_uplink();
+  deliver(*uplink, 100);
+  server_.query(
+      "CREATE FUNCTION go_away() RETURNS trigger LANGUAGE plpgsql AS "
+      "'BEGIN RAISE ''gone'' USING ERRCODE = ''57P01''; END'");
+  server_.query("CREATE TRIGGER ender BEFORE INSERT ON tidegate_readings FOR EACH ROW EXECUTE FUNCTION go_away()");
+  uplink->announce(200);
+  ASSERT_TRUE(uplink->run_until([&] { return uplink->trouble().find("gone") != std::string::npos; }, kPatience))
+      << ::testing::PrintToString(uplink->details());
+  const auto links = uplink->details().size();
+  ASSERT_TRUE(uplink->run_until([&] { return uplink->details().size() >= links + 4; }, kPatience));
+  EXPECT_THAT(uplink->trouble(), HasSubstr("gone")) << "though the link came up again";
+  server_.query("DROP TRIGGER ender ON tidegate_readings");
+  deliver(*uplink, 200);
+  EXPECT_TRUE(uplink->run_until([&] { return uplink->trouble().empty(); }, kPatience)) << uplink->trouble();
+}
+
 TEST_F(PostgresqlTransportTest, WaitsForNoAnswerLongerThanItIsTold) {
   FaultProxy proxy(server_.port());
   options_.port = proxy.port();

@@ -15,6 +15,7 @@
 #include "tests/uplink/model_log.h"
 #include "tests/uplink/receiver_oracle.h"
 #include "tests/uplink/share_oracle.h"
+#include "uplink/batch_order.h"
 #include "uplink/forwarder.h"
 #include "uplink/stream_chain.h"
 
@@ -97,7 +98,7 @@ class SimulationState {
   std::unique_ptr<Forwarder> forwarder_;
   std::array<Position, kStreamCount> announced_{};
   std::array<std::optional<Position>, 2 * kStreamCount> last_from_{};
-  std::array<std::optional<Position>, 2 * kStreamCount> awaited_{};  // since it was refused
+  BatchOrder order_;
   std::map<std::pair<std::size_t, Position>, std::string> texts_;
   std::optional<ShareOracle> shares_{};
   std::deque<OutgoingBatch> wire_;

@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <pthread.h>
 
 #include <algorithm>
 #include <chrono>
@@ -67,11 +68,16 @@ class SharedClient final : public mqtt::Client {
 class SparkplugTransportTest : public ::testing::Test {
  protected:
   SparkplugTransportTest() {
+    options_.forwarder.name = "edge";
     options_.sparkplug.group = "plant";
     options_.sparkplug.primary_host = "scada";
   }
 
   void start() {
+    make();
+    ASSERT_TRUE(transport_->start());
+  }
+  void make() {
     TransportHandlers handlers;
     handlers.done = [this](std::uint64_t id, bool ok) {
       const std::lock_guard lock(mutex_);
@@ -93,7 +99,6 @@ class SparkplugTransportTest : public ::testing::Test {
       return std::make_unique<SharedClient>(client_);
     };
     transport_ = make_sparkplug_transport_over(make_client, options_, "gw", 255, std::move(handlers));
-    ASSERT_TRUE(transport_->start());
   }
   std::vector<std::string> topics() const {
     const std::lock_guard lock(client_->mutex);
@@ -141,6 +146,34 @@ class SparkplugTransportTest : public ::testing::Test {
   std::vector<TagWrite> writes_;
   std::unique_ptr<Transport> transport_;
 };
+
+// While it lives the system has no thread to give: none has room for its stack.
+class NoMoreThreads {
+ public:
+  NoMoreThreads() {
+    pthread_getattr_default_np(&before_);
+    pthread_attr_t wide;
+    pthread_attr_init(&wide);
+    pthread_attr_setstacksize(&wide, std::size_t{1} << 50U);
+    pthread_setattr_default_np(&wide);
+    pthread_attr_destroy(&wide);
+  }
+  NoMoreThreads(const NoMoreThreads&) = delete;
+  NoMoreThreads& operator=(const NoMoreThreads&) = delete;
+  ~NoMoreThreads() { pthread_setattr_default_np(&before_); }
+
+ private:
+  pthread_attr_t before_{};
+};
+
+TEST_F(SparkplugTransportTest, SaysThatThereIsNoThreadForIt) {
+  make();
+  const NoMoreThreads none;
+  const auto started = transport_->start();
+  ASSERT_FALSE(started);
+  EXPECT_EQ(started.error().code, ErrorCode::retry);
+  EXPECT_THAT(started.error().message, HasSubstr("thread of the uplink edge: "));
+}
 
 TEST_F(SparkplugTransportTest, SubscribesToCommandsAndTheHostWithACleanSession) {
   start();

@@ -10,6 +10,7 @@
 #include "uplink/avro/avro_documents.h"
 #include "uplink/avro/avro_values.h"
 #include "uplink/avro/avro_writer.h"
+#include "uplink/json_text.h"
 
 namespace tidegate::uplink {
 namespace {
@@ -125,11 +126,6 @@ error_code take_entry(ondemand::object& object, ReadingParts& parts) {
   return parts.sequence && parts.time && parts.quality ? SUCCESS : simdjson::NO_SUCH_FIELD;
 }
 
-tl::unexpected<Error> no_batch(Stream stream, error_code error) {
-  return fail(ErrorCode::give_up_item, std::string("payload of stream ") + to_string(stream) +
-                                           " is no batch: " + simdjson::error_message(error));
-}
-
 }  // namespace
 
 /// What is kept from batch to batch.
@@ -241,7 +237,7 @@ Result<void> AvroRecords::for_each(const OutgoingBatch& batch, const Visit& visi
   workspace_->begin_batch(ids_[static_cast<std::size_t>(batch.stream)], gateway_, batch.epoch);
   const error_code error = batch.stream == Stream::readings ? workspace_->encode_readings(*batch.payload)
                                                             : workspace_->encode_documents(batch, gateway_);
-  if (error != SUCCESS) return no_batch(batch.stream, error);
+  if (error != SUCCESS) return no_batch(batch.stream, simdjson::error_message(error));
   workspace_->visit_messages(visit);
   return {};
 }

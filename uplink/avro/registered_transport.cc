@@ -5,7 +5,6 @@
 #include <condition_variable>
 #include <mutex>
 #include <random>
-#include <system_error>
 #include <thread>
 #include <utility>
 
@@ -13,7 +12,7 @@
 #include "core/clock.h"
 #include "core/log.h"
 #include "uplink/avro/schema_registry.h"
-#include "uplink/sigpipe.h"
+#include "uplink/start_thread.h"
 
 namespace tidegate::uplink {
 namespace {
@@ -31,11 +30,9 @@ class RegisteredTransport final : public Transport {
     if (!curl) return tl::unexpected(curl.error());
     if (auto checked = registration_.check(); !checked) return checked;
     registry_ = std::make_unique<SchemaRegistry>(**curl, registration_.registry);
-    try {
-      thread_ = std::thread([this] { run(); });
-    } catch (const std::system_error& problem) {
-      return fail(ErrorCode::retry, "thread of the uplink " + name() + ": " + problem.what());
-    }
+    auto thread = start_thread(name(), [this] { run(); });
+    if (!thread) return tl::unexpected(thread.error());
+    thread_ = std::move(*thread);
     return {};
   }
 
@@ -63,7 +60,6 @@ class RegisteredTransport final : public Transport {
   const std::string& name() const { return registration_.forwarder.name; }
 
   void run() {
-    block_sigpipe();
     Backoff pauses(registration_.forwarder.retry_first, registration_.forwarder.retry_most, std::random_device()());
     for (;;) {
       auto done = ask();

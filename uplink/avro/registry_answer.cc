@@ -77,10 +77,6 @@ std::string refusal(const RegistryQuestion& question, const Answer& answer) {
   return with_words("answers " + std::to_string(answer.http.status), answer);
 }
 
-bool is_for_a_time(long status) {
-  return status == 408 || status == 425 || status == 429 || (status >= 500 && status <= 599);
-}
-
 RegistryVerdict read_id(const Answer& answer) {
   dom::parser parser;
   dom::element id;

@@ -15,7 +15,8 @@
 namespace tidegate::uplink {
 
 /// Asks a schema registry with Confluent's interface for ids of schemas, as Confluent's own, Karapace, Redpanda and
-/// Apicurio (ccompat) have it. The library outlives it.
+/// Apicurio (ccompat) have it. The library outlives it. One thread, but
+/// for end().
 class SchemaRegistry {
  public:
   SchemaRegistry(const CurlLibrary& curl, SchemaRegistryOptions options);

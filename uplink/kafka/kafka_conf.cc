@@ -88,6 +88,9 @@ void add_bounds(const ForwarderOptions& forwarder, Settings& settings) {
   settings.emplace_back("batch.size", std::to_string(std::min(forwarder.batch_bytes_max, kRequestBytesMax)));
 }
 
+// Room for the metadata of a large cluster; who claims that an answer is longer is no broker.
+constexpr const char* kAnswerBytesMax = "16000000";
+
 Settings producer_settings(const KafkaUplinkOptions& options, const std::string& gateway) {
   Settings settings{
       {"enable.idempotence", "true"},
@@ -96,6 +99,7 @@ Settings producer_settings(const KafkaUplinkOptions& options, const std::string&
       // The same partition for a key as the producers in Java take.
       {"partitioner", "murmur2_random"},
       {"compression.type", options.compression},
+      {"receive.message.max.bytes", kAnswerBytesMax},
       {"log.queue", "true"},
   };
   if (options.exactly_once) {

@@ -1,12 +1,9 @@
-#include <spdlog/fmt/fmt.h>
-
 #include <algorithm>
 #include <array>
 #include <chrono>
 #include <cstdint>
 #include <memory>
 #include <optional>
-#include <random>
 #include <utility>
 #include <vector>
 
@@ -34,11 +31,6 @@ constexpr Duration kReadPatience = seconds(70);     // longer than a transaction
 constexpr Duration kTransactionMost = seconds(50);  // the coordinator gives it up after 60
 constexpr std::size_t kBatchesMost = 64;
 constexpr Duration kBeforeJudging = seconds(3);  // how long who has fenced us may take to say who he is
-
-std::string draw_instance() {
-  std::random_device random;
-  return fmt::format("{:08x}{:08x}", random(), random());
-}
 
 TransportHandlers only_trouble(const TransportHandlers& handlers) {
   TransportHandlers left{[](std::uint64_t, bool) {}, [](bool, const std::string&) {}};
@@ -331,7 +323,8 @@ class KafkaExactlyOnce final : public TransportWorker {
     reopen_at_ = now + kReopenPause;
     judge_at_ = now + kBeforeJudging;
     stage_ = std::exchange(is_fenced_, false) ? Stage::fenced : Stage::closed;
-    if (!inbox_.ends_by()) complain(reason);
+    if (inbox_.ends_by()) return false;
+    complain(reason);
     tell_down(reason);
     return false;
   }
@@ -348,10 +341,7 @@ class KafkaExactlyOnce final : public TransportWorker {
     const bool is_known = !*found || (*found)->instance == ours_.instance || (*found)->instance == found_instance_;
     if (is_known) return;
     stage_ = Stage::given_up;
-    const std::string reason = fmt::format(
-        "another process sends to this cluster as gateway \"{}\", uplink \"{}\" (instance {}), so this one has "
-        "stopped: give one of the two another gateway.id or another name, and restart it",
-        gateway_, options_.forwarder.name, (*found)->instance);
+    const auto reason = describe_successor("cluster", gateway_, options_.forwarder.name, (*found)->instance);
     log_error("uplink " + options_.forwarder.name, "{}", reason);
     tokens_.stop();
     tell_link_down(reason);
@@ -390,7 +380,7 @@ class KafkaExactlyOnce final : public TransportWorker {
   Stage stage_ = Stage::closed;
   TargetCursor ours_;
   std::string found_instance_;  // who wrote the cursor that was read back
-  std::uint64_t links_ = 0;     // sessions that took batches
+  std::uint64_t links_ = 0;     // how often the link came up
   Batches waiting_;
   std::size_t most_ = kBatchesMost;  // batches in a transaction
   std::array<Stream, kStreamCount> streams_{Stream::readings, Stream::alarms, Stream::events};  // marks of messages

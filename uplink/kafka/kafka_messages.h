@@ -15,7 +15,7 @@
 
 namespace tidegate::uplink {
 
-/// Makes of a batch a message a record, each with its key.
+/// Makes of a batch a message a record, each with its key. It uses its memory again: one thread.
 class KafkaMessages {
  public:
   /// Their values are JSON, or with ids Avro.

@@ -4,7 +4,6 @@
 #include <array>
 #include <chrono>
 #include <random>
-#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -13,7 +12,7 @@
 #include "uplink/curl_library.h"
 #include "uplink/http_headers.h"
 #include "uplink/kafka/kafka_troubles.h"
-#include "uplink/sigpipe.h"
+#include "uplink/start_thread.h"
 
 namespace tidegate::uplink {
 namespace {
@@ -59,11 +58,9 @@ Result<void> KafkaTokens::start(std::function<void()> wake) {
     if (!curl) return tl::unexpected(curl.error());
     fetch_ = std::make_unique<HttpFetch>(**curl);
   }
-  try {
-    thread_ = std::thread([this] { run(); });
-  } catch (const std::system_error& problem) {
-    return fail(ErrorCode::retry, "thread of the uplink " + name_ + ": " + problem.what());
-  }
+  auto thread = start_thread(name_, [this] { run(); });
+  if (!thread) return tl::unexpected(thread.error());
+  thread_ = std::move(*thread);
   return {};
 }
 
@@ -78,7 +75,6 @@ void KafkaTokens::stop() {
 }
 
 void KafkaTokens::run() {
-  block_sigpipe();
   std::unique_lock lock(mutex_);
   while (!is_stopping_) {
     schedule_.on_asked(clock_.boot_now());

@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <array>
 #include <chrono>
 #include <cstdint>
 #include <deque>
@@ -11,6 +10,7 @@
 
 #include "core/clock.h"
 #include "core/log.h"
+#include "uplink/batch_order.h"
 #include "uplink/kafka/kafka_avro.h"
 #include "uplink/kafka/kafka_messages.h"
 #include "uplink/kafka/kafka_probe.h"
@@ -75,13 +75,12 @@ class KafkaWorker final : public TransportWorker {
   struct Batch {
     std::uint64_t id = 0;
     Stream stream = Stream::readings;
-    Position from{};
+    BatchPlace place;
     BootTime since{};
     std::size_t open = 0;  // messages without a report
     bool has_failed = false;
     bool has_messages = false;
-    bool is_beside = false;  // nothing behind it waits for it
-    std::string refusal{};   // of one of its messages, for what that is
+    std::string refusal{};  // for what it, or one of its messages, is
   };
 
   Result<void> open_producer() {
@@ -129,28 +128,22 @@ class KafkaWorker final : public TransportWorker {
     watch_.tell();
   }
 
-  // Behind a batch that failed nothing of its stream is taken until that one comes again, or a replay begins.
-  bool comes_too_early(const OutgoingBatch& batch) {
-    auto& awaited = awaited_[static_cast<std::size_t>(batch.stream)];
-    if (batch.beside != 0) return false;
-    if (batch.replay) awaited.reset();
-    return awaited && Position{batch.epoch, batch.from} > *awaited;
-  }
-
   void take(const OutgoingBatch& batch) {
-    if (!producer_ && batch.beside != 0) return beside_.push_back(batch);
-    if (!producer_ || comes_too_early(batch)) return handlers_.done(batch.id, false);
-    const bool is_beside = batch.beside != 0;
-    if (!is_beside) awaited_[static_cast<std::size_t>(batch.stream)].reset();
-    batches_.push_back(
-        {batch.id, batch.stream, {batch.epoch, batch.from}, clock_.boot_now(), 0, false, batch.count > 0, is_beside});
+    const BatchPlace place(batch);
+    if (!producer_ && place.is_beside) return beside_.push_back(batch);
+    if (!producer_ || order_.comes_too_early(place)) {
+      order_.on_failed(place);
+      return handlers_.done(batch.id, false);
+    }
+    order_.on_taken(place);
+    batches_.push_back({batch.id, batch.stream, place, clock_.boot_now(), 0, false, batch.count > 0});
     Batch& taken = batches_.back();
     producer_->set_headers(batch);
     const auto made = messages_.for_each(batch, [&](const KafkaProducer::Message& message) {
       produce(taken, message);
       return !taken.has_failed;
     });
-    if (!made) refuse(taken, made.error().message);
+    if (!made) refuse(taken, made.error());
     if (taken.open == 0) finish(taken);
   }
 
@@ -180,6 +173,14 @@ class KafkaWorker final : public TransportWorker {
     mark_failed(batch);
   }
 
+  // Another try makes no other messages of what is none.
+  void refuse(Batch& batch, const Error& why) {
+    if (why.code != ErrorCode::give_up_item) return refuse(batch, why.message);
+    batch.refusal = why.message;
+    log_refusal(why.message);
+    mark_failed(batch);
+  }
+
   void refuse(Batch& batch, const std::string& reason) {
     complain(batch.stream, reason);
     mark_failed(batch);
@@ -199,16 +200,11 @@ class KafkaWorker final : public TransportWorker {
 
   void mark_failed(Batch& batch) {
     batch.has_failed = true;
-    if (!batch.is_beside) await(batch.stream, batch.from);
-  }
-
-  void await(Stream stream, Position from) {
-    auto& awaited = awaited_[static_cast<std::size_t>(stream)];
-    awaited = awaited ? std::min(*awaited, from) : from;
+    order_.on_failed(batch.place);
   }
 
   void give_back(const OutgoingBatch& batch) {
-    await(batch.stream, {batch.epoch, batch.from});
+    order_.on_failed(BatchPlace(batch));
     handlers_.done(batch.id, false);
   }
 
@@ -296,7 +292,7 @@ class KafkaWorker final : public TransportWorker {
   std::vector<OutgoingBatch> beside_;  // for the next producer: nothing before them is to come first
   std::list<Batch> batches_;           // on their way, oldest first
   std::size_t open_ = 0;               // messages of theirs without a report
-  std::array<std::optional<Position>, kStreamCount> awaited_;
+  BatchOrder order_;
   bool must_reopen_ = false;
   bool has_reason_ = false;  // for the end of this producer
   std::string gap_;          // what the library says of a gap, and of which stream

@@ -1,6 +1,7 @@
 #include "uplink/postgresql/postgresql_connection.h"
 
 #include <poll.h>
+#include <sys/ioctl.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -69,7 +70,13 @@ Result<void> PostgresqlConnection::wait(short events, BootTime deadline) {
   }
 }
 
+// What is read for an answer the library keeps until that is whole, however much it is.
 Result<void> PostgresqlConnection::read() {
+  int bytes = 0;
+  if (::ioctl(library_.socket(connection_), FIONREAD, &bytes) == 0) answer_bytes_ += static_cast<std::size_t>(bytes);
+  if (answer_bytes_ > kAnswerBytesMost) {
+    return fail(ErrorCode::link_down, "the server sends more than 16 MiB where an answer of a few lines is due");
+  }
   if (library_.consumeInput(connection_) == 0) return tl::unexpected(lost());
   return {};
 }
@@ -85,6 +92,7 @@ Result<void> PostgresqlConnection::flush(BootTime deadline) {
 }
 
 Result<void> PostgresqlConnection::send(const std::string& statements, BootTime deadline) {
+  answer_bytes_ = 0;
   if (library_.sendQuery(connection_, statements.c_str()) != 1) return tl::unexpected(lost());
   return flush(deadline);
 }
@@ -95,6 +103,7 @@ Result<PostgresqlConnection::Answer> PostgresqlConnection::next(BootTime deadlin
     if (auto done = read(); !done) return tl::unexpected(done.error());
   }
   const ResultHandle result(library_.getResult(connection_), library_.clear);
+  answer_bytes_ = 0;
   if (!result) {
     Answer none;
     none.is_last = true;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -75,6 +76,8 @@ class PostgresqlConnection {
   const std::function<bool()> gives_up_;
   PGconn* connection_ = nullptr;
   std::string sqlstate_;
+  static constexpr std::size_t kAnswerBytesMost = std::size_t{16} << 20;
+  std::size_t answer_bytes_ = 0;  // read since the last answer, as far as the network knows
   bool ran_out_ = false;
   std::string farewell_;  // what the server has said before it ended the connection
 };

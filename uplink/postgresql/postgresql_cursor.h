@@ -13,6 +13,7 @@ namespace tidegate::uplink {
 
 /// The row of an uplink in the table of cursors. Each connection that has claimed it has a session and a generation of
 /// its own; a statement of an earlier one that comes late, or of a process that another one has followed, finds no row.
+/// One thread, that of the connection.
 class PostgresqlCursor {
  public:
   PostgresqlCursor(std::string table, const std::string& gateway, const std::string& uplink, std::string instance);

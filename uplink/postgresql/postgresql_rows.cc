@@ -11,6 +11,7 @@
 #include <optional>
 
 #include "core/text.h"
+#include "uplink/json_text.h"
 #include "uplink/postgresql/postgresql_columns.h"
 
 namespace tidegate::uplink {
@@ -239,8 +240,7 @@ Result<void> PostgresqlRows::append(std::string& into, const OutgoingBatch& batc
   append_digits(parts.beginning, batch.epoch);
   parts.beginning += '\t';
   if (const auto error = append_rows(into, *batch.payload, parts)) {
-    return fail(ErrorCode::give_up_item, std::string("payload of stream ") + to_string(batch.stream) +
-                                             " is no batch: " + simdjson::error_message(error));
+    return no_batch(batch.stream, simdjson::error_message(error));
   }
   return {};
 }

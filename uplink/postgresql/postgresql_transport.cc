@@ -1,6 +1,4 @@
 #include <poll.h>
-#include <spdlog/fmt/fmt.h>
-
 #include <algorithm>
 #include <array>
 #include <chrono>
@@ -21,11 +19,7 @@ namespace tidegate::uplink {
 namespace {
 
 constexpr std::size_t kBatchesMost = 64;
-
-std::string draw_instance() {
-  std::random_device random;
-  return fmt::format("{:08x}{:08x}", random(), random());
-}
+constexpr unsigned kLostMost = 2;
 
 // One session after the other, on a thread of its own: each claims the uplink's cursor, reads it back, and takes
 // batches from there on. Whatever goes wrong ends the session, and the next one finds out by reading what of it was
@@ -161,7 +155,7 @@ class PostgresqlWorker final : public TransportWorker {
     const bool is_too_large = was_open && !ok && batches.size() == 1 && session_->ran_out_in_copy();
     for (const OutgoingBatch& batch : batches) {
       if (ok) tell_trouble(batch.stream, "");
-      is_too_large ? handlers_.failed(batch.id, {true}) : handlers_.done(batch.id, ok);
+      is_too_large ? handlers_.failed(batch.id, {.too_large = true}) : handlers_.done(batch.id, ok);
     }
     if (ok) pause_ = options_.forwarder.retry_first;
   }
@@ -174,6 +168,7 @@ class PostgresqlWorker final : public TransportWorker {
     is_delivering_ = false;
     if (committed) {
       ours_ = std::move(next);
+      lost_in_row_ = 0;
       most_ = std::min(most_ * 2, kBatchesMost);
       return true;
     }
@@ -181,6 +176,8 @@ class PostgresqlWorker final : public TransportWorker {
     const bool is_refused = committed.error().code != ErrorCode::link_down;
     if (batches.size() > 1) most_ = is_refused ? 1 : batches.size() / 2;
     if (is_refused) blame(batches, committed.error().message);
+    // One may be lost with its server; a link that comes up each time and carries nothing is none.
+    if (!is_refused && ++lost_in_row_ >= kLostMost) tell_trouble_of_all(batches, committed.error().message);
     close(committed.error());
     return false;
   }
@@ -194,10 +191,14 @@ class PostgresqlWorker final : public TransportWorker {
     }
   }
 
+  void tell_trouble_of_all(const Batches& batches, const std::string& reason) {
+    for (const OutgoingBatch& batch : batches) tell_trouble(batch.stream, reason);
+  }
+
   void hold_back(Stream stream, const std::string& reason) {
     Trouble& one = trouble_of(stream);
-    one.pause =
-        one.reason.empty() ? options_.forwarder.retry_first : std::min(one.pause * 2, options_.forwarder.retry_most);
+    const bool is_first = one.pause == Duration::zero();
+    one.pause = is_first ? options_.forwarder.retry_first : std::min(one.pause * 2, options_.forwarder.retry_most);
     one.retry_at = clock_.boot_now() + spread(one.pause);
     tell_trouble(stream, reason);
   }
@@ -211,6 +212,7 @@ class PostgresqlWorker final : public TransportWorker {
 
   void tell_trouble(Stream stream, const std::string& reason) {
     trouble_of(stream).reason = reason;
+    if (reason.empty()) trouble_of(stream).pause = Duration::zero();
     const std::string now = trouble();
     if (std::exchange(told_trouble_, now) != now) handlers_.trouble(now);
   }
@@ -233,10 +235,7 @@ class PostgresqlWorker final : public TransportWorker {
   void give_up(const std::string& successor) {
     session_->close();
     is_given_up_ = true;
-    const std::string reason = fmt::format(
-        "another process sends to this database as gateway \"{}\", uplink \"{}\" (instance {}), so this one has "
-        "stopped: give one of the two another gateway.id or another name, and restart it",
-        gateway_, name(), successor);
+    const std::string reason = describe_successor("database", gateway_, name(), successor);
     log_error("uplink", "{}: {}", name(), reason);
     tell_down(reason);
   }
@@ -262,10 +261,11 @@ class PostgresqlWorker final : public TransportWorker {
   std::mt19937 random_;
   ComplaintFilter complaints_;
   TargetCursor ours_;
-  std::uint64_t links_ = 0;          // sessions that took batches
+  std::uint64_t links_ = 0;          // how often the link came up
   std::size_t most_ = kBatchesMost;  // batches in a transaction
   std::array<Trouble, kStreamCount> troubles_;
   std::string told_trouble_;
+  unsigned lost_in_row_ = 0;  // sessions that ended in a commit, since one was done
   bool is_delivering_ = false;
   bool is_given_up_ = false;
   bool is_down_told_ = false;

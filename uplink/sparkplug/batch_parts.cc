@@ -139,10 +139,7 @@ Result<SparkplugEntries> SparkplugBatchParser::Parser::take_apart(const Outgoing
   if (!error) error = parsed["sent"].get_int64().get(head.sent);
   if (!error) error = parsed["historical"].get_bool().get(head.is_historical);
   if (!error) error = parsed[to_string(batch.stream)].get_array().get(entries);
-  if (error) {
-    return fail(ErrorCode::give_up_item, std::string("payload of stream ") + to_string(batch.stream) +
-                                             " is no batch: " + simdjson::error_message(error));
-  }
+  if (error) return no_batch(batch.stream, simdjson::error_message(error));
   SparkplugEntries made;
   made.push_back({"", kBatchMetric, static_cast<std::uint64_t>(std::max<std::int64_t>(head.sent, 0)), false,
                   head_of(*batch.payload, batch.stream)});

@@ -11,6 +11,7 @@
 #include "uplink/sparkplug/client_events.h"
 #include "uplink/sparkplug/sparkplug_names.h"
 #include "uplink/sparkplug/sparkplug_session.h"
+#include "uplink/start_thread.h"
 #include "uplink/transport_inbox.h"
 
 namespace tidegate::uplink {
@@ -82,7 +83,9 @@ class SparkplugTransport final : public Transport {
 
   Result<void> start() override {
     if (auto opened = inbox_.open(); !opened) return opened;
-    thread_ = std::thread([this] { run(); });
+    auto thread = start_thread(options_.forwarder.name, [this] { run(); });
+    if (!thread) return tl::unexpected(thread.error());
+    thread_ = std::move(*thread);
     client_->start();
     return {};
   }
