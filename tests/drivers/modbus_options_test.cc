@@ -66,13 +66,13 @@ TEST(ModbusUrl, RtuTakesThePathAndTheLineSettings) {
 TEST(ModbusUrl, EveryRefusalSaysWhatWasFoundAndWhatIsAllowed) {
   EXPECT_THAT(url_error("tcp://10.0.0.5:0"), AllOf(HasSubstr("\"0\""), HasSubstr("1 to 65535")));
   EXPECT_THAT(url_error("tcp://10.0.0.5:65536"), AllOf(HasSubstr("65536"), HasSubstr("1 to 65535")));
-  EXPECT_THAT(url_error("tcp://10.0.0.5:5o2"), HasSubstr("5o2"));
+  EXPECT_THAT(url_error("tcp://10.0.0.5:5o2"), HasSubstr("port \"...\"")) << "it might be a password";
   EXPECT_THAT(url_error("tcp://10.0.0.5:"), HasSubstr("1 to 65535"));
   EXPECT_THAT(url_error("tcp://"), HasSubstr("host"));
   EXPECT_THAT(url_error("tcp://fd00::5"), HasSubstr("port"));
   EXPECT_THAT(url_error("tcp://[fd00::5"), HasSubstr("[fd00::5]"));
   EXPECT_THAT(url_error("tcp://[fd00::5]502"), HasSubstr("[fd00::5]"));
-  EXPECT_THAT(url_error("tcp://host?unit=1"), HasSubstr("host?unit=1"));
+  EXPECT_THAT(url_error("tcp://host?unit=1"), HasSubstr("\"host?...\""));
   EXPECT_THAT(url_error("rtu://dev/ttyUSB0"), AllOf(HasSubstr("dev/ttyUSB0"), HasSubstr("three slashes")));
   EXPECT_THAT(url_error("rtu:///dev/ttyUSB0?baud=12345"), AllOf(HasSubstr("12345"), HasSubstr("19200")));
   EXPECT_THAT(url_error("rtu:///dev/ttyUSB0?parity=E"), AllOf(HasSubstr("parity=E"), HasSubstr("even")));

@@ -109,7 +109,8 @@ TEST_F(CsvLinesTest, WhatIsNoBatchIsAnError) {
     const auto made = CsvLines("gw", false).append(text, batch);
     ASSERT_FALSE(made) << entries;
     EXPECT_EQ(made.error().code, ErrorCode::give_up_item);
-    EXPECT_NE(made.error().message.find("needs an array of objects, found"), std::string::npos) << made.error().message;
+    EXPECT_NE(made.error().message.find("it needs \"sent\" and an array of objects \"readings\""), std::string::npos)
+        << made.error().message;
   }
 }
 
