@@ -44,7 +44,7 @@ class KillSoak {
     }
     EXPECT_TRUE(rig_.publisher().wait_for_all(seconds(300)));
     rig_.expect_all_arrived(seconds(120), static_cast<unsigned>(done_ + done_while_starting_));
-    EXPECT_GT(rig_.checker().report().epoch, done_);
+    EXPECT_GT(rig_.checker().report().epochs, done_);
     std::printf("%llu kills, %llu more while it started, %llu times verified\n", static_cast<unsigned long long>(done_),
                 static_cast<unsigned long long>(done_while_starting_),
                 static_cast<unsigned long long>(done_ / kVerifyEvery));

@@ -83,7 +83,7 @@ class RelayRig {
     std::printf("arrived %llu in %llu batches, repeats %llu, resent by the source %llu, epoch %u\n",
                 static_cast<unsigned long long>(report.distinct), static_cast<unsigned long long>(report.batches),
                 static_cast<unsigned long long>(report.repeats), static_cast<unsigned long long>(report.taken_twice),
-                report.epoch);
+                report.epochs);
   }
 
  private:

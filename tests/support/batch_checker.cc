@@ -182,6 +182,7 @@ void BatchChecker::follow(Chain& chain, const Parsed& batch) {
   if (!chain.begun) {
     chain = batch.has_skipped ? Chain{true, batch.skipped_epoch, batch.skipped_from, {}}
                               : Chain{true, stretch.epoch, stretch.from, {}};
+    chain.first_epoch = chain.epoch;
   }
   if (stretch.epoch > chain.epoch) begin_epoch(chain, batch);
   if (stretch.epoch < chain.epoch) {
@@ -276,7 +277,9 @@ DeliveryReport BatchChecker::report() const {
                                   " more holes)");
     }
   }
-  if (const auto found = chains_.find("readings"); found != chains_.end()) report.epoch = found->second.epoch;
+  if (const auto found = chains_.find("readings"); found != chains_.end()) {
+    report.epochs = found->second.epoch - found->second.first_epoch + 1;
+  }
   return report;
 }
 

@@ -31,7 +31,7 @@ struct DeliveryReport {
   std::uint64_t skipped_open = 0;  // such stretches, or parts of them, now
   std::uint64_t lost = 0;          // readings that gap records name, each once
   std::uint64_t alarms = 0;        // entries of the stream `alarms`
-  std::uint32_t epoch = 0;         // the newest of the stream `readings`
+  std::uint32_t epochs = 0;        // of the stream `readings`, from that of the first batch to the newest
   std::vector<std::string> complaints;
 
   std::uint64_t defects() const { return altered + misordered + changed_repeats + malformed + chain_breaks; }
@@ -70,6 +70,7 @@ class BatchChecker {
     std::uint32_t epoch = 0;
     std::uint64_t next = 0;
     std::vector<Stretch> holes;
+    std::uint32_t first_epoch = 0;
   };
 
   void take_readings(const Parsed& batch);
