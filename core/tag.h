@@ -26,6 +26,8 @@ struct Tag {
 
 /// All tags of the process: path to id and back. One tag has one driver. Any thread; tag() takes no lock.
 /// Tags are never removed, and a Tag never changes once a driver has claimed it, so a reference from tag() stays valid.
+/// Where another driver follows, or one with other settings, the id is of another Tag from there on; what was is kept,
+/// and used again when it is wanted again.
 class TagRegistry {
  public:
   TagRegistry();
@@ -34,6 +36,10 @@ class TagRegistry {
   /// The id of the path, made if it is new. Error `invalid` when another driver owns the tag or the path is not valid
   /// (see check_tag_path); `full` when kTagsMax exist.
   Result<TagId> claim(const Tag& tag);
+
+  /// The tags of the driver may be claimed anew, by it or by another, with another type, unit and dead band. They stay
+  /// what they are until then.
+  void disown(std::string_view driver);
 
   /// The id of a path that a log or a database names; makes one without a driver, which the first claim then owns.
   /// kNoTag when kTagsMax exist.

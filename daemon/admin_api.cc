@@ -16,6 +16,7 @@
 #include "daemon/metrics.h"
 #include "daemon/offset.h"
 #include "daemon/record_json.h"
+#include "daemon/reload_api.h"
 #include "daemon/replay_api.h"
 #include "daemon/status.h"
 #include "daemon/status_page.h"
@@ -144,6 +145,7 @@ AdminApi::AdminApi(Gateway& gateway)
 void AdminApi::answer(const AdminRequest& request, const AdminRespond& respond) {
   if (is_replay_path(request.path)) return answer_replay(gateway_, request, respond);
   if (is_alarm_action_path(request.path)) return answer_alarm_action(gateway_, request, respond);
+  if (is_reload_path(request.path)) return answer_reload(gateway_, request, respond);
   if (is_dead_letters_path(request.path)) return answer_dead_letters(gateway_, request, respond);
   if (request.path == "/api/v1/live") return live_.answer(request, respond);
   if (request.method != "GET" && request.method != "HEAD") return respond(refuse(405, "only GET is answered here"));
@@ -168,12 +170,12 @@ void AdminApi::answer(const AdminRequest& request, const AdminRespond& respond) 
   } else if (request.path == "/api/v1/records") {
     return answer_records(request, respond);
   } else {
-    return respond(
-        refuse(404,
-               "known are / /healthz /readyz /metrics /api/v1/status /api/v1/readings/latest "
-               "/api/v1/alarms /api/v1/records /api/v1/live /api/v1/deadletters, and POST /api/v1/alarms/ALARM/ack "
-               "/api/v1/alarms/ALARM/shelve /api/v1/alarms/ALARM/unshelve /api/v1/uplinks/NAME/replay "
-               "/api/v1/deadletters/drop /api/v1/deadletters/retry /api/v1/deadletters/put"));
+    return respond(refuse(404,
+                          "known are / /healthz /readyz /metrics /api/v1/status /api/v1/readings/latest "
+                          "/api/v1/alarms /api/v1/records /api/v1/live /api/v1/deadletters /api/v1/reload, and POST "
+                          "/api/v1/alarms/ALARM/ack "
+                          "/api/v1/alarms/ALARM/shelve /api/v1/alarms/ALARM/unshelve /api/v1/uplinks/NAME/replay "
+                          "/api/v1/deadletters/drop /api/v1/deadletters/retry /api/v1/deadletters/put /api/v1/reload"));
   }
   respond(std::move(response));
 }

@@ -12,7 +12,7 @@ class Gateway;
 
 /// What the admin address answers: the status page, /healthz, /readyz, /metrics, /api/v1/status,
 /// /api/v1/readings/latest, /api/v1/alarms, /api/v1/records, /api/v1/live, all of which only read; alarms_api.h,
-/// replay_api.h and dead_letters_api.h answer the rest. The gateway outlives it.
+/// reload_api.h, replay_api.h and dead_letters_api.h answer the rest. The gateway outlives it.
 class AdminApi {
  public:
   explicit AdminApi(Gateway& gateway);

@@ -58,7 +58,7 @@ struct Question {
 };
 
 template <class Stream>
-Result<std::string> ask(net::io_context& context, Stream& stream, Question question) {
+Result<AdminAnswer> ask(net::io_context& context, Stream& stream, Question question) {
   auto& request = question.request;
   request.set(http::field::host, "localhost");
   request.set(http::field::connection, "close");
@@ -78,17 +78,11 @@ Result<std::string> ask(net::io_context& context, Stream& stream, Question quest
   }
   if (problem) return broken(question.address, problem, question.patience);
   auto& answer = parser.get();
-  if (answer.result() != http::status::ok) {
-    const bool may_be_over_soon = answer.result() == http::status::service_unavailable;
-    return fail(may_be_over_soon ? ErrorCode::retry : ErrorCode::invalid,
-                question.address + std::string(request.target()) + " answered " + std::to_string(answer.result_int()) +
-                    ": " + clip(answer.body(), 300));
-  }
-  return std::move(answer.body());
+  return AdminAnswer{answer.result_int(), std::move(answer.body())};
 }
 
 template <class Protocol, class Endpoints>
-Result<std::string> connect_and_ask(net::io_context& context, const Endpoints& endpoints, Question question) {
+Result<AdminAnswer> connect_and_ask(net::io_context& context, const Endpoints& endpoints, Question question) {
   beast::basic_stream<Protocol> stream(context);
   stream.expires_after(question.patience);
   const NetError problem = run_to_end(context, [&](auto done) { stream.async_connect(endpoints, std::move(done)); });
@@ -96,7 +90,7 @@ Result<std::string> connect_and_ask(net::io_context& context, const Endpoints& e
   return ask(context, stream, std::move(question));
 }
 
-Result<std::string> send(const AdminAddress& address, http::request<http::string_body> request, Duration patience) {
+Result<AdminAnswer> send(const AdminAddress& address, http::request<http::string_body> request, Duration patience) {
   Question question{format_admin_address(address), std::move(request), patience};
   net::io_context context;
   if (address.kind == AdminAddress::Kind::unix_socket) {
@@ -110,17 +104,32 @@ Result<std::string> send(const AdminAddress& address, http::request<http::string
   return connect_and_ask<net::ip::tcp>(context, endpoints, std::move(question));
 }
 
+Result<std::string> body_of(const AdminAddress& address, const std::string& target, Result<AdminAnswer> answer) {
+  constexpr unsigned kOk = 200;
+  constexpr unsigned kUnavailable = 503;  // which may be over soon
+  if (!answer) return tl::unexpected(answer.error());
+  if (answer->status == kOk) return std::move(answer->body);
+  return fail(answer->status == kUnavailable ? ErrorCode::retry : ErrorCode::invalid,
+              format_admin_address(address) + target + " answered " + std::to_string(answer->status) + ": " +
+                  clip(answer->body, 300));
+}
+
 }  // namespace
 
+Result<AdminAnswer> admin_ask(const AdminAddress& address, std::string_view method, const std::string& target,
+                              const std::string& json, Duration patience) {
+  http::request<http::string_body> request(http::string_to_verb({method.data(), method.size()}), target, 11);
+  if (!json.empty()) request.set(http::field::content_type, "application/json");
+  request.body() = json;
+  return send(address, std::move(request), patience);
+}
+
 Result<std::string> admin_get(const AdminAddress& address, const std::string& target, Duration patience) {
-  return send(address, http::request<http::string_body>(http::verb::get, target, 11), patience);
+  return body_of(address, target, admin_ask(address, "GET", target, "", patience));
 }
 
 Result<std::string> admin_post(const AdminAddress& address, const std::string& target, const std::string& json) {
-  http::request<http::string_body> request(http::verb::post, target, 11);
-  request.set(http::field::content_type, "application/json");
-  request.body() = json;
-  return send(address, std::move(request), kAdminPatience);
+  return body_of(address, target, admin_ask(address, "POST", target, json, kAdminPatience));
 }
 
 }  // namespace tidegate::daemon

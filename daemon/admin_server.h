@@ -65,8 +65,17 @@ Result<std::unique_ptr<AdminServer>> start_admin_server(EventLoop& loop, const A
 
 inline constexpr Duration kAdminPatience = std::chrono::seconds(30);
 
-/// One GET to the admin address; the body, or an error that names the address and what was answered. Blocking, and so
-/// long at most for each step: connecting, asking, the answer.
+struct AdminAnswer {
+  unsigned status = 0;
+  std::string body;
+};
+
+/// One request to the admin address, with a JSON document where there is one; the answer whatever its status is, or an
+/// error that names the address. Blocking, and so long at most for each step: connecting, asking, the answer.
+Result<AdminAnswer> admin_ask(const AdminAddress& address, std::string_view method, const std::string& target,
+                              const std::string& json, Duration patience);
+
+/// One GET; the body, or an error that names the address and what was answered.
 Result<std::string> admin_get(const AdminAddress& address, const std::string& target,
                               Duration patience = kAdminPatience);
 /// One POST of a JSON document, likewise.

@@ -187,8 +187,7 @@ AdminResponse answer_to_retry(const Order& order, const Result<void>& sent) {
 
 // A target that does not answer in time may do so later: then the letter is removed all the same.
 void retry(Gateway& gateway, const Order& order, const AdminRespond& respond) {
-  UplinkRunner* const found = gateway.find_uplink(order.uplink);
-  if (found == nullptr) return respond(refuse(404, gateway.no_uplink(order.uplink)));
+  if (gateway.find_uplink(order.uplink) == nullptr) return respond(refuse(404, gateway.no_uplink(order.uplink)));
   if (!order.ids || order.ids->size() != 1) {
     return respond(refuse(400, R"(one letter at a time is sent again: {"uplink":"lake","ids":[3]})"));
   }
@@ -201,8 +200,10 @@ void retry(Gateway& gateway, const Order& order, const AdminRespond& respond) {
   timer->arm(kAnswerMost, [respond, is_answered] {
     if (!std::exchange(*is_answered, true)) respond(refuse(504, "the target has not answered yet"));
   });
-  const auto send = [uplink = found](const buffer::DeadLetter& letter, auto sent) {
-    uplink->send_letter(letter, std::move(sent));
+  const auto send = [&gateway, name = order.uplink](const buffer::DeadLetter& letter, auto sent) {
+    UplinkRunner* const uplink = gateway.find_uplink(name);
+    if (uplink != nullptr) return uplink->send_letter(letter, std::move(sent));
+    sent(fail(ErrorCode::invalid, "a reload has ended uplink " + name));
   };
   gateway.dead_letters().retry(order.uplink, order.ids->front(), send, [order, answer](const Result<void>& sent) {
     if (sent) log_info("uplink", "{}: dead letter {} is delivered, as was asked for", order.uplink, order.ids->front());

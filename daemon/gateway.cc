@@ -34,11 +34,13 @@ Gateway::Gateway(Config config, EventLoop& loop, const Clock& clock)
       clock_(clock),
       started_(clock.boot_now()),
       reserve_(config_.gateway.data_dir + "/reserve") {
-  if (hooks_.plain_queue) config_.gateway.runtime_dir += "/" + std::to_string(::getpid());
+  runtime_dir_ = config_.gateway.runtime_dir;
+  if (hooks_.plain_queue) runtime_dir_ += "/" + std::to_string(::getpid());
 }
 
 Gateway::~Gateway() {
   // Threads end before what they use: transports first, then the log's, which asks the drivers before each sync.
+  swap_.reset();  // may wait for uplinks
   uplinks_.clear();
   keeper_.reset();
   tag_writer_.reset();
@@ -46,47 +48,6 @@ Gateway::~Gateway() {
   compactor_.reset();
   storage_.reset();
   checkpointer_.reset();
-}
-
-// Unchanged rules keep their state. A changed rule begins anew with its alarms still raised; those of a rule that is
-// gone are cleared, because nothing else ever would.
-void Gateway::replace_rules(const std::vector<rules::RuleOptions>& rules) {
-  const rules::RuleEngine& before = pipeline_->rules();
-  auto engine = std::make_unique<rules::RuleEngine>(rules, tags_);
-  if (const auto restored = engine->restore(before.save()); !restored) {
-    log_warning("rules", "{}", restored.error().message);
-  }
-  std::vector<rules::AlarmTransition> cleared;
-  for (const auto& alarm : before.active()) {
-    const bool kept = std::any_of(rules.begin(), rules.end(), [&](const auto& rule) {
-      return rule.name == alarm.raised.rule && std::any_of(rule.tags.begin(), rule.tags.end(), [&](const auto& glob) {
-               return glob_matches(glob, alarm.raised.tag);
-             });
-    });
-    if (kept) {
-      engine->observe_logged(alarm.raised);
-      continue;
-    }
-    rules::AlarmTransition gone = alarm.raised;
-    gone.state = rules::AlarmState::cleared;
-    gone.message = "rule " + gone.rule + " was taken out of the configuration";
-    gone.time = clock_.wall_now();
-    cleared.push_back(std::move(gone));
-  }
-  for (rules::AlarmTransition& gone : before.shelved()) {
-    const auto kept = engine->shelved();
-    const auto is_same = [&gone](const auto& one) { return one.alarm == gone.alarm; };
-    if (std::any_of(kept.begin(), kept.end(), is_same)) continue;
-    gone.state = rules::AlarmState::unshelved;
-    gone.is_raised = false;
-    gone.by.clear();
-    gone.note = "rule " + gone.rule + " was taken out of the configuration";
-    gone.time = clock_.wall_now();
-    cleared.push_back(std::move(gone));
-  }
-  pipeline_->set_rules(std::move(engine), log_->end(Stream::readings));
-  pipeline_->record_alarms(cleared);
-  config_.rules = rules;
 }
 
 Result<void> Gateway::start() {
@@ -203,65 +164,6 @@ void Gateway::feed_watchdog() {
   watchdog_timer_->arm(*interval, [this] { feed_watchdog(); });
 }
 
-// What users may do goes by their names: a new list beside the rights of before could give somebody more than either.
-void Gateway::take_users(const Config& config) {
-  for (drivers::MqttListenerOptions& ours : config_.mqtt_listeners) {
-    const auto& listeners = config.mqtt_listeners;
-    const auto wanted = std::find_if(listeners.begin(), listeners.end(),
-                                     [&](const auto& listener) { return listener.name == ours.name; });
-    if (wanted == listeners.end() || wanted->users == ours.users) continue;
-    if (wanted->users.empty() || ours.users.empty()) continue;  // with or without users at all: at a restart
-    if (wanted->rights != ours.rights || wanted->watch != ours.watch) {
-      log_warning(
-          "gateway",
-          "driver {}: \"users\" changed together with \"allow\" or \"watch\", which take a restart: logins go by "
-          "the users of before until then",
-          ours.name);
-      continue;
-    }
-    for (const auto& source : pipeline_->sources()) {
-      if (source.driver->name() != ours.name || !source.driver->take_users(wanted->users)) continue;
-      ours.users = wanted->users;
-      log_info("gateway", "driver {}: logins go by the new users from here on; who is connected stays", ours.name);
-    }
-  }
-}
-
-void Gateway::reload(const Config& config) {
-  if (stopping_) return;
-  service_.reloading();
-  take_users(config);
-  std::string kept;
-  const auto note = [&](const char* what, bool same) {
-    if (same) return;
-    if (!kept.empty()) kept += ", ";
-    kept += what;
-  };
-  note("gateway", config.gateway == config_.gateway);
-  note("buffer", config.buffer == config_.buffer);
-  note("driver", config.mqtt_drivers == config_.mqtt_drivers && config.mqtt_listeners == config_.mqtt_listeners &&
-                     config.modbus_buses == config_.modbus_buses && config.simulators == config_.simulators);
-  note("uplink", config.mqtt_uplinks == config_.mqtt_uplinks && config.kafka_uplinks == config_.kafka_uplinks &&
-                     config.postgresql_uplinks == config_.postgresql_uplinks &&
-                     config.http_uplinks == config_.http_uplinks && config.file_uplinks == config_.file_uplinks);
-  if (config.rules != config_.rules) {
-    replace_rules(config.rules);
-    log_info("gateway", "reloaded: {} rules now; unchanged rules kept their state", config.rules.size());
-  } else {
-    log_info("gateway", "reloaded: rules are unchanged");
-  }
-  for (const auto& source : pipeline_->sources()) {
-    if (auto read = source.driver->read_files_anew(); !read) {
-      log_warning("gateway", "driver {}: {}; it goes on with what was there before", source.driver->name(),
-                  read.error().message);
-    }
-  }
-  if (!kept.empty()) log_warning("gateway", "changed, but taken over only by a restart: {}", kept);
-  pipeline_->record_event(event_record("reload", clock_.wall_now(), {{"restart_needed_for", kept}}));
-  after_turn();
-  service_.ready();
-}
-
 // A driver whose thread waits for room in its queue can end only when the queue has been taken: stop and take in turns.
 void Gateway::stop_drivers() {
   const BootTime deadline = clock_.boot_now() + kStopGrace;
@@ -289,6 +191,7 @@ void Gateway::stop() {
   if (stopping_) return;
   service_.stopping();
   log_info("gateway", "stopping");
+  reloader_->stop();
   stop_drivers();
   stopping_ = true;
   ready_ = false;

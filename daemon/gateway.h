@@ -24,7 +24,10 @@
 #include "daemon/event_loop.h"
 #include "daemon/latest_table.h"
 #include "daemon/log_keeper.h"
+#include "daemon/part_maker.h"
+#include "daemon/part_swap.h"
 #include "daemon/pipeline.h"
+#include "daemon/reloader.h"
 #include "daemon/replay.h"
 #include "daemon/service_manager.h"
 #include "daemon/space_keeper.h"
@@ -51,8 +54,6 @@ class Gateway {
   Result<void> start();
   /// Ends drivers, makes everything durable, saves the cursors, stops the loop.
   void stop();
-  /// Takes over from a new configuration what can be changed while running, and says what cannot.
-  void reload(const Config& config);
 
   bool is_ready() const { return ready_; }
   /// See Pipeline::change_alarms.
@@ -80,22 +81,20 @@ class Gateway {
   const Checkpointer& checkpointer() const { return *checkpointer_; }
   Replay& replay() { return *replay_; }
   const TagWriter& tag_writer() const { return *tag_writer_; }
+  Reloader& reloader() { return *reloader_; }
   DeadLetters& dead_letters() { return *dead_letters_; }
   const DeadLetters& dead_letters() const { return *dead_letters_; }
   BootTime started() const { return started_; }
 
  private:
   Result<void> open_log();
-  Result<void> make_drivers(const buffer::Checkpoint& saved);
-  void make_uplinks(const buffer::Checkpoint& saved);
-  std::unique_ptr<uplink::Transport> make_sparkplug_node(uplink::MqttUplinkOptions options,
-                                                         uplink::TransportHandlers handlers);
+  void make_maker(const buffer::Checkpoint& saved);
+  Result<void> make_drivers();
+  void make_reloader();
   void make_dead_letters();
   void restore_rules(const std::string& packed);
-  void replace_rules(const std::vector<rules::RuleOptions>& rules);
-  void take_users(const Config& config);
   void report_opening(const buffer::Checkpoint& saved);
-  void show_latest();
+  void show_latest(const Config& config);
   drivers::DriverContext driver_context();
 
   void wake();
@@ -112,6 +111,7 @@ class Gateway {
 
   Config config_;
   const TestHooks hooks_ = TestHooks::from_environment();
+  std::string runtime_dir_;
   EventLoop& loop_;
   PlausibleClock clock_;
   ServiceManager service_;
@@ -140,6 +140,9 @@ class Gateway {
   std::unique_ptr<ClockRecords> clock_records_;
   std::unique_ptr<Replay> replay_;
   std::unique_ptr<DeadLetters> dead_letters_;
+  std::unique_ptr<PartMaker> maker_;
+  std::unique_ptr<PartSwap> swap_;
+  std::unique_ptr<Reloader> reloader_;
   std::unique_ptr<Timer> turn_timer_;
   std::unique_ptr<Timer> rules_timer_;
   std::unique_ptr<Timer> watchdog_timer_;

@@ -7,34 +7,24 @@
 #include "core/log.h"
 #include "core/value_limits.h"
 #include "daemon/clock_events.h"
+#include "daemon/config_parts.h"
 #include "daemon/event_record.h"
 #include "daemon/first_epoch.h"
 #include "daemon/gateway.h"
 #include "daemon/rules_state.h"
 #include "daemon/start_marks.h"
-#include "drivers/modbus/modbus_driver.h"
-#include "drivers/mqtt/mqtt_driver.h"
-#include "drivers/mqtt_listener/mqtt_listener.h"
-#include "drivers/mqtt_subscriber/mqtt_subscriber.h"
-#include "drivers/simulator/simulator_driver.h"
-#include "uplink/transport.h"
 
 namespace tidegate::daemon {
 namespace {
+
+// For what an uplink has on its way when a reload ends it.
+constexpr Duration kReloadGrace = std::chrono::seconds(2);
 
 buffer::Checkpoint load_state(buffer::StateStore& store) {
   auto saved = store.load();
   if (saved) return std::move(*saved);
   log_error("state", "the state database cannot be read, going on without it: {}", saved.error().message);
   return {};
-}
-
-// The bdSeq that a Sparkplug node of this start begins with: from there it counts its connections. The last one of the
-// start before has another number unless that start had as many connections as lie between two of these.
-std::uint64_t first_session(const StartMarks& marks) {
-  constexpr std::uint64_t kApart = 101;
-  const auto& starts = marks.history.starts;
-  return starts.empty() ? std::random_device()() : uplink::number_of_start(starts.back()) * kApart;
 }
 
 }  // namespace
@@ -50,10 +40,9 @@ Result<void> Gateway::open() {
     log_warning("gateway", "{}", boot_id.error().message);
   }
   std::error_code problem;
-  std::filesystem::create_directories(config_.gateway.runtime_dir, problem);
+  std::filesystem::create_directories(runtime_dir_, problem);
   if (problem) {
-    return fail(ErrorCode::invalid,
-                "gateway.runtime_dir " + config_.gateway.runtime_dir + ": cannot be made: " + problem.message());
+    return fail(ErrorCode::invalid, "gateway.runtime_dir " + runtime_dir_ + ": cannot be made: " + problem.message());
   }
   return open_log();
 }
@@ -75,7 +64,7 @@ Result<void> Gateway::open_log() {
   if (const auto newest = log_->recovery().newest) clock_.set_reached(*newest);
 
   pipeline_ = std::make_unique<Pipeline>(*log_, tags_, clock_, boot_id_);
-  show_latest();
+  show_latest(config_);
   storage_ = std::make_unique<Worker>("storage");
   keeper_ = std::make_unique<LogKeeper>(*log_, loop_, clock_);
   compactor_ = std::make_unique<Compactor>(*log_, *storage_, loop_);
@@ -109,11 +98,12 @@ Result<void> Gateway::open_log() {
   const auto was_raised = saved.counters.find(StorageWatch::kCounter);
   storage_watch_->set_raised(was_raised != saved.counters.end() && was_raised->second != 0);
   // Drivers first: they claim their tags with unit and type, which messages of alarms name.
-  if (auto made = make_drivers(saved); !made) return made;
+  make_maker(saved);
+  if (auto made = make_drivers(); !made) return made;
   tag_writer_ = std::make_unique<TagWriter>(TagWriter::Parts{pipeline_.get(), &tags_, &clock_});
   restore_rules(opened.rules);
   make_dead_letters();
-  make_uplinks(saved);
+  for (const UplinkSettings& settings : uplinks_of(config_)) uplinks_.push_back(maker_->make(settings));
   checkpointer_ =
       std::make_unique<Checkpointer>(Checkpointer::Parts{log_.get(), store_.get(), pipeline_.get(), &uplinks_, &loop_,
                                                          storage_.get(), storage_watch_.get(), &reserve_, &clock_},
@@ -122,6 +112,7 @@ Result<void> Gateway::open_log() {
                                                    &clock_, [this] { after_turn(); }});
   space_keeper_ = std::make_unique<SpaceKeeper>(
       SpaceKeeper::Parts{log_.get(), &reserve_, storage_.get(), &loop_, &clock_, config_.buffer.ring.size_max_bytes});
+  make_reloader();
   checkpointer_->report_passed(saved.cursors);
   report_opening(saved);
   return {};
@@ -159,13 +150,16 @@ void Gateway::report_opening(const buffer::Checkpoint& saved) {
 }
 
 // Without anybody who may watch it costs nothing.
-void Gateway::show_latest() {
-  const auto& listeners = config_.mqtt_listeners;
-  if (std::all_of(listeners.begin(), listeners.end(), [](const auto& listener) { return listener.watch.empty(); })) {
-    return;
-  }
+void Gateway::show_latest(const Config& config) {
+  const auto& listeners = config.mqtt_listeners;
+  const bool may_watch =
+      std::any_of(listeners.begin(), listeners.end(), [](const auto& listener) { return !listener.watch.empty(); });
+  if (latest_ || !may_watch) return;
   latest_ = std::make_unique<LatestTable>(tags_);
   pipeline_->set_latest(latest_.get());
+  for (const auto& alarm : pipeline_->rules().active()) {
+    latest_->take_alarm(alarm.acknowledged.value_or(alarm.raised));
+  }
 }
 
 drivers::DriverContext Gateway::driver_context() {
@@ -174,7 +168,7 @@ drivers::DriverContext Gateway::driver_context() {
   context.clock = &clock_;
   context.wake = [this] { wake(); };
   context.loop = &loop_.context();
-  context.runtime_dir = config_.gateway.runtime_dir;
+  context.runtime_dir = runtime_dir_;
   context.data_dir = data_directory_->path();
   context.files = &files_;
   context.boot_id = boot_id_;
@@ -185,28 +179,11 @@ drivers::DriverContext Gateway::driver_context() {
   return context;
 }
 
-Result<void> Gateway::make_drivers(const buffer::Checkpoint& saved) {
-  const drivers::DriverContext context = driver_context();
-  const auto add = [&](Result<std::unique_ptr<drivers::Driver>> driver) -> Result<void> {
+Result<void> Gateway::make_drivers() {
+  for (const DriverSettings& settings : drivers_of(config_)) {
+    auto driver = maker_->make(settings);
     if (!driver) return tl::unexpected(driver.error());
-    const auto counted = saved.counters.find("accepted/" + (*driver)->name());
-    pipeline_->add_driver(std::move(*driver), counted == saved.counters.end() ? 0 : counted->second);
-    return {};
-  };
-  for (const auto& options : config_.mqtt_drivers) {
-    const bool is_durable = options.ack == drivers::MessageAck::durable;
-    auto driver =
-        is_durable ? drivers::make_mqtt_subscriber(options, context) : drivers::make_mqtt_driver(options, context);
-    if (auto added = add(std::move(driver)); !added) return added;
-  }
-  for (const auto& options : config_.mqtt_listeners) {
-    if (auto added = add(drivers::make_mqtt_listener(options, context)); !added) return added;
-  }
-  for (const auto& options : config_.modbus_buses) {
-    if (auto added = add(drivers::make_modbus_driver(options, context)); !added) return added;
-  }
-  for (const auto& options : config_.simulators) {
-    if (auto added = add(drivers::make_simulator_driver(options, context)); !added) return added;
+    pipeline_->add_driver(std::move(*driver), maker_->accepted(name_of(settings)));
   }
   return {};
 }
@@ -222,25 +199,7 @@ void Gateway::make_dead_letters() {
                                     std::move(counts));
 }
 
-std::unique_ptr<uplink::Transport> Gateway::make_sparkplug_node(uplink::MqttUplinkOptions options,
-                                                                uplink::TransportHandlers handlers) {
-  constexpr unsigned kAliasBits = 20;  // of one start: as many as there are tags
-  const std::uint64_t session = first_session(start_marks_);
-  if (options.sparkplug.commands) {
-    options.sparkplug.writable = tag_writer_->writable();
-    options.sparkplug.first_alias = session << kAliasBits;
-    handlers.write = tag_writer_->handler([this](std::function<void()> action) {
-      loop_.post([this, action = std::move(action)] {
-        if (stopping_) return log_warning("write", "a command that came while the gateway stops is not carried out");
-        action();
-        wake();
-      });
-    });
-  }
-  return uplink::make_sparkplug_transport(std::move(options), config_.gateway.id, session, std::move(handlers));
-}
-
-void Gateway::make_uplinks(const buffer::Checkpoint& saved) {
+void Gateway::make_maker(const buffer::Checkpoint& saved) {
   UplinkEnvironment environment{log_.get(),           &loop_, storage_.get(),    &clock_, &clock_history_,
                                 clock_records_.get(), &tags_, config_.gateway.id};
   environment.record_event = [this](std::string event) {
@@ -253,49 +212,27 @@ void Gateway::make_uplinks(const buffer::Checkpoint& saved) {
                                         const std::function<void(const Result<void>&)>& done) {
     dead_letters_->keep(uplink, record, limits, done);
   };
-  for (const auto& options : config_.mqtt_uplinks) {
-    uplinks_.push_back(
-        std::make_unique<UplinkRunner>(options.forwarder, environment, [&](uplink::TransportHandlers handlers) {
-          if (options.format == uplink::MqttFormat::sparkplug) return make_sparkplug_node(options, std::move(handlers));
-          return uplink::make_mqtt_transport(options, config_.gateway.id, std::move(handlers));
-        }));
-  }
-  for (const auto& options : config_.kafka_uplinks) {
-    uplinks_.push_back(
-        std::make_unique<UplinkRunner>(options.forwarder, environment, [&](uplink::TransportHandlers handlers) {
-          if (!options.exactly_once) {
-            return uplink::make_kafka_transport(options, config_.gateway.id, std::move(handlers));
-          }
-          return uplink::make_kafka_exactly_once_transport(options, config_.gateway.id, start_marks_.history,
-                                                           std::move(handlers));
-        }));
-  }
-  for (const auto& options : config_.postgresql_uplinks) {
-    uplinks_.push_back(
-        std::make_unique<UplinkRunner>(options.forwarder, environment, [&](uplink::TransportHandlers handlers) {
-          return uplink::make_postgresql_transport(options, config_.gateway.id, start_marks_.history,
-                                                   std::move(handlers));
-        }));
-  }
-  for (const auto& options : config_.http_uplinks) {
-    uplinks_.push_back(
-        std::make_unique<UplinkRunner>(options.forwarder, environment, [&](uplink::TransportHandlers handlers) {
-          return uplink::make_http_transport(options, config_.gateway.id, std::move(handlers));
-        }));
-  }
-  for (const auto& options : config_.file_uplinks) {
-    uplinks_.push_back(
-        std::make_unique<UplinkRunner>(options.forwarder, environment, [&](uplink::TransportHandlers handlers) {
-          return uplink::make_file_transport(options, config_.gateway.id, std::move(handlers));
-        }));
-  }
-  for (const auto& uplink : uplinks_) {
-    const auto& streams = uplink->forwarder().options().streams;
-    for (const auto& cursor : saved.cursors) {
-      const bool carried = std::find(streams.begin(), streams.end(), cursor.stream) != streams.end();
-      if (cursor.uplink == uplink->name() && carried) uplink->restore(cursor);
-    }
-  }
+  const auto post = [this](std::function<void()> action) {
+    loop_.post([this, action = std::move(action)] {
+      if (stopping_) return log_warning("write", "a command that came while the gateway stops is not carried out");
+      action();
+      wake();
+    });
+  };
+  maker_ =
+      std::make_unique<PartMaker>(PartMaker::Parts{&start_marks_, [this]() -> TagWriter& { return *tag_writer_; },
+                                                   [this] { return driver_context(); }, std::move(environment), post},
+                                  saved);
+}
+
+void Gateway::make_reloader() {
+  swap_ =
+      std::make_unique<PartSwap>(PartSwap::Parts{pipeline_.get(), &uplinks_, maker_.get(), &tags_, tag_writer_.get(),
+                                                 keeper_.get(), checkpointer_.get(), replay_.get(), &loop_, &clock_},
+                                 kReloadGrace);
+  reloader_ = std::make_unique<Reloader>(
+      Reloader::Parts{&config_, pipeline_.get(), swap_.get(), log_.get(), &tags_, &clock_, &service_,
+                      [this](const Config& wanted) { show_latest(wanted); }, [this] { after_turn(); }});
 }
 
 // Readings behind the saved state are judged again; what the stream `alarms` already holds comes out no second time.

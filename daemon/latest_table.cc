@@ -59,7 +59,7 @@ void LatestTable::place_alarm(const std::string& document, Position at) {
 void LatestTable::report() {
   if (changed_.empty()) return;
   ++rounds_;
-  for (const Changed& action : actions_) action(changed_);
+  std::erase_if(actions_, [this](const Changed& action) { return !action(changed_); });
   changed_.clear();
 }
 

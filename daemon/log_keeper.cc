@@ -33,6 +33,14 @@ void LogKeeper::sync_all(std::function<void(bool ok)> done) {
   poke();
 }
 
+void LogKeeper::when_idle(std::function<void()> action) {
+  if (running_) {
+    idle_ = std::move(action);
+  } else {
+    action();
+  }
+}
+
 bool LogKeeper::is_durable(const Wanted& wanted) const {
   return std::all_of(std::begin(kAllStreams), std::end(kAllStreams), [&](Stream stream) {
     return log_.durable(stream) >= wanted.ends[static_cast<std::size_t>(stream)];
@@ -73,6 +81,8 @@ void LogKeeper::finish(std::unique_ptr<buffer::LogJob> job) {
   if (moved && durable_) durable_();
   answer_durable();
   if (log_.failure()) answer_rest();
+  // Who was answered may have begun the next one.
+  if (idle_ && !running_) std::exchange(idle_, nullptr)();
   poke();
 }
 

@@ -37,6 +37,9 @@ class LogKeeper {
   /// Syncs what is written now, then calls `done` on the core thread: true when it is durable, false when the log says
   /// that it fails. What is appended meanwhile is not waited for. Any number of calls at a time.
   void sync_all(std::function<void(bool ok)> done);
+  /// Calls `action` on the core thread while no job is under way, at once or before the next one begins: nothing that
+  /// before_sync() looks at is looked at then. One at a time.
+  void when_idle(std::function<void()> action);
   /// How long the job under way has been running; zero without one. The watchdog looks at it.
   Duration busy_for() const;
   bool waits_for_disk() const { return worker_.waits_for_disk(); }
@@ -64,6 +67,7 @@ class LogKeeper {
   std::vector<Wanted> wanted_;
   std::function<void()> durable_;
   std::function<void()> before_sync_;
+  std::function<void()> idle_;
   SyncHistogram sync_times_;
   Worker worker_{"log-sync"};  // last: its thread ends before the rest is gone
 };

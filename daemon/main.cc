@@ -75,13 +75,28 @@ void add_run(CLI::App& app, Chosen& chosen) {
 }
 
 void add_check(CLI::App& app, Chosen& chosen) {
-  static std::string config;
+  static DaemonLocation location;
+  static bool against_running = false;
   auto* command = app.add_subcommand("check", "Check a configuration; reports all errors at once");
-  command->add_option("--config", config, "configuration file")->default_val(kDefaultConfig);
-  command->callback([&chosen] { chosen = [] { return check_config(config); }; });
+  command->add_option("--config", location.config_file, "configuration file")->default_val(kDefaultConfig);
+  auto* const flag = command->add_flag("--against-running", against_running,
+                                       "print what a reload of the running daemon would change; exit 1 when it needs "
+                                       "a restart for some of it");
+  command->add_option("--admin", location.admin, "with it: the daemon's admin address; default: that of the file")
+      ->needs(flag);
+  command->callback([&chosen] {
+    chosen = [] { return against_running ? check_against_running(location) : check_config(location.config_file); };
+  });
   auto* reference = app.add_subcommand("config-reference", "Print the reference of all settings");
   reference->group("");  // for the build of the documentation, not for users
   reference->callback([&chosen] { chosen = print_config_reference; });
+}
+
+void add_reload(CLI::App& app, Chosen& chosen) {
+  static DaemonLocation location;
+  auto* command = app.add_subcommand("reload", "Have the daemon read its configuration again; waits for the outcome");
+  add_location(*command, location);
+  command->callback([&chosen] { chosen = [] { return reload_daemon(location); }; });
 }
 
 void add_status(CLI::App& app, Chosen& chosen) {
@@ -320,6 +335,7 @@ int main(int argc, char** argv) {
   Chosen chosen;
   add_run(app, chosen);
   add_check(app, chosen);
+  add_reload(app, chosen);
   add_status(app, chosen);
   add_tail(app, chosen);
   add_log(app, chosen);

@@ -36,13 +36,24 @@ void Pipeline::add_driver(std::unique_ptr<drivers::Driver> driver, std::uint64_t
 
 FrameTimes Pipeline::now() const { return {clock_.wall_now(), clock_.boot_now(), clock_.quality()}; }
 
-bool Pipeline::turn() {
+// With what the log has refused before. False when it still does.
+bool Pipeline::go_on() {
   if (!flush_documents()) return false;
-  if (stalled_) {
-    const std::size_t source = *stalled_;
-    stalled_.reset();
-    if (!store(source)) return false;
-  }
+  if (!stalled_) return true;
+  const std::size_t source = *stalled_;
+  stalled_.reset();
+  return store(source);
+}
+
+bool Pipeline::take_from(std::size_t source) { return go_on() && take_in(source); }
+
+bool Pipeline::is_through(std::size_t source) const {
+  const Source& of = sources_[source];
+  return !is_stalled() && !of.unsettled_to && of.undurable.empty();
+}
+
+bool Pipeline::turn() {
+  if (!go_on()) return false;
   bool any = false;
   for (std::size_t source = 0; source < sources_.size() && !is_stalled(); ++source) any = take_in(source) || any;
   return any;

@@ -61,6 +61,11 @@ class Pipeline {
 
   /// Takes in what the drivers have, once round. True when something was taken in: there may be more.
   bool turn();
+  /// The same of one source alone.
+  bool take_from(std::size_t source);
+  /// Nothing that the source has handed over is on its way any more: written, and durable where its driver waits for
+  /// that.
+  bool is_through(std::size_t source) const;
   /// Tells drivers that wait for it what the log has made durable.
   void report_durable();
   /// Lets the rules' delays run out.
@@ -93,6 +98,7 @@ class Pipeline {
 
   rules::RuleEngine& rules() { return *rules_; }
   const rules::RuleEngine& rules() const { return *rules_; }
+  /// May be changed while nothing is stalled, and not from within a call of this.
   std::vector<Source>& sources() { return sources_; }
   const std::vector<Source>& sources() const { return sources_; }
   const Normaliser& normaliser() const { return normaliser_; }
@@ -111,6 +117,7 @@ class Pipeline {
     std::uint64_t count = 0;
   };
 
+  bool go_on();
   bool take_in(std::size_t source);
   void put_on_new_clock(std::span<Reading> readings) const;
   bool store(std::size_t source);

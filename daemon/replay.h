@@ -34,6 +34,8 @@ class Replay {
   /// again; or when the move could not be saved.
   void move(UplinkRunner& uplink, Stream stream, Position to, const Done& done);
 
+  bool is_busy() const { return busy_; }
+
   /// The gap records for what a move leaves out: from the end of what was acknowledged, because nothing else tells the
   /// receiver what the filter left out since; counted is only what was skipped.
   static std::vector<std::string> gap_records(const UplinkRunner& uplink, Stream stream, const uplink::CursorMove& move,

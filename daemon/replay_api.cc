@@ -23,7 +23,7 @@ constexpr std::string_view kPathEnds = "/replay";
 constexpr std::uint64_t kFirstSequence = 1;  // of a new log
 
 struct ReplayOrder {
-  UplinkRunner* uplink = nullptr;
+  std::string uplink;
   Stream stream = Stream::readings;
   buffer::ReadPlace from;
   std::string from_text;
@@ -92,7 +92,7 @@ AdminResponse answer_of(const ReplayOrder& order, const uplink::CursorMove& move
                         const std::optional<GoneBefore>& gone) {
   AdminResponse response;
   JsonWriter json(response.body);
-  json.begin_object().member("uplink", order.uplink->name()).member("stream", to_string(order.stream));
+  json.begin_object().member("uplink", order.uplink).member("stream", to_string(order.stream));
   json.member("from", format_position(move.to)).member("replayed", move.replayed).member("skipped", move.skipped);
   if (gone && gone->count) json.member("gone", *gone->count);
   if (gone) json.member("note", gone->note);
@@ -111,7 +111,10 @@ void move_to(Gateway& gateway, const ReplayOrder& order, const Result<std::optio
   }
   if (**place > end) return respond(refuse(400, "from " + order.from_text + " lies beyond the log: " + ends));
   const auto gone = gone_before(order, gateway.log().oldest(order.stream), **place);
-  gateway.replay().move(*order.uplink, order.stream, **place, [order, gone, respond](const auto& move) {
+  // A reload may have ended it meanwhile.
+  UplinkRunner* const uplink = gateway.find_uplink(order.uplink);
+  if (uplink == nullptr) return respond(refuse(404, gateway.no_uplink(order.uplink)));
+  gateway.replay().move(*uplink, order.stream, **place, [order, gone, respond](const auto& move) {
     respond(move ? answer_of(order, *move, gone) : refuse(503, move.error().message));
   });
 }
@@ -135,9 +138,10 @@ void answer_replay(Gateway& gateway, const AdminRequest& request, const AdminRes
       percent_decode(path.substr(kPathBegins.size(), path.size() - kPathBegins.size() - kPathEnds.size()));
   auto order = parse_order(request.body, gateway.clock().wall_now());
   if (!order) return respond(refuse(400, order.error().message));
-  order->uplink = gateway.find_uplink(name);
-  if (order->uplink == nullptr) return respond(refuse(404, gateway.no_uplink(name)));
-  const auto& streams = order->uplink->forwarder().options().streams;
+  order->uplink = name;
+  const UplinkRunner* const uplink = gateway.find_uplink(name);
+  if (uplink == nullptr) return respond(refuse(404, gateway.no_uplink(name)));
+  const auto& streams = uplink->forwarder().options().streams;
   if (std::find(streams.begin(), streams.end(), order->stream) == streams.end()) {
     return respond(refuse(400, "uplink " + name + " does not carry the stream " + to_string(order->stream)));
   }

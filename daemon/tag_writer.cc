@@ -45,6 +45,17 @@ std::string write_event(WallTime time, const TagWrite& wanted, const std::string
 }  // namespace
 
 TagWriter::TagWriter(Parts parts) : parts_(parts) {
+  look_at_drivers();
+  parts_.pipeline->on_answer([this](const drivers::WriteAnswer& answer) { take(answer); });
+}
+
+void TagWriter::forget_drivers() {
+  targets_.clear();
+  paths_.clear();
+}
+
+void TagWriter::look_at_drivers() {
+  forget_drivers();
   for (const auto& source : parts_.pipeline->sources()) {
     for (const TagId id : source.driver->writable()) {
       const std::string& path = parts_.tags->tag(id).path;
@@ -52,7 +63,6 @@ TagWriter::TagWriter(Parts parts) : parts_(parts) {
       paths_.insert(path);
     }
   }
-  parts_.pipeline->on_answer([this](const drivers::WriteAnswer& answer) { take(answer); });
 }
 
 TagWriter::~TagWriter() {

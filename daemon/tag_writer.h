@@ -29,11 +29,15 @@ class TagWriter {
   };
   using Counts = std::array<std::uint64_t, kWriteResultCount>;  // by WriteResult
 
-  /// After all drivers are in the pipeline; it takes the pipeline's answers from here on.
+  /// After the drivers are in the pipeline; it takes the pipeline's answers from here on.
   explicit TagWriter(Parts parts);
   ~TagWriter();
   TagWriter(const TagWriter&) = delete;
   TagWriter& operator=(const TagWriter&) = delete;
+
+  /// The drivers in the pipeline are others. Until then, from forget_drivers() on, nothing is written.
+  void look_at_drivers();
+  void forget_drivers();
 
   void write(TagWrite wanted);
   /// write() for other threads, and for after this is gone: `post` brings it to the core thread.

@@ -44,7 +44,10 @@ void UplinkRunner::give_up(const uplink::RefusedRecord& record, std::function<vo
   const auto& options = forwarder_.options();
   const buffer::DeadLetterLimits limits{options.dead_letters_max, options.dead_letters_bytes_max};
   environment_.keep_dead_letter(name(), record, limits, [this, alive = alive_, record, done](const Result<void>& kept) {
-    if (!*alive) return;
+    if (!*alive) {
+      if (done) done(kept);  // who has asked waits
+      return;
+    }
     kept ? on_dead(record) : on_not_kept(record, kept.error().message);
     if (done) done(kept);
     pump();

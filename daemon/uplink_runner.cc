@@ -92,7 +92,16 @@ void UplinkRunner::begin_stop() {
 
 void UplinkRunner::end_transport(Duration grace) { transport_->stop(grace); }
 
+void UplinkRunner::leave(Worker& helper, Duration grace, std::function<void()> done) {
+  begin_stop();
+  helper.post([transport = transport_.get(), grace, loop = environment_.loop, done = std::move(done)] {
+    transport->stop(grace);
+    loop->post(done);  // behind what it has reported
+  });
+}
+
 void UplinkRunner::pump() {
+  if (stopping_) return;
   for (const Stream stream : forwarder_.options().streams) {
     forwarder_.announce(stream, environment_.log->end(stream));
   }

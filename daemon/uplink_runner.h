@@ -59,6 +59,9 @@ class UplinkRunner {
   /// Gives what is on its way `grace` to be acknowledged, then ends the transport. After begin_stop(); any thread,
   /// while the core waits for it.
   void end_transport(Duration grace);
+  /// Both, while the core goes on: `helper` waits, and `done` is called on the core thread when the transport has
+  /// ended. Acknowledgements that come meanwhile count. The helper's thread ends before this is destroyed.
+  void leave(Worker& helper, Duration grace, std::function<void()> done);
 
   /// The log has grown: reads on and sends.
   void pump();

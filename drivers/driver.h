@@ -101,6 +101,9 @@ class Driver {
   /// seconds later at the most.
   virtual bool is_leaving() const { return false; }
 
+  /// After stop(), when all is settled, where no driver of this name will follow: removes what was kept for one.
+  virtual void forget() {}
+
   /// Appends what has arrived to `into`, some thousand readings at the most, without waiting.
   /// True when there is more.
   virtual bool collect(Intake& into) = 0;

@@ -32,8 +32,8 @@ class LatestValues {
   /// One JSON object, as `tidegate tail` prints it.
   virtual void append_document(std::size_t index, std::string& out) = 0;
 
-  using Changed = std::function<void(const IndexSet& changed)>;
-  /// Called once a round, in which something has changed, from here on.
+  using Changed = std::function<bool(const IndexSet& changed)>;
+  /// Called once a round, in which something has changed, from here on, until it says false.
   virtual void on_changed(Changed action) = 0;
 };
 

@@ -36,7 +36,7 @@ struct TransportHandlers {
 };
 
 /// Carries batches to one target. Calls come from the core thread and never block on network or disk, but for stop():
-/// that comes from any thread, while the core waits for it.
+/// that comes from any thread, and the core makes no other call then.
 class Transport {
  public:
   virtual ~Transport() = default;

@@ -111,6 +111,10 @@ struct SimulateMqttOptions {
 
 int run_gateway(const std::string& config_file, const std::string& log_level);
 int check_config(const std::string& config_file);
+/// Prints what a reload of the running daemon would change; fails when a restart is needed for some of it.
+int check_against_running(const DaemonLocation& location);
+/// Has the daemon read its configuration again, and prints what came of it.
+int reload_daemon(const DaemonLocation& location);
 int print_config_reference();
 int show_status(const DaemonLocation& location, bool json);
 int tail_records(const TailOptions& options);

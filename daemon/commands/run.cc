@@ -33,16 +33,6 @@ void keep_memory_private() {
 #endif
 }
 
-void reload(Gateway& gateway, const std::string& config_file) {
-  const auto config = load_config(config_file);
-  if (config) {
-    gateway.reload(*config);
-    return;
-  }
-  for (const auto& problem : config.error()) log_error("config", "{}", format_problem(problem));
-  log_error("config", "{} is wrong: nothing was changed", config_file);
-}
-
 /// Waits on the loop; false when a signal said to stop.
 bool wait_on(EventLoop& loop, Duration time, bool& told_to_stop) {
   const auto timer = loop.make_timer();
@@ -76,7 +66,7 @@ Result<std::unique_ptr<Gateway>> open_gateway(const Config& config, EventLoop& l
   }
 }
 
-int run(const Config& config, const std::string& config_file) {
+int run(const Config& config) {
   const SystemClock clock;
   EventLoop loop;
   const AdminAddress admin = config.gateway.admin;
@@ -102,7 +92,7 @@ int run(const Config& config, const std::string& config_file) {
       gateway.stop();
     });
   }
-  loop.on_signal(SIGHUP, [&] { reload(gateway, config_file); });
+  loop.on_signal(SIGHUP, [&gateway] { gateway.reloader().reload([](const ReloadAnswer&) {}); });
   if (const auto started = gateway.start(); !started) return report_failure(started.error().message);
   log_info("gateway", "ready");
   give_back_start_pages();
@@ -136,7 +126,7 @@ int run_gateway(const std::string& config_file, const std::string& log_level) {
   std::signal(SIGHUP, SIG_IGN);   // until there is something to reload
   set_up_logging(*level);
   for (const auto& warning : config->warnings) log_warning("config", "{}", format_problem(warning));
-  return run(*config, config_file);
+  return run(*config);
 }
 
 int check_config(const std::string& config_file) {

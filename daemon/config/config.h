@@ -63,8 +63,26 @@ struct Problem {
   ProblemKind kind = ProblemKind::error;
 };
 
+/// What one section of the files says, for people: where it stands, and what its keys are set to. See settings_text.h.
+struct SectionSettings {
+  std::string section;  // "gateway", "driver.modbus"
+  std::string name;     // of a driver, a rule or an uplink
+  std::string file;
+  std::uint32_t line = 1;
+  std::string keys;  // packed, without secrets
+};
+
+/// A key that has another value.
+struct KeyChange {
+  std::string key;  // "device.boiler.interval"
+  std::string before;
+  std::string after;
+  bool operator==(const KeyChange&) const = default;
+};
+
 /// A complete configuration, checked: every value is in its range and fits the others; secrets are read.
 struct Config {
+  std::string file;  // the main one, by its whole path
   GatewayOptions gateway;
   BufferOptions buffer;
   std::vector<drivers::MqttDriverOptions> mqtt_drivers;
@@ -78,12 +96,17 @@ struct Config {
   std::vector<uplink::PostgresqlUplinkOptions> postgresql_uplinks;
   std::vector<uplink::FileUplinkOptions> file_uplinks;
   std::vector<Problem> warnings;
+  std::vector<SectionSettings> sections;
 };
 
 /// Reads the file and what it includes. Fails with all problems at once, warnings among them, in the order of the
 /// files and lines. Reads the environment (RUNTIME_DIRECTORY, CREDENTIALS_DIRECTORY, `env` secrets) and the host name;
 /// opens nothing but configuration, secret and certificate files, and changes nothing.
 tl::expected<Config, std::vector<Problem>> load_config(const std::string& path);
+
+/// The same for a process that runs with `running`: [gateway] and [buffer] are as there, whatever the file says,
+/// because they stay so until a restart. Fails where the rest does not go together with them.
+tl::expected<Config, std::vector<Problem>> load_config_beside(const std::string& path, const Config& running);
 
 /// Reads only `[gateway]` of the file, for commands that speak to the daemon and may not read its secrets.
 tl::expected<GatewayOptions, std::vector<Problem>> load_gateway_options(const std::string& path);

@@ -40,6 +40,7 @@ void finish_gateway(GatewayOptions& gateway, const Scope& scope) {
     }
   }
   if (!scope.has("runtime_dir")) gateway.runtime_dir = runtime_directory(gateway.data_dir);
+  if (scope.state().running != nullptr) gateway = scope.state().running->gateway;
 }
 
 void finish_buffer(BufferOptions& buffer, const Scope& scope) {
@@ -49,6 +50,7 @@ void finish_buffer(BufferOptions& buffer, const Scope& scope) {
                 "cannot be \"durable\" beside sync = \"os\", which makes nothing durable by itself; use "
                 "\"written\", or sync = \"interval\" or \"always\"");
   }
+  if (scope.state().running != nullptr) buffer = scope.state().running->buffer;
 }
 
 struct ListeningPlace {
@@ -122,7 +124,7 @@ void finish_config(Config& config, const Scope& scope) {
 
 Section gateway_keys() {
   using namespace rows;
-  Section section = table<Config>("gateway", &Config::gateway, "This gateway.");
+  Section section = table<Config>("gateway", &Config::gateway, "This gateway. What changes here waits for the next start.");
   section.keys = {
       checked<GatewayOptions>("id", &GatewayOptions::id, check_name)
           .must_be(kNameForm)
@@ -167,7 +169,7 @@ Section buffer_keys() {
   const auto ring = [](auto member) {
     return [member](BufferOptions & buffer) -> auto& { return buffer.ring.*member; };
   };
-  Section section = table<Config>("buffer", &Config::buffer, "The durable ring log.");
+  Section section = table<Config>("buffer", &Config::buffer, "The durable ring log. What changes here waits for the next start.");
   section.keys = {
       size<BufferOptions>("size", size_of(Stream::readings), kMiB, kTiB)
           .by_default("256MiB")

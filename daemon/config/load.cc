@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <filesystem>
 #include <iterator>
 #include <tuple>
 #include <utility>
@@ -7,6 +8,7 @@
 #include "daemon/config/config.h"
 #include "daemon/config/files.h"
 #include "daemon/config/fill.h"
+#include "daemon/config/settings_text.h"
 
 namespace tidegate::daemon {
 namespace {
@@ -104,10 +106,9 @@ void sort_problems(std::vector<Problem>& problems, const std::vector<std::string
 
 bool is_error(const Problem& problem) { return problem.kind == ProblemKind::error; }
 
-}  // namespace
-
-tl::expected<Config, std::vector<Problem>> load_config(const std::string& path) {
+tl::expected<Config, std::vector<Problem>> load(const std::string& path, const Config* running) {
   LoadState state;
+  state.running = running;
   Merger merger(state.problems);
   const Node document = merger.read(path);
   state.has_open_tags = !state.problems.empty();  // of files that could not be read
@@ -120,7 +121,17 @@ tl::expected<Config, std::vector<Problem>> load_config(const std::string& path) 
   sort_problems(state.problems, merger.files());
   if (has_errors) return tl::unexpected(std::move(state.problems));
   state.config.warnings = std::move(state.problems);
+  state.config.sections = settings_of(document);
+  state.config.file = std::filesystem::absolute(path).lexically_normal().string();
   return std::move(state.config);
+}
+
+}  // namespace
+
+tl::expected<Config, std::vector<Problem>> load_config(const std::string& path) { return load(path, nullptr); }
+
+tl::expected<Config, std::vector<Problem>> load_config_beside(const std::string& path, const Config& running) {
+  return load(path, &running);
 }
 
 tl::expected<GatewayOptions, std::vector<Problem>> load_gateway_options(const std::string& path) {

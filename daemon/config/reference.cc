@@ -13,6 +13,8 @@ constexpr const char* kIntroduction = R"(# Configuration
 The daemon reads one TOML file, `/etc/tidegate/tidegate.toml` unless `--config` names another. `tidegate check --config FILE`
 reads it as `tidegate run` would and prints everything that is wrong with it, a line each: file, line, column, key, what was
 found, and what is allowed. Nothing starts on a wrong configuration, and a key that is not known is an error.
+A running daemon takes over a changed file by `tidegate reload`, all but `[gateway]` and `[buffer]`, which wait for the next
+start; `tidegate check --against-running` shows beforehand what would change ([how](api.md#reload)).
 
 * A **size** is a whole number and `B`, `KiB`, `MiB` or `GiB`: `"256MiB"`.
 * A **duration** is a whole number and `ns`, `us`, `ms`, `s`, `m`, `h` or `d`: `"250ms"`.

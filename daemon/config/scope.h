@@ -21,6 +21,7 @@ struct LoadState {
   };
 
   Config config;
+  const Config* running = nullptr;  // whose [gateway] and [buffer] are taken instead
   std::vector<Problem> problems;
   std::set<const Node*> wrong;         // nodes with a problem, so that one mistake is reported once
   std::map<std::string, Owner> taken;  // "kind\nvalue" to who has it

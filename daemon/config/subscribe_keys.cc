@@ -126,7 +126,7 @@ void check_payload(const MqttSubscribeOptions& subscribe, const Scope& scope) {
 }
 
 void finish_subscribe(MqttSubscribeOptions& subscribe, const Scope& scope) {
-  subscribe.where = to_string(scope.place());
+  subscribe.where.text = to_string(scope.place());
   if (scope.has("topic") && scope.is_sound("topic") && scope.is_sound("payload")) {
     if (const auto good = drivers::check_topic(subscribe); !good) scope.wrong("topic", good.error().message);
   }

@@ -43,7 +43,7 @@ Result<std::unique_ptr<MessageDecoder>> MessageDecoder::make(const MqttDriverOpt
 Result<void> MessageDecoder::add(const MqttSubscribeOptions& options) {
   auto subscription = make_subscription(options, driver_);
   if (!subscription) return tl::unexpected(subscription.error());
-  if (auto claimed = claim_fixed_tags(*subscription, options.where); !claimed) return claimed;
+  if (auto claimed = claim_fixed_tags(*subscription, options.where.text); !claimed) return claimed;
   subscriptions_.push_back(std::move(*subscription));
   return {};
 }

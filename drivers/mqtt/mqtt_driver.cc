@@ -6,6 +6,7 @@
 #include <optional>
 #include <utility>
 
+#include "core/file_system.h"
 #include "core/log.h"
 #include "core/text.h"
 #include "drivers/mqtt/link_news.h"
@@ -105,6 +106,7 @@ class MqttDriver final : public Driver {
   const std::string& name() const override { return options_.name; }
   Result<void> start() override;
   void stop() override;
+  void forget() override;
   bool collect(Intake& into) override;
   void settled() override {
     if (inlet_->is_open()) inlet_->queue().release();
@@ -174,6 +176,15 @@ void MqttDriver::stop() {
   while (!stopped_ && context_.clock->boot_now() < deadline) {
     stopped_ = client_->stop(kStopSlice);
     if (inlet_->queue().producer_waits()) return;
+  }
+}
+
+// What is in it was acknowledged; it stays for a driver of this name while it may not be in the log.
+void MqttDriver::forget() {
+  if (!stopped_ || !inlet_->is_open() || inlet_->queue().used() > 0) return;
+  const std::string path = queue_file_options(options_, context_).path;
+  if (const auto removed = PosixFileSystem().remove(path); !removed) {
+    log_warning(options_.name, "its queue is empty and cannot be removed: {}", removed.error().message);
   }
 }
 

@@ -20,6 +20,12 @@ enum class MessageAck : std::uint8_t {
   written,  // when the message survives a kill of the daemon
 };
 
+/// Where a section stands, "FILE:LINE", for messages. It makes no difference to what the section means.
+struct SectionPlace {
+  std::string text;
+  bool operator==(const SectionPlace&) const { return true; }
+};
+
 /// One `[[driver.mqtt.subscribe]]`.
 struct MqttSubscribeOptions {
   std::string topic;  // template: "plant/{device}/{tag}", a trailing "{name...}" takes the rest; sparkplug: a filter
@@ -35,7 +41,7 @@ struct MqttSubscribeOptions {
   TimeUnit time_unit = TimeUnit::milliseconds;
   std::string unit;                                        // of what `units` does not name
   std::vector<std::pair<std::string, std::string>> units;  // name of a value, else of a tag, to unit
-  std::string where;                                       // "FILE:LINE", for messages
+  SectionPlace where;
   bool operator==(const MqttSubscribeOptions&) const = default;
 };
 

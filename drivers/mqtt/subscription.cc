@@ -75,7 +75,7 @@ Result<void> put_pointers(const MqttSubscribeOptions& options, Subscription& mad
 Result<Subscription> make_subscription(const MqttSubscribeOptions& options, const std::string& driver) {
   Subscription made;
   made.qos = options.qos;
-  if (auto right = check_topic(options); !right) return tl::unexpected(at(options.where, right.error()));
+  if (auto right = check_topic(options); !right) return tl::unexpected(at(options.where.text, right.error()));
   if (options.payload == PayloadFormat::sparkplug) {
     made.sparkplug_filter = options.topic;
     return made;
@@ -85,8 +85,8 @@ Result<Subscription> make_subscription(const MqttSubscribeOptions& options, cons
   made.units = {options.units.begin(), options.units.end()};
   made.rule.format = options.payload;
   made.rule.time_unit = options.time_unit;
-  if (auto put = put_pointers(options, made); !put) return tl::unexpected(at(options.where, put.error()));
-  if (auto put = put_names(options, driver, made); !put) return tl::unexpected(at(options.where, put.error()));
+  if (auto put = put_pointers(options, made); !put) return tl::unexpected(at(options.where.text, put.error()));
+  if (auto put = put_names(options, driver, made); !put) return tl::unexpected(at(options.where.text, put.error()));
   return made;
 }
 

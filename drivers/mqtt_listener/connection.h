@@ -57,6 +57,9 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void give_up_held();
   void close();
 
+  /// Something is still to be taken by the peer.
+  bool has_unsent() const { return !closed_ && (!sending_.empty() || !session_.out().empty()); }
+
   /// What it holds beyond its share.
   std::size_t held_beyond_share() const { return beyond_share_; }
   /// Grows from connection to connection in the order in which they were last read from.

@@ -38,6 +38,7 @@ constexpr Duration kAcceptPause = std::chrono::milliseconds(200);
 constexpr std::size_t kHeldBytesMax = std::size_t{16} * 1024 * 1024;
 constexpr std::size_t kHeldShareMax = std::size_t{16} * 1024;
 constexpr int kBacklog = 512;
+constexpr Duration kLeavePatience = std::chrono::seconds(2);
 // libmodbus aborts the process where a descriptor of its own is beyond 1023, so these leave the low ones alone.
 constexpr int kDescriptorLeast = 1024;
 
@@ -80,7 +81,7 @@ class MqttListener final : public Driver {
                [this](Connection& connection) { rounds_.add(connection); },
                [this](Connection& connection) { rounds_.want(connection); },
                [this](Connection& connection) { note_slowed(connection); },
-               [this](Connection& connection) { forget(connection); }};
+               [this](Connection& connection) { remove(connection); }};
     core_.on_taken_over([this](ListenerSession& session) { flush_later(session); });
     show_latest();
     open_journal();
@@ -101,6 +102,7 @@ class MqttListener final : public Driver {
     if (SessionJournal* const journal = synced_journal_) journal->sync();
   }
   bool waits_for_durable() const override { return options_.ack == MessageAck::durable; }
+  bool is_leaving() const override;
   void durable(std::uint64_t count) override;
   DriverStatus status() const override;
 
@@ -113,7 +115,7 @@ class MqttListener final : public Driver {
   void add(tcp::socket socket, const tcp::endpoint& peer);
   bool move_up(tcp::socket& socket) const;
   void note_slowed(Connection& connection);
-  void forget(Connection& connection);
+  void remove(Connection& connection);
   void flush_later(ListenerSession& session);
   void make_room();
   void tick();
@@ -144,6 +146,7 @@ class MqttListener final : public Driver {
   int low_descriptors_end_ = 0;  // of those that connections may have
   bool held_back_ = false;
   bool stopped_ = false;
+  BootTime leaves_until_{};  // once stopped
   ComplaintFilter complaints_;
 };
 
@@ -160,6 +163,7 @@ void MqttListener::show_latest() {
   core_.use_latest(*context_.latest);
   context_.latest->on_changed([this, alive = alive_](const IndexSet& changed) {
     if (*alive) rounds_.note_changed(changed);
+    return *alive;
   });
 }
 
@@ -290,7 +294,7 @@ void MqttListener::count_refusal(const Connection& connection) {
   }
 }
 
-void MqttListener::forget(Connection& connection) {
+void MqttListener::remove(Connection& connection) {
   ListenerSession& session = connection.session();
   count_refusal(connection);
   rounds_.remove(connection);
@@ -356,11 +360,20 @@ void MqttListener::resume_all() {
 // Clients stay connected, so that what becomes durable on the way out is still acknowledged.
 void MqttListener::stop() {
   if (std::exchange(stopped_, true)) return;
+  leaves_until_ = context_.clock->boot_now() + kLeavePatience;
   error_code ignored;
   acceptor_.close(ignored);
   accept_timer_.cancel();
   for (const auto& connection : connections_) connection->stop_reading();
   if (journal_) journal_->flush();
+}
+
+// Who does not read its acknowledgements is not waited for.
+bool MqttListener::is_leaving() const {
+  if (!stopped_ || context_.clock->boot_now() >= leaves_until_) return false;
+  return std::any_of(connections_.begin(), connections_.end(), [](const auto& connection) {
+    return connection->session().unacknowledged() > 0 || connection->has_unsent();
+  });
 }
 
 // Connections hold what they began with.
@@ -437,6 +450,20 @@ Result<std::unique_ptr<Driver>> make_mqtt_listener(MqttListenerOptions options, 
   }
   return std::make_unique<MqttListener>(std::move(options), std::move(context), std::move(*decoder), std::move(users),
                                         std::move(tls));
+}
+
+// Bound, and never listening: nobody is taken in and turned away.
+Result<void> try_listening(const MqttListenerOptions& options) {
+  error_code problem;
+  asio::io_context loop;
+  tcp::acceptor acceptor(loop);
+  const tcp::endpoint endpoint(asio::ip::make_address(options.host, problem), options.port);
+  if (!problem) acceptor.open(endpoint.protocol(), problem);
+  if (!problem) acceptor.set_option(tcp::acceptor::reuse_address(true), problem);
+  if (!problem) acceptor.bind(endpoint, problem);
+  if (!problem) return {};
+  return fail(ErrorCode::invalid,
+              "cannot listen on " + options.host + ":" + std::to_string(options.port) + ": " + problem.message());
 }
 
 Result<void> check_user_list(const std::string& content) {

@@ -13,6 +13,9 @@ namespace tidegate::drivers {
 /// of the gateway itself, by those who may watch them.
 Result<std::unique_ptr<Driver>> make_mqtt_listener(MqttListenerOptions options, DriverContext context);
 
+/// Whether its address and port can be had now; nobody is taken in. The error says why not.
+Result<void> try_listening(const MqttListenerOptions& options);
+
 /// What is wrong with the content of a password file, in words; for `tidegate check`.
 Result<void> check_user_list(const std::string& content);
 

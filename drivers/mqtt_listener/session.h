@@ -105,6 +105,7 @@ class ListenerSession {
 
   /// What is to be sent; the caller takes it away.
   std::string& out() { return out_; }
+  const std::string& out() const { return out_; }
   /// The connection is to end when out() is sent; end_reason() says why, for the log.
   bool is_over() const { return over_; }
   const std::string& end_reason() const { return end_reason_; }

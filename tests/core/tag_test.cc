@@ -58,6 +58,41 @@ TEST(TagRegistry, SurvivesManyThreadsAndChunks) {
   EXPECT_EQ(tags.size(), 5000U);
 }
 
+Tag tag_of(const std::string& driver, const std::string& unit) {
+  Tag tag;
+  tag.path = "boiler/temp";
+  tag.driver = driver;
+  tag.unit = unit;
+  return tag;
+}
+
+TEST(TagRegistry, GivesATagToAnotherDriverWhenTheFirstIsGone) {
+  TagRegistry tags;
+  const TagId id = tags.claim(tag_of("line-1", "C")).value();
+  EXPECT_FALSE(tags.claim(tag_of("line-2", "K")));
+  tags.disown("line-1");
+  EXPECT_EQ(tags.tag(id).driver, "line-1") << "until somebody else claims it";
+  EXPECT_EQ(tags.claim(tag_of("line-2", "K")).value(), id);
+  EXPECT_EQ(tags.tag(id).unit, "K");
+  EXPECT_FALSE(tags.claim(tag_of("line-1", "C"))) << "it has an owner again";
+  EXPECT_EQ(tags.size(), 1U);
+}
+
+TEST(TagRegistry, WhatSomebodyHoldsStaysWhileATagBecomesAnotherAndBack) {
+  TagRegistry tags;
+  const TagId id = tags.claim(tag_of("line-1", "C")).value();
+  const Tag& celsius = tags.tag(id);
+  tags.disown("line-1");
+  ASSERT_TRUE(tags.claim(tag_of("line-1", "K")));
+  const Tag& kelvin = tags.tag(id);
+  EXPECT_EQ(celsius.unit, "C");
+  for (int i = 0; i < 100; ++i) {
+    tags.disown("line-1");
+    ASSERT_TRUE(tags.claim(tag_of("line-1", i % 2 == 0 ? "C" : "K")));
+    EXPECT_EQ(&tags.tag(id), i % 2 == 0 ? &celsius : &kelvin) << "and takes no more memory";
+  }
+}
+
 TEST(TagPath, IsCheckedForWhatWouldConfuseTopicsAndGlobs) {
   for (const char* good : {"boiler/temp", "a", "Kessel/Größe", "a/b/c"}) EXPECT_TRUE(check_tag_path(good)) << good;
   for (const char* wrong : {"", "/a", "a/", "a//b", "a/+", "#", "a*", "a?b", "a\nb",

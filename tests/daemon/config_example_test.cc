@@ -46,8 +46,8 @@ TEST_F(ConfigExampleTest, the_mqtt_driver_of_the_example_is_read) {
   subscribe.time = "/ts";
   ASSERT_EQ(config.mqtt_drivers.size(), 1U);
   ASSERT_EQ(config.mqtt_drivers[0].subscribe.size(), 1U);
-  EXPECT_NE(config.mqtt_drivers[0].subscribe[0].where.find("docs/examples/tidegate.toml:23"), std::string::npos)
-      << config.mqtt_drivers[0].subscribe[0].where;
+  EXPECT_NE(config.mqtt_drivers[0].subscribe[0].where.text.find("docs/examples/tidegate.toml:23"), std::string::npos)
+      << config.mqtt_drivers[0].subscribe[0].where.text;
   subscribe.where = config.mqtt_drivers[0].subscribe[0].where;
   drivers::MqttDriverOptions driver;
   driver.name = "local";

@@ -31,6 +31,7 @@ class LatestTableTest : public ::testing::Test {
     pipeline_.set_rules(std::make_unique<rules::RuleEngine>(std::vector{rule}, tags_), Position{});
     latest_.on_changed([this](const IndexSet& changed) {
       for (auto index = changed.next(0); index; index = changed.next(*index + 1)) told_.push_back(topic(*index));
+      return true;
     });
   }
 

@@ -37,6 +37,20 @@ class LogKeeperTest : public ::testing::Test {
   std::vector<bool> answers_;
 };
 
+TEST_F(LogKeeperTest, DoesWhatNeedsNoJobUnderWayBetweenTwoOfThem) {
+  std::vector<std::string> told;
+  keeper_.when_idle([&] { told.emplace_back("at once"); });
+  EXPECT_EQ(told, std::vector<std::string>{"at once"});
+  bool is_in_job = false;
+  keeper_.before_sync([&] { is_in_job = true; });
+  append();
+  sync_all();
+  keeper_.when_idle([&] { told.emplace_back(is_in_job && answers_.size() == 1 ? "behind the job" : "too early"); });
+  EXPECT_EQ(told.size(), 1U);
+  wait_for_answers(1);
+  EXPECT_EQ(told.back(), "behind the job");
+}
+
 TEST_F(LogKeeperTest, AnswersWhenWhatWasWrittenIsDurable) {
   append();
   sync_all();

@@ -65,6 +65,22 @@ TEST_F(PipelineTest, SettlesADriverOnlyWhenTheLogHasItsReadings) {
   EXPECT_EQ(pipeline_.sources()[0].accepted, 2U);
 }
 
+TEST_F(PipelineTest, TakesFromOneDriverAloneAndKnowsWhenItIsThrough) {
+  auto& leaving = add_driver("a");
+  auto& staying = add_driver("b");
+  leaving.offer({reading(1)});
+  staying.offer({reading(2)});
+  log_.refuse_with(ErrorCode::full);
+  EXPECT_TRUE(pipeline_.take_from(0));
+  EXPECT_FALSE(pipeline_.is_through(0)) << "the log has not taken it";
+  EXPECT_FALSE(pipeline_.take_from(0));
+  log_.accept_again();
+  EXPECT_FALSE(pipeline_.take_from(0)) << "what was refused is in, and nothing new";
+  EXPECT_TRUE(pipeline_.is_through(0));
+  EXPECT_EQ(leaving.settled_readings(), 1U);
+  EXPECT_EQ(staying.waiting(), 1U);
+}
+
 TEST_F(PipelineTest, SettlesWhatIsDroppedOnPurposeOnlyWhenThatIsRecorded) {
   auto& driver = add_driver("a");
   log_.drop_readings(true);

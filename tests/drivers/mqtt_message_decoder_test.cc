@@ -579,7 +579,7 @@ TEST_F(MessageDecoderTest, AFixedTagOfAnotherDriverIsAnErrorWithItsPlace) {
   auto& options = subscribe("any/topic");
   options.device = "boiler";
   options.tag = "temp";
-  options.where = "tidegate.toml:12";
+  options.where.text = "tidegate.toml:12";
   const auto made = MessageDecoder::make(options_, tags_);
   ASSERT_FALSE(made);
   EXPECT_THAT(made.error().message, HasSubstr("tidegate.toml:12: "));
@@ -587,7 +587,7 @@ TEST_F(MessageDecoderTest, AFixedTagOfAnotherDriverIsAnErrorWithItsPlace) {
 }
 
 TEST_F(MessageDecoderTest, OptionsThatNameNoTagAreAnError) {
-  subscribe("plant/{device}").where = "x:1";
+  subscribe("plant/{device}").where.text = "x:1";
   const auto made = MessageDecoder::make(options_, tags_);
   ASSERT_FALSE(made);
   EXPECT_THAT(made.error().message, HasSubstr("nothing names the tag"));

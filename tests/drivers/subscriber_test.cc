@@ -21,7 +21,10 @@ constexpr std::size_t kPlenty = 1'000'000;
 class SubscriberTest : public ::testing::Test {
  protected:
   SubscriberTest() {
-    latest_.on_changed([this](const IndexSet& changed) { subscriber_->note_changed(changed); });
+    latest_.on_changed([this](const IndexSet& changed) {
+      subscriber_->note_changed(changed);
+      return true;
+    });
     begin();
   }
 
