@@ -124,7 +124,8 @@ void finish_config(Config& config, const Scope& scope) {
 
 Section gateway_keys() {
   using namespace rows;
-  Section section = table<Config>("gateway", &Config::gateway, "This gateway. What changes here waits for the next start.");
+  Section section =
+      table<Config>("gateway", &Config::gateway, "This gateway. What changes here waits for the next start.");
   section.keys = {
       checked<GatewayOptions>("id", &GatewayOptions::id, check_name)
           .must_be(kNameForm)
@@ -169,7 +170,8 @@ Section buffer_keys() {
   const auto ring = [](auto member) {
     return [member](BufferOptions & buffer) -> auto& { return buffer.ring.*member; };
   };
-  Section section = table<Config>("buffer", &Config::buffer, "The durable ring log. What changes here waits for the next start.");
+  Section section =
+      table<Config>("buffer", &Config::buffer, "The durable ring log. What changes here waits for the next start.");
   section.keys = {
       size<BufferOptions>("size", size_of(Stream::readings), kMiB, kTiB)
           .by_default("256MiB")

@@ -157,9 +157,9 @@ TEST_F(DeadLettersTest, WhoWasAnsweredEndsOnTheThreadThatAnswers) {
   std::promise<void> end;
   auto asks = std::make_shared<int>();
   const std::weak_ptr<int> is_there = asks;
-  storage_.post([&] { begin.get_future().wait(); });
+  storage_.post([begins = begin.get_future().share()] { begins.wait(); });
   letters_.list("lake", 0, 1, [this, asks = std::move(asks)](const auto&) { loop_.stop(); });
-  storage_.post([&] { end.get_future().wait(); });
+  storage_.post([ends = end.get_future().share()] { ends.wait(); });  // may begin after this test has ended
   begin.set_value();
   const auto give_up = loop_.make_timer();
   give_up->arm(5s, [this] { loop_.stop(); });
