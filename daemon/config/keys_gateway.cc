@@ -120,6 +120,12 @@ void finish_config(Config& config, const Scope& scope) {
   warn_of_nothing_to_do(config, scope);
 }
 
+auto size_of(Stream stream) {
+  return [stream](BufferOptions& buffer) -> std::uint64_t& {
+    return buffer.ring.size_max_bytes.at(static_cast<std::size_t>(stream));
+  };
+}
+
 }  // namespace
 
 Section gateway_keys() {
@@ -162,11 +168,6 @@ Section gateway_keys() {
 Section buffer_keys() {
   using namespace rows;
   using Ring = buffer::RingLogOptions;
-  const auto size_of = [](Stream stream) {
-    return [stream](BufferOptions& buffer) -> std::uint64_t& {
-      return buffer.ring.size_max_bytes.at(static_cast<std::size_t>(stream));
-    };
-  };
   const auto ring = [](auto member) {
     return [member](BufferOptions & buffer) -> auto& { return buffer.ring.*member; };
   };
