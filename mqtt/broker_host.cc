@@ -1,10 +1,6 @@
 #include "mqtt/broker_host.h"
 
-#include <utility>
-
-#include "core/host_lookup.h"
 #include "core/parse_whole.h"
-#include "core/text.h"
 
 namespace tidegate::mqtt {
 
@@ -22,14 +18,5 @@ std::uint16_t port_of(const std::string& uri) {
 }
 
 bool wants_tls(const std::string& uri) { return uri.starts_with("mqtts://") || uri.starts_with("ssl://"); }
-
-void look_up(const std::string& host, std::function<void(std::string problem)> then) {
-  if (is_address(host)) return then({});
-  look_up_host(host, [host, then = std::move(then)](const Result<HostAddresses>& found) {
-    if (found) return then({});
-    then("the name \"" + clip(host) + "\" has no address (" + found.error().message +
-         "): check it and the name server");
-  });
-}
 
 }  // namespace tidegate::mqtt

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 
@@ -28,6 +29,8 @@ struct BrokerOptions {
   Duration reconnect_most = std::chrono::seconds(60);
   /// With a publish open for so long, and none acknowledged meanwhile, the connection is made anew.
   Duration acknowledgement_max = std::chrono::seconds(60);
+  /// A packet of the broker over this, and over 64 KiB, is let pass by.
+  std::size_t packet_bytes_max = std::size_t{1024} * 1024;
   bool clean_session = false;  // the broker keeps nothing over the end of a connection
   bool operator==(const BrokerOptions&) const = default;
 };

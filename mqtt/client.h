@@ -48,28 +48,30 @@ struct Publication {
   int qos = 1;
 };
 
-/// What a client tells its owner. Called on Paho's thread (or on the client's own): copy and post, never block, never
-/// throw, never call back into the client.
+/// What a client tells its owner. Called on the clients' thread: copy and post, never block (but `message`, as it
+/// says), never throw, never call back into the client.
 struct ClientHandlers {
   /// A message for one of the subscriptions. PUBACK leaves when this returns, so it returns only when the message
   /// survives SIGKILL. `duplicate` is the DUP flag, `retained` the RETAIN flag.
+  /// While it waits for something, all other clients of the process do.
   std::function<void(std::string_view topic, std::string_view payload, bool retained, bool duplicate)> message;
+  /// A message over BrokerOptions::packet_bytes_max, which is acknowledged, and of which nothing is kept.
+  std::function<void(std::string_view topic, std::uint64_t bytes)> message_too_large{};
   /// The broker acknowledged (ok) the publish with this ticket, or it failed: then whether the broker has it is
   /// unknown.
   std::function<void(std::uint64_t ticket, bool ok)> published;
   std::function<void(const LinkState&)> link;
-  /// Asked before each try to connect, on the thread that all calls into Paho are made on: the will of that connection,
-  /// whose number grows. Whatever is told until the next call is of this connection. It has no will without this.
+  /// Asked before each try to connect: the will of that connection, whose number grows. Whatever is told until the next
+  /// call is of this connection. It has no will without this.
   std::function<ConnectionWill(std::uint64_t connection)> will{};
 };
 
-/// One connection to a broker over Paho's asynchronous client: connects, subscribes, reconnects with full jitter, for
-/// as long as it lives. Persistent session unless BrokerOptions say otherwise, MQTT 3.1.1, QoS 1; Paho's own
-/// persistence is off.
+/// One connection to a broker: connects, subscribes, reconnects with full jitter, for as long as it lives. Persistent
+/// session unless BrokerOptions say otherwise, MQTT 3.1.1, QoS 1. Nothing that was given up with a connection is sent
+/// with the next one.
 ///
-/// Every call into Paho happens on one thread shared by all clients ("MQTT calls"), because a publish on one client
-/// waits while another client's callback runs: none of these functions blocks on the network, and any thread may call
-/// them. Handlers run on Paho's thread.
+/// All that clients do happens on one thread ("mqtt"): none of these functions blocks on the network, and any thread
+/// may call them.
 class Client {
  public:
   virtual ~Client() = default;
@@ -91,7 +93,7 @@ class Client {
   virtual void reconnect(std::uint64_t connection) = 0;
 };
 
-std::unique_ptr<Client> make_paho_client(BrokerOptions options, std::vector<Subscription> subscriptions,
-                                         ClientHandlers handlers);
+std::unique_ptr<Client> make_client(BrokerOptions options, std::vector<Subscription> subscriptions,
+                                    ClientHandlers handlers);
 
 }  // namespace tidegate::mqtt

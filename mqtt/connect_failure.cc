@@ -56,6 +56,14 @@ LinkState explain_tls(const std::string& complaint, const BrokerOptions& broker)
 
 }  // namespace
 
+std::string tls_complaint_of(const std::string& problem) {
+  constexpr std::string_view kAlert = " alert ";
+  const auto alert = problem.find(kAlert);
+  if (alert == std::string::npos) return problem;
+  const std::string text = problem.substr(alert + kAlert.size());
+  return "broker: " + (text == "unknown ca" ? "unknown CA" : text);
+}
+
 LinkState explain(const ConnectFailure& failure, const BrokerOptions& broker) {
   switch (failure.code) {
     case kBadProtocol:

@@ -7,12 +7,15 @@
 
 namespace tidegate::mqtt {
 
-/// What Paho tells about a connection that did not come about.
+/// What is known about a connection that did not come about.
 struct ConnectFailure {
-  int code = 0;               // 1 to 5: the broker's return code of MQTT 3.1.1, section 3.2.2.3; below 0: Paho's own
-  std::string message;        // Paho's, often empty
+  int code = 0;               // 1 to 5: the broker's return code of MQTT 3.1.1, section 3.2.2.3
+  std::string message;        // what the network said
   std::string tls_complaint;  // what OpenSSL said, when there was a handshake that failed
 };
+
+/// The complaint in what a TlsChannel failed with: one that the broker has made begins with "broker: ".
+std::string tls_complaint_of(const std::string& problem);
 
 /// The failure as a state of the link, in words, with what to check. Secrets do not appear.
 LinkState explain(const ConnectFailure& failure, const BrokerOptions& broker);

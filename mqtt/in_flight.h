@@ -11,7 +11,7 @@
 
 namespace tidegate::mqtt {
 
-/// The publishes whose outcome is open. Gives each a number that fits a pointer (Paho hands a pointer back), and hands
+/// The publishes whose outcome is open. Gives each a number, and hands
 /// every ticket out exactly once: to its acknowledgement, to its failure, or to the end of the connection.
 /// Any thread.
 class InFlight {

@@ -42,7 +42,8 @@ void raise_tls_floor() {
     if (OpenSSL_version_num() < kCallsTooEarly) {
       return SSL_get_ex_new_index(0, nullptr, on_new_connection, nullptr, nullptr) >= 0;
     }
-    log_warning("tls", "{}: connections of Eclipse Paho take weak keys, and no lists of revoked certificates count",
+    log_warning("tls",
+                "{}: connections that libraries make may take weak keys, and no lists of revoked certificates count",
                 OpenSSL_version(OPENSSL_VERSION));
     return false;
   }();

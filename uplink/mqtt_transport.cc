@@ -150,7 +150,7 @@ std::unique_ptr<Transport> make_mqtt_transport_over(const MqttClientFactory& mak
 
 std::unique_ptr<Transport> make_mqtt_transport(MqttUplinkOptions options, std::string gateway,
                                                TransportHandlers handlers) {
-  return make_mqtt_transport_over(mqtt::make_paho_client, std::move(options), std::move(gateway), std::move(handlers));
+  return make_mqtt_transport_over(mqtt::make_client, std::move(options), std::move(gateway), std::move(handlers));
 }
 
 }  // namespace tidegate::uplink

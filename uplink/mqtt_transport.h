@@ -10,7 +10,7 @@
 
 namespace tidegate::uplink {
 
-/// What makes the connection; mqtt::make_paho_client, or a test's own.
+/// What makes the connection; mqtt::make_client, or a test's own.
 using MqttClientFactory = std::function<std::unique_ptr<mqtt::Client>(
     mqtt::BrokerOptions, std::vector<mqtt::Subscription>, mqtt::ClientHandlers)>;
 

@@ -44,7 +44,7 @@ class SimulatedSensors {
       loop_.post([this, ticket, ok] { on_published(ticket, ok); });
     };
     handlers.link = [this](const mqtt::LinkState& state) { loop_.post([this, state] { on_link(state); }); };
-    client_ = mqtt::make_paho_client(broker, {}, handlers);
+    client_ = mqtt::make_client(broker, {}, handlers);
   }
 
   void start() {

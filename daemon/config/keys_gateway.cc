@@ -86,14 +86,16 @@ void check_ports(const Config& config, const Scope& scope) {
   }
 }
 
-// A held-back MQTT driver holds Paho's thread, which the clients of the uplinks need too: nothing would ever make room.
+// A held-back MQTT driver holds the thread of all MQTT clients, which the uplinks need too: nothing would ever make
+// room.
 void check_holding_back(const Config& config, const Scope& scope) {
   if (config.buffer.ring.when_full != buffer::WhenFull::block) return;
-  const auto holds_paho = std::find_if(config.mqtt_drivers.begin(), config.mqtt_drivers.end(),
-                                       [](const auto& driver) { return driver.ack == drivers::MessageAck::written; });
-  if (holds_paho == config.mqtt_drivers.end()) return;
+  const auto holds_clients =
+      std::find_if(config.mqtt_drivers.begin(), config.mqtt_drivers.end(),
+                   [](const auto& driver) { return driver.ack == drivers::MessageAck::written; });
+  if (holds_clients == config.mqtt_drivers.end()) return;
   scope.table("buffer").wrong(
-      "when_full", "cannot be \"block\" beside driver.mqtt \"" + clip(holds_paho->name) +
+      "when_full", "cannot be \"block\" beside driver.mqtt \"" + clip(holds_clients->name) +
                        "\" with ack = \"written\": holding it back would also hold back the uplinks, which share its "
                        "client thread and have to make the room; use \"drop-oldest\" or \"drop-newest\"");
 }

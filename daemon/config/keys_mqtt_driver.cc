@@ -15,7 +15,8 @@ using drivers::MessageAck;
 using drivers::MqttDriverOptions;
 using mqtt::ProtocolVersion;
 
-// Paho speaks 3.1.1 here. A broker of version 5 is told how much may wait for a sync, which one of 3.1.1 is not.
+// The client of "written" speaks 3.1.1. A broker of version 5 is told how much may wait for a sync, which one of 3.1.1
+// is not.
 void finish_ack(MqttDriverOptions& driver, const Scope& scope) {
   const bool is_durable = driver.ack == MessageAck::durable;
   if (!scope.has("protocol")) driver.protocol = is_durable ? ProtocolVersion::v5 : ProtocolVersion::v3_1_1;
@@ -78,9 +79,7 @@ Section mqtt_driver_keys() {
           .by_default("written")
           .says("When the broker gets its acknowledgement: when the message survives a kill of the daemon, or when it "
                 "survives a power cut. With \"durable\" so many messages are taken a sync as the broker keeps in "
-                "flight, and one that is too large for `queue_size` is let pass by. With \"written\" a message is held "
-                "in memory as a whole before anybody looks at its size, up to the 256 MiB of MQTT: Eclipse Paho has no "
-                "limit. Beside a broker that others can publish to, choose \"durable\"."));
+                "flight. A message over a quarter of `queue_size` is let pass by."));
   section.keys.push_back(
       choice<Owner, ProtocolVersion>("protocol", &Owner::protocol,
                                      {{"5", ProtocolVersion::v5}, {"3.1.1", ProtocolVersion::v3_1_1}})

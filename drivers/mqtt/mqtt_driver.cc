@@ -21,8 +21,8 @@ namespace {
 constexpr Duration kStopGrace = std::chrono::seconds(5);
 constexpr Duration kStopSlice = std::chrono::milliseconds(100);
 
-/// The half of the driver that Paho's thread uses. Handlers own it: a callback that waits in a full queue may outlive
-/// the driver, and must not return, because that would acknowledge a message that is stored nowhere.
+/// The half of the driver that the clients' thread uses. Handlers own it: a callback that waits in a full queue may
+/// outlive the driver, and must not return, because that would acknowledge a message that is stored nowhere.
 class Inlet {
  public:
   Inlet(std::string driver, const Clock& clock, std::function<void()> wake)
@@ -45,6 +45,7 @@ class Inlet {
   }
 
   void take_message(std::string_view topic, std::string_view payload, bool retained, bool duplicate);
+  void refuse_too_large(std::string_view topic, std::uint64_t bytes);
   void take_link(const mqtt::LinkState& state);
 
   mqtt::LinkState link() const {
@@ -65,7 +66,7 @@ class Inlet {
   std::mutex wake_mutex_;
   std::function<void()> wake_;
   std::atomic<std::uint64_t> too_large_{0};
-  ComplaintFilter complaints_;  // Paho's thread
+  ComplaintFilter complaints_;  // the clients' thread
 
   mutable std::mutex link_mutex_;
   LinkNews news_;
@@ -75,10 +76,13 @@ class Inlet {
 void Inlet::take_message(std::string_view topic, std::string_view payload, bool retained, bool duplicate) {
   const Clock& clock = *clock_.load();
   const QueueEntry entry{topic, payload, clock.wall_now(), clock.boot_now(), retained, duplicate};
-  if (queue_->push(entry) != SharedQueue::Push::too_large) return;
+  if (queue_->push(entry) == SharedQueue::Push::too_large) refuse_too_large(topic, payload.size());
+}
+
+void Inlet::refuse_too_large(std::string_view topic, std::uint64_t bytes) {
   ++too_large_;
-  if (const auto left_out = complaints_.admit("too_large", entry.received_boot)) {
-    log_warning(driver_, "{}{}", too_large_text(topic, payload.size()), since_last_line(*left_out));
+  if (const auto left_out = complaints_.admit("too_large", clock_.load()->boot_now())) {
+    log_warning(driver_, "{}{}", too_large_text(topic, bytes), since_last_line(*left_out));
   }
 }
 
@@ -150,6 +154,9 @@ mqtt::ClientHandlers MqttDriver::handlers() const {
   handlers.message = [inlet = inlet_](std::string_view topic, std::string_view payload, bool retained, bool duplicate) {
     inlet->take_message(topic, payload, retained, duplicate);
   };
+  handlers.message_too_large = [inlet = inlet_](std::string_view topic, std::uint64_t bytes) {
+    inlet->refuse_too_large(topic, bytes);
+  };
   handlers.link = [inlet = inlet_](const mqtt::LinkState& state) { inlet->take_link(state); };
   return handlers;
 }
@@ -162,7 +169,9 @@ Result<void> MqttDriver::start() {
   } else if (!queue_events_.empty() || inlet_->queue().damaged_bytes() > 0) {
     inlet_->wake();
   }
-  client_ = mqtt::make_paho_client(options_.broker, broker_subscriptions(decoder_->subscriptions()), handlers());
+  mqtt::BrokerOptions broker = options_.broker;
+  broker.packet_bytes_max = inlet_->queue().largest();  // nobody has use for a larger one
+  client_ = mqtt::make_client(std::move(broker), broker_subscriptions(decoder_->subscriptions()), handlers());
   client_->start();
   return {};
 }

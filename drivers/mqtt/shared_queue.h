@@ -15,8 +15,8 @@
 
 namespace tidegate::drivers {
 
-/// The queue between Paho's thread and the core that survives SIGKILL: what push() has stored, the next process finds.
-/// One producer thread, one consumer thread. Neither makes a system call for a message; `wake` is called by the
+/// The queue between the clients' thread and the core that survives SIGKILL: what push() has stored, the next process
+/// finds. One producer thread, one consumer thread. Neither makes a system call for a message; `wake` is called by the
 /// producer only when the consumer has found the queue empty.
 ///
 /// Taking is in two steps: next() reads, release() gives the room back, once what was read is in the log. Between the

@@ -51,8 +51,7 @@ std::string filter_of(const MqttSubscribeOptions& options);
 bool subscribes_to(const MqttSubscribeOptions& options, const std::string& topic);
 
 /// What to ask the broker for: those with the same filter are one to it. QoS 2 is asked for as QoS 1: nothing that it
-/// promises outlives a restart of the gateway, and with MQTT 3.1.1 Paho acknowledges before the callback has the
-/// message.
+/// promises outlives a restart of the gateway.
 std::vector<mqtt::Subscription> broker_subscriptions(const std::vector<Subscription>& subscriptions);
 
 /// What is said of a message of which nothing is taken because it is larger than a quarter of the queue.

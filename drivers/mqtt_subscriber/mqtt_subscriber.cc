@@ -1,13 +1,11 @@
 #include "drivers/mqtt_subscriber/mqtt_subscriber.h"
 
 #include <algorithm>
-#include <cstring>
 #include <mutex>
 #include <random>
 #include <utility>
 
 #include <boost/asio/io_context.hpp>
-#include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
 
@@ -17,6 +15,7 @@
 #include "drivers/mqtt/left_queue.h"
 #include "drivers/mqtt/link_news.h"
 #include "drivers/mqtt_subscriber/broker_connection.h"
+#include "mqtt/broker_endpoints.h"
 #include "mqtt/broker_host.h"
 #include "mqtt/connect_failure.h"
 #include "mqtt/link_report.h"
@@ -27,7 +26,6 @@ namespace tidegate::drivers {
 namespace {
 
 namespace asio = boost::asio;
-using asio::ip::tcp;
 using mqtt::LinkProblem;
 using mqtt::LinkState;
 
@@ -44,29 +42,6 @@ struct LoopGate {
   std::mutex mutex;
   asio::io_context* loop = nullptr;
 };
-
-std::vector<tcp::endpoint> endpoints(const HostAddresses& addresses, std::uint16_t port) {
-  std::vector<tcp::endpoint> made;
-  for (const HostAddress& address : addresses) {
-    tcp::endpoint& endpoint = made.emplace_back();
-    if (address.length > endpoint.capacity()) {
-      made.pop_back();
-      continue;
-    }
-    std::memcpy(endpoint.data(), &address.address, address.length);
-    endpoint.resize(address.length);
-    endpoint.port(port);
-  }
-  return made;
-}
-
-// OpenSSL's words for what mqtt::explain looks for.
-std::string tls_complaint(const std::string& problem) {
-  const auto alert = problem.find(" alert ");
-  if (alert == std::string::npos) return problem;
-  const std::string text = problem.substr(alert + std::strlen(" alert "));
-  return "broker: " + (text == "unknown ca" ? "unknown CA" : text);
-}
 
 class MqttSubscriber final : public Driver, public SubscriberHost {
  public:
@@ -192,11 +167,7 @@ void MqttSubscriber::connect_to(const Result<HostAddresses>& found) {
   }
   auto channel = make_channel();
   if (!channel) return fail({false, LinkProblem::unusable_file, channel.error().message});
-  auto addresses = endpoints(*found, mqtt::port_of(options_.broker.uri));
-  if (!addresses.empty()) {
-    const auto first = addresses_failed_ % addresses.size();
-    std::rotate(addresses.begin(), addresses.begin() + static_cast<std::ptrdiff_t>(first), addresses.end());
-  }
+  auto addresses = mqtt::broker_endpoints(*found, mqtt::port_of(options_.broker.uri), addresses_failed_);
   auto session = std::make_unique<SubscriberSession>(*this, options_, subscriptions_, context_.clock->boot_now());
   arm(session->deadline());
   connection_ = std::make_shared<BrokerConnection>(shared_, std::move(session), std::move(*channel));
@@ -238,7 +209,7 @@ LinkState MqttSubscriber::why_ended(const BrokerConnection& connection) const {
   const auto connected_at = connection.session().connected_at();
   if (connected_at) return mqtt::lost_link(context_.clock->boot_now() - *connected_at, options_.broker);
   mqtt::ConnectFailure failure{0, connection.network_problem(), {}};
-  if (!connection.tls_problem().empty()) failure.tls_complaint = tls_complaint(connection.tls_problem());
+  if (!connection.tls_problem().empty()) failure.tls_complaint = mqtt::tls_complaint_of(connection.tls_problem());
   return mqtt::explain(failure, options_.broker);
 }
 

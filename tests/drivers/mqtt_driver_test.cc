@@ -43,7 +43,7 @@ class Publisher {
       up_ = state.up;
       changed_.notify_all();
     };
-    client_ = mqtt::make_paho_client(options, {}, handlers);
+    client_ = mqtt::make_client(options, {}, handlers);
     client_->start();
   }
   bool wait_until_up() {

@@ -36,6 +36,9 @@ class ClientRecorder {
   bool wait_until_up(std::size_t times = 1) {
     return wait_until([&] { return count_up() >= times; });
   }
+  bool wait_until_it_is_up() {
+    return wait_until([&] { return !links_.empty() && links_.back().up; });
+  }
   bool wait_until_down(LinkProblem problem) {
     return wait_until([&] { return !links_.empty() && !links_.back().up && links_.back().problem == problem; });
   }

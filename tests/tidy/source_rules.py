@@ -35,12 +35,12 @@ FOLDERS = set(MAY_INCLUDE)
 
 # A library's headers (a pattern of what stands between < and >) and the places that may include them.
 THIRD_PARTY = [
-    ("Paho", r"(mqtt/|MQTT).*", ("mqtt/", "tests/bench/null_subscriber.cc", "tests/integration/paho_c_publisher.cc")),
+    ("Paho", r"(mqtt/|MQTT).*", ("tests/bench/null_subscriber.cc", "tests/integration/paho_c_publisher.cc")),
     ("Protobuf", r"(google/protobuf/.*|.*\.pb\.h)", ("mqtt/",)),
     ("libmodbus", r"modbus(/.*|\.h)", ("drivers/modbus/", "tests/")),
     ("SQLite", r"sqlite3\.h", ("buffer/", "tests/")),
     ("toml++", r"toml(\+\+/.*|\.hpp)", ("daemon/",)),
-    ("Boost", r"boost/.*", ("daemon/", "drivers/mqtt_listener/", "drivers/mqtt_subscriber/", "tests/daemon/", "tests/drivers/")),
+    ("Boost", r"boost/.*", ("mqtt/", "daemon/", "drivers/mqtt_listener/", "drivers/mqtt_subscriber/", "tests/daemon/", "tests/drivers/")),
     ("CLI11", r"CLI/.*", ("daemon/",)),
     ("spdlog", r"spdlog/(?!fmt/).*", ("core/",)),
     ("simdjson", r"simdjson.*", ("drivers/mqtt/", "rules/", "uplink/", "daemon/", "tests/")),

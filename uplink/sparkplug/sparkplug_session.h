@@ -95,7 +95,7 @@ class SparkplugSession {
   /// A host whose clock went back says what is older than its last word. A new connection brings what the broker has
   /// retained, whatever its time: after such a word one is made, at the earliest after this.
   static constexpr Duration kAskAgain = std::chrono::minutes(5);
-  /// So many messages and, but for the last one, bytes are on their way at a time. Paho sends no more than 1,000
+  /// So many messages and, but for the last one, bytes are on their way at a time. The client sends no more than 1,000
   /// without an acknowledgement, and a death must not wait behind others.
   static constexpr std::size_t kOnTheirWayMost = 900;
   static constexpr std::size_t kBytesOnTheirWayMost = 1024 * 1024;

@@ -206,7 +206,7 @@ std::unique_ptr<Transport> make_sparkplug_transport_over(const MqttClientFactory
 
 std::unique_ptr<Transport> make_sparkplug_transport(MqttUplinkOptions options, std::string gateway,
                                                     std::uint64_t first_session, TransportHandlers handlers) {
-  return make_sparkplug_transport_over(mqtt::make_paho_client, std::move(options), std::move(gateway), first_session,
+  return make_sparkplug_transport_over(mqtt::make_client, std::move(options), std::move(gateway), first_session,
                                        std::move(handlers));
 }
 

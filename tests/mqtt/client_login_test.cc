@@ -25,7 +25,7 @@ BrokerOptions quick_options(const std::string& uri) {
   return options;
 }
 
-TEST(PahoLogin, ARefusedLoginIsSaidOnceAndTriedAgain) {
+TEST(ClientLogin, ARefusedLoginIsSaidOnceAndTriedAgain) {
   testing::MosquittoBroker broker("allow_anonymous false\npassword_file {dir}/passwords");
   ASSERT_TRUE(run("mosquitto_passwd -b -c " + broker.directory() + "/passwords plant right"));
   broker.start();
@@ -33,7 +33,7 @@ TEST(PahoLogin, ARefusedLoginIsSaidOnceAndTriedAgain) {
   options.username = "plant";
   options.password = "wrong";
   ClientRecorder recorder;
-  const auto client = make_paho_client(options, {}, recorder.handlers());
+  const auto client = make_client(options, {}, recorder.handlers());
   client->start();
   ASSERT_TRUE(recorder.wait_until_down(LinkProblem::refused_login));
   ASSERT_TRUE(broker.wait_for_log("not authorised", 3)) << broker.log();
@@ -46,7 +46,7 @@ TEST(PahoLogin, ARefusedLoginIsSaidOnceAndTriedAgain) {
   EXPECT_TRUE(recorder.wait_until_up());
 }
 
-class PahoTlsTest : public ::testing::Test {
+class ClientTlsTest : public ::testing::Test {
  protected:
   void SetUp() override {
     const std::string dir = broker_.directory();
@@ -78,7 +78,7 @@ class PahoTlsTest : public ::testing::Test {
     return options;
   }
   LinkState first_state_of(const BrokerOptions& options) {
-    const auto client = make_paho_client(options, {}, recorder_.handlers());
+    const auto client = make_client(options, {}, recorder_.handlers());
     client->start();
     EXPECT_TRUE(recorder_.wait_until_told_of_link(1));
     client->stop(seconds(5));
@@ -89,40 +89,40 @@ class PahoTlsTest : public ::testing::Test {
   ClientRecorder recorder_;
 };
 
-TEST_F(PahoTlsTest, ConnectsToABrokerThatItsAuthorityKnows) {
+TEST_F(ClientTlsTest, ConnectsToABrokerThatItsAuthorityKnows) {
   start_broker_as("right");
   EXPECT_TRUE(first_state_of(tls_options("ca")).up);
 }
 
-TEST_F(PahoTlsTest, AnUnknownAuthorityIsACertificateProblem) {
+TEST_F(ClientTlsTest, AnUnknownAuthorityIsACertificateProblem) {
   start_broker_as("right");
   const LinkState state = first_state_of(tls_options("other"));
   EXPECT_EQ(state.problem, LinkProblem::bad_certificate) << state.detail;
-  EXPECT_THAT(state.detail, HasSubstr("unknown CA"));
+  EXPECT_THAT(state.detail, HasSubstr("unable to get local issuer certificate"));
 }
 
-TEST_F(PahoTlsTest, WithoutAnAuthorityTheSystemsAreAskedAndDoNotKnowThisBroker) {
+TEST_F(ClientTlsTest, WithoutAnAuthorityTheSystemsAreAskedAndDoNotKnowThisBroker) {
   start_broker_as("right");
   BrokerOptions options = tls_options("ca");
   options.tls.ca_file.clear();
   EXPECT_EQ(first_state_of(options).problem, LinkProblem::bad_certificate);
 }
 
-TEST_F(PahoTlsTest, ACertificateForAnotherHostIsACertificateProblem) {
+TEST_F(ClientTlsTest, ACertificateForAnotherHostIsACertificateProblem) {
   start_broker_as("elsewhere");
   const LinkState state = first_state_of(tls_options("ca"));
   EXPECT_EQ(state.problem, LinkProblem::bad_certificate) << state.detail;
   EXPECT_THAT(state.detail, HasSubstr("host name"));
 }
 
-TEST_F(PahoTlsTest, VerificationThatIsSwitchedOffTakesAnyCertificate) {
+TEST_F(ClientTlsTest, VerificationThatIsSwitchedOffTakesAnyCertificate) {
   start_broker_as("elsewhere");
   BrokerOptions options = tls_options("other");
   options.tls.verify = false;
   EXPECT_TRUE(first_state_of(options).up);
 }
 
-TEST_F(PahoTlsTest, ABrokerThatWantsACertificateGetsOne) {
+TEST_F(ClientTlsTest, ABrokerThatWantsACertificateGetsOne) {
   start_broker_as("right", "cafile {dir}/ca.crt\nrequire_certificate true");
   BrokerOptions options = tls_options("ca");
   options.tls.cert_file = broker_.directory() + "/elsewhere.crt";
@@ -130,18 +130,18 @@ TEST_F(PahoTlsTest, ABrokerThatWantsACertificateGetsOne) {
   EXPECT_TRUE(first_state_of(options).up);
 }
 
-TEST_F(PahoTlsTest, AMissingFileIsNamed) {
+TEST_F(ClientTlsTest, AMissingFileIsNamed) {
   start_broker_as("right");
   const LinkState state = first_state_of(tls_options("missing"));
   EXPECT_EQ(state.problem, LinkProblem::unusable_file);
   EXPECT_THAT(state.detail, HasSubstr("missing.crt"));
 }
 
-TEST_F(PahoTlsTest, AnotherReasonOfTheSameTroubleIsTold) {
+TEST_F(ClientTlsTest, AnotherReasonOfTheSameTroubleIsTold) {
   start_broker_as("right");
   BrokerOptions options = tls_options("late");
   options.tls.key_file = broker_.directory() + "/missing.key";
-  const auto client = make_paho_client(options, {}, recorder_.handlers());
+  const auto client = make_client(options, {}, recorder_.handlers());
   client->start();
   ASSERT_TRUE(recorder_.wait_until_told_of_link(1));
   ASSERT_TRUE(run("cp " + broker_.directory() + "/ca.crt " + options.tls.ca_file));

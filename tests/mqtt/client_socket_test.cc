@@ -1,5 +1,3 @@
-#include "mqtt/no_delay.h"
-
 #include <arpa/inet.h>
 #include <gmock/gmock.h>
 #include <netinet/in.h>
@@ -12,7 +10,6 @@
 #include "mqtt/client.h"
 #include "tests/mqtt/client_recorder.h"
 #include "tests/support/mosquitto_broker.h"
-#include "tests/support/network.h"
 
 namespace tidegate::mqtt {
 namespace {
@@ -39,28 +36,15 @@ std::vector<bool> connections_to(std::uint16_t port) {
   return found;
 }
 
-TEST(NoDelay, IsForTheConnectionsToThatPort) {
-  const std::uint16_t port = testing::free_port();
-  const int server = testing::listen_on_loopback(port);
-  const std::uint16_t other_port = testing::free_port();
-  const int other_server = testing::listen_on_loopback(other_port);
-  const int client = testing::connect_to_loopback(port);
-  const int other_client = testing::connect_to_loopback(other_port);
-  ASSERT_THAT(connections_to(port), ElementsAre(false));
-  send_without_delay_to(port);
-  EXPECT_THAT(connections_to(port), ElementsAre(true));
-  EXPECT_THAT(connections_to(other_port), ElementsAre(false));
-  for (const int fd : {server, other_server, client, other_client}) ::close(fd);
-}
-
-TEST(NoDelay, IsForTheClientOfPahoOnceItIsConnected) {
+// A small batch would wait for the broker's TCP to acknowledge the one before.
+TEST(ClientSocket, SendsWithoutDelayOnceItIsConnected) {
   testing::MosquittoBroker broker;
   broker.start();
   BrokerOptions options;
   options.uri = broker.uri();
   options.client_id = "prompt";
   ClientRecorder recorder;
-  const auto client = make_paho_client(options, {}, recorder.handlers());
+  const auto client = make_client(options, {}, recorder.handlers());
   client->start();
   ASSERT_TRUE(recorder.wait_until_up());
   EXPECT_THAT(connections_to(broker.port()), ElementsAre(true));

@@ -75,8 +75,8 @@ class AnsweringBroker {
   std::thread thread_;
 };
 
-// Paho's C++ layer takes from an answer as many codes as were asked for: with one for two it ended the process.
-TEST(PahoSuback, AnAnswerWithAnotherNumberOfCodesEndsNothing) {
+// With Paho's C++ layer, which takes from an answer as many codes as were asked for, one for two ended the process.
+TEST(ClientSuback, AnAnswerWithAnotherNumberOfCodesEndsNothing) {
   for (const std::string& codes : {std::string(1, '\1'), std::string(), std::string(100, '\1')}) {
     for (const std::size_t count : {1U, 2U}) {
       AnsweringBroker broker(codes);
@@ -88,7 +88,7 @@ TEST(PahoSuback, AnAnswerWithAnotherNumberOfCodesEndsNothing) {
       std::vector<Subscription> subscriptions;
       for (std::size_t i = 0; i < count; ++i) subscriptions.push_back({"t/" + std::to_string(i), 1});
       ClientRecorder recorder;
-      const auto client = make_paho_client(options, subscriptions, recorder.handlers());
+      const auto client = make_client(options, subscriptions, recorder.handlers());
       client->start();
       EXPECT_TRUE(recorder.wait_until_told_of_link(1)) << codes.size() << " codes for each of " << count;
       client->stop(seconds(5));

@@ -17,7 +17,7 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::Pair;
 
-class PahoClientTest : public ::testing::Test {
+class ClientTest : public ::testing::Test {
  protected:
   void SetUp() override { broker_.start(); }
 
@@ -30,12 +30,12 @@ class PahoClientTest : public ::testing::Test {
     return options;
   }
   std::unique_ptr<Client> start_publisher(ClientRecorder& recorder) {
-    auto client = make_paho_client(options("publisher"), {}, recorder.handlers());
+    auto client = make_client(options("publisher"), {}, recorder.handlers());
     client->start();
     return client;
   }
   std::unique_ptr<Client> start_subscriber(ClientRecorder& recorder, std::vector<Subscription> subscriptions) {
-    auto client = make_paho_client(options("subscriber"), std::move(subscriptions), recorder.handlers());
+    auto client = make_client(options("subscriber"), std::move(subscriptions), recorder.handlers());
     client->start();
     return client;
   }
@@ -43,7 +43,7 @@ class PahoClientTest : public ::testing::Test {
   testing::MosquittoBroker broker_;
 };
 
-TEST_F(PahoClientTest, ReportsEveryPublishWhenTheBrokerHasIt) {
+TEST_F(ClientTest, ReportsEveryPublishWhenTheBrokerHasIt) {
   ClientRecorder recorder;
   const auto client = start_publisher(recorder);
   ASSERT_TRUE(recorder.wait_until_up());
@@ -57,7 +57,7 @@ TEST_F(PahoClientTest, ReportsEveryPublishWhenTheBrokerHasIt) {
   }
 }
 
-TEST_F(PahoClientTest, DeliversWhatIsPublishedInOrder) {
+TEST_F(ClientTest, DeliversWhatIsPublishedInOrder) {
   ClientRecorder sent;
   ClientRecorder received;
   const auto subscriber = start_subscriber(received, {{"plant/+/temp", 1}, {"other/#", 1}});
@@ -73,7 +73,7 @@ TEST_F(PahoClientTest, DeliversWhatIsPublishedInOrder) {
               ElementsAre("plant/a/temp 1", std::string("other/x/y 3\0 with a zero", 24), "plant/b/temp "));
 }
 
-TEST_F(PahoClientTest, PublishesAtMostOnceWithoutATicket) {
+TEST_F(ClientTest, PublishesAtMostOnceWithoutATicket) {
   ClientRecorder sent;
   ClientRecorder received;
   const auto subscriber = start_subscriber(received, {{"plant/#", 1}});
@@ -89,7 +89,7 @@ TEST_F(PahoClientTest, PublishesAtMostOnceWithoutATicket) {
   EXPECT_THAT(sent.published(), ElementsAre(Pair(1, true)));
 }
 
-TEST_F(PahoClientTest, WhatIsForAnotherConnectionFails) {
+TEST_F(ClientTest, WhatIsForAnotherConnectionFails) {
   ClientRecorder recorder;
   ClientHandlers handlers = recorder.handlers();
   const auto tried = std::make_shared<std::atomic<std::uint64_t>>(0);
@@ -97,7 +97,7 @@ TEST_F(PahoClientTest, WhatIsForAnotherConnectionFails) {
     *tried = connection;
     return ConnectionWill{"a/will", "gone"};
   };
-  const auto client = make_paho_client(options("publisher"), {}, std::move(handlers));
+  const auto client = make_client(options("publisher"), {}, std::move(handlers));
   client->start();
   ASSERT_TRUE(recorder.wait_until_up());
   const std::uint64_t first = *tried;
@@ -113,7 +113,7 @@ TEST_F(PahoClientTest, WhatIsForAnotherConnectionFails) {
   EXPECT_THAT(recorder.published(), ElementsAre(Pair(1, true), Pair(2, false), Pair(3, true)));
 }
 
-TEST_F(PahoClientTest, APublishWithoutALinkFailsAtOnce) {
+TEST_F(ClientTest, APublishWithoutALinkFailsAtOnce) {
   broker_.stop();
   ClientRecorder recorder;
   const auto client = start_publisher(recorder);
@@ -123,35 +123,35 @@ TEST_F(PahoClientTest, APublishWithoutALinkFailsAtOnce) {
   ASSERT_TRUE(recorder.wait_until_down(LinkProblem::unreachable));
 }
 
-TEST_F(PahoClientTest, ANameWithoutAnAddressIsSaidSo) {
+TEST_F(ClientTest, ANameWithoutAnAddressIsSaidSo) {
   ClientRecorder recorder;
   BrokerOptions broker = options("publisher");
   broker.uri = "mqtt://no-such-broker.invalid:1883";
-  const auto client = make_paho_client(broker, {}, recorder.handlers());
+  const auto client = make_client(broker, {}, recorder.handlers());
   client->start();
   ASSERT_TRUE(recorder.wait_until_down(LinkProblem::unreachable));
   EXPECT_THAT(recorder.links()[0].detail, HasSubstr("\"no-such-broker.invalid\" has no address"));
 }
 
 // "127.1" is looked up like any name, and has an address also where no name has one: a bare root without /etc/hosts.
-TEST_F(PahoClientTest, ConnectsToAHostByItsName) {
+TEST_F(ClientTest, ConnectsToAHostByItsName) {
   ClientRecorder recorder;
   BrokerOptions broker = options("publisher");
   broker.uri = "mqtt://127.1:" + std::to_string(broker_.port());
-  const auto client = make_paho_client(broker, {}, recorder.handlers());
+  const auto client = make_client(broker, {}, recorder.handlers());
   client->start();
   ASSERT_TRUE(recorder.wait_until_up());
 }
 
 // The session of a client id that once subscribed is still with the broker.
-TEST_F(PahoClientTest, APublisherThrowsAwayWhatAnOldSessionBrings) {
+TEST_F(ClientTest, APublisherThrowsAwayWhatAnOldSessionBrings) {
   ClientRecorder other;
-  const auto publisher = make_paho_client(options("other"), {}, other.handlers());
+  const auto publisher = make_client(options("other"), {}, other.handlers());
   publisher->start();
   ASSERT_TRUE(other.wait_until_up());
   {
     ClientRecorder subscribed;
-    const auto subscriber = make_paho_client(options("publisher"), {{"a", 1}}, subscribed.handlers());
+    const auto subscriber = make_client(options("publisher"), {{"a", 1}}, subscribed.handlers());
     subscriber->start();
     ASSERT_TRUE(subscribed.wait_until_up());
     subscriber->stop(seconds(5));
@@ -161,14 +161,14 @@ TEST_F(PahoClientTest, APublisherThrowsAwayWhatAnOldSessionBrings) {
   ClientRecorder recorder;
   ClientHandlers handlers = recorder.handlers();
   handlers.message = nullptr;
-  const auto client = make_paho_client(options("publisher"), {}, handlers);
+  const auto client = make_client(options("publisher"), {}, handlers);
   client->start();
   ASSERT_TRUE(recorder.wait_until_up());
   client->publish(2, "b", "x");
   ASSERT_TRUE(recorder.wait_until_published(1));
 }
 
-TEST_F(PahoClientTest, ABrokerThatGivesALowerQosIsSaidSo) {
+TEST_F(ClientTest, ABrokerThatGivesALowerQosIsSaidSo) {
   broker_.set_configuration("max_qos 0");
   broker_.restart();
   for (const auto& subscriptions :
@@ -182,7 +182,7 @@ TEST_F(PahoClientTest, ABrokerThatGivesALowerQosIsSaidSo) {
   }
 }
 
-TEST_F(PahoClientTest, ComesBackWhenTheBrokerDoes) {
+TEST_F(ClientTest, ComesBackWhenTheBrokerDoes) {
   ClientRecorder sent;
   ClientRecorder received;
   const auto subscriber = start_subscriber(received, {{"a", 1}});
@@ -198,12 +198,12 @@ TEST_F(PahoClientTest, ComesBackWhenTheBrokerDoes) {
 }
 
 // A broker that is stopped in its tracks acknowledges nothing; its death leaves every publish unknown.
-TEST_F(PahoClientTest, ALostLinkFailsEveryOpenPublishExactlyOnce) {
+TEST_F(ClientTest, ALostLinkFailsEveryOpenPublishExactlyOnce) {
   ClientRecorder recorder;
   const auto client = start_publisher(recorder);
   ASSERT_TRUE(recorder.wait_until_up());
   ::kill(broker_.pid(), SIGSTOP);
-  const std::string large(256 * 1024, 'x');  // more than the socket takes: some are still with Paho
+  const std::string large(256 * 1024, 'x');  // more than the socket takes: some still wait
   for (std::uint64_t ticket = 1; ticket <= 60; ++ticket) client->publish(ticket, "a", large);
   broker_.kill();
   ASSERT_TRUE(recorder.wait_until_published(60));
@@ -219,11 +219,11 @@ TEST_F(PahoClientTest, ALostLinkFailsEveryOpenPublishExactlyOnce) {
 }
 
 // It is stopped in its tracks, and its connection stays.
-TEST_F(PahoClientTest, ABrokerThatAcknowledgesNothingIsConnectedToAnew) {
+TEST_F(ClientTest, ABrokerThatAcknowledgesNothingIsConnectedToAnew) {
   BrokerOptions broker = options("publisher");
   broker.acknowledgement_max = seconds(1);
   ClientRecorder recorder;
-  const auto client = make_paho_client(broker, {}, recorder.handlers());
+  const auto client = make_client(broker, {}, recorder.handlers());
   client->start();
   ASSERT_TRUE(recorder.wait_until_up());
   client->publish(1, "a", "x");
@@ -240,7 +240,7 @@ TEST_F(PahoClientTest, ABrokerThatAcknowledgesNothingIsConnectedToAnew) {
   EXPECT_THAT(recorder.published(), Contains(Pair(3, true)));
 }
 
-TEST_F(PahoClientTest, WhatWasGivenUpIsNotSentBehindTheOwnersBack) {
+TEST_F(ClientTest, WhatWasGivenUpIsNotSentBehindTheOwnersBack) {
   ClientRecorder sent;
   ClientRecorder received;
   const auto publisher = start_publisher(sent);
@@ -262,7 +262,7 @@ TEST_F(PahoClientTest, WhatWasGivenUpIsNotSentBehindTheOwnersBack) {
   EXPECT_NE(broker_.log().find("'new'"), std::string::npos);
 }
 
-TEST_F(PahoClientTest, AcknowledgesAMessageWhenTheHandlerHasReturned) {
+TEST_F(ClientTest, AcknowledgesAMessageWhenTheHandlerHasReturned) {
   broker_.set_configuration("log_type all");
   broker_.restart();
   ClientRecorder sent;
@@ -275,7 +275,7 @@ TEST_F(PahoClientTest, AcknowledgesAMessageWhenTheHandlerHasReturned) {
     const std::lock_guard held(gate);
   };
   const auto publisher = start_publisher(sent);
-  const auto subscriber = make_paho_client(options("subscriber"), {{"a", 1}}, handlers);
+  const auto subscriber = make_client(options("subscriber"), {{"a", 1}}, handlers);
   subscriber->start();
   ASSERT_TRUE(sent.wait_until_up());
   ASSERT_TRUE(received.wait_until_up());
@@ -291,7 +291,7 @@ TEST_F(PahoClientTest, AcknowledgesAMessageWhenTheHandlerHasReturned) {
   EXPECT_TRUE(broker_.wait_for_log("Received PUBACK from subscriber", 2));
 }
 
-TEST_F(PahoClientTest, AMessageThatWasNotAcknowledgedComesAgain) {
+TEST_F(ClientTest, AMessageThatWasNotAcknowledgedComesAgain) {
   ClientRecorder sent;
   const auto publisher = start_publisher(sent);
   ClientRecorder first;
@@ -307,7 +307,7 @@ TEST_F(PahoClientTest, AMessageThatWasNotAcknowledgedComesAgain) {
   EXPECT_THAT(second.messages(), ElementsAre("a while away"));
 }
 
-TEST_F(PahoClientTest, TellsARetainedMessageAsOne) {
+TEST_F(ClientTest, TellsARetainedMessageAsOne) {
   broker_.set_configuration("");
   ClientRecorder recorder;
   ASSERT_EQ(
@@ -318,7 +318,7 @@ TEST_F(PahoClientTest, TellsARetainedMessageAsOne) {
   EXPECT_THAT(recorder.messages(), ElementsAre("r retained 5"));
 }
 
-TEST_F(PahoClientTest, NoHandlerIsCalledAfterStop) {
+TEST_F(ClientTest, NoHandlerIsCalledAfterStop) {
   ClientRecorder recorder;
   const auto client = start_publisher(recorder);
   ASSERT_TRUE(recorder.wait_until_up());
@@ -331,7 +331,7 @@ TEST_F(PahoClientTest, NoHandlerIsCalledAfterStop) {
   EXPECT_TRUE(recorder.published().empty());
 }
 
-TEST_F(PahoClientTest, StopWaitsForOpenAcknowledgements) {
+TEST_F(ClientTest, StopWaitsForOpenAcknowledgements) {
   ClientRecorder recorder;
   const auto client = start_publisher(recorder);
   ASSERT_TRUE(recorder.wait_until_up());

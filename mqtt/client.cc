@@ -1,3 +1,5 @@
+#include "mqtt/client.h"
+
 #include <algorithm>
 #include <atomic>
 #include <condition_variable>
@@ -9,16 +11,18 @@
 
 #include "core/backoff.h"
 #include "core/clock.h"
+#include "core/host_lookup.h"
 #include "core/log.h"
+#include "core/text.h"
+#include "mqtt/broker_endpoints.h"
 #include "mqtt/broker_host.h"
-#include "mqtt/calls_thread.h"
-#include "mqtt/client.h"
+#include "mqtt/client_connection.h"
+#include "mqtt/client_thread.h"
 #include "mqtt/connect_failure.h"
 #include "mqtt/in_flight.h"
 #include "mqtt/link_report.h"
-#include "mqtt/no_delay.h"
-#include "mqtt/paho_connection.h"
-#include "mqtt/paho_library.h"
+#include "mqtt/tls_client.h"
+#include "mqtt/tls_files.h"
 
 namespace tidegate::mqtt {
 namespace {
@@ -31,8 +35,8 @@ std::uint64_t jitter_seed() {
   return (static_cast<std::uint64_t>(random()) << 32U) | random();
 }
 
-/// What outlives the client object: tasks on the calls thread and callbacks of Paho hold on to it.
-/// Members are the calls thread's, unless they say otherwise.
+/// What outlives the client object: tasks of the clients' thread hold on to it. Members are that thread's, unless they
+/// say otherwise.
 class Session final : public ConnectionEvents, public std::enable_shared_from_this<Session> {
  public:
   Session(BrokerOptions broker, std::vector<Subscription> subscriptions, ClientHandlers handlers)
@@ -53,22 +57,23 @@ class Session final : public ConnectionEvents, public std::enable_shared_from_th
   bool wait_until_acknowledged(Duration patience) { return !is_up_ || in_flight_.wait_until_empty(patience); }
   void mute();
 
-  // Paho's thread.
   void on_connected() override;
-  void on_connect_failed(const ConnectFailure& failure) override;
+  void on_connect_failed(LinkState why) override;
   void on_subscribed(const SubscribeAnswer& answer) override;
-  void on_lost() override;
+  void on_lost(std::optional<LinkState> why) override;
   void on_published(InFlight::Number number, bool ok) override;
   void on_message(std::string_view topic, std::string_view payload, bool retained, bool duplicate) override {
     // Without a handler there are no subscriptions, but an old session may have some.
     if (handlers_.message) handlers_.message(topic, payload, retained, duplicate);
   }
+  void on_message_too_large(std::string_view topic, std::uint64_t bytes) override {
+    if (handlers_.message_too_large) handlers_.message_too_large(topic, bytes);
+  }
 
  private:
-  template <class Method>
-  void post(Method method);
-  void connect_to_host(const std::string& lookup_problem);
-  void subscribe();
+  void connect_to(const Result<HostAddresses>& found);
+  Result<std::optional<TlsChannel>> make_channel() const;
+  void fail_to_connect(LinkState why);
   void reconnect_later(LinkProblem problem);
   void report_link(LinkState state);
   void report_published(std::uint64_t ticket, bool ok);
@@ -83,11 +88,12 @@ class Session final : public ConnectionEvents, public std::enable_shared_from_th
   const SystemClock clock_;
   Backoff backoff_;
   Backoff slow_backoff_;
-  InFlight in_flight_;                    // any thread
-  std::atomic<bool> is_up_{false};        // written on Paho's thread
-  std::atomic<BootTime> connected_at_{};  // written on Paho's thread
-  std::unique_ptr<PahoConnection> connection_;
-  std::uint64_t connections_ = 0;  // tried; the number of the newest
+  InFlight in_flight_;              // any thread
+  std::atomic<bool> is_up_{false};  // any thread may ask
+  BootTime connected_at_{};
+  std::shared_ptr<ClientConnection> connection_;
+  std::size_t addresses_failed_ = 0;  // the next try begins with another one
+  std::uint64_t connections_ = 0;     // tried; the number of the newest
   bool reconnect_waits_ = false;
   bool acknowledgements_watched_ = false;
   std::size_t largest_payload_ = 0;
@@ -98,56 +104,68 @@ class Session final : public ConnectionEvents, public std::enable_shared_from_th
   LinkReport report_{broker_};
 };
 
-// A task for the calls thread that does not keep the session alive by itself: a timer may be a minute away.
-template <class Method>
-void Session::post(Method method) {
-  CallsThread::instance().post([weak = weak_from_this(), method] {
-    if (const auto self = weak.lock()) method(*self);
-  });
-}
-
+// What the lookup's thread has read of the disk, which may stall, this one finds in memory.
 void Session::connect() {
   reconnect_waits_ = false;
   if (torn_down_) return;
   drop_connection();
-  if (const std::string unusable = unusable_files(broker_); !unusable.empty()) {
-    report_link({false, LinkProblem::unusable_file, unusable});
-    return reconnect_later(LinkProblem::unusable_file);
-  }
-  look_up(host_of(broker_.uri), [weak = weak_from_this()](const std::string& problem) {
-    CallsThread::instance().post([weak, problem] {
-      if (const auto self = weak.lock()) self->connect_to_host(problem);
+  std::optional<TlsOptions> tls;
+  if (wants_tls(broker_.uri)) tls = broker_.tls;
+  look_up_host(host_of(broker_.uri), [weak = weak_from_this(), tls](const Result<HostAddresses>& found) {
+    if (tls) warm_files(*tls);
+    ClientThread::instance().post([weak, found] {
+      if (const auto self = weak.lock()) self->connect_to(found);
     });
   });
 }
 
-void Session::connect_to_host(const std::string& lookup_problem) {
+// Files are read anew, so that a certificate that was renewed is shown at the next connection.
+void Session::connect_to(const Result<HostAddresses>& found) {
   if (torn_down_) return;
-  std::string problem = lookup_problem;
-  if (problem.empty()) {
-    connection_ = std::make_unique<PahoConnection>(broker_, *this);
-    std::optional<ConnectionWill> will;
-    ++connections_;
-    if (handlers_.will) will = handlers_.will(connections_);
-    const auto begun = connection_->connect(will);
-    if (begun) return;
-    problem = begun.error().message + ": check the broker's address";
+  if (const std::string unusable = unusable_files(broker_); !unusable.empty()) {
+    return fail_to_connect({false, LinkProblem::unusable_file, unusable});
   }
-  report_link({false, LinkProblem::unreachable, problem});
-  reconnect_later(LinkProblem::unreachable);
+  if (!found) {
+    return fail_to_connect({false, LinkProblem::unreachable,
+                            "the name \"" + clip(host_of(broker_.uri)) + "\" has no address (" + found.error().message +
+                                "): check it and the name server"});
+  }
+  auto channel = make_channel();
+  if (!channel) return fail_to_connect({false, LinkProblem::unusable_file, channel.error().message});
+  std::optional<ConnectionWill> will;
+  ++connections_;
+  if (handlers_.will) will = handlers_.will(connections_);
+  connection_ = std::make_shared<ClientConnection>(broker_, subscriptions_, *this, will, std::move(*channel));
+  const auto connection = connection_;
+  connection->open(broker_endpoints(*found, port_of(broker_.uri), addresses_failed_));
+}
+
+Result<std::optional<TlsChannel>> Session::make_channel() const {
+  if (!wants_tls(broker_.uri)) return std::nullopt;
+  const auto client = TlsClient::make(broker_.tls);
+  if (!client) return tl::unexpected(client.error());
+  auto channel = (*client)->connect(host_of(broker_.uri));
+  if (!channel) return tl::unexpected(channel.error());
+  return std::optional<TlsChannel>(std::move(*channel));
+}
+
+void Session::fail_to_connect(LinkState why) {
+  const LinkProblem problem = why.problem;
+  report_link(std::move(why));
+  reconnect_later(problem);
 }
 
 void Session::reconnect_later(LinkProblem problem) {
-  if (std::exchange(reconnect_waits_, true)) return;  // Paho tells of some failures twice
+  if (std::exchange(reconnect_waits_, true)) return;
   const Duration delay = needs_a_person(problem) ? slow_backoff_.next() : backoff_.next();
-  CallsThread::instance().post_after(delay, [weak = weak_from_this()] {
+  ClientThread::instance().post_after(delay, [weak = weak_from_this()] {
     if (const auto self = weak.lock()) self->connect();
   });
 }
 
 void Session::drop_connection() {
   is_up_ = false;
-  connection_.reset();
+  if (const auto connection = std::exchange(connection_, nullptr)) connection->close();
   fail_in_flight();
 }
 
@@ -156,9 +174,7 @@ void Session::publish(Publication publication) {
   largest_payload_ = std::max(largest_payload_, publication.payload.size());
   const InFlight::Number number = in_flight_.add(publication.ticket);
   if (!acknowledgements_watched_) watch_acknowledgements();
-  if (!connection_->publish(number, std::move(publication.topic), std::move(publication.payload), publication.qos)) {
-    on_published(number, false);
-  }
+  connection_->publish(number, std::move(publication.topic), std::move(publication.payload), publication.qos);
 }
 
 void Session::publish_in(std::uint64_t connection, Publication publication) {
@@ -167,15 +183,12 @@ void Session::publish_in(std::uint64_t connection, Publication publication) {
 }
 
 void Session::publish_at_most_once(std::string topic, std::string payload) {
-  if (!is_up_ || !connection_) return;
-  if (const auto sent = connection_->publish_at_most_once(std::move(topic), std::move(payload)); !sent) {
-    log_debug("mqtt", "{}: {}", broker_.uri, sent.error().message);  // the link went down meanwhile
-  }
+  if (is_up_ && connection_) connection_->publish(std::nullopt, std::move(topic), std::move(payload), 0);
 }
 
 void Session::reconnect(std::uint64_t connection) {
   if (torn_down_ || !is_up_ || connection != connections_) return;  // else it is on its way
-  if (clock_.boot_now() - connected_at_.load() >= broker_.reconnect_most) backoff_.reset();
+  if (clock_.boot_now() - connected_at_ >= broker_.reconnect_most) backoff_.reset();
   drop_connection();
   report_link({false, LinkProblem::lost, "ended the connection to make a new one"});
   reconnect_later(LinkProblem::lost);
@@ -188,7 +201,7 @@ void Session::watch_acknowledgements() {
   if (!oldest) return;
   const Duration patience =
       broker_.acknowledgement_max + std::chrono::seconds(largest_payload_ / kSlowestBytesPerSecond);
-  CallsThread::instance().post_after(patience, [weak = weak_from_this(), number = *oldest, patience] {
+  ClientThread::instance().post_after(patience, [weak = weak_from_this(), number = *oldest, patience] {
     if (const auto self = weak.lock()) self->check_acknowledged(number, patience);
   });
 }
@@ -204,13 +217,6 @@ void Session::check_acknowledged(InFlight::Number oldest, Duration waited) {
   reconnect_later(LinkProblem::lost);
 }
 
-void Session::subscribe() {
-  if (!connection_) return;
-  if (const auto begun = connection_->subscribe(subscriptions_); !begun) {
-    log_debug("mqtt", "{}: {}", broker_.uri, begun.error().message);  // the link went down meanwhile
-  }
-}
-
 void Session::tear_down() {
   torn_down_ = true;
   drop_connection();
@@ -222,34 +228,24 @@ void Session::mute() {
 }
 
 void Session::on_connected() {
-  send_without_delay_to(port_of(broker_.uri));
   connected_at_ = clock_.boot_now();
   is_up_ = true;
-  if (subscriptions_.empty()) {
-    report_link({true, LinkProblem::none, {}});
-  } else {
-    post([](Session& self) { self.subscribe(); });
-  }
+  if (subscriptions_.empty()) report_link({true, LinkProblem::none, {}});
 }
 
 void Session::on_subscribed(const SubscribeAnswer& answer) { report_link(explain(answer, broker_.uri)); }
 
-void Session::on_connect_failed(const ConnectFailure& failure) {
-  LinkState state = explain(failure, broker_);
-  const LinkProblem problem = state.problem;
-  report_link(std::move(state));
-  post([problem](Session& self) { self.reconnect_later(problem); });
+void Session::on_connect_failed(LinkState why) {
+  ++addresses_failed_;
+  fail_to_connect(std::move(why));
 }
 
-void Session::on_lost() {
-  is_up_ = false;
-  fail_in_flight();
-  report_link(lost_link(clock_.boot_now() - connected_at_.load(), broker_));
-  post([](Session& self) {
-    // Only a connection that held proves that the trouble is over.
-    if (self.clock_.boot_now() - self.connected_at_.load() >= self.broker_.reconnect_most) self.backoff_.reset();
-    self.reconnect_later(LinkProblem::lost);
-  });
+void Session::on_lost(std::optional<LinkState> why) {
+  const Duration lived = clock_.boot_now() - connected_at_;
+  drop_connection();
+  // Only a connection that held proves that the trouble is over.
+  if (lived >= broker_.reconnect_most) backoff_.reset();
+  fail_to_connect(why ? std::move(*why) : lost_link(lived, broker_));
 }
 
 void Session::on_published(InFlight::Number number, bool ok) {
@@ -271,7 +267,7 @@ void Session::report_link(LinkState state) {
   if (handlers_.link) handlers_.link(state);
 }
 
-/// Something that the calls thread comes to, to wait for.
+/// Something that the clients' thread comes to, to wait for.
 class Ending {
  public:
   void tell() {
@@ -293,30 +289,29 @@ class Ending {
   bool is_over_ = false;
 };
 
-class PahoClient final : public Client {
+class BrokerClient final : public Client {
  public:
-  PahoClient(BrokerOptions broker, std::vector<Subscription> subscriptions, ClientHandlers handlers)
+  BrokerClient(BrokerOptions broker, std::vector<Subscription> subscriptions, ClientHandlers handlers)
       : session_(std::make_shared<Session>(std::move(broker), std::move(subscriptions), std::move(handlers))) {}
-  ~PahoClient() override {
+  ~BrokerClient() override {
     if (started_ && !stopped_) stop(std::chrono::seconds(1));
   }
 
   void start() override {
     started_ = true;
-    PahoLibrary::instance();
-    CallsThread::instance().post([session = session_] { session->connect(); });
+    ClientThread::instance().post([session = session_] { session->connect(); });
   }
 
   bool stop(Duration grace) override {
     if (!started_) return true;
     const BootTime deadline = clock_.boot_now() + grace;
     if (!std::exchange(stopped_, true)) {
-      // First what waits for the calls thread: it is on its way only when Paho has it.
+      // First what waits for the clients' thread: only then it is on its way.
       const auto handed_over = std::make_shared<Ending>();
-      CallsThread::instance().post([handed_over] { handed_over->tell(); });
+      ClientThread::instance().post([handed_over] { handed_over->tell(); });
       handed_over->wait(grace / 2);
       session_->wait_until_acknowledged(grace / 2);
-      CallsThread::instance().post([session = session_, ending = ending_]() mutable {
+      ClientThread::instance().post([session = session_, ending = ending_]() mutable {
         session->tear_down();
         session.reset();  // so that whoever waited may count on its handlers being gone with the client
         ending->tell();
@@ -328,27 +323,27 @@ class PahoClient final : public Client {
   }
 
   void publish(std::uint64_t ticket, std::string topic, std::string payload) override {
-    CallsThread::instance().post(
+    ClientThread::instance().post(
         [session = session_, publication = Publication{ticket, std::move(topic), std::move(payload)}]() mutable {
           session->publish(std::move(publication));
         });
   }
 
   void publish_in(std::uint64_t connection, Publication publication) override {
-    CallsThread::instance().post([session = session_, connection, publication = std::move(publication)]() mutable {
+    ClientThread::instance().post([session = session_, connection, publication = std::move(publication)]() mutable {
       session->publish_in(connection, std::move(publication));
     });
   }
 
   void publish_at_most_once(std::string topic, std::string payload) override {
-    CallsThread::instance().post(
+    ClientThread::instance().post(
         [session = session_, topic = std::move(topic), payload = std::move(payload)]() mutable {
           session->publish_at_most_once(std::move(topic), std::move(payload));
         });
   }
 
   void reconnect(std::uint64_t connection) override {
-    CallsThread::instance().post([session = session_, connection] { session->reconnect(connection); });
+    ClientThread::instance().post([session = session_, connection] { session->reconnect(connection); });
   }
 
  private:
@@ -361,9 +356,9 @@ class PahoClient final : public Client {
 
 }  // namespace
 
-std::unique_ptr<Client> make_paho_client(BrokerOptions options, std::vector<Subscription> subscriptions,
-                                         ClientHandlers handlers) {
-  return std::make_unique<PahoClient>(std::move(options), std::move(subscriptions), std::move(handlers));
+std::unique_ptr<Client> make_client(BrokerOptions options, std::vector<Subscription> subscriptions,
+                                    ClientHandlers handlers) {
+  return std::make_unique<BrokerClient>(std::move(options), std::move(subscriptions), std::move(handlers));
 }
 
 }  // namespace tidegate::mqtt

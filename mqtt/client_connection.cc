@@ -1,0 +1,241 @@
+#include "mqtt/client_connection.h"
+
+#include <netinet/tcp.h>
+
+#include <algorithm>
+#include <array>
+
+#include <boost/asio/buffer.hpp>
+#include <boost/asio/post.hpp>
+
+#include "mqtt/client_thread.h"
+#include "mqtt/connect_failure.h"
+
+namespace tidegate::mqtt {
+namespace {
+
+namespace asio = boost::asio;
+using boost::system::error_code;
+using tcp = asio::ip::tcp;
+// What the kernel holds back before it has sent it; a sign of life stands behind that.
+using UnsentMost = asio::detail::socket_option::integer<IPPROTO_TCP, TCP_NOTSENT_LOWAT>;
+
+using ReadBuffer = std::array<char, std::size_t{64} * 1024>;
+
+// So that one busy connection does not keep the others waiting.
+constexpr int kReadsPerTurn = 4;
+constexpr int kUnsentBytesMost = 128 * 1024;
+// Who does not read our answers is not read from.
+constexpr std::size_t kUnsentMax = std::size_t{1024} * 1024;
+constexpr std::size_t kIdleBytesMost = std::size_t{16} * 1024;
+constexpr Duration kTickLeast = std::chrono::milliseconds(10);
+
+bool is_not_now(const error_code& problem) {
+  return problem == asio::error::would_block || problem == asio::error::try_again;
+}
+
+// Of the clients' thread; nothing stays in it between two events.
+ReadBuffer& read_buffer() {
+  static ReadBuffer buffer;
+  return buffer;
+}
+
+}  // namespace
+
+ClientConnection::ClientConnection(const BrokerOptions& broker, const std::vector<Subscription>& subscriptions,
+                                   ConnectionEvents& events, const std::optional<ConnectionWill>& will,
+                                   std::optional<TlsChannel> tls)
+    : broker_(broker),
+      events_(events),
+      protocol_(broker, subscriptions, events, will, clock_.boot_now()),
+      tls_(std::move(tls)),
+      socket_(ClientThread::instance().loop()),
+      timer_(ClientThread::instance().loop()) {}
+
+void ClientConnection::open(std::vector<tcp::endpoint> addresses) {
+  const auto self = shared_from_this();
+  addresses_ = std::move(addresses);
+  arm();
+  connect_to_next("there is no address");
+}
+
+void ClientConnection::connect_to_next(const std::string& problem) {
+  if (next_address_ >= addresses_.size()) return end(why_ended(problem));
+  error_code ignored;
+  socket_.close(ignored);
+  socket_.async_connect(addresses_[next_address_++], [self = shared_from_this()](const error_code& failed) {
+    if (self->closed_) return;
+    if (failed) return self->connect_to_next(failed.message());
+    self->begin();
+  });
+}
+
+// Without Nagle's algorithm: a small batch would wait for the broker's TCP to acknowledge the one before.
+void ClientConnection::begin() {
+  error_code problem;
+  socket_.set_option(tcp::no_delay(true), problem);
+  socket_.set_option(tcp::socket::keep_alive(true), problem);
+  socket_.set_option(UnsentMost(kUnsentBytesMost), problem);
+  socket_.non_blocking(true, problem);
+  if (problem) return connect_to_next(problem.message());
+  is_open_ = true;
+  if (tls_) {
+    std::string none;
+    (void)tls_->receive({}, none, sending_);  // the first of the handshake; nothing can be wrong with it yet
+  }
+  go_on();
+}
+
+void ClientConnection::wait_for_input() {
+  if (!is_open_ || waits_for_input_ || sending_.size() - sent_ + protocol_.unsent_bytes() >= kUnsentMax) return;
+  waits_for_input_ = true;
+  socket_.async_wait(tcp::socket::wait_read, [self = shared_from_this()](const error_code& failed) {
+    self->waits_for_input_ = false;
+    if (!failed && !self->closed_) self->read();
+  });
+}
+
+void ClientConnection::read() {
+  ReadBuffer& buffer = read_buffer();
+  for (int i = 0; i < kReadsPerTurn && !closed_; ++i) {
+    error_code problem;
+    const std::size_t count = socket_.read_some(asio::buffer(buffer), problem);
+    if (is_not_now(problem)) break;
+    if (problem) {
+      return end(why_ended(problem == asio::error::eof ? "the broker ended the connection" : problem.message()));
+    }
+    take({buffer.data(), count});
+    if (count < buffer.size()) break;
+  }
+  go_on();
+}
+
+void ClientConnection::take(std::string_view input) {
+  const BootTime now = clock_.boot_now();
+  if (!tls_) return protocol_.receive(input, now);
+  std::string plain;
+  const auto received = tls_->receive(input, plain, sending_);
+  protocol_.receive(plain, now);
+  if (received || closed_ || protocol_.end()) return;
+  if (protocol_.is_connected()) return end(std::nullopt);
+  ConnectFailure failure;
+  failure.tls_complaint = tls_complaint_of(received.error().message);
+  error_code ignored;
+  socket_.write_some(asio::buffer(sending_) + sent_, ignored);  // what is wrong, in the words of TLS
+  end(explain(failure, broker_));
+}
+
+// What came may have to be answered, may be the end, or may make room for more.
+void ClientConnection::go_on() {
+  if (closed_) return;
+  flush();
+  if (closed_) return;
+  if (const auto why = protocol_.end()) return end(why);
+  arm();
+  wait_for_input();
+}
+
+void ClientConnection::publish(std::optional<InFlight::Number> number, std::string topic, std::string payload,
+                               int qos) {
+  protocol_.publish(number, std::move(topic), std::move(payload), qos);
+  if (std::exchange(flush_waits_, true)) return;  // those that are published together leave together
+  asio::post(socket_.get_executor(), [self = shared_from_this()] {
+    self->flush_waits_ = false;
+    self->go_on();
+  });
+}
+
+void ClientConnection::flush() {
+  while (is_open_ && !closed_ && !waits_for_output_) {
+    if (sent_ == sending_.size() && !fetch_output()) return;
+    error_code problem;
+    sent_ += socket_.write_some(asio::buffer(sending_) + sent_, problem);
+    if (is_not_now(problem)) return wait_for_output();
+    if (problem) return end(why_ended(problem.message()));
+    if (sent_ == sending_.size()) protocol_.sent(clock_.boot_now());
+  }
+}
+
+// False when there is nothing to be sent.
+bool ClientConnection::fetch_output() {
+  sending_.clear();
+  sent_ = 0;
+  if (tls_ && !tls_->is_ready()) return false;
+  std::string& out = protocol_.out();
+  if (out.empty()) {
+    for (std::string* idle : {&sending_, &out}) {
+      if (idle->capacity() > kIdleBytesMost) *idle = std::string();
+    }
+    return false;
+  }
+  if (!tls_) {
+    std::swap(sending_, out);
+    return true;
+  }
+  const auto encrypted = tls_->send(out, sending_);
+  out.clear();
+  if (!encrypted) end(why_ended(encrypted.error().message));
+  return encrypted.has_value();
+}
+
+void ClientConnection::wait_for_output() {
+  waits_for_output_ = true;
+  socket_.async_wait(tcp::socket::wait_write, [self = shared_from_this()](const error_code& failed) {
+    self->waits_for_output_ = false;
+    if (!failed) self->go_on();
+  });
+}
+
+void ClientConnection::arm() {
+  const BootTime deadline = protocol_.deadline();
+  if (armed_for_ && *armed_for_ <= deadline) return;
+  armed_for_ = deadline;
+  timer_.expires_after(std::max<Duration>(deadline - clock_.boot_now(), kTickLeast));
+  timer_.async_wait([self = shared_from_this()](const error_code& cancelled) {
+    if (cancelled || self->closed_) return;
+    self->armed_for_.reset();
+    self->protocol_.tick(self->clock_.boot_now(), self->sent_ == self->sending_.size());
+    self->go_on();
+  });
+}
+
+// Closing with something unread would reset the connection, and what is on its way to the broker with it.
+void ClientConnection::close() {
+  if (std::exchange(closed_, true)) return;
+  const bool can_say = is_open_ && sent_ == sending_.size() && (!tls_ || tls_->is_ready());
+  if (can_say && protocol_.say_goodbye()) {
+    error_code problem;
+    std::string goodbye = protocol_.out();
+    if (tls_) {
+      goodbye.clear();
+      (void)tls_->send(protocol_.out(), goodbye);
+      tls_->close(goodbye);
+    }
+    socket_.write_some(asio::buffer(goodbye), problem);
+    socket_.shutdown(tcp::socket::shutdown_send, problem);
+    for (int i = 0; i < kReadsPerTurn && !problem; ++i) socket_.read_some(asio::buffer(read_buffer()), problem);
+  }
+  end_socket();
+}
+
+void ClientConnection::end(std::optional<LinkState> why) {
+  const auto self = shared_from_this();
+  if (std::exchange(closed_, true)) return;
+  end_socket();
+  if (protocol_.is_connected()) return events_.on_lost(std::move(why));
+  events_.on_connect_failed(why.value_or(LinkState{}));
+}
+
+void ClientConnection::end_socket() {
+  timer_.cancel();
+  error_code ignored;
+  socket_.close(ignored);
+}
+
+// Where it was lost, it was lost, whatever the kernel calls it.
+std::optional<LinkState> ClientConnection::why_ended(const std::string& problem) const {
+  if (protocol_.is_connected()) return std::nullopt;
+  return explain(ConnectFailure{0, problem, {}}, broker_);
+}
+
+}  // namespace tidegate::mqtt
