@@ -108,6 +108,17 @@ void add_status(CLI::App& app, Chosen& chosen) {
   command->callback([&chosen] { chosen = [] { return show_status(location, json); }; });
 }
 
+void add_top(CLI::App& app, Chosen& chosen) {
+  static TopOptions options;
+  auto* command = app.add_subcommand("top", "Show the state of the running daemon again and again; q ends it");
+  add_location(*command, options.daemon);
+  command->add_option("--interval", options.interval_seconds, "seconds from one to the next")
+      ->check(in_range(0.2, 3600))
+      ->capture_default_str();
+  command->add_option("--count", options.count, "end after so many; 0 never")->capture_default_str();
+  command->callback([&chosen] { chosen = [] { return show_top(options); }; });
+}
+
 void add_tail(CLI::App& app, Chosen& chosen) {
   static TailOptions options;
   auto* command = app.add_subcommand("tail", "Print records as JSON lines");
@@ -337,6 +348,7 @@ int main(int argc, char** argv) {
   add_check(app, chosen);
   add_reload(app, chosen);
   add_status(app, chosen);
+  add_top(app, chosen);
   add_tail(app, chosen);
   add_log(app, chosen);
   add_replay(app, chosen);

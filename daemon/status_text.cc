@@ -7,40 +7,18 @@
 #include <iterator>
 #include <string_view>
 
+#include "daemon/json_members.h"
+
 namespace tidegate::daemon {
 namespace {
 
+using json::count_of;
+using json::each_element;
+using json::each_member;
+using json::flag_of;
+using json::seconds_of;
+using json::text_of;
 using simdjson::dom::element;
-
-std::string_view text_of(const element& object, std::string_view key) {
-  std::string_view text;
-  return object[key].get(text) == simdjson::SUCCESS ? text : std::string_view("");
-}
-std::uint64_t count_of(const element& object, std::string_view key) {
-  std::uint64_t count = 0;
-  return object[key].get(count) == simdjson::SUCCESS ? count : 0;
-}
-double seconds_of(const element& object, std::string_view key) {
-  double seconds = 0;
-  return object[key].get(seconds) == simdjson::SUCCESS ? seconds : 0.0;
-}
-bool flag_of(const element& object, std::string_view key) {
-  bool flag = false;
-  return object[key].get(flag) == simdjson::SUCCESS && flag;
-}
-
-template <class Visit>
-void each_element(const element& object, std::string_view key, Visit&& visit) {
-  simdjson::dom::array items;
-  if (object[key].get(items) != simdjson::SUCCESS) return;
-  for (const element item : items) visit(item);
-}
-template <class Visit>
-void each_member(const element& object, std::string_view key, Visit&& visit) {
-  simdjson::dom::object members;
-  if (object[key].get(members) != simdjson::SUCCESS) return;
-  for (const auto member : members) visit(std::string_view(member.key), element(member.value));
-}
 
 std::string counts_of(const element& object, std::string_view key) {
   std::string text;

@@ -15,6 +15,12 @@ struct DaemonLocation {
   std::string config_file;
 };
 
+struct TopOptions {
+  DaemonLocation daemon;
+  double interval_seconds = 1;
+  std::uint64_t count = 0;  // screens; 0: until it is ended
+};
+
 struct TailOptions {
   DaemonLocation daemon;
   std::string data_dir;  // not empty: read the files instead of asking the daemon
@@ -117,6 +123,8 @@ int check_against_running(const DaemonLocation& location);
 int reload_daemon(const DaemonLocation& location);
 int print_config_reference();
 int show_status(const DaemonLocation& location, bool json);
+/// Shows the state again and again, on a terminal on a page of its own until `q` or a signal ends it.
+int show_top(const TopOptions& options);
 int tail_records(const TailOptions& options);
 int list_log(const std::string& data_dir);
 /// The records of one stream, of all when `stream` is empty, between two places; empty: from the oldest, to the end.

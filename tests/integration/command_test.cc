@@ -213,6 +213,22 @@ TEST_F(CommandShort, ShowsItsStateAsTextAndAsJson) {
   EXPECT_THAT(gone.errors, HasSubstr(std::to_string(gateway.admin_port())));
 }
 
+TEST_F(CommandShort, ShowsItsStateAgainAndAgain) {
+  run_for_a_while();
+  const auto top = gateway.command({"top", "--interval", "0.2", "--count", "3", "--config", gateway.config_file()});
+  EXPECT_EQ(top.end.exit_code, 0);
+  std::size_t screens = 0;
+  for (std::size_t at = top.output.find("DRIVER "); at != std::string::npos; at = top.output.find("DRIVER ", at + 1)) {
+    ++screens;
+  }
+  EXPECT_EQ(screens, 3U) << top.output;
+  EXPECT_THAT(top.output, Not(HasSubstr("\x1b"))) << "it is no terminal";
+  gateway.stop();
+  const auto gone = gateway.command({"top", "--config", gateway.config_file()});
+  EXPECT_EQ(gone.end.exit_code, 1);
+  EXPECT_THAT(gone.errors, HasSubstr(std::to_string(gateway.admin_port())));
+}
+
 TEST_F(CommandShort, AnswersHealthReadinessAndMetrics) {
   run_for_a_while();
   EXPECT_EQ(http_get(gateway.admin_port(), "/healthz").status, 200);

@@ -1,0 +1,156 @@
+#include <poll.h>
+#include <spdlog/fmt/fmt.h>
+#include <sys/ioctl.h>
+#include <sys/signalfd.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <csignal>
+#include <iostream>
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "core/clock.h"
+#include "core/descriptor.h"
+#include "core/text.h"
+#include "daemon/admin_server.h"
+#include "daemon/commands/ask.h"
+#include "daemon/top_screen.h"
+
+namespace tidegate::daemon {
+namespace {
+
+constexpr Duration kPatience = std::chrono::seconds(5);
+
+// Sequences of ECMA-48 that terminals have in common.
+constexpr const char* kOwnScreen = "\x1b[?1049h\x1b[?25l";
+constexpr const char* kFormerScreen = "\x1b[?25h\x1b[?1049l";
+constexpr const char* kToTop = "\x1b[H";
+constexpr const char* kClearLine = "\x1b[K";
+constexpr const char* kClearBelow = "\x1b[J";
+constexpr const char* kPlain = "\x1b[0m";
+constexpr const char* kReversed = "\x1b[7m";
+constexpr const char* kBold = "\x1b[1m";
+
+/// The terminal while it shows the screen: its own page, no cursor, keys at once and unseen. As it was afterwards.
+class Terminal {
+ public:
+  Terminal() {
+    if (::tcgetattr(STDIN_FILENO, &before_) == 0) {
+      has_keys_ = true;
+      termios keys = before_;
+      keys.c_lflag &= ~static_cast<tcflag_t>(ICANON | ECHO);
+      ::tcsetattr(STDIN_FILENO, TCSANOW, &keys);
+    }
+    std::cout << kOwnScreen;
+  }
+  ~Terminal() {
+    if (has_keys_) ::tcsetattr(STDIN_FILENO, TCSANOW, &before_);
+    std::cout << kFormerScreen << std::flush;
+  }
+  Terminal(const Terminal&) = delete;
+  Terminal& operator=(const Terminal&) = delete;
+
+  bool has_keys() const { return has_keys_; }
+
+  static void draw(const TopScreen& screen, const std::string& problem) {
+    winsize size{};
+    if (::ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) != 0 || size.ws_row == 0) size = {24, 80, 0, 0};
+    const std::size_t taken = problem.empty() ? 0 : 1;
+    std::string out = kToTop;
+    if (!problem.empty()) out += kBold + clip(problem, size.ws_col) + kPlain + kClearLine + "\r\n";
+    bool is_first = true;
+    for (const TopScreen::Line& line : screen.lines(std::max<std::size_t>(size.ws_row - taken, 1), size.ws_col)) {
+      if (!std::exchange(is_first, false)) out += "\r\n";
+      out += line.emphasis == TopScreen::Emphasis::heading   ? kReversed
+             : line.emphasis == TopScreen::Emphasis::trouble ? kBold
+                                                             : "";
+      out += line.text;
+      out += kPlain;
+      out += kClearLine;
+    }
+    std::cout << out << kClearBelow << std::flush;
+  }
+
+ private:
+  termios before_{};
+  bool has_keys_ = false;
+};
+
+/// Signals that end it or change the size of the window, as something to poll.
+class Signals {
+ public:
+  Signals() {
+    sigset_t wanted;
+    sigemptyset(&wanted);
+    for (const int signal : {SIGINT, SIGTERM, SIGHUP, SIGWINCH}) sigaddset(&wanted, signal);
+    ::pthread_sigmask(SIG_BLOCK, &wanted, nullptr);
+    descriptor_ = Descriptor(::signalfd(-1, &wanted, SFD_CLOEXEC | SFD_NONBLOCK));
+  }
+  int descriptor() const { return descriptor_.get(); }
+  /// Whether one of those that came ends it.
+  bool take() const {
+    bool ends = false;
+    signalfd_siginfo came{};
+    while (::read(descriptor_.get(), &came, sizeof came) == static_cast<ssize_t>(sizeof came)) {
+      ends = ends || came.ssi_signo != SIGWINCH;
+    }
+    return ends;
+  }
+
+ private:
+  Descriptor descriptor_;
+};
+
+// False: somebody has had enough.
+bool wait(Duration interval, const Signals& signals, const Terminal* terminal) {
+  std::array<pollfd, 2> waits{{{signals.descriptor(), POLLIN, 0}, {STDIN_FILENO, POLLIN, 0}}};
+  const bool has_keys = terminal != nullptr && terminal->has_keys();
+  const auto milliseconds = std::chrono::duration_cast<std::chrono::milliseconds>(interval).count();
+  if (::poll(waits.data(), has_keys ? 2 : 1, static_cast<int>(milliseconds)) <= 0) return true;
+  if (waits[0].revents != 0 && signals.take()) return false;
+  if (!has_keys || waits[1].revents == 0) return true;
+  std::array<char, 64> keys{};
+  const ssize_t count = ::read(STDIN_FILENO, keys.data(), keys.size());
+  if (count <= 0) return false;  // the terminal is gone
+  return std::find(keys.begin(), keys.begin() + count, 'q') == keys.begin() + count;
+}
+
+void print(const TopScreen& screen, const std::string& problem) {
+  if (!problem.empty()) std::cout << problem << '\n';
+  for (const TopScreen::Line& line : screen.lines(0, 0)) std::cout << line.text << '\n';
+  std::cout << std::endl;
+}
+
+}  // namespace
+
+int show_top(const TopOptions& options) {
+  const auto address = find_daemon(options.daemon);
+  if (!address) return report_failure(address.error().message);
+  const SystemClock clock;
+  const auto interval = std::chrono::duration_cast<Duration>(std::chrono::duration<double>(options.interval_seconds));
+  TopScreen screen;
+  const Signals signals;
+  std::unique_ptr<Terminal> terminal;
+  for (std::uint64_t shown = 0; options.count == 0 || shown < options.count; ++shown) {
+    if (shown > 0 && !wait(interval, signals, terminal.get())) break;
+    const auto answer = admin_get(*address, "/api/v1/status", kPatience);
+    auto noted = answer ? screen.note(*answer, clock.boot_now()) : Result<void>(tl::unexpected(answer.error()));
+    if (!noted && shown == 0) return report_failure(noted.error().message);
+    // A daemon that is started anew is waited for; what it said last stays.
+    const std::string problem = noted ? "" : noted.error().message;
+    if (shown == 0 && ::isatty(STDOUT_FILENO) == 1) terminal = std::make_unique<Terminal>();
+    if (terminal) {
+      Terminal::draw(screen, problem);
+    } else {
+      print(screen, problem);
+    }
+    if (!std::cout) break;  // the reader of our pipe is gone
+  }
+  return kExitDone;
+}
+
+}  // namespace tidegate::daemon
