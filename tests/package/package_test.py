@@ -13,6 +13,7 @@ import argparse
 import json
 import os
 import pathlib
+import re
 import shutil
 import signal
 import socket
@@ -40,6 +41,7 @@ name = "export"
 path = "/srv/export/{{stream}}.ndjson"
 """
 
+INSTALLED_MIB_MOST = 6
 MODES = {  # path: (mode, owner)
     "usr/bin/tidegate": (0o755, 0),
     "usr/lib/systemd/system/tidegate.service": (0o644, 0),
@@ -128,6 +130,28 @@ def check_shipped(root):
     expect(linked <= files_of(bill, "required"), f"not in the bill of materials: {linked - files_of(bill, 'required')}")
 
 
+def check_documents(root):
+    """What the documents of the package link to is in it, so that they can be read where there is no network."""
+    top = root.path / "usr/share/doc/tidegate"
+    pages = sorted(top.rglob("*.md"))
+    expect(len(pages) > 20, f"only {len(pages)} documents are installed")
+    for page in pages:
+        for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
+            place = (page.parent / target).resolve()
+            if top.resolve() in place.parents and top / "docs" in [place, *place.parents]:
+                expect(place.exists(), f"{page.relative_to(top)} links to {target}, which is not installed")
+
+
+def check_size(root):
+    """The program and all files of its own, as the disk of a small box has to hold them."""
+    listed = [root.path / name.lstrip("/") for name in root.run("dpkg-query", "--listfiles", "tidegate").stdout.split()]
+    sizes = {path: path.stat().st_size for path in listed if path.is_file() and not path.is_symlink()}
+    total = sum(sizes.values()) / (1024 * 1024)
+    print(f"package_test: {len(sizes)} files, {total:.2f} MiB installed", flush=True)
+    expect(total < INSTALLED_MIB_MOST, f"{total:.2f} MiB installed, at most {INSTALLED_MIB_MOST}: "
+           f"{sorted(((size, path.name) for path, size in sizes.items()), reverse=True)[:5]}")
+
+
 def check_installed(root):
     for path, (mode, owner) in MODES.items():
         found = (root.path / path).stat()
@@ -171,6 +195,8 @@ def main():
 
         root.install(arguments.package)
         check_installed(root)
+        check_size(root)
+        check_documents(root)
         check_shipped(root)
         # What systemd makes of StateDirectory= and RuntimeDirectory=.
         for path in ("var/lib/tidegate", "run/tidegate", "srv/export"):
