@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "uplink/batch_labels.h"
+
 namespace tidegate::uplink {
 namespace {
 
@@ -11,15 +13,15 @@ constexpr std::size_t kKeptOfEach = 8;  // of what a header was: each value, and
 std::string media_type(BatchFormat format) {
   switch (format) {
     case BatchFormat::json:
-      return "application/json";
+      return kJsonMediaType;
     case BatchFormat::ndjson:
       return "application/x-ndjson";
     case BatchFormat::influx:
-      return "text/plain; charset=utf-8";
+      return kInfluxMediaType;
     case BatchFormat::kinesis:
       return "application/x-amz-json-1.1";
     case BatchFormat::pubsub:
-      return "application/json";
+      return kJsonMediaType;
   }
   return "application/octet-stream";
 }
@@ -54,7 +56,7 @@ HttpHeaders::HttpHeaders(const HttpUplinkOptions& options, std::string gateway)
     : headers_(options.headers), sent_(kKeptOfEach * std::max<std::size_t>(headers_.size(), 1)) {
   common_ = {"User-Agent: tidegate/" TIDEGATE_VERSION, "Content-Type: " + media_type(options.format),
              // No question before the body, which some servers never answer.
-             "Expect:", "tidegate-gateway: " + gateway};
+             "Expect:"};
   if (options.compression == Compression::gzip) common_.emplace_back("Content-Encoding: gzip");
   if (options.compression == Compression::zstd) common_.emplace_back("Content-Encoding: zstd");
   key_gateway_ = std::move(gateway);
@@ -65,10 +67,9 @@ HttpHeaders::HttpHeaders(const HttpUplinkOptions& options, std::string gateway)
 
 Result<std::vector<std::string>> HttpHeaders::lines(const OutgoingBatch& batch) {
   std::vector<std::string> lines = common_;
-  lines.push_back(std::string("tidegate-stream: ") + to_string(batch.stream));
-  lines.push_back("tidegate-epoch: " + std::to_string(batch.epoch));
-  lines.push_back("tidegate-from: " + std::to_string(batch.from));
-  lines.push_back("tidegate-to: " + std::to_string(batch.to));
+  for (const auto& [name, value] : batch_labels(key_gateway_, batch)) {
+    lines.push_back(std::string(name).append(": ").append(value));
+  }
   if (has_key_) lines.push_back("Idempotency-Key: " + idempotency_key(key_gateway_, key_uplink_, batch));
   for (HttpHeader& header : headers_) {
     if (auto read = read_secret_again(header); !read) return tl::unexpected(read.error());

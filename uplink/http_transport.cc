@@ -17,6 +17,7 @@
 #include "uplink/http_request.h"
 #include "uplink/placeholders.h"
 #include "uplink/start_thread.h"
+#include "uplink/stream_troubles.h"
 #include "uplink/transport.h"
 
 namespace tidegate::uplink {
@@ -218,12 +219,7 @@ class HttpTransport final : public Transport {
   }
 
   void tell(Stream stream, const std::string& trouble) {
-    troubles_[static_cast<std::size_t>(stream)] = trouble;
-    const auto first = std::find_if(troubles_.begin(), troubles_.end(), [](const auto& one) { return !one.empty(); });
-    const std::string now = first == troubles_.end() ? std::string() : *first;
-    if (now == told_trouble_) return;
-    told_trouble_ = now;
-    handlers_.trouble(now);
+    if (auto news = troubles_.note(stream, trouble)) handlers_.trouble(std::move(*news));
   }
 
   const HttpUplinkOptions options_;
@@ -241,8 +237,7 @@ class HttpTransport final : public Transport {
   std::deque<OutgoingBatch> waiting_;
   std::vector<std::unique_ptr<HttpRequest>> active_;
   std::vector<std::unique_ptr<HttpRequest>> idle_;
-  std::array<std::string, kStreamCount> troubles_;
-  std::string told_trouble_;
+  StreamTroubles troubles_;
   std::uint64_t failures_in_row_ = 0;
 
   std::mutex mutex_;

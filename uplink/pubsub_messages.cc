@@ -7,6 +7,7 @@
 
 #include "core/text.h"
 #include "mqtt/sha256.h"
+#include "uplink/batch_labels.h"
 #include "uplink/byte_text.h"
 
 namespace tidegate::uplink {
@@ -17,15 +18,11 @@ namespace dom = simdjson::dom;
 constexpr std::size_t kKeyBytesMost = 1024;
 
 std::string attributes(const std::string& gateway, const OutgoingBatch& batch) {
-  std::string text = ",\"attributes\":{\"tidegate-gateway\":";
-  append_json_string(text, gateway);
-  const auto add = [&text](const char* name, const std::string& value) {
-    text += std::string(",\"tidegate-") + name + "\":\"" + value + '"';
-  };
-  add("stream", to_string(batch.stream));
-  add("epoch", std::to_string(batch.epoch));
-  add("from", std::to_string(batch.from));
-  add("to", std::to_string(batch.to));
+  std::string text;
+  for (const auto& [name, value] : batch_labels(gateway, batch)) {
+    text.append(text.empty() ? ",\"attributes\":{\"" : ",\"").append(name).append("\":");
+    append_json_string(text, value);
+  }
   return text + '}';
 }
 

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "core/clock.h"
+#include "uplink/batch_labels.h"
 #include "uplink/kafka/kafka_conf.h"
 #include "uplink/kafka/kafka_names.h"
 #include "uplink/kafka/kafka_troubles.h"
@@ -141,17 +142,13 @@ void KafkaProducer::log(rd_kafka_event_t& event) {
 
 void KafkaProducer::set_headers(const OutgoingBatch& batch) {
   if (!has_headers_) return;
-  constexpr std::size_t kHeaders = 5;
+  const auto labels = batch_labels(gateway_, batch);
   if (headers_ != nullptr) library_.headers_destroy_(headers_);
-  headers_ = library_.headers_new_(kHeaders);
-  const auto add = [&](const char* name, const std::string& value) {
-    library_.header_add_(headers_, name, -1, value.data(), static_cast<ssize_t>(value.size()));
-  };
-  add("tidegate-gateway", gateway_);
-  add("tidegate-stream", to_string(batch.stream));
-  add("tidegate-epoch", std::to_string(batch.epoch));
-  add("tidegate-from", std::to_string(batch.from));
-  add("tidegate-to", std::to_string(batch.to));
+  headers_ = library_.headers_new_(labels.size());
+  for (const auto& [name, value] : labels) {
+    library_.header_add_(headers_, name.data(), static_cast<ssize_t>(name.size()), value.data(),
+                         static_cast<ssize_t>(value.size()));
+  }
 }
 
 rd_kafka_resp_err_t KafkaProducer::produce(const Message& message, void* mark) {
