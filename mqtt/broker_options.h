@@ -5,6 +5,7 @@
 #include <string>
 
 #include "core/time.h"
+#include "mqtt/protocol_version.h"
 
 namespace tidegate::mqtt {
 
@@ -19,6 +20,7 @@ struct TlsOptions {
 /// How to reach and log in to one broker.
 struct BrokerOptions {
   std::string uri;  // "mqtt://host:1883" or "mqtts://host:8883"
+  ProtocolVersion protocol = ProtocolVersion::v3_1_1;
   std::string client_id;
   std::string username;
   std::string password;

@@ -62,6 +62,7 @@ class Session final : public ConnectionEvents, public std::enable_shared_from_th
   void on_subscribed(const SubscribeAnswer& answer) override;
   void on_lost(std::optional<LinkState> why) override;
   void on_published(InFlight::Number number, bool ok) override;
+  void on_refused(InFlight::Number number, const PublishRefusal& refusal) override;
   void on_message(std::string_view topic, std::string_view payload, bool retained, bool duplicate) override {
     // Without a handler there are no subscriptions, but an old session may have some.
     if (handlers_.message) handlers_.message(topic, payload, retained, duplicate);
@@ -174,7 +175,7 @@ void Session::publish(Publication publication) {
   largest_payload_ = std::max(largest_payload_, publication.payload.size());
   const InFlight::Number number = in_flight_.add(publication.ticket);
   if (!acknowledgements_watched_) watch_acknowledgements();
-  connection_->publish(number, std::move(publication.topic), std::move(publication.payload), publication.qos);
+  connection_->publish(number, std::move(publication));
 }
 
 void Session::publish_in(std::uint64_t connection, Publication publication) {
@@ -183,7 +184,7 @@ void Session::publish_in(std::uint64_t connection, Publication publication) {
 }
 
 void Session::publish_at_most_once(std::string topic, std::string payload) {
-  if (is_up_ && connection_) connection_->publish(std::nullopt, std::move(topic), std::move(payload), 0);
+  if (is_up_ && connection_) connection_->publish(std::nullopt, {0, std::move(topic), std::move(payload), 0});
 }
 
 void Session::reconnect(std::uint64_t connection) {
@@ -250,6 +251,14 @@ void Session::on_lost(std::optional<LinkState> why) {
 
 void Session::on_published(InFlight::Number number, bool ok) {
   if (const auto ticket = in_flight_.take(number)) report_published(*ticket, ok);
+}
+
+void Session::on_refused(InFlight::Number number, const PublishRefusal& refusal) {
+  const auto ticket = in_flight_.take(number);
+  if (!ticket) return;
+  if (!handlers_.refused) return report_published(*ticket, false);
+  const std::lock_guard lock(handlers_mutex_);
+  if (!muted_) handlers_.refused(*ticket, refusal);
 }
 
 void Session::fail_in_flight() {
@@ -322,11 +331,10 @@ class BrokerClient final : public Client {
     return is_over;
   }
 
-  void publish(std::uint64_t ticket, std::string topic, std::string payload) override {
-    ClientThread::instance().post(
-        [session = session_, publication = Publication{ticket, std::move(topic), std::move(payload)}]() mutable {
-          session->publish(std::move(publication));
-        });
+  void publish(Publication publication) override {
+    ClientThread::instance().post([session = session_, publication = std::move(publication)]() mutable {
+      session->publish(std::move(publication));
+    });
   }
 
   void publish_in(std::uint64_t connection, Publication publication) override {

@@ -6,10 +6,12 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "core/error.h"
 #include "mqtt/broker_options.h"
+#include "mqtt/reason_code.h"
 
 namespace tidegate::mqtt {
 
@@ -25,6 +27,7 @@ enum class LinkProblem : std::uint8_t {
   refused_login,    // user name, password, client id or certificate refused: retried slowly
   bad_certificate,  // the broker's certificate was not accepted: retried slowly
   unusable_file,    // a file of ours cannot be read: retried slowly
+  unsuitable,       // the broker cannot do what we need: retried slowly
   lost,             // was up, went down
   refused_filter,   // is up, but a subscription is refused, so that nothing comes of it
 };
@@ -41,11 +44,29 @@ struct ConnectionWill {
   std::string payload;
 };
 
+/// What MQTT 5 says beside a payload; with 3.1.1 it is left out. Texts of up to 65,535 bytes.
+struct MessageProperties {
+  std::string content_type;
+  bool is_text = false;  // the payload is UTF-8
+  std::vector<std::pair<std::string, std::string>> user;
+  bool operator==(const MessageProperties&) const = default;
+};
+
 struct Publication {
   std::uint64_t ticket = 0;
   std::string topic;
   std::string payload;
   int qos = 1;
+  MessageProperties properties{};
+};
+
+/// Why a broker of MQTT 5 does not have a publish.
+struct PublishRefusal {
+  ReasonCode reason = ReasonCode::unspecified_error;  // packet_too_large: it was not even sent
+  std::string words{};                                // the broker's own, if there are any
+  std::size_t bytes = 0;                              // of the packet that was too large
+  std::size_t bytes_max = 0;                          // of those that the broker takes
+  bool operator==(const PublishRefusal&) const = default;
 };
 
 /// What a client tells its owner. Called on the clients' thread: copy and post, never block (but `message`, as it
@@ -60,6 +81,8 @@ struct ClientHandlers {
   /// The broker acknowledged (ok) the publish with this ticket, or it failed: then whether the broker has it is
   /// unknown.
   std::function<void(std::uint64_t ticket, bool ok)> published;
+  /// In place of published(ticket, false), where it is known that the broker does not have it, and why.
+  std::function<void(std::uint64_t ticket, const PublishRefusal& refusal)> refused{};
   std::function<void(const LinkState&)> link;
   /// Asked before each try to connect: the will of that connection, whose number grows. Whatever is told until the next
   /// call is of this connection. It has no will without this.
@@ -67,8 +90,8 @@ struct ClientHandlers {
 };
 
 /// One connection to a broker: connects, subscribes, reconnects with full jitter, for as long as it lives. Persistent
-/// session unless BrokerOptions say otherwise, MQTT 3.1.1, QoS 1. Nothing that was given up with a connection is sent
-/// with the next one.
+/// session unless BrokerOptions say otherwise, MQTT 3.1.1 or 5, QoS 1. Nothing that was given up with a connection is
+/// sent with the next one.
 ///
 /// All that clients do happens on one thread ("mqtt"): none of these functions blocks on the network, and any thread
 /// may call them.
@@ -81,8 +104,8 @@ class Client {
   /// and `link` are not called any more. A `message` that still waits for something then goes on when it can, so that
   /// handler owns what it uses.
   virtual bool stop(Duration grace) = 0;
-  /// Queues a QoS 1 publish; `published` reports `ticket` exactly once, with ok = false when the link goes down before.
-  virtual void publish(std::uint64_t ticket, std::string topic, std::string payload) = 0;
+  /// Queues a publish; `published` reports its ticket exactly once, with ok = false when the link goes down before.
+  virtual void publish(Publication publication) = 0;
   /// Queues a QoS 0 publish: nobody says what becomes of it, and while the link is down nothing does.
   virtual void publish_at_most_once(std::string topic, std::string payload) = 0;
   /// Queues a publish for that connection, as `will` has its number; `published` reports the ticket exactly once, with

@@ -34,6 +34,12 @@ bool is_not_now(const error_code& problem) {
   return problem == asio::error::would_block || problem == asio::error::try_again;
 }
 
+// Before there is a connection: one that is there is lost, whatever the words.
+const char* words_for_end(const BrokerOptions& broker) {
+  if (broker.protocol != ProtocolVersion::v5) return "the broker ended the connection";
+  return "the broker ended the connection, as some do that know no MQTT 5: if it is one, set protocol = \"3.1.1\"";
+}
+
 // Of the clients' thread; nothing stays in it between two events.
 ReadBuffer& read_buffer() {
   static ReadBuffer buffer;
@@ -102,7 +108,7 @@ void ClientConnection::read() {
     const std::size_t count = socket_.read_some(asio::buffer(buffer), problem);
     if (is_not_now(problem)) break;
     if (problem) {
-      return end(why_ended(problem == asio::error::eof ? "the broker ended the connection" : problem.message()));
+      return end(why_ended(problem == asio::error::eof ? words_for_end(broker_) : problem.message()));
     }
     take({buffer.data(), count});
     if (count < buffer.size()) break;
@@ -135,9 +141,8 @@ void ClientConnection::go_on() {
   wait_for_input();
 }
 
-void ClientConnection::publish(std::optional<InFlight::Number> number, std::string topic, std::string payload,
-                               int qos) {
-  protocol_.publish(number, std::move(topic), std::move(payload), qos);
+void ClientConnection::publish(std::optional<InFlight::Number> number, Publication publication) {
+  protocol_.publish(number, std::move(publication));
   if (std::exchange(flush_waits_, true)) return;  // those that are published together leave together
   asio::post(socket_.get_executor(), [self = shared_from_this()] {
     self->flush_waits_ = false;

@@ -29,7 +29,7 @@ class ClientConnection : public std::enable_shared_from_this<ClientConnection> {
 
   /// Tries the addresses in turn.
   void open(std::vector<boost::asio::ip::tcp::endpoint> addresses);
-  void publish(std::optional<InFlight::Number> number, std::string topic, std::string payload, int qos);
+  void publish(std::optional<InFlight::Number> number, Publication publication);
   /// Says goodbye, if that can be sent at once, and ends it. No event comes any more.
   void close();
 

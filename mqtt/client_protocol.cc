@@ -9,11 +9,11 @@
 namespace tidegate::mqtt {
 namespace {
 
-// Publishes that wait for an acknowledgement: brokers bound them too.
-constexpr std::size_t kOpenMax = 1000;
 // What is put into out() ahead of what the socket takes.
 constexpr std::size_t kSendAhead = std::size_t{64} * 1024;
 constexpr std::uint16_t kSubscribeId = 1;
+// As a session of 3.1.1 that is no clean one: the broker keeps it until somebody ends it.
+constexpr std::uint32_t kSessionNeverExpires = 0xffff'ffff;
 // Packets that are no messages.
 constexpr std::size_t kPacketBytesLeast = std::size_t{64} * 1024;
 // The broker is asked for a sign of life after one keep alive without a packet, and has one and a half more for the
@@ -36,6 +36,7 @@ ClientProtocol::ClientProtocol(const BrokerOptions& broker, const std::vector<Su
       subscriptions_(subscriptions),
       events_(events),
       keep_alive_(std::chrono::seconds(whole_seconds(broker.keep_alive * kKeepAliveParts / kKeepAliveOf))),
+      publishes_(broker.protocol, events),
       began_(now),
       heard_(now),
       answered_(now),
@@ -45,12 +46,14 @@ ClientProtocol::ClientProtocol(const BrokerOptions& broker, const std::vector<Su
 
 void ClientProtocol::send_connect(const std::optional<ConnectionWill>& will) {
   ConnectPacket connect;
+  connect.version = version();
   connect.clean_start = broker_.clean_session;
   connect.client_id = broker_.client_id;
   connect.keep_alive_seconds = whole_seconds(keep_alive_);
   if (!broker_.username.empty()) connect.user_name = broker_.username;
   if (!broker_.username.empty() && !broker_.password.empty()) connect.password = broker_.password;
   if (will) connect.will = Will{will->topic, will->payload, 1, false, {}};
+  if (!broker_.clean_session) connect.properties.set(PropertyId::session_expiry_interval, kSessionNeverExpires);
   encode(connect, out_);
 }
 
@@ -62,7 +65,7 @@ void ClientProtocol::send_subscribe() {
     entry.filter = subscription.filter;
     entry.qos = static_cast<std::uint8_t>(subscription.qos);
   }
-  encode(subscribe, ProtocolVersion::v3_1_1, out_);
+  encode(subscribe, version(), out_);
 }
 
 void ClientProtocol::receive(std::string_view input, BootTime now) {
@@ -136,31 +139,58 @@ void ClientProtocol::handle(const RawPacket& packet) {
       return handle_suback(packet);
     case PacketType::pubrel:
       return handle_pubrel(packet);
+    case PacketType::disconnect:
+      if (is_v5()) return handle_disconnect(packet);
+      break;
     case PacketType::pingresp:
       ping_sent_.reset();
       if (const auto empty = decode_empty(packet); !empty) fail(empty.error());
       return;
     default:
-      return fail({ReasonCode::protocol_error, "a packet that no broker sends here"});
+      break;
   }
+  fail({ReasonCode::protocol_error, "a packet that no broker sends here"});
 }
 
 void ClientProtocol::handle_connack(const RawPacket& packet) {
   if (connected_) return fail({ReasonCode::protocol_error, "a second CONNACK"});
-  const auto connack = decode_connack(packet, ProtocolVersion::v3_1_1);
+  const auto connack = decode_answer(packet, version());
   if (!connack) return fail(connack.error());
   if (connack->reason != ReasonCode::success) {
-    end_ = explain(connack->reason, ProtocolVersion::v3_1_1, broker_);
+    end_ = explain(*connack, broker_);
     return;
   }
+  if (!take_limits(connack->properties)) return;
   connected_ = true;
   subscribed_ = subscriptions_.empty();
   if (!subscribed_) send_subscribe();
   events_.on_connected();
 }
 
+// False when it takes too little. In 3.1.1 nothing is said.
+bool ClientProtocol::take_limits(const Properties& said) {
+  if (said.number(PropertyId::maximum_qos, 2) == 0) {
+    encode(DisconnectPacket{}, version(), out_);
+    end_as(
+        LinkProblem::unsuitable,
+        "the broker takes QoS 0 only (maximum QoS), and acknowledges nothing: nobody would know what has arrived, so "
+        "nothing is sent; let it take QoS 1");
+    return false;
+  }
+  BrokerLimits limits;
+  limits.unacknowledged_max = said.number(PropertyId::receive_maximum, 65'535);
+  limits.topic_aliases_max = said.number(PropertyId::topic_alias_maximum, 0);
+  if (said.has(PropertyId::maximum_packet_size)) {
+    limits.packet_bytes_max = said.number(PropertyId::maximum_packet_size, 0);
+  }
+  publishes_.set_limits(limits);
+  const std::uint32_t seconds = said.number(PropertyId::server_keep_alive, 0);
+  if (seconds > 0) keep_alive_ = std::min(keep_alive_, Duration(std::chrono::seconds(seconds)));
+  return true;
+}
+
 void ClientProtocol::handle_suback(const RawPacket& packet) {
-  const auto suback = decode_suback(packet, ProtocolVersion::v3_1_1);
+  const auto suback = decode_suback(packet, version());
   if (!suback) return fail(suback.error());
   if (subscribed_ || suback->packet_id != kSubscribeId || suback->reasons.size() != subscriptions_.size()) {
     return fail({ReasonCode::protocol_error, "a SUBACK that answers no SUBSCRIBE"});
@@ -174,8 +204,11 @@ void ClientProtocol::handle_suback(const RawPacket& packet) {
 }
 
 void ClientProtocol::handle_publish(const RawPacket& packet) {
-  const auto publish = decode_publish(packet, ProtocolVersion::v3_1_1);
+  const auto publish = decode_publish(packet, version());
   if (!publish) return fail(publish.error());
+  if (publish->properties.has(PropertyId::topic_alias)) {
+    return fail({ReasonCode::topic_alias_invalid, "a topic alias, though none is allowed"});
+  }
   // An old session may hold messages of QoS 2, which is subscribed to no more.
   const bool is_known = publish->qos == 2 && qos2_taken_.contains(publish->packet_id);
   if (!is_known) events_.on_message(publish->topic, publish->payload, publish->retain, publish->duplicate);
@@ -185,73 +218,43 @@ void ClientProtocol::handle_publish(const RawPacket& packet) {
 void ClientProtocol::acknowledge(std::uint8_t qos, std::uint16_t packet_id) {
   if (qos == 0) return;
   if (qos == 2) qos2_taken_.insert(packet_id);
-  encode(qos == 1 ? PacketType::puback : PacketType::pubrec, AckPacket{packet_id, ReasonCode::success, {}},
-         ProtocolVersion::v3_1_1, out_);
+  encode(qos == 1 ? PacketType::puback : PacketType::pubrec, AckPacket{packet_id, ReasonCode::success, {}}, version(),
+         out_);
 }
 
 void ClientProtocol::handle_pubrel(const RawPacket& packet) {
-  const auto pubrel = decode_ack(packet, ProtocolVersion::v3_1_1);
+  const auto pubrel = decode_ack(packet, version());
   if (!pubrel) return fail(pubrel.error());
   qos2_taken_.erase(pubrel->packet_id);
-  encode(PacketType::pubcomp, AckPacket{pubrel->packet_id, ReasonCode::success, {}}, ProtocolVersion::v3_1_1, out_);
+  encode(PacketType::pubcomp, AckPacket{pubrel->packet_id, ReasonCode::success, {}}, version(), out_);
 }
 
-// One that nothing waits for is let pass by: some brokers say it twice.
 void ClientProtocol::handle_puback(const RawPacket& packet) {
-  const auto puback = decode_ack(packet, ProtocolVersion::v3_1_1);
+  const auto puback = decode_ack(packet, version());
   if (!puback) return fail(puback.error());
-  const auto found = open_.find(puback->packet_id);
-  if (found == open_.end()) return;
-  const InFlight::Number number = found->second;
-  open_.erase(found);
-  events_.on_published(number, true);
+  publishes_.take(*puback);
 }
 
-void ClientProtocol::publish(std::optional<InFlight::Number> number, std::string topic, std::string payload, int qos) {
-  waiting_.push_back({number, std::move(topic), std::move(payload), qos});
+void ClientProtocol::handle_disconnect(const RawPacket& packet) {
+  const auto disconnect = decode_disconnect(packet, version());
+  if (!disconnect) return fail(disconnect.error());
+  end_ = explain(*disconnect, broker_);
 }
 
 std::string& ClientProtocol::out() {
-  if (connected_ && !end_) send_waiting();
+  if (connected_ && !end_) publishes_.send(out_, kSendAhead);
   return out_;
-}
-
-void ClientProtocol::send_waiting() {
-  while (!waiting_.empty() && out_.size() < kSendAhead) {
-    const Waiting& next = waiting_.front();
-    if (next.qos > 0 && open_.size() >= kOpenMax) return;
-    PublishPacket publish;
-    publish.topic = next.topic;
-    publish.payload = next.payload;
-    publish.qos = next.qos > 0 ? 1 : 0;
-    if (next.qos > 0) {
-      publish.packet_id = next_packet_id();
-      open_.emplace(publish.packet_id, next.number.value_or(0));
-    } else if (next.number) {
-      unsent_.push_back(*next.number);
-    }
-    encode(publish, ProtocolVersion::v3_1_1, out_);
-    waiting_.pop_front();
-  }
 }
 
 void ClientProtocol::sent(BootTime now) {
   last_sent_ = now;
-  for (const InFlight::Number number : std::exchange(unsent_, {})) events_.on_published(number, true);
-}
-
-// The first is the SUBSCRIBE's. There are far more of them than may be open.
-std::uint16_t ClientProtocol::next_packet_id() {
-  do {
-    packet_id_ = packet_id_ == 65'535 ? kSubscribeId + 1 : static_cast<std::uint16_t>(std::max(packet_id_ + 1, 2));
-  } while (open_.contains(packet_id_));
-  return packet_id_;
+  publishes_.note_sent();
 }
 
 bool ClientProtocol::say_goodbye() {
   if (!connected_ || end_) return false;
-  waiting_.clear();
-  encode(DisconnectPacket{}, ProtocolVersion::v3_1_1, out_);
+  publishes_.drop_waiting();
+  encode(DisconnectPacket{}, version(), out_);
   return true;
 }
 
@@ -289,6 +292,7 @@ void ClientProtocol::fail(const ProtocolError& error) {
   if (!connected_) {
     end_as(LinkProblem::unreachable, "no connection (" + words + "): check whether that port is an MQTT broker's");
   } else {
+    if (is_v5() && !end_) encode(DisconnectPacket{error.reason, {}}, version(), out_);
     end_as(LinkProblem::lost, "the connection was ended because " + words);
   }
 }

@@ -2,41 +2,23 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <deque>
 #include <optional>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <unordered_set>
 #include <vector>
 
 #include "core/time.h"
 #include "mqtt/client.h"
+#include "mqtt/connection_events.h"
 #include "mqtt/in_flight.h"
 #include "mqtt/packet_decoder.h"
-#include "mqtt/subscribe_answer.h"
+#include "mqtt/publish_queue.h"
 
 namespace tidegate::mqtt {
 
-/// What comes of a connection, told on the clients' thread. Whoever is told may not end the connection there and then.
-class ConnectionEvents {
- public:
-  virtual ~ConnectionEvents() = default;
-  virtual void on_connected() = 0;
-  /// The end, before on_connected().
-  virtual void on_connect_failed(LinkState why) = 0;
-  virtual void on_subscribed(const SubscribeAnswer& answer) = 0;
-  /// The end, after on_connected(). Nothing where the broker, or the network, ended it without a word.
-  virtual void on_lost(std::optional<LinkState> why) = 0;
-  virtual void on_published(InFlight::Number number, bool ok) = 0;
-  /// The message is acknowledged when this returns.
-  virtual void on_message(std::string_view topic, std::string_view payload, bool retained, bool duplicate) = 0;
-  /// A message that is larger than BrokerOptions allow: it is let pass by, and acknowledged.
-  virtual void on_message_too_large(std::string_view topic, std::uint64_t bytes) = 0;
-};
-
-/// The protocol of one connection to a broker, MQTT 3.1.1, from the CONNECT to its end: bytes of the broker in, bytes
-/// for it out. Passive: no socket, no timer, no thread.
+/// The protocol of one connection to a broker, MQTT 3.1.1 or 5, from the CONNECT to its end: bytes of the broker in,
+/// bytes for it out. Passive: no socket, no timer, no thread.
 ///
 /// What a broker can make it hold is bounded: by one packet, and that by BrokerOptions::packet_bytes_max. Publishes
 /// wait here until there is room on the way for them; how many is the owner's to bound.
@@ -51,7 +33,9 @@ class ClientProtocol {
   /// Works through what the broker has sent. An event may come of it.
   void receive(std::string_view input, BootTime now);
   /// on_published() gives `number` back, where there is one: when it is acknowledged, with QoS 0 when it is sent.
-  void publish(std::optional<InFlight::Number> number, std::string topic, std::string payload, int qos);
+  void publish(std::optional<InFlight::Number> number, Publication publication) {
+    publishes_.add(number, std::move(publication));
+  }
   /// What may go now. The caller takes it away, and says when all of that is sent.
   std::string& out();
   void sent(BootTime now);
@@ -68,45 +52,37 @@ class ClientProtocol {
   void tick(BootTime now, bool all_is_sent);
 
  private:
-  struct Waiting {
-    std::optional<InFlight::Number> number;
-    std::string topic;
-    std::string payload;
-    int qos = 1;
-  };
-
   void send_connect(const std::optional<ConnectionWill>& will);
   void send_subscribe();
-  void send_waiting();
-  std::uint16_t next_packet_id();
   std::size_t work_through(std::string_view input);
   bool begin_to_skip(std::string_view input);
   std::size_t skip(std::size_t available);
   void handle(const RawPacket& packet);
   void handle_connack(const RawPacket& packet);
+  bool take_limits(const Properties& said);
   void handle_publish(const RawPacket& packet);
   void handle_puback(const RawPacket& packet);
   void handle_suback(const RawPacket& packet);
   void handle_pubrel(const RawPacket& packet);
+  void handle_disconnect(const RawPacket& packet);
   void acknowledge(std::uint8_t qos, std::uint16_t packet_id);
   void fail(const ProtocolError& error);
   void end_as(LinkProblem problem, std::string detail);
   BootTime silence_ends() const;
+  ProtocolVersion version() const { return broker_.protocol; }
+  bool is_v5() const { return version() == ProtocolVersion::v5; }
 
   const BrokerOptions& broker_;
   const std::vector<Subscription>& subscriptions_;
   ConnectionEvents& events_;
-  const Duration keep_alive_;  // as the broker is told
+  Duration keep_alive_;  // as the broker is told, or less where it wants that
   std::string out_;
   std::string held_;  // of the broker's, the beginning of a packet
   std::optional<LinkState> end_;
   bool connected_ = false;
   bool subscribed_ = false;
 
-  std::deque<Waiting> waiting_;
-  std::unordered_map<std::uint16_t, InFlight::Number> open_;  // by packet id
-  std::vector<InFlight::Number> unsent_;                      // of QoS 0, in out() or taken away
-  std::uint16_t packet_id_ = 0;                               // the newest
+  PublishQueue publishes_;
   std::unordered_set<std::uint16_t> qos2_taken_;
 
   std::size_t skip_left_ = 0;

@@ -19,6 +19,8 @@ enum ConnackCode : int {
   kNotAuthorized = 5
 };
 
+constexpr std::size_t kWordsBytesShown = 300;
+
 LinkState down(LinkProblem problem, std::string detail) { return LinkState{false, problem, std::move(detail)}; }
 
 std::string login_words(const BrokerOptions& broker) {
@@ -52,6 +54,29 @@ LinkState explain_tls(const std::string& complaint, const BrokerOptions& broker)
               "the broker's certificate is not accepted (" + complaint + "): check ca" +
                   (broker.tls.ca_file.empty() ? " (none is set, the system's is used)" : " " + broker.tls.ca_file) +
                   ", the host name in the certificate, and this gateway's clock");
+}
+
+LinkState explain_connack(ReasonCode refusal, const BrokerOptions& broker) {
+  if (refusal == ReasonCode::unsupported_protocol_version && broker.protocol == ProtocolVersion::v5) {
+    return down(LinkProblem::refused_login, "the broker does not speak MQTT 5: set protocol = \"3.1.1\"");
+  }
+  const int code = connack_code_v3(refusal);
+  const bool is_plain = code != kServerUnavailable || refusal == ReasonCode::server_unavailable;
+  if (is_plain) return explain(ConnectFailure{code, {}, {}}, broker);
+  return down(LinkProblem::unreachable, std::string("the broker takes no connection now: ") + to_string(refusal));
+}
+
+// What it says itself, in MQTT 5.
+std::string words_of(const Properties& said) {
+  std::string words;
+  if (said.has(PropertyId::reason_string)) {
+    words += "; it says \"" + clip(said.text(PropertyId::reason_string), kWordsBytesShown) + '"';
+  }
+  if (said.has(PropertyId::server_reference)) {
+    words += "; it names the server \"" + clip(said.text(PropertyId::server_reference), kWordsBytesShown) +
+             "\": set \"broker\" to that";
+  }
+  return words;
 }
 
 }  // namespace
@@ -88,19 +113,23 @@ LinkState explain(const ConnectFailure& failure, const BrokerOptions& broker) {
                                               : ""));
 }
 
-LinkState explain(ReasonCode refusal, ProtocolVersion version, const BrokerOptions& broker) {
-  if (refusal == ReasonCode::unsupported_protocol_version && version == ProtocolVersion::v5) {
-    return down(LinkProblem::refused_login, "the broker does not speak MQTT 5: set protocol = \"3.1.1\"");
+LinkState explain(const ConnackPacket& refusal, const BrokerOptions& broker) {
+  LinkState state = explain_connack(refusal.reason, broker);
+  state.detail += words_of(refusal.properties);
+  return state;
+}
+
+LinkState explain(const DisconnectPacket& end, const BrokerOptions& broker) {
+  std::string detail = std::string("the broker ended the connection: ") + to_string(end.reason);
+  if (end.reason == ReasonCode::session_taken_over) {
+    detail += ": check whether another client uses client id \"" + broker.client_id + "\"";
   }
-  const int code = connack_code_v3(refusal);
-  const bool is_plain = code != kServerUnavailable || refusal == ReasonCode::server_unavailable;
-  if (is_plain) return explain(ConnectFailure{code, {}, {}}, broker);
-  return down(LinkProblem::unreachable, std::string("the broker takes no connection now: ") + to_string(refusal));
+  return down(LinkProblem::lost, detail + words_of(end.properties));
 }
 
 bool needs_a_person(LinkProblem problem) {
   return problem == LinkProblem::refused_login || problem == LinkProblem::bad_certificate ||
-         problem == LinkProblem::unusable_file;
+         problem == LinkProblem::unusable_file || problem == LinkProblem::unsuitable;
 }
 
 std::string unusable_files(const BrokerOptions& broker) {

@@ -21,7 +21,10 @@ std::string tls_complaint_of(const std::string& problem);
 LinkState explain(const ConnectFailure& failure, const BrokerOptions& broker);
 
 /// What a CONNACK refuses with, likewise.
-LinkState explain(ReasonCode refusal, ProtocolVersion version, const BrokerOptions& broker);
+LinkState explain(const ConnackPacket& refusal, const BrokerOptions& broker);
+
+/// What a broker of MQTT 5 ends a connection with.
+LinkState explain(const DisconnectPacket& end, const BrokerOptions& broker);
 
 /// Whether trying again soon is pointless, because somebody has to change something first.
 bool needs_a_person(LinkProblem problem);

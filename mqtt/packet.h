@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "mqtt/packet_properties.h"
+#include "mqtt/protocol_version.h"
 #include "mqtt/reason_code.h"
 
 namespace tidegate::mqtt {
@@ -28,8 +29,6 @@ enum class PacketType : std::uint8_t {
   disconnect = 14,
   auth = 15,
 };
-
-enum class ProtocolVersion : std::uint8_t { v3_1_1 = 4, v5 = 5 };
 
 // The packets of MQTT 3.1.1 and 5 as both sides of a connection need them. Texts point into what was decoded; where a
 // packet is encoded, into what the caller owns. Properties are those of version 5 and empty in 3.1.1.

@@ -202,6 +202,13 @@ Decoded<ConnackPacket> decode_connack(const RawPacket& packet, ProtocolVersion v
   return finish(reader, std::move(connack));
 }
 
+Decoded<ConnackPacket> decode_answer(const RawPacket& packet, ProtocolVersion version) {
+  const bool is_of_v3 = packet.body.size() == 2;
+  auto connack = decode_connack(packet, is_of_v3 ? ProtocolVersion::v3_1_1 : version);
+  if (!connack || !is_of_v3 || !is_v5(version) || is_failure(connack->reason)) return connack;
+  return malformed("a CONNACK of another version");
+}
+
 Decoded<PublishPacket> decode_publish(const RawPacket& packet, ProtocolVersion version) {
   WireReader reader(packet.body);
   PublishPacket publish;

@@ -46,6 +46,8 @@ Decoded<std::optional<PublishHead>> peek_publish(std::string_view input);
 /// A CONNECT of another version than 3.1.1 and 5 is refused with unsupported_protocol_version.
 Decoded<ConnectPacket> decode_connect(const RawPacket& packet);
 Decoded<ConnackPacket> decode_connack(const RawPacket& packet, ProtocolVersion version);
+/// The answer to a CONNECT of that version: who knows no MQTT 5 refuses it in the two bytes of 3.1.1.
+Decoded<ConnackPacket> decode_answer(const RawPacket& packet, ProtocolVersion version);
 Decoded<PublishPacket> decode_publish(const RawPacket& packet, ProtocolVersion version);
 Decoded<AckPacket> decode_ack(const RawPacket& packet, ProtocolVersion version);
 Decoded<SubscribePacket> decode_subscribe(const RawPacket& packet, ProtocolVersion version);

@@ -31,6 +31,11 @@ unsigned connect_flags(const ConnectPacket& packet) {
   return flags;
 }
 
+std::size_t body_bytes(const PublishPacket& packet, ProtocolVersion version) {
+  const std::size_t id_bytes = packet.qos > 0 ? 2 : 0;
+  return 2 + packet.topic.size() + id_bytes + properties_bytes(packet.properties, version) + packet.payload.size();
+}
+
 std::uint8_t suback_code(ReasonCode reason, ProtocolVersion version) {
   return !is_v5(version) && is_failure(reason) ? std::uint8_t{0x80} : static_cast<std::uint8_t>(reason);
 }
@@ -72,14 +77,16 @@ void encode(const ConnackPacket& packet, ProtocolVersion version, std::string& o
 void encode(const PublishPacket& packet, ProtocolVersion version, std::string& out) {
   const unsigned flags =
       (packet.duplicate ? 8U : 0U) | static_cast<unsigned>(packet.qos) << 1U | (packet.retain ? 1U : 0U);
-  const std::size_t id_bytes = packet.qos > 0 ? 2 : 0;
-  const std::size_t bytes =
-      2 + packet.topic.size() + id_bytes + properties_bytes(packet.properties, version) + packet.payload.size();
-  WireWriter writer = begin(PacketType::publish, flags, bytes, out);
+  WireWriter writer = begin(PacketType::publish, flags, body_bytes(packet, version), out);
   writer.binary(packet.topic);
   if (packet.qos > 0) writer.two_bytes(packet.packet_id);
   write(writer, packet.properties, version);
   writer.bytes(packet.payload);
+}
+
+std::size_t encoded_bytes(const PublishPacket& packet, ProtocolVersion version) {
+  const std::size_t body = body_bytes(packet, version);
+  return 1 + variable_bytes(static_cast<std::uint32_t>(body)) + body;
 }
 
 // The short forms of section 3.4.2.1: no reason code means success, no property length means no properties.

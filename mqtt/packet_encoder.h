@@ -12,6 +12,8 @@ namespace tidegate::mqtt {
 void encode(const ConnectPacket& packet, std::string& out);
 void encode(const ConnackPacket& packet, ProtocolVersion version, std::string& out);
 void encode(const PublishPacket& packet, ProtocolVersion version, std::string& out);
+/// What encode() appends of it.
+std::size_t encoded_bytes(const PublishPacket& packet, ProtocolVersion version);
 /// `type` is PUBACK, PUBREC, PUBREL or PUBCOMP.
 void encode(PacketType type, const AckPacket& packet, ProtocolVersion version, std::string& out);
 void encode(const SubscribePacket& packet, ProtocolVersion version, std::string& out);

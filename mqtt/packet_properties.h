@@ -4,7 +4,9 @@
 #include <bitset>
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string_view>
+#include <utility>
 
 namespace tidegate::mqtt {
 
@@ -39,11 +41,14 @@ enum class PropertyId : std::uint8_t {
   shared_subscription_available = 0x2a,
 };
 
+/// Name and value.
+using UserProperty = std::pair<std::string_view, std::string_view>;
+
 /// The properties of one packet. A number that is not there reads as what the caller says; texts point into the packet.
-/// User properties are checked and not kept; of several subscription identifiers the last one counts.
+/// User properties of what is read are checked and not kept; of several subscription identifiers the last one counts.
 class Properties {
  public:
-  bool empty() const { return present_.none(); }
+  bool empty() const { return present_.none() && user_.empty(); }
   bool has(PropertyId id) const { return present_[index(id)]; }
   std::uint32_t number(PropertyId id, std::uint32_t otherwise) const {
     return has(id) ? numbers_[index(id)] : otherwise;
@@ -54,6 +59,10 @@ class Properties {
   /// `text` outlives this.
   void set(PropertyId id, std::string_view text);
 
+  /// Of what is written. What `user` points to outlives this.
+  void set_user(std::span<const UserProperty> user) { user_ = user; }
+  std::span<const UserProperty> user() const { return user_; }
+
  private:
   static constexpr std::size_t kIdsMax = 0x2b;
   static constexpr std::size_t kTexts = 9;
@@ -63,6 +72,7 @@ class Properties {
   std::array<std::uint32_t, kIdsMax> numbers_{};  // of a text: its place in texts_
   std::array<std::string_view, kTexts> texts_{};
   std::uint8_t text_count_ = 0;
+  std::span<const UserProperty> user_;
 };
 
 }  // namespace tidegate::mqtt

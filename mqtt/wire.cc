@@ -128,6 +128,7 @@ std::size_t bytes_of(const PropertyRow& row, const Properties& properties) {
 std::size_t body_bytes(const Properties& properties) {
   std::size_t bytes = 0;
   for (const PropertyRow& row : kRows) bytes += properties.has(row.id) ? bytes_of(row, properties) : 0;
+  for (const auto& [name, value] : properties.user()) bytes += 5 + name.size() + value.size();
   return bytes;
 }
 
@@ -257,6 +258,11 @@ void write_properties(WireWriter& writer, const Properties& properties) {
       default:
         writer.byte(static_cast<std::uint8_t>(number));
     }
+  }
+  for (const auto& [name, value] : properties.user()) {
+    writer.byte(static_cast<std::uint8_t>(PropertyId::user_property));
+    writer.binary(name);
+    writer.binary(value);
   }
 }
 

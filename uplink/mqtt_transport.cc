@@ -5,35 +5,46 @@
 #include <chrono>
 #include <condition_variable>
 #include <mutex>
-#include <unordered_set>
+#include <optional>
+#include <unordered_map>
 #include <utility>
 
 #include "core/clock.h"
 #include "core/text.h"
+#include "uplink/batch_labels.h"
 #include "uplink/influx_lines.h"
+#include "uplink/mqtt_verdict.h"
 #include "uplink/placeholders.h"
+#include "uplink/stream_troubles.h"
 
 namespace tidegate::uplink {
 namespace {
 
-// The tickets of batches that the client has not reported yet: each is reported once, whatever the client does.
-class OpenTickets {
+// A batch that the client has not reported yet.
+struct OpenBatch {
+  Stream stream = Stream::readings;
+  Lane lane = Lane::live;
+  std::uint32_t count = 0;
+};
+
+// By ticket: each is reported once, whatever the client does.
+class OpenBatches {
  public:
-  void add(std::uint64_t ticket) {
+  void add(const OutgoingBatch& batch) {
     const std::lock_guard lock(mutex_);
-    open_.insert(ticket);
+    open_[batch.id] = {batch.stream, batch.lane, batch.count};
   }
-  bool remove(std::uint64_t ticket) {
+  std::optional<OpenBatch> remove(std::uint64_t ticket) {
     const std::lock_guard lock(mutex_);
-    const bool was_open = open_.erase(ticket) != 0;
+    const auto found = open_.extract(ticket);
     if (open_.empty()) none_open_.notify_all();
-    return was_open;
+    return found.empty() ? std::nullopt : std::optional(found.mapped());
   }
   void wait_for_none(Duration grace) {
     std::unique_lock lock(mutex_);
     none_open_.wait_for(lock, grace, [this] { return open_.empty(); });
   }
-  std::unordered_set<std::uint64_t> take_all() {
+  std::unordered_map<std::uint64_t, OpenBatch> take_all() {
     const std::lock_guard lock(mutex_);
     return std::exchange(open_, {});
   }
@@ -41,7 +52,7 @@ class OpenTickets {
  private:
   std::mutex mutex_;
   std::condition_variable none_open_;
-  std::unordered_set<std::uint64_t> open_;
+  std::unordered_map<std::uint64_t, OpenBatch> open_;
 };
 
 class MqttTransport final : public Transport {
@@ -51,14 +62,19 @@ class MqttTransport final : public Transport {
       : name_(std::move(options.forwarder.name)),
         topic_(std::move(options.topic)),
         gateway_(std::move(gateway)),
+        is_v5_(options.broker.protocol == mqtt::ProtocolVersion::v5),
         handlers_(std::move(handlers)) {
     if (options.format == MqttFormat::influx) {
       influx_ = std::make_unique<InfluxLines>(gateway_, options.integers_as_floats);
     }
     mqtt::ClientHandlers of_client;
     of_client.published = [this](std::uint64_t ticket, bool ok) { report(ticket, ok); };
+    of_client.refused = [this](std::uint64_t ticket, const mqtt::PublishRefusal& why) { report(ticket, why); };
     of_client.link = [this](const mqtt::LinkState& state) { handlers_.link(state.up, state.detail); };
     of_client.message = [](std::string_view, std::string_view, bool, bool) {};
+    // Nothing is sent again by the protocol, but by the forwarder: there is no session to be kept. In MQTT 5 who goes
+    // on with one has to (section 4.4).
+    if (is_v5_) options.broker.clean_session = true;
     client_ = make_client(std::move(options.broker), {}, std::move(of_client));
   }
   ~MqttTransport() override { stop(Duration::zero()); }
@@ -78,9 +94,9 @@ class MqttTransport final : public Transport {
 
   void stop(Duration grace) override {
     if (!std::exchange(is_running_, false)) return;
-    tickets_.wait_for_none(grace);
+    open_.wait_for_none(grace);
     client_->stop(std::max<Duration>(grace, kDisconnectGrace));
-    for (const std::uint64_t ticket : tickets_.take_all()) handlers_.done(ticket, false);
+    for (const auto& [ticket, batch] : open_.take_all()) handlers_.done(ticket, false);
   }
 
   void send(const OutgoingBatch& batch) override {
@@ -88,8 +104,10 @@ class MqttTransport final : public Transport {
     Result<std::string> payload = influx_ ? lines(batch) : Result<std::string>(*batch.payload);
     if (!payload) return refuse(batch.id, payload.error());
     if (payload->empty()) return handlers_.done(batch.id, true);  // the lines say nothing of it
-    tickets_.add(batch.id);
-    client_->publish(batch.id, topic_of(batch.stream, batch.lane), std::move(*payload));
+    open_.add(batch);
+    mqtt::Publication publication{batch.id, topic_of(batch.stream, batch.lane), std::move(*payload)};
+    if (is_v5_) publication.properties = properties(batch);
+    client_->publish(std::move(publication));
   }
 
  private:
@@ -117,6 +135,14 @@ class MqttTransport final : public Transport {
     return text;
   }
 
+  mqtt::MessageProperties properties(const OutgoingBatch& batch) const {
+    mqtt::MessageProperties said;
+    said.content_type = influx_ ? kInfluxMediaType : kJsonMediaType;
+    said.is_text = true;
+    for (const auto& [name, value] : batch_labels(gateway_, batch)) said.user.emplace_back(name, value);
+    return said;
+  }
+
   // Another try makes no other lines of it.
   void refuse(std::uint64_t batch_id, const Error& why) {
     if (why.code != ErrorCode::give_up_item || !handlers_.failed) return handlers_.done(batch_id, false);
@@ -125,18 +151,36 @@ class MqttTransport final : public Transport {
     handlers_.failed(batch_id, std::move(how));
   }
 
+  // Who hears that a batch is done has heard before whether there is trouble.
   void report(std::uint64_t ticket, bool ok) {
-    if (tickets_.remove(ticket)) handlers_.done(ticket, ok);
+    const auto batch = open_.remove(ticket);
+    if (!batch) return;
+    if (ok) tell(batch->stream, "");
+    handlers_.done(ticket, ok);
+  }
+
+  void report(std::uint64_t ticket, const mqtt::PublishRefusal& why) {
+    const auto batch = open_.remove(ticket);
+    if (!batch) return;
+    MqttVerdict verdict = judge(why, topic_of(batch->stream, batch->lane), batch->count);
+    tell(batch->stream, verdict.trouble);
+    handlers_.failed(ticket, std::move(verdict.failure));
+  }
+
+  void tell(Stream stream, const std::string& trouble) {
+    if (auto news = troubles_.note(stream, trouble)) handlers_.trouble(std::move(*news));
   }
 
   const SystemClock clock_;
   const std::string name_;
   const std::string topic_;
   const std::string gateway_;
+  const bool is_v5_;
   const TransportHandlers handlers_;
   std::array<std::array<std::string, std::size(kAllLanes)>, kStreamCount> topics_;
   std::unique_ptr<InfluxLines> influx_;  // of that format
-  OpenTickets tickets_;
+  OpenBatches open_;
+  StreamTroubles troubles_;  // the client's thread
   bool is_running_ = false;
   std::unique_ptr<mqtt::Client> client_;  // last: its handlers use the rest until it is gone
 };

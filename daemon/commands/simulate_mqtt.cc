@@ -88,7 +88,7 @@ class SimulatedSensors {
     const std::uint64_t n = published_++;
     auto message = messages_.message(n, clock_.wall_now());
     if (message.is_faulty) ++faulty_;
-    client_->publish(n, std::move(message.topic), std::move(message.payload));
+    client_->publish({n, std::move(message.topic), std::move(message.payload)});
   }
 
   void on_published(std::uint64_t, bool ok) { ++(ok ? acknowledged_ : failed_); }

@@ -52,6 +52,15 @@ std::vector<Key> broker_keys(const std::string& client_id_default) {
   };
 }
 
+/// The version of MQTT, for an owner with a member `broker`. The caller says which one is the default, and why.
+template <class Owner>
+Key protocol_key() {
+  using mqtt::ProtocolVersion;
+  return rows::choice<Owner, ProtocolVersion>("protocol", [](Owner & owner) -> auto& { return owner.broker.protocol; },
+                                              {{"5", ProtocolVersion::v5}, {"3.1.1", ProtocolVersion::v3_1_1}})
+      .example("\"3.1.1\"");
+}
+
 /// The table `tls`, which fills in what `access` gives of the owner.
 template <class Owner, class Access>
 Section tls_keys(Access access, std::string doc) {

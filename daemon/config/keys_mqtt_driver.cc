@@ -19,9 +19,9 @@ using mqtt::ProtocolVersion;
 // is not.
 void finish_ack(MqttDriverOptions& driver, const Scope& scope) {
   const bool is_durable = driver.ack == MessageAck::durable;
-  if (!scope.has("protocol")) driver.protocol = is_durable ? ProtocolVersion::v5 : ProtocolVersion::v3_1_1;
+  if (!scope.has("protocol")) driver.broker.protocol = is_durable ? ProtocolVersion::v5 : ProtocolVersion::v3_1_1;
   if (is_durable) return check_sync_beside_durable(scope);
-  if (driver.protocol == ProtocolVersion::v5) {
+  if (driver.broker.protocol == ProtocolVersion::v5) {
     scope.wrong("protocol", "can be \"5\" only beside ack = \"durable\"; use \"3.1.1\", or leave it out");
   }
   if (scope.has("inflight_max")) {
@@ -81,10 +81,8 @@ Section mqtt_driver_keys() {
                 "survives a power cut. With \"durable\" so many messages are taken a sync as the broker keeps in "
                 "flight. A message over a quarter of `queue_size` is let pass by."));
   section.keys.push_back(
-      choice<Owner, ProtocolVersion>("protocol", &Owner::protocol,
-                                     {{"5", ProtocolVersion::v5}, {"3.1.1", ProtocolVersion::v3_1_1}})
+      protocol_key<Owner>()
           .by_default_is("`\"5\"` with ack = \"durable\", else `\"3.1.1\"`")
-          .example("\"3.1.1\"")
           .says("The version of MQTT. A broker of 3.1.1 keeps as many messages in flight as its own configuration says "
                 "(mosquitto: `max_inflight_messages`, 20 when nothing is said), whatever `inflight_max` is here."));
   section.keys.push_back(

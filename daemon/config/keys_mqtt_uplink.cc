@@ -63,6 +63,24 @@ void check_sparkplug(const MqttUplinkOptions& uplink, const Scope& scope) {
               "sparkplug", "two uplinks would number the messages of one node: give another group or node");
 }
 
+// What a broker refuses for good only one of version 5 can say.
+void finish_protocol(MqttUplinkOptions& uplink, const Scope& scope) {
+  const bool is_v5 = uplink.broker.protocol == mqtt::ProtocolVersion::v5;
+  if (is_v5 && uplink.format == MqttFormat::sparkplug && scope.is_sound("format")) {
+    scope.wrong("protocol",
+                "\"5\" is not for format = \"sparkplug\", whose sessions and wills are specified for MQTT 3.1.1: use "
+                "\"3.1.1\", or leave it out");
+  }
+  if (is_v5) return;
+  if (scope.has("dead_letter_after") && uplink.forwarder.dead_letter_after > 0 && scope.is_sound("protocol")) {
+    scope.wrong(
+        "dead_letter_after",
+        "needs protocol = \"5\" beside it: in MQTT 3.1.1 a broker cannot say what it refuses, so that no record "
+        "becomes a dead letter; leave it out or set 0");
+  }
+  uplink.forwarder.dead_letter_after = 0;
+}
+
 void check_format(const MqttUplinkOptions& uplink, const Scope& scope) {
   if (!scope.is_sound("format")) return;
   if (scope.has("integers") && uplink.format != MqttFormat::influx) {
@@ -76,6 +94,7 @@ void finish_mqtt(MqttUplinkOptions& uplink, const Scope& scope) {
   scope.claim_name("uplink");
   finish_broker(uplink.broker, "tidegate-" + scope.state().config.gateway.id + "-out-" + uplink.forwarder.name, scope);
   check_format(uplink, scope);
+  finish_protocol(uplink, scope);
   uplink.forwarder.takes_letters = uplink.format != uplink::MqttFormat::sparkplug;
   warn_of_feedback(uplink, scope);
 }
@@ -151,8 +170,15 @@ Section mqtt_uplink_keys() {
   Section section = list<Config>("mqtt", &Config::mqtt_uplinks, "Batches to an MQTT broker, QoS 1.");
   section.keys = {name_row<Owner>()};
   for (Key& key : broker_keys<Owner>("`tidegate-GATEWAY-out-NAME`")) section.keys.push_back(std::move(key));
+  section.keys.push_back(protocol_key<Owner>().by_default("3.1.1").says(
+      "The version of MQTT. With \"5\" a batch carries `tidegate-*` as user properties, the limits of the broker are "
+      "kept, and it says why it refuses something ([how](adr/0035-mqtt-5-of-uplinks.md)). With \"3.1.1\" a broker may "
+      "acknowledge what it does not let us publish (mosquitto does), which then counts as delivered. A broker that "
+      "knows only the other version is not tried with that: the status says which to set. `format = \"sparkplug\"` "
+      "has 3.1.1."));
   for (Key& key : payload_rows()) section.keys.push_back(std::move(key));
   for (Key& key : forwarder_rows<Owner>()) section.keys.push_back(std::move(key));
+  for (Key& key : refusal_rows<Owner>("Only with `protocol = \"5\"`. ")) section.keys.push_back(std::move(key));
   section.sections = {sparkplug_keys(), tls_keys<Owner>(), batch_keys<Owner>(), weight_keys<Owner>()};
   section.finish = finish<Owner>(finish_mqtt);
   return section;

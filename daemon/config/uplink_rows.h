@@ -147,9 +147,9 @@ std::vector<Key> forwarder_rows() {
   return keys;
 }
 
-/// Where a target says of what a batch holds that it refuses it.
+/// Where a target says of what a batch holds that it refuses it. `when` is a sentence on when it does.
 template <class Owner>
-std::vector<Key> refusal_rows() {
+std::vector<Key> refusal_rows(const std::string& when = {}) {
   using uplink::ForwarderOptions;
   using namespace rows;
   const auto of = [](auto member) {
@@ -158,7 +158,8 @@ std::vector<Key> refusal_rows() {
   return {
       integer<Owner>("dead_letter_after", of(&ForwarderOptions::dead_letter_after), 0, 1000)
           .by_default(5)
-          .says("How often the target has to refuse a batch for what is in it, and then the one record of it that is "
+          .says(when +
+                "How often the target has to refuse a batch for what is in it, and then the one record of it that is "
                 "to blame, while it takes others in between, until that record is kept as a dead letter (`tidegate "
                 "deadletter ls`) and what is behind it goes on. A target that refuses everything, or by chance, makes "
                 "none ([how](adr/0024-dead-letters.md)). 0: never, the uplink stands still there.")

@@ -51,7 +51,6 @@ struct MqttDriverOptions {
   mqtt::BrokerOptions broker;
   std::vector<MqttSubscribeOptions> subscribe;
   MessageAck ack = MessageAck::written;
-  mqtt::ProtocolVersion protocol = mqtt::ProtocolVersion::v3_1_1;
   std::uint16_t inflight_max = 10'000;  // messages that wait for their acknowledgement; only with ack `durable`
   std::uint64_t queue_bytes = 1024 * 1024;
   std::uint32_t automatic_tags_max = 10000;

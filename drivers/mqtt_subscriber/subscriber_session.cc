@@ -61,7 +61,7 @@ SubscriberSession::SubscriberSession(SubscriberHost& host, const MqttDriverOptio
 void SubscriberSession::send_connect() {
   const mqtt::BrokerOptions& broker = options_.broker;
   mqtt::ConnectPacket connect;
-  connect.version = options_.protocol;
+  connect.version = options_.broker.protocol;
   connect.client_id = broker.client_id;
   connect.keep_alive_seconds = whole_seconds(broker.keep_alive);
   if (!broker.username.empty()) connect.user_name = broker.username;
@@ -86,7 +86,7 @@ void SubscriberSession::send_subscribe(bool may_share) {
     entry.qos = static_cast<std::uint8_t>(subscription.qos);
   }
   if (asked_.empty()) return note_subscribed();
-  mqtt::encode(subscribe, options_.protocol, out_);
+  mqtt::encode(subscribe, options_.broker.protocol, out_);
 }
 
 std::size_t SubscriberSession::receive(std::string_view input, BootTime now) {
@@ -181,16 +181,13 @@ void SubscriberSession::handle(const mqtt::RawPacket& packet, BootTime now) {
 
 void SubscriberSession::handle_connack(const mqtt::RawPacket& packet, BootTime now) {
   if (connected_at_) return fail({ReasonCode::protocol_error, "a second CONNACK"});
-  // A broker that knows no version 5 says so in the words of 3.1.1, which have no properties.
-  const bool is_short = packet.body.size() == 2;
-  const auto connack = mqtt::decode_connack(packet, is_short ? ProtocolVersion::v3_1_1 : options_.protocol);
+  const auto connack = mqtt::decode_answer(packet, options_.broker.protocol);
   if (!connack) return fail(connack.error());
   if (connack->reason != ReasonCode::success) {
     over_ = true;
-    link_ = mqtt::explain(connack->reason, options_.protocol, options_.broker);
+    link_ = mqtt::explain(*connack, options_.broker);
     return;
   }
-  if (is_v5() && is_short) return fail({ReasonCode::malformed_packet, "a CONNACK of another version"});
   connected_at_ = now;
   heard_ = now;
   const std::uint32_t seconds = connack->properties.number(PropertyId::server_keep_alive, 0);
@@ -200,7 +197,7 @@ void SubscriberSession::handle_connack(const mqtt::RawPacket& packet, BootTime n
 }
 
 void SubscriberSession::handle_suback(const mqtt::RawPacket& packet) {
-  const auto suback = mqtt::decode_suback(packet, options_.protocol);
+  const auto suback = mqtt::decode_suback(packet, options_.broker.protocol);
   if (!suback) return fail(suback.error());
   if (subscribed_ || suback->packet_id != kSubscribeId || suback->reasons.size() != asked_.size()) {
     return fail({ReasonCode::protocol_error, "a SUBACK that answers no SUBSCRIBE"});
@@ -217,7 +214,7 @@ void SubscriberSession::note_subscribed() {
 }
 
 void SubscriberSession::handle_publish(const mqtt::RawPacket& packet) {
-  const auto publish = mqtt::decode_publish(packet, options_.protocol);
+  const auto publish = mqtt::decode_publish(packet, options_.broker.protocol);
   if (!publish) return fail(publish.error());
   if (publish->properties.has(PropertyId::topic_alias)) {
     return fail({ReasonCode::topic_alias_invalid, "a topic alias, though none is allowed"});
@@ -239,7 +236,7 @@ void SubscriberSession::release(Ticket ticket) {
   released_ = std::max(released_, ticket);
   for (; !over_ && !pending_.empty() && pending_.front().ticket <= ticket; pending_.pop_front()) {
     const Pending& first = pending_.front();
-    mqtt::encode(first.type, mqtt::AckPacket{first.packet_id, ReasonCode::success, {}}, options_.protocol, out_);
+    mqtt::encode(first.type, mqtt::AckPacket{first.packet_id, ReasonCode::success, {}}, options_.broker.protocol, out_);
   }
 }
 
@@ -249,14 +246,14 @@ bool SubscriberSession::publish_at_most_once(std::string_view topic, std::string
   publish.topic = topic;
   publish.payload = payload;
   const std::size_t before = out_.size();
-  mqtt::encode(publish, options_.protocol, out_);
+  mqtt::encode(publish, options_.broker.protocol, out_);
   if (out_.size() - before <= broker_packet_bytes_max_) return true;
   out_.resize(before);
   return false;
 }
 
 void SubscriberSession::handle_pubrel(const mqtt::RawPacket& packet) {
-  const auto pubrel = mqtt::decode_ack(packet, options_.protocol);
+  const auto pubrel = mqtt::decode_ack(packet, options_.broker.protocol);
   if (!pubrel) return fail(pubrel.error());
   const auto is_owed = [&](const Pending& owed) {
     return owed.type == PacketType::pubrec && owed.packet_id == pubrel->packet_id;
@@ -271,24 +268,19 @@ void SubscriberSession::handle_pubrel(const mqtt::RawPacket& packet) {
   if (was_taken) std::erase_if(pending_, is_owed);
   if (was_taken) qos2_taken_.erase(taken);
   const ReasonCode reason = was_taken ? ReasonCode::success : ReasonCode::packet_identifier_not_found;
-  mqtt::encode(PacketType::pubcomp, mqtt::AckPacket{pubrel->packet_id, reason, {}}, options_.protocol, out_);
+  mqtt::encode(PacketType::pubcomp, mqtt::AckPacket{pubrel->packet_id, reason, {}}, options_.broker.protocol, out_);
 }
 
 void SubscriberSession::handle_disconnect(const mqtt::RawPacket& packet) {
-  const auto disconnect = mqtt::decode_disconnect(packet, options_.protocol);
+  const auto disconnect = mqtt::decode_disconnect(packet, options_.broker.protocol);
   if (!disconnect) return fail(disconnect.error());
   over_ = true;
-  std::string detail = std::string("the broker ended the connection: ") + mqtt::to_string(disconnect->reason);
-  if (disconnect->reason == ReasonCode::session_taken_over) {
-    detail += ": check whether another client uses client id \"" + options_.broker.client_id + "\"";
+  link_ = mqtt::explain(*disconnect, options_.broker);
+  if (disconnect->reason != ReasonCode::shared_subscriptions_not_supported) return;
+  link_->detail += ": leave $share/GROUP/ out of";
+  for (const mqtt::Subscription* asked : asked_) {
+    if (mqtt::is_shared(asked->filter)) link_->detail += " " + asked->filter;
   }
-  if (disconnect->reason == ReasonCode::shared_subscriptions_not_supported) {
-    detail += ": leave $share/GROUP/ out of";
-    for (const mqtt::Subscription* asked : asked_) {
-      if (mqtt::is_shared(asked->filter)) detail += " " + asked->filter;
-    }
-  }
-  link_ = mqtt::LinkState{false, LinkProblem::lost, std::move(detail)};
 }
 
 BootTime SubscriberSession::deadline() const {
@@ -357,7 +349,7 @@ void SubscriberSession::tick(BootTime now, bool reading) {
 
 void SubscriberSession::say_goodbye() {
   if (std::exchange(over_, true) || !connected_at_) return;
-  mqtt::encode(mqtt::DisconnectPacket{}, options_.protocol, out_);
+  mqtt::encode(mqtt::DisconnectPacket{}, options_.broker.protocol, out_);
 }
 
 void SubscriberSession::fail(const mqtt::ProtocolError& error) {
@@ -368,7 +360,7 @@ void SubscriberSession::fail(const mqtt::ProtocolError& error) {
 
 void SubscriberSession::end(ReasonCode reason, mqtt::LinkState link) {
   if (std::exchange(over_, true)) return;
-  if (connected_at_ && is_v5()) mqtt::encode(mqtt::DisconnectPacket{reason, {}}, options_.protocol, out_);
+  if (connected_at_ && is_v5()) mqtt::encode(mqtt::DisconnectPacket{reason, {}}, options_.broker.protocol, out_);
   link_ = std::move(link);
 }
 

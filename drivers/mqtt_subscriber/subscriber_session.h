@@ -81,7 +81,7 @@ class SubscriberSession {
     mqtt::PacketType type = mqtt::PacketType::puback;
   };
 
-  bool is_v5() const { return options_.protocol == mqtt::ProtocolVersion::v5; }
+  bool is_v5() const { return options_.broker.protocol == mqtt::ProtocolVersion::v5; }
   void send_connect();
   void send_subscribe(bool may_share);
   void note_subscribed();

@@ -68,12 +68,12 @@ TEST_F(ConfigChecksTest, a_broker_is_acknowledged_as_its_driver_says) {
     return load_good(mqtt_driver("topic = \"a/{device}/{tag}\"\n", more)).mqtt_drivers.at(0);
   };
   EXPECT_EQ(driver_of("").ack, drivers::MessageAck::written);
-  EXPECT_EQ(driver_of("").protocol, mqtt::ProtocolVersion::v3_1_1);
+  EXPECT_EQ(driver_of("").broker.protocol, mqtt::ProtocolVersion::v3_1_1);
   const auto durable = driver_of("ack = \"durable\"\ninflight_max = 7\n");
   EXPECT_EQ(durable.ack, drivers::MessageAck::durable);
-  EXPECT_EQ(durable.protocol, mqtt::ProtocolVersion::v5);
+  EXPECT_EQ(durable.broker.protocol, mqtt::ProtocolVersion::v5);
   EXPECT_EQ(durable.inflight_max, 7);
-  EXPECT_EQ(driver_of("ack = \"durable\"\nprotocol = \"3.1.1\"\n").protocol, mqtt::ProtocolVersion::v3_1_1);
+  EXPECT_EQ(driver_of("ack = \"durable\"\nprotocol = \"3.1.1\"\n").broker.protocol, mqtt::ProtocolVersion::v3_1_1);
   const auto problem_of = [this](const std::string& more, const std::string& first = "") {
     return only_problem(first + mqtt_driver("topic = \"a/{device}/{tag}\"\n", more));
   };

@@ -134,6 +134,43 @@ TEST_F(ConfigUplinkTest, keys_of_other_formats_are_refused) {
   EXPECT_TRUE(influx.mqtt_uplinks.at(0).integers_as_floats);
 }
 
+std::string mqtt_uplink(const std::string& more) {
+  return "[[uplink.mqtt]]\nname = \"u\"\nbroker = \"mqtt://b\"\n" + more;
+}
+
+TEST_F(ConfigUplinkTest, an_mqtt_uplink_speaks_the_version_it_is_told_to) {
+  const auto made = [this](const std::string& more) { return load_good(mqtt_uplink(more)).mqtt_uplinks.at(0); };
+  EXPECT_EQ(made("").broker.protocol, mqtt::ProtocolVersion::v3_1_1);
+  EXPECT_EQ(made("protocol = \"3.1.1\"\n").broker.protocol, mqtt::ProtocolVersion::v3_1_1);
+  EXPECT_EQ(made("protocol = \"5\"\n").broker.protocol, mqtt::ProtocolVersion::v5);
+  EXPECT_EQ(made("protocol = \"5\"\nformat = \"influx\"\n").broker.protocol, mqtt::ProtocolVersion::v5);
+  const std::string other = only_problem(mqtt_uplink("protocol = \"4\"\n"));
+  EXPECT_NE(other.find("4 uplink.mqtt[0].protocol: must be one of \"5\", \"3.1.1\", found \"4\""), std::string::npos)
+      << other;
+}
+
+TEST_F(ConfigUplinkTest, a_sparkplug_node_speaks_the_version_of_its_specification) {
+  EXPECT_EQ(
+      only_problem(sparkplug("group = \"g\"", "protocol = \"5\"\n")),
+      "5 uplink.mqtt[0].protocol: \"5\" is not for format = \"sparkplug\", whose sessions and wills are specified "
+      "for MQTT 3.1.1: use \"3.1.1\", or leave it out");
+  const Config good = load_good(sparkplug("group = \"g\"", "protocol = \"3.1.1\"\n"));
+  EXPECT_EQ(good.mqtt_uplinks.at(0).broker.protocol, mqtt::ProtocolVersion::v3_1_1);
+}
+
+TEST_F(ConfigUplinkTest, only_a_broker_of_version_5_can_say_what_becomes_a_dead_letter) {
+  const auto made = [this](const std::string& more) {
+    return load_good(mqtt_uplink(more)).mqtt_uplinks.at(0).forwarder.dead_letter_after;
+  };
+  EXPECT_EQ(made(""), 0U);
+  EXPECT_EQ(made("dead_letter_after = 0\n"), 0U);
+  EXPECT_EQ(made("protocol = \"5\"\n"), 5U);
+  EXPECT_EQ(made("protocol = \"5\"\ndead_letter_after = 0\n"), 0U);
+  const std::string wrong = only_problem(mqtt_uplink("dead_letter_after = 5\n"));
+  EXPECT_NE(wrong.find("4 uplink.mqtt[0].dead_letter_after: needs protocol = \"5\" beside it"), std::string::npos)
+      << wrong;
+}
+
 TEST_F(ConfigUplinkTest, two_uplinks_are_two_sparkplug_nodes) {
   EXPECT_NE(only_problem(sparkplug("group = \"g\"") + sparkplug("group = \"g\"", "", "other"))
                 .find("two uplinks would number the messages of one node"),

@@ -52,7 +52,7 @@ class Publisher {
   /// Sends value after value, the way a sensor does that keeps what was not acknowledged.
   void send(std::uint64_t first, std::uint64_t last) {
     for (std::uint64_t value = first; value <= last; ++value) {
-      client_->publish(value, "plant/dev/count", R"({"v":)" + std::to_string(value) + "}");
+      client_->publish({value, "plant/dev/count", R"({"v":)" + std::to_string(value) + "}"});
     }
   }
   bool wait_until_acknowledged(std::uint64_t count) {

@@ -42,7 +42,7 @@ class SubscriberRig : public ::testing::Test {
   SubscriberRig() {
     options_.name = "local";
     options_.ack = MessageAck::durable;
-    options_.protocol = mqtt::ProtocolVersion::v5;
+    options_.broker.protocol = mqtt::ProtocolVersion::v5;
     options_.broker.client_id = "tidegate-driver";
     options_.broker.reconnect_first = std::chrono::milliseconds(20);
     options_.broker.reconnect_most = std::chrono::milliseconds(100);

@@ -17,7 +17,7 @@ constexpr const char* kDeviceData = "spBv1.0/plant/DDATA/gate/pump";
 class SubscriberRebirthTest : public ScriptedBrokerRig, public ::testing::WithParamInterface<mqtt::ProtocolVersion> {
  protected:
   SubscriberRebirthTest() {
-    options_.protocol = GetParam();
+    options_.broker.protocol = GetParam();
     packets_ = BrokerPackets(GetParam());
     options_.subscribe.clear();
     auto& subscribe = options_.subscribe.emplace_back();

@@ -84,8 +84,8 @@ TEST_F(MqttSubscriberTest, MarksWhatTheBrokerHadRetained) {
 // The core takes nothing: the disk may be full. What the broker has then waits with the broker.
 TEST_F(MqttSubscriberTest, HoldsTheBrokerBackWhileNothingIsTaken) {
   options_.queue_bytes = 64 * 1024;
-  options_.protocol = mqtt::ProtocolVersion::v3_1_1;
-  packets_ = BrokerPackets(options_.protocol);
+  options_.broker.protocol = mqtt::ProtocolVersion::v3_1_1;
+  packets_ = BrokerPackets(options_.broker.protocol);
   options_.inflight_max = 65535;
   start();
   const auto broker = next_up();
@@ -331,7 +331,7 @@ class MqttSubscriberMosquittoTest : public SubscriberRig, public ::testing::With
       : mosquitto_("max_queued_messages 0\npersistence true\npersistence_location {dir}/\nlog_type all\n") {
     mosquitto_.start();
     options_.broker.uri = mosquitto_.uri();
-    options_.protocol = GetParam();
+    options_.broker.protocol = GetParam();
   }
   void publish(int first, int last) const {
     std::string lines;

@@ -32,7 +32,7 @@ class SubscriberSessionTest : public ::testing::Test, public SubscriberHost {
   }
 
   void begin(mqtt::ProtocolVersion version) {
-    options_.protocol = version;
+    options_.broker.protocol = version;
     broker_ = BrokerPackets(version);
     session_ = std::make_unique<SubscriberSession>(*this, options_, subscriptions_, now_);
   }
@@ -53,7 +53,7 @@ class SubscriberSessionTest : public ::testing::Test, public SubscriberHost {
   std::vector<std::string> filters_of(const std::string& bytes) const {
     const auto packet = mqtt::cut_packet(bytes, 1024);
     if (!packet || !*packet) return {"no packet"};
-    const auto subscribe = mqtt::decode_subscribe(**packet, options_.protocol);
+    const auto subscribe = mqtt::decode_subscribe(**packet, options_.broker.protocol);
     if (!subscribe) return {"no SUBSCRIBE"};
     std::vector<std::string> filters;
     for (const auto& entry : subscribe->entries) filters.emplace_back(entry.filter);

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 
 #include "mqtt/packet_encoder.h"
+#include "tests/mqtt/told.h"
 
 namespace tidegate::mqtt {
 namespace {
@@ -13,28 +14,6 @@ using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
 constexpr ProtocolVersion kV3 = ProtocolVersion::v3_1_1;
-
-/// Writes down what it is told.
-class Told final : public ConnectionEvents {
- public:
-  void on_connected() override { words.emplace_back("connected"); }
-  void on_connect_failed(LinkState why) override { words.push_back("failed: " + why.detail); }
-  void on_subscribed(const SubscribeAnswer& answer) override {
-    words.push_back("subscribed, refused " + std::to_string(answer.refused.size()));
-  }
-  void on_lost(std::optional<LinkState>) override { words.emplace_back("lost"); }
-  void on_published(InFlight::Number number, bool ok) override {
-    words.push_back((ok ? "published " : "unpublished ") + std::to_string(number));
-  }
-  void on_message(std::string_view topic, std::string_view payload, bool, bool) override {
-    words.push_back(std::string(topic) + "=" + std::string(payload));
-  }
-  void on_message_too_large(std::string_view topic, std::uint64_t bytes) override {
-    words.push_back(std::string(topic) + " has " + std::to_string(bytes));
-  }
-
-  std::vector<std::string> words;
-};
 
 class ClientProtocolTest : public ::testing::Test {
  protected:
@@ -113,7 +92,7 @@ class ClientProtocolTest : public ::testing::Test {
 
 TEST_F(ClientProtocolTest, NothingIsPublishedBeforeTheBrokerHasTakenUsIn) {
   start();
-  protocol_->publish(1, "t", "x", 1);
+  protocol_->publish(1, {0, "t", "x", 1});
   EXPECT_THAT(take_packets(), ElementsAre("1"));
   hear(std::string("\x20\x02\0\0", 4));
   EXPECT_THAT(take_packets(), ElementsAre("3 2"));
@@ -124,7 +103,7 @@ TEST_F(ClientProtocolTest, NothingIsPublishedBeforeTheBrokerHasTakenUsIn) {
 TEST_F(ClientProtocolTest, AnAcknowledgementThatNothingWaitsForChangesNothing) {
   connect();
   hear(ack(PacketType::puback, 2));
-  protocol_->publish(7, "t", "x", 1);
+  protocol_->publish(7, {0, "t", "x", 1});
   take_sent();
   hear(ack(PacketType::puback, 2) + ack(PacketType::puback, 2) + ack(PacketType::puback, 3));
   EXPECT_THAT(told_.words, ElementsAre("connected", "published 7"));
@@ -133,8 +112,8 @@ TEST_F(ClientProtocolTest, AnAcknowledgementThatNothingWaitsForChangesNothing) {
 
 TEST_F(ClientProtocolTest, OfQosZeroIsToldWhenItIsSent) {
   connect();
-  protocol_->publish(1, "t", "x", 0);
-  protocol_->publish(std::nullopt, "t", "x", 0);
+  protocol_->publish(1, {0, "t", "x", 0});
+  protocol_->publish(std::nullopt, {0, "t", "x", 0});
   std::string& out = protocol_->out();
   EXPECT_THAT(told_.words, ElementsAre("connected"));
   out.clear();
@@ -144,27 +123,28 @@ TEST_F(ClientProtocolTest, OfQosZeroIsToldWhenItIsSent) {
 
 TEST_F(ClientProtocolTest, NoMoreThanAThousandAreOpenAndNoneWaitsForBytesAheadOfTheSocket) {
   connect();
-  for (InFlight::Number number = 0; number < 1200; ++number) protocol_->publish(number, "t", "x", 1);
+  for (InFlight::Number number = 0; number < 1200; ++number) protocol_->publish(number, {0, "t", "x", 1});
   EXPECT_EQ(take_packets().size(), 1000U);
   hear(ack(PacketType::puback, 2) + ack(PacketType::puback, 3));
   EXPECT_THAT(take_packets(), ElementsAre("3 1002", "3 1003"));
 
   connect();
-  for (InFlight::Number number = 0; number < 10; ++number) protocol_->publish(number, "t", std::string(40'000, 'x'), 1);
+  for (InFlight::Number number = 0; number < 10; ++number)
+    protocol_->publish(number, {0, "t", std::string(40'000, 'x'), 1});
   EXPECT_EQ(take_packets().size(), 2U);
   EXPECT_EQ(take_packets().size(), 2U);
 }
 
 TEST_F(ClientProtocolTest, NoIdIsTakenTwiceWhileItIsOpen) {
   connect();
-  protocol_->publish(0, "t", "x", 1);
+  protocol_->publish(0, {0, "t", "x", 1});
   EXPECT_THAT(take_packets(), ElementsAre("3 2"));  // stays open; 1 is the SUBSCRIBE's
   for (unsigned id = 3; id <= 65'535; ++id) {
-    protocol_->publish(id, "t", "x", 1);
+    protocol_->publish(id, {0, "t", "x", 1});
     take_sent();
     hear(ack(PacketType::puback, static_cast<std::uint16_t>(id)));
   }
-  protocol_->publish(1, "t", "x", 1);
+  protocol_->publish(1, {0, "t", "x", 1});
   EXPECT_THAT(take_packets(), ElementsAre("3 3"));
 }
 
@@ -266,7 +246,7 @@ TEST_F(ClientProtocolTest, AGoodbyeLeavesBehindWhatWaits) {
   start();
   EXPECT_FALSE(protocol_->say_goodbye());
   connect();
-  protocol_->publish(1, "t", "x", 1);
+  protocol_->publish(1, {0, "t", "x", 1});
   EXPECT_TRUE(protocol_->say_goodbye());
   EXPECT_THAT(take_packets(), ElementsAre("14"));
 }

@@ -179,7 +179,7 @@ class ClientStress : public ::testing::Test {
   /// Window after window, each as soon as there is a link for it.
   void publish_until(std::chrono::steady_clock::time_point end, One& one) const {
     while (std::chrono::steady_clock::now() < end && one.recorder.wait_until_it_is_up()) {
-      for (int i = 0; i < kWindow; ++i) one.client->publish(++one.ticket, "t", payload_);
+      for (int i = 0; i < kWindow; ++i) one.client->publish({++one.ticket, "t", payload_});
       if (!one.recorder.wait_until_published(one.ticket)) return;
     }
   }
@@ -187,7 +187,7 @@ class ClientStress : public ::testing::Test {
   static bool gets_through(One& one, const std::string& payload) {
     for (int i = 0; i < 100; ++i) {
       one.recorder.wait_until_it_is_up();
-      one.client->publish(++one.ticket, "t", payload);
+      one.client->publish({++one.ticket, "t", payload});
       if (one.recorder.wait_until_published(one.ticket) && one.recorder.published().back().second) return true;
     }
     return false;

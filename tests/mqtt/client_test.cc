@@ -1,11 +1,13 @@
 #include <gmock/gmock.h>
 
 #include <atomic>
+#include <map>
 #include <memory>
 
 #include "mqtt/client.h"
 #include "tests/mqtt/client_recorder.h"
 #include "tests/support/mosquitto_broker.h"
+#include "tests/support/temporary_directory.h"
 
 namespace tidegate::mqtt {
 namespace {
@@ -47,7 +49,7 @@ TEST_F(ClientTest, ReportsEveryPublishWhenTheBrokerHasIt) {
   ClientRecorder recorder;
   const auto client = start_publisher(recorder);
   ASSERT_TRUE(recorder.wait_until_up());
-  for (std::uint64_t ticket = 1; ticket <= 500; ++ticket) client->publish(ticket, "a/b", "payload");
+  for (std::uint64_t ticket = 1; ticket <= 500; ++ticket) client->publish({ticket, "a/b", "payload"});
   ASSERT_TRUE(recorder.wait_until_published(500));
   client->stop(seconds(5));
   std::uint64_t expected = 0;
@@ -57,6 +59,41 @@ TEST_F(ClientTest, ReportsEveryPublishWhenTheBrokerHasIt) {
   }
 }
 
+TEST_F(ClientTest, OfVersion5SaysWhyTheBrokerDoesNotHaveAPublish) {
+  broker_.set_configuration("max_packet_size 1000\nacl_file {dir}/acl\n");
+  testing::write_file(broker_.directory() + "/acl", "topic readwrite a/#\n");
+  broker_.restart();
+  BrokerOptions of_version_5 = options("publisher");
+  of_version_5.protocol = ProtocolVersion::v5;
+  of_version_5.clean_session = true;
+  const auto publish_some = [&](ClientHandlers handlers, ClientRecorder& recorder) {
+    auto client = make_client(of_version_5, {}, std::move(handlers));
+    client->start();
+    EXPECT_TRUE(recorder.wait_until_up());
+    client->publish({1, "a/b", "x"});
+    client->publish({2, "a/b", std::string(1000, 'x')});
+    client->publish({3, "elsewhere", "x"});
+    client->publish({4, "a/b", "x"});
+    EXPECT_TRUE(recorder.wait_until_published(4));
+    client->stop(seconds(5));
+    EXPECT_EQ(recorder.links().size(), 1U) << "a refusal is no end of the connection";
+  };
+  ClientRecorder plain;
+  publish_some(plain.handlers(), plain);
+  EXPECT_THAT(plain.published(),
+              ::testing::UnorderedElementsAre(Pair(1, true), Pair(2, false), Pair(3, false), Pair(4, true)));
+
+  ClientRecorder recorder;
+  std::map<std::uint64_t, ReasonCode> reasons;  // read when the client has stopped
+  ClientHandlers handlers = recorder.handlers();
+  handlers.refused = [&, published = handlers.published](std::uint64_t ticket, const PublishRefusal& why) {
+    reasons[ticket] = why.reason;
+    published(ticket, false);
+  };
+  publish_some(handlers, recorder);
+  EXPECT_THAT(reasons, ElementsAre(Pair(2, ReasonCode::packet_too_large), Pair(3, ReasonCode::not_authorized)));
+}
+
 TEST_F(ClientTest, DeliversWhatIsPublishedInOrder) {
   ClientRecorder sent;
   ClientRecorder received;
@@ -64,10 +101,10 @@ TEST_F(ClientTest, DeliversWhatIsPublishedInOrder) {
   const auto publisher = start_publisher(sent);
   ASSERT_TRUE(received.wait_until_up());
   ASSERT_TRUE(sent.wait_until_up());
-  publisher->publish(1, "plant/a/temp", "1");
-  publisher->publish(2, "plant/a/other", "2");
-  publisher->publish(3, "other/x/y", std::string("3\0 with a zero", 14));
-  publisher->publish(4, "plant/b/temp", "");
+  publisher->publish({1, "plant/a/temp", "1"});
+  publisher->publish({2, "plant/a/other", "2"});
+  publisher->publish({3, "other/x/y", std::string("3\0 with a zero", 14)});
+  publisher->publish({4, "plant/b/temp", ""});
   ASSERT_TRUE(received.wait_until_received(3));
   EXPECT_THAT(received.messages(),
               ElementsAre("plant/a/temp 1", std::string("other/x/y 3\0 with a zero", 24), "plant/b/temp "));
@@ -82,7 +119,7 @@ TEST_F(ClientTest, PublishesAtMostOnceWithoutATicket) {
   ASSERT_TRUE(received.wait_until_up());
   ASSERT_TRUE(sent.wait_until_up());
   publisher->publish_at_most_once("plant/b", "2");
-  publisher->publish(1, "plant/c", "3");
+  publisher->publish({1, "plant/c", "3"});
   ASSERT_TRUE(sent.wait_until_published(1));
   ASSERT_TRUE(received.wait_until_received(2));
   EXPECT_THAT(received.messages(), Contains("plant/b 2"));
@@ -117,7 +154,7 @@ TEST_F(ClientTest, APublishWithoutALinkFailsAtOnce) {
   broker_.stop();
   ClientRecorder recorder;
   const auto client = start_publisher(recorder);
-  client->publish(1, "a", "b");
+  client->publish({1, "a", "b"});
   ASSERT_TRUE(recorder.wait_until_published(1));
   EXPECT_THAT(recorder.published(), ElementsAre(Pair(1, false)));
   ASSERT_TRUE(recorder.wait_until_down(LinkProblem::unreachable));
@@ -156,7 +193,7 @@ TEST_F(ClientTest, APublisherThrowsAwayWhatAnOldSessionBrings) {
     ASSERT_TRUE(subscribed.wait_until_up());
     subscriber->stop(seconds(5));
   }
-  publisher->publish(1, "a", "left over");
+  publisher->publish({1, "a", "left over"});
   ASSERT_TRUE(other.wait_until_published(1));
   ClientRecorder recorder;
   ClientHandlers handlers = recorder.handlers();
@@ -164,7 +201,7 @@ TEST_F(ClientTest, APublisherThrowsAwayWhatAnOldSessionBrings) {
   const auto client = make_client(options("publisher"), {}, handlers);
   client->start();
   ASSERT_TRUE(recorder.wait_until_up());
-  client->publish(2, "b", "x");
+  client->publish({2, "b", "x"});
   ASSERT_TRUE(recorder.wait_until_published(1));
 }
 
@@ -192,7 +229,7 @@ TEST_F(ClientTest, ComesBackWhenTheBrokerDoes) {
   broker_.restart();  // without persistence: the sessions are gone, so this needs a new subscription
   ASSERT_TRUE(sent.wait_until_up(2));
   ASSERT_TRUE(received.wait_until_up(2));
-  publisher->publish(9, "a", "after");
+  publisher->publish({9, "a", "after"});
   ASSERT_TRUE(received.wait_until_received(1));
   EXPECT_THAT(received.messages(), ElementsAre("a after"));
 }
@@ -204,12 +241,12 @@ TEST_F(ClientTest, ALostLinkFailsEveryOpenPublishExactlyOnce) {
   ASSERT_TRUE(recorder.wait_until_up());
   ::kill(broker_.pid(), SIGSTOP);
   const std::string large(256 * 1024, 'x');  // more than the socket takes: some still wait
-  for (std::uint64_t ticket = 1; ticket <= 60; ++ticket) client->publish(ticket, "a", large);
+  for (std::uint64_t ticket = 1; ticket <= 60; ++ticket) client->publish({ticket, "a", large});
   broker_.kill();
   ASSERT_TRUE(recorder.wait_until_published(60));
   broker_.start();
   ASSERT_TRUE(recorder.wait_until_up(2));
-  client->publish(61, "a", "x");
+  client->publish({61, "a", "x"});
   ASSERT_TRUE(recorder.wait_until_published(61));
   client->stop(seconds(5));
   for (std::uint64_t ticket = 1; ticket <= 61; ++ticket) {
@@ -226,16 +263,16 @@ TEST_F(ClientTest, ABrokerThatAcknowledgesNothingIsConnectedToAnew) {
   const auto client = make_client(broker, {}, recorder.handlers());
   client->start();
   ASSERT_TRUE(recorder.wait_until_up());
-  client->publish(1, "a", "x");
+  client->publish({1, "a", "x"});
   ASSERT_TRUE(recorder.wait_until_published(1));
   ::kill(broker_.pid(), SIGSTOP);
-  client->publish(2, "a", "x");
+  client->publish({2, "a", "x"});
   EXPECT_TRUE(recorder.wait_until_down(LinkProblem::lost));
   EXPECT_THAT(recorder.links().back().detail, HasSubstr("has acknowledged nothing for 1 s"));
   ::kill(broker_.pid(), SIGCONT);
   EXPECT_THAT(recorder.published(), Contains(Pair(2, false)));
   ASSERT_TRUE(recorder.wait_until_up(2));
-  client->publish(3, "a", "x");
+  client->publish({3, "a", "x"});
   ASSERT_TRUE(recorder.wait_until_published(3));
   EXPECT_THAT(recorder.published(), Contains(Pair(3, true)));
 }
@@ -247,7 +284,7 @@ TEST_F(ClientTest, WhatWasGivenUpIsNotSentBehindTheOwnersBack) {
   ASSERT_TRUE(sent.wait_until_up());
   ::kill(broker_.pid(), SIGSTOP);
   const std::string large(256 * 1024, 'x');
-  for (std::uint64_t ticket = 1; ticket <= 60; ++ticket) publisher->publish(ticket, "old", large);
+  for (std::uint64_t ticket = 1; ticket <= 60; ++ticket) publisher->publish({ticket, "old", large});
   broker_.kill();
   ASSERT_TRUE(sent.wait_until_published(60));
   const auto reported = sent.published();
@@ -256,7 +293,7 @@ TEST_F(ClientTest, WhatWasGivenUpIsNotSentBehindTheOwnersBack) {
   broker_.set_configuration("log_type all");
   broker_.start();
   ASSERT_TRUE(sent.wait_until_up(2));
-  publisher->publish(61, "new", "x");
+  publisher->publish({61, "new", "x"});
   ASSERT_TRUE(sent.wait_until_published(61));
   EXPECT_EQ(broker_.log().find("'old'"), std::string::npos);
   EXPECT_NE(broker_.log().find("'new'"), std::string::npos);
@@ -281,11 +318,11 @@ TEST_F(ClientTest, AcknowledgesAMessageWhenTheHandlerHasReturned) {
   ASSERT_TRUE(received.wait_until_up());
   {
     const std::lock_guard closed(gate);
-    publisher->publish(1, "a", "held");
+    publisher->publish({1, "a", "held"});
     ASSERT_TRUE(received.wait_until_received(1));
     EXPECT_EQ(broker_.log().find("Received PUBACK from subscriber"), std::string::npos);
   }
-  publisher->publish(2, "a", "free");
+  publisher->publish({2, "a", "free"});
   ASSERT_TRUE(received.wait_until_received(2));  // the broker has read the first one's PUBACK before it sends more
   ASSERT_TRUE(sent.wait_until_published(2));
   EXPECT_TRUE(broker_.wait_for_log("Received PUBACK from subscriber", 2));
@@ -300,7 +337,7 @@ TEST_F(ClientTest, AMessageThatWasNotAcknowledgedComesAgain) {
   ASSERT_TRUE(sent.wait_until_up());
   ASSERT_TRUE(first.wait_until_up());
   subscriber->stop(seconds(5));  // the session stays with the broker
-  publisher->publish(1, "a", "while away");
+  publisher->publish({1, "a", "while away"});
   ASSERT_TRUE(sent.wait_until_published(1));
   subscriber = start_subscriber(second, {{"a", 1}});
   ASSERT_TRUE(second.wait_until_received(1));
@@ -325,7 +362,7 @@ TEST_F(ClientTest, NoHandlerIsCalledAfterStop) {
   EXPECT_TRUE(client->stop(seconds(5)));
   EXPECT_TRUE(client->stop(seconds(5))) << "as often as one likes";
   const auto before = recorder.links().size();
-  client->publish(1, "a", "b");
+  client->publish({1, "a", "b"});
   broker_.restart();
   EXPECT_EQ(recorder.links().size(), before);
   EXPECT_TRUE(recorder.published().empty());
@@ -335,7 +372,7 @@ TEST_F(ClientTest, StopWaitsForOpenAcknowledgements) {
   ClientRecorder recorder;
   const auto client = start_publisher(recorder);
   ASSERT_TRUE(recorder.wait_until_up());
-  for (std::uint64_t ticket = 1; ticket <= 200; ++ticket) client->publish(ticket, "a", "b");
+  for (std::uint64_t ticket = 1; ticket <= 200; ++ticket) client->publish({ticket, "a", "b"});
   ASSERT_TRUE(recorder.wait_until_published(1));
   client->stop(seconds(10));
   std::size_t acknowledged = 0;

@@ -65,7 +65,9 @@ TEST(ConnectFailure, AHandshakeThatFailsForAnotherReasonIsRetriedAsUnreachable) 
 }
 
 TEST(ConnectFailure, ARefusalOfVersion5SaysWhatToDo) {
-  const auto problem = [](ReasonCode refusal) { return explain(refusal, ProtocolVersion::v5, plant_broker()); };
+  BrokerOptions broker = plant_broker();
+  broker.protocol = ProtocolVersion::v5;
+  const auto problem = [&](ReasonCode refusal) { return explain(ConnackPacket{false, refusal, {}}, broker); };
   EXPECT_THAT(problem(ReasonCode::unsupported_protocol_version).detail, HasSubstr("protocol = \"3.1.1\""));
   EXPECT_EQ(problem(ReasonCode::not_authorized).problem, LinkProblem::refused_login);
   EXPECT_EQ(problem(ReasonCode::client_identifier_not_valid).problem, LinkProblem::refused_login);

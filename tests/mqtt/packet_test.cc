@@ -1,5 +1,6 @@
 #include <gmock/gmock.h>
 
+#include <array>
 #include <functional>
 #include <random>
 #include <string>
@@ -111,7 +112,10 @@ std::vector<std::string> every_packet(ProtocolVersion version) {
     publish.duplicate = publish.retain = true;
     if (v5) publish.properties.set(PropertyId::topic_alias, 3);
     if (v5) publish.properties.set(PropertyId::content_type, "application/json");
+    const std::array<UserProperty, 2> user{{{"tidegate-stream", "readings"}, {"", ""}}};
+    if (v5) publish.properties.set_user(user);
     encode(publish, version, out);
+    EXPECT_EQ(out.size(), encoded_bytes(publish, version));
   });
   for (const auto type : {PacketType::puback, PacketType::pubrec, PacketType::pubrel, PacketType::pubcomp}) {
     add([&](std::string& out) {

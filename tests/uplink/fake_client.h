@@ -16,6 +16,7 @@ struct Published {
   std::string topic;
   std::string payload;
   int qos = 1;
+  mqtt::MessageProperties properties{};
 };
 
 /// What the fake client was asked to do; outlives it.
@@ -36,16 +37,17 @@ class FakeClient final : public mqtt::Client {
   explicit FakeClient(std::shared_ptr<ClientLog> log) : log_(std::move(log)) {}
   void start() override { log_->started = true; }
   bool stop(Duration) override { return log_->stopped = true; }
-  void publish(std::uint64_t ticket, std::string topic, std::string payload) override {
-    log_->published.push_back({ticket, std::move(topic), std::move(payload)});
-  }
+  void publish(mqtt::Publication message) override { put(std::move(message)); }
   void publish_at_most_once(std::string, std::string) override {}
-  void publish_in(std::uint64_t, mqtt::Publication message) override {
-    log_->published.push_back({message.ticket, std::move(message.topic), std::move(message.payload), message.qos});
-  }
+  void publish_in(std::uint64_t, mqtt::Publication message) override { put(std::move(message)); }
   void reconnect(std::uint64_t) override { ++log_->reconnects; }
 
  private:
+  void put(mqtt::Publication message) {
+    log_->published.push_back({message.ticket, std::move(message.topic), std::move(message.payload), message.qos,
+                               std::move(message.properties)});
+  }
+
   std::shared_ptr<ClientLog> log_;
 };
 

@@ -24,7 +24,18 @@ class MqttTransportTest : public ::testing::Test {
 
   std::unique_ptr<Transport> make() {
     TransportHandlers handlers;
-    handlers.done = [this](std::uint64_t id, bool ok) { done_.emplace_back(id, ok); };
+    handlers.done = [this](std::uint64_t id, bool ok) {
+      told_.push_back("done " + std::to_string(id));
+      done_.emplace_back(id, ok);
+    };
+    handlers.failed = [this](std::uint64_t id, BatchFailure how) {
+      told_.push_back("failed " + std::to_string(id));
+      failed_.emplace_back(id, std::move(how));
+    };
+    handlers.trouble = [this](std::string reason) {
+      told_.emplace_back("trouble");
+      troubles_.push_back(std::move(reason));
+    };
     handlers.link = [this](bool up, std::string detail) { links_.emplace_back(up, std::move(detail)); };
     return make_mqtt_transport_over(fake_client_factory(client_), options_, "plant-7", std::move(handlers));
   }
@@ -36,10 +47,14 @@ class MqttTransportTest : public ::testing::Test {
     return batch;
   }
   void report(std::uint64_t ticket, bool ok) { client_->handlers.published(ticket, ok); }
+  void refuse(std::uint64_t ticket, const mqtt::PublishRefusal& why) { client_->handlers.refused(ticket, why); }
 
   MqttUplinkOptions options_;
   std::shared_ptr<ClientLog> client_ = std::make_shared<ClientLog>();
   std::vector<std::pair<std::uint64_t, bool>> done_;
+  std::vector<std::pair<std::uint64_t, BatchFailure>> failed_;
+  std::vector<std::string> troubles_;
+  std::vector<std::string> told_;
   std::vector<std::pair<bool, std::string>> links_;
 };
 
@@ -134,7 +149,123 @@ TEST_F(MqttTransportTest, WritesLineProtocolWhereThatIsTheFormat) {
   send(2, R"({"sent":5,"readings":[]})");
   send(3, "no batch");
   EXPECT_EQ(client_->published.size(), 1U);
-  EXPECT_THAT(done_, ElementsAre(Pair(1, true), Pair(2, true), Pair(3, false)));
+  EXPECT_THAT(done_, ElementsAre(Pair(1, true), Pair(2, true)));
+  ASSERT_EQ(failed_.size(), 1U);
+  EXPECT_EQ(failed_[0].first, 3U);
+  EXPECT_FALSE(failed_[0].second.refusal.empty());
+}
+
+TEST_F(MqttTransportTest, SaysBesideABatchOfVersion5WhatItIs) {
+  options_.broker.protocol = mqtt::ProtocolVersion::v5;
+  const auto transport = make();
+  ASSERT_TRUE(transport->start());
+  OutgoingBatch sent = batch(5, Stream::alarms);
+  sent.epoch = 3;
+  sent.from = 17;
+  sent.to = 42;
+  transport->send(sent);
+  ASSERT_EQ(client_->published.size(), 1U);
+  const mqtt::MessageProperties expected{"application/json",
+                                         true,
+                                         {{"tidegate-gateway", "plant-7"},
+                                          {"tidegate-stream", "alarms"},
+                                          {"tidegate-epoch", "3"},
+                                          {"tidegate-from", "17"},
+                                          {"tidegate-to", "42"}}};
+  EXPECT_EQ(client_->published[0].properties, expected);
+  EXPECT_TRUE(client_->broker.clean_session);
+}
+
+TEST_F(MqttTransportTest, SaysNothingBesideABatchOfVersion3) {
+  const auto transport = make();
+  ASSERT_TRUE(transport->start());
+  transport->send(batch(5));
+  EXPECT_EQ(client_->published.at(0).properties, mqtt::MessageProperties{});
+  EXPECT_FALSE(client_->broker.clean_session);
+}
+
+TEST_F(MqttTransportTest, HasTheMediaTypeOfLineProtocol) {
+  options_.broker.protocol = mqtt::ProtocolVersion::v5;
+  options_.format = MqttFormat::influx;
+  const auto transport = make();
+  ASSERT_TRUE(transport->start());
+  OutgoingBatch sent = batch(1);
+  sent.payload = std::make_shared<const std::string>(
+      R"({"sent":5,"readings":[{"seq":1,"tag":"boiler/temp","time":1000,"value":7,"quality":"good"}]})");
+  transport->send(sent);
+  EXPECT_EQ(client_->published.at(0).properties.content_type, "text/plain; charset=utf-8");
+}
+
+TEST_F(MqttTransportTest, ABatchThatIsTooLargeIsToBeSplitAndARecordThatIsIsRefused) {
+  const auto transport = make();
+  ASSERT_TRUE(transport->start());
+  OutgoingBatch several = batch(1);
+  several.count = 2;
+  OutgoingBatch alone = batch(2);
+  alone.count = 1;
+  transport->send(several);
+  transport->send(alone);
+  refuse(1, {mqtt::ReasonCode::packet_too_large, {}, 101, 100});
+  refuse(2, {mqtt::ReasonCode::packet_too_large, {}, 101, 100});
+  ASSERT_EQ(failed_.size(), 2U);
+  BatchFailure too_large;
+  too_large.too_large = true;
+  EXPECT_THAT(failed_[0], Pair(1, too_large));
+  EXPECT_FALSE(failed_[1].second.too_large);
+  EXPECT_EQ(failed_[1].second.refusal,
+            "packet too large: 101 bytes with one record alone, and the broker takes 100 (maximum packet size)");
+  EXPECT_THAT(troubles_, IsEmpty());
+  EXPECT_THAT(done_, IsEmpty());
+}
+
+TEST_F(MqttTransportTest, WhatIsInABatchIsBlamedOnlyWhereTheBrokerBlamesIt) {
+  const auto transport = make();
+  ASSERT_TRUE(transport->start());
+  std::uint64_t id = 0;
+  for (const auto reason : {mqtt::ReasonCode::unspecified_error, mqtt::ReasonCode::implementation_specific_error,
+                            mqtt::ReasonCode::not_authorized, mqtt::ReasonCode::topic_name_invalid,
+                            mqtt::ReasonCode::packet_identifier_in_use, mqtt::ReasonCode::quota_exceeded,
+                            mqtt::ReasonCode::payload_format_invalid}) {
+    transport->send(batch(++id));
+    refuse(id, {reason});
+    ASSERT_EQ(failed_.size(), id);
+    const bool is_blamed = reason == mqtt::ReasonCode::payload_format_invalid;
+    EXPECT_EQ(failed_.back().second.refusal, is_blamed ? "payload format invalid" : "");
+    ASSERT_EQ(troubles_.size(), id) << to_string(reason);
+    EXPECT_EQ(troubles_.back().empty(), is_blamed);
+    EXPECT_THAT(troubles_.back(), HasSubstr(is_blamed ? "" : to_string(reason)));
+  }
+  EXPECT_THAT(troubles_[2], HasSubstr("may not publish to \"tidegate/plant-7/readings\": check the broker's access"));
+  EXPECT_THAT(troubles_[3], HasSubstr("does not take the topic \"tidegate/plant-7/readings\""));
+}
+
+TEST_F(MqttTransportTest, TroubleIsToldBeforeTheBatchAndIsOverWithABatchOfItsStream) {
+  const auto transport = make();
+  ASSERT_TRUE(transport->start());
+  transport->send(batch(1));
+  refuse(1, {mqtt::ReasonCode::quota_exceeded, "100 a day"});
+  ASSERT_EQ(troubles_.size(), 1U);
+  EXPECT_THAT(troubles_[0], HasSubstr("; it says \"100 a day\""));
+  transport->send(batch(2, Stream::alarms));
+  report(2, true);
+  EXPECT_EQ(troubles_.size(), 1U) << "readings are refused as before";
+  transport->send(batch(1));
+  report(1, true);
+  EXPECT_EQ(troubles_.back(), "");
+  EXPECT_THAT(told_, ElementsAre("trouble", "failed 1", "done 2", "trouble", "done 1"));
+}
+
+TEST_F(MqttTransportTest, ARefusalIsReportedOnce) {
+  const auto transport = make();
+  ASSERT_TRUE(transport->start());
+  transport->send(batch(1));
+  refuse(1, {mqtt::ReasonCode::quota_exceeded});
+  refuse(1, {mqtt::ReasonCode::quota_exceeded});
+  report(1, true);
+  refuse(2, {mqtt::ReasonCode::quota_exceeded});
+  transport->stop(Duration::zero());
+  EXPECT_EQ(failed_.size(), 1U);
+  EXPECT_THAT(done_, IsEmpty());
 }
 
 TEST_F(MqttTransportTest, RefusesTopicsThatCannotBePublishedTo) {

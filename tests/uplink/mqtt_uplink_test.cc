@@ -23,7 +23,9 @@ class MqttUplinkTest : public ::testing::Test {
  protected:
   static constexpr std::uint64_t kReadings = 30'000;
 
-  MqttUplinkTest() : broker_("persistence true\npersistence_location {dir}/\nmax_queued_messages 0\n") {
+  static constexpr const char* kKeepsAll = "persistence true\npersistence_location {dir}/\nmax_queued_messages 0\n";
+
+  MqttUplinkTest() : broker_(kKeepsAll) {
     readings_.count = kReadings;
     broker_.start();
     subscriber_ = std::make_unique<BatchSubscriber>(broker_.port(), "tidegate/gw/readings", readings_);
@@ -44,6 +46,19 @@ class MqttUplinkTest : public ::testing::Test {
     };
     EXPECT_TRUE(uplink->start(make, cursor));
     return uplink;
+  }
+  void deliver_through_restarts() {
+    const auto uplink = start_uplink();
+    for (std::uint64_t stop = 1; stop <= 3; ++stop) {
+      uplink->announce(stop * kReadings / 4);
+      ASSERT_TRUE(uplink->run_until([&] { return uplink->delivered() > (stop - 1) * kReadings / 4; }, seconds(30)));
+      broker_.stop();
+      ASSERT_TRUE(uplink->run_until([&] { return !uplink->is_up(); }, seconds(30)));
+      broker_.start();
+    }
+    uplink->announce(kReadings);
+    ASSERT_TRUE(uplink->run_until([&] { return uplink->delivered() == kReadings; }, seconds(60)));
+    expect_everything_arrived_in_order();
   }
   void expect_everything_arrived_in_order() {
     ASSERT_TRUE(subscriber_->wait_for_all(seconds(30)));
@@ -70,18 +85,13 @@ TEST_F(MqttUplinkTest, DeliversEverythingOnceOverALinkThatHolds) {
   EXPECT_EQ(uplink->failures(), 0U);
 }
 
-TEST_F(MqttUplinkTest, DeliversEverythingThroughABrokerThatGoesAwayAndComesBack) {
-  const auto uplink = start_uplink();
-  for (std::uint64_t stop = 1; stop <= 3; ++stop) {
-    uplink->announce(stop * kReadings / 4);
-    ASSERT_TRUE(uplink->run_until([&] { return uplink->delivered() > (stop - 1) * kReadings / 4; }, seconds(30)));
-    broker_.stop();
-    ASSERT_TRUE(uplink->run_until([&] { return !uplink->is_up(); }, seconds(30)));
-    broker_.start();
-  }
-  uplink->announce(kReadings);
-  ASSERT_TRUE(uplink->run_until([&] { return uplink->delivered() == kReadings; }, seconds(60)));
-  expect_everything_arrived_in_order();
+TEST_F(MqttUplinkTest, DeliversEverythingThroughABrokerThatGoesAwayAndComesBack) { deliver_through_restarts(); }
+
+TEST_F(MqttUplinkTest, OfVersion5DeliversTheSameWithinTheLimitsOfTheBroker) {
+  broker_.set_configuration(kKeepsAll + std::string("max_inflight_messages 2\nmax_packet_size 3000\n"));
+  broker_.restart();
+  options_.broker.protocol = mqtt::ProtocolVersion::v5;
+  deliver_through_restarts();
 }
 
 TEST_F(MqttUplinkTest, GoesOnAtTheCursorAfterAStopInTheMiddle) {

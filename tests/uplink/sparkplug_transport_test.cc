@@ -43,8 +43,8 @@ class SharedClient final : public mqtt::Client {
   explicit SharedClient(std::shared_ptr<Log> log) : log_(std::move(log)) {}
   void start() override {}
   bool stop(Duration) override { return log_->stops; }
-  void publish(std::uint64_t ticket, std::string topic, std::string payload) override {
-    put({ticket, std::move(topic), std::move(payload), 1});
+  void publish(mqtt::Publication message) override {
+    put({message.ticket, std::move(message.topic), std::move(message.payload), 1});
   }
   void publish_in(std::uint64_t connection, mqtt::Publication message) override {
     put({message.ticket, std::move(message.topic), std::move(message.payload), message.qos});
