@@ -63,9 +63,9 @@ class Session final : public ConnectionEvents, public std::enable_shared_from_th
   void on_lost(std::optional<LinkState> why) override;
   void on_published(InFlight::Number number, bool ok) override;
   void on_refused(InFlight::Number number, const PublishRefusal& refusal) override;
-  void on_message(std::string_view topic, std::string_view payload, bool retained, bool duplicate) override {
+  bool on_message(std::string_view topic, std::string_view payload, bool retained, bool duplicate) override {
     // Without a handler there are no subscriptions, but an old session may have some.
-    if (handlers_.message) handlers_.message(topic, payload, retained, duplicate);
+    return !handlers_.message || handlers_.message(topic, payload, retained, duplicate);
   }
   void on_message_too_large(std::string_view topic, std::uint64_t bytes) override {
     if (handlers_.message_too_large) handlers_.message_too_large(topic, bytes);

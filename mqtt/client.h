@@ -69,13 +69,13 @@ struct PublishRefusal {
   bool operator==(const PublishRefusal&) const = default;
 };
 
-/// What a client tells its owner. Called on the clients' thread: copy and post, never block (but `message`, as it
-/// says), never throw, never call back into the client.
+/// What a client tells its owner. Called on the clients' thread: copy and post, never block, never throw, never call
+/// back into the client.
 struct ClientHandlers {
-  /// A message for one of the subscriptions. PUBACK leaves when this returns, so it returns only when the message
-  /// survives SIGKILL. `duplicate` is the DUP flag, `retained` the RETAIN flag.
-  /// While it waits for something, all other clients of the process do.
-  std::function<void(std::string_view topic, std::string_view payload, bool retained, bool duplicate)> message;
+  /// A message for one of the subscriptions. True: it is taken, as safe as it has to be, and its PUBACK leaves. False:
+  /// there is no room for it now; it is brought again some milliseconds later, and until it is taken nothing more of
+  /// this connection is read, which holds back the broker. `duplicate` is the DUP flag, `retained` the RETAIN flag.
+  std::function<bool(std::string_view topic, std::string_view payload, bool retained, bool duplicate)> message;
   /// A message over BrokerOptions::packet_bytes_max, which is acknowledged, and of which nothing is kept.
   std::function<void(std::string_view topic, std::uint64_t bytes)> message_too_large{};
   /// The broker acknowledged (ok) the publish with this ticket, or it failed: then whether the broker has it is
@@ -101,8 +101,7 @@ class Client {
   virtual void start() = 0;
   /// Gives open publishes half of `grace` to be acknowledged, disconnects, and waits for the handlers to be done, at
   /// most `grace`: false when they are not yet, and then it may be called again to wait longer. After it `published`
-  /// and `link` are not called any more. A `message` that still waits for something then goes on when it can, so that
-  /// handler owns what it uses.
+  /// and `link` are not called any more, and `message` not either once it was true; so that handler owns what it uses.
   virtual bool stop(Duration grace) = 0;
   /// Queues a publish; `published` reports its ticket exactly once, with ok = false when the link goes down before.
   virtual void publish(Publication publication) = 0;

@@ -29,6 +29,9 @@ constexpr int kUnsentBytesMost = 128 * 1024;
 constexpr std::size_t kUnsentMax = std::size_t{1024} * 1024;
 constexpr std::size_t kIdleBytesMost = std::size_t{16} * 1024;
 constexpr Duration kTickLeast = std::chrono::milliseconds(10);
+// How often it is looked whether there is room for a message again: it costs little, and is seldom needed.
+constexpr Duration kResumeFirst = std::chrono::milliseconds(1);
+constexpr Duration kResumeMost = std::chrono::milliseconds(20);
 
 bool is_not_now(const error_code& problem) {
   return problem == asio::error::would_block || problem == asio::error::try_again;
@@ -56,7 +59,8 @@ ClientConnection::ClientConnection(const BrokerOptions& broker, const std::vecto
       protocol_(broker, subscriptions, events, will, clock_.boot_now()),
       tls_(std::move(tls)),
       socket_(ClientThread::instance().loop()),
-      timer_(ClientThread::instance().loop()) {}
+      timer_(ClientThread::instance().loop()),
+      resume_timer_(ClientThread::instance().loop()) {}
 
 void ClientConnection::open(std::vector<tcp::endpoint> addresses) {
   const auto self = shared_from_this();
@@ -93,7 +97,9 @@ void ClientConnection::begin() {
 }
 
 void ClientConnection::wait_for_input() {
-  if (!is_open_ || waits_for_input_ || sending_.size() - sent_ + protocol_.unsent_bytes() >= kUnsentMax) return;
+  if (!is_open_ || waits_for_input_ || protocol_.is_parked() ||
+      sending_.size() - sent_ + protocol_.unsent_bytes() >= kUnsentMax)
+    return;
   waits_for_input_ = true;
   socket_.async_wait(tcp::socket::wait_read, [self = shared_from_this()](const error_code& failed) {
     self->waits_for_input_ = false;
@@ -103,7 +109,7 @@ void ClientConnection::wait_for_input() {
 
 void ClientConnection::read() {
   ReadBuffer& buffer = read_buffer();
-  for (int i = 0; i < kReadsPerTurn && !closed_; ++i) {
+  for (int i = 0; i < kReadsPerTurn && !closed_ && !protocol_.is_parked(); ++i) {
     error_code problem;
     const std::size_t count = socket_.read_some(asio::buffer(buffer), problem);
     if (is_not_now(problem)) break;
@@ -138,7 +144,20 @@ void ClientConnection::go_on() {
   if (closed_) return;
   if (const auto why = protocol_.end()) return end(why);
   arm();
+  if (protocol_.is_parked()) return resume_later();
   wait_for_input();
+}
+
+void ClientConnection::resume_later() {
+  if (std::exchange(resume_waits_, true)) return;
+  resume_pause_ = std::clamp(resume_pause_ * 2, kResumeFirst, kResumeMost);
+  resume_timer_.expires_after(resume_pause_);
+  resume_timer_.async_wait([self = shared_from_this()](const error_code& cancelled) {
+    self->resume_waits_ = false;
+    if (cancelled || self->closed_) return;
+    if (self->protocol_.resume(self->clock_.boot_now())) self->resume_pause_ = {};
+    self->go_on();
+  });
 }
 
 void ClientConnection::publish(std::optional<InFlight::Number> number, Publication publication) {
@@ -233,6 +252,7 @@ void ClientConnection::end(std::optional<LinkState> why) {
 
 void ClientConnection::end_socket() {
   timer_.cancel();
+  resume_timer_.cancel();
   error_code ignored;
   socket_.close(ignored);
 }

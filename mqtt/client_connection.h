@@ -44,6 +44,7 @@ class ClientConnection : public std::enable_shared_from_this<ClientConnection> {
   void wait_for_output();
   void go_on();
   void arm();
+  void resume_later();
   void end(std::optional<LinkState> why);
   void end_socket();
   std::optional<LinkState> why_ended(const std::string& problem) const;
@@ -56,6 +57,9 @@ class ClientConnection : public std::enable_shared_from_this<ClientConnection> {
   boost::asio::ip::tcp::socket socket_;
   boost::asio::steady_timer timer_;
   std::optional<BootTime> armed_for_;
+  boost::asio::steady_timer resume_timer_;
+  Duration resume_pause_{};
+  bool resume_waits_ = false;
   std::vector<boost::asio::ip::tcp::endpoint> addresses_;
   std::size_t next_address_ = 0;
   bool is_open_ = false;

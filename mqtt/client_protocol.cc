@@ -72,6 +72,10 @@ void ClientProtocol::receive(std::string_view input, BootTime now) {
   if (input.empty() || end_) return;
   heard_ = now;
   if (!is_pingresp(input)) answered_ = now;
+  if (parked_) {
+    held_.append(input);
+    return;
+  }
   if (held_.empty()) {
     held_ = input.substr(work_through(input));
   } else {
@@ -79,6 +83,15 @@ void ClientProtocol::receive(std::string_view input, BootTime now) {
     held_.erase(0, work_through(held_));
   }
   if (held_.empty() && held_.capacity() > kSendAhead) held_ = std::string();
+}
+
+bool ClientProtocol::resume(BootTime now) {
+  if (!parked_ || end_) return false;
+  heard_ = answered_ = now;  // what it has said meanwhile was not read
+  parked_ = false;
+  const std::size_t used = work_through(held_);
+  held_.erase(0, used);
+  return used > 0;
 }
 
 std::size_t ClientProtocol::work_through(std::string_view input) {
@@ -95,8 +108,9 @@ std::size_t ClientProtocol::work_through(std::string_view input) {
     }
     if (!packet) fail(packet.error());
     if (!packet || !*packet) break;
-    used += (*packet)->bytes;
     handle(**packet);
+    if (parked_) break;  // it stays, to be brought again
+    used += (*packet)->bytes;
   }
   return used;
 }
@@ -211,8 +225,8 @@ void ClientProtocol::handle_publish(const RawPacket& packet) {
   }
   // An old session may hold messages of QoS 2, which is subscribed to no more.
   const bool is_known = publish->qos == 2 && qos2_taken_.contains(publish->packet_id);
-  if (!is_known) events_.on_message(publish->topic, publish->payload, publish->retain, publish->duplicate);
-  acknowledge(publish->qos, publish->packet_id);
+  parked_ = !is_known && !events_.on_message(publish->topic, publish->payload, publish->retain, publish->duplicate);
+  if (!parked_) acknowledge(publish->qos, publish->packet_id);
 }
 
 void ClientProtocol::acknowledge(std::uint8_t qos, std::uint16_t packet_id) {
@@ -262,6 +276,7 @@ BootTime ClientProtocol::silence_ends() const { return std::max(*ping_sent_, hea
 
 BootTime ClientProtocol::deadline() const {
   if (!connected_) return began_ + broker_.connect_timeout;
+  if (parked_) return last_sent_ + keep_alive_;
   const BootTime next = ping_sent_ ? silence_ends() : std::min(last_sent_, heard_) + keep_alive_;
   return subscribed_ ? next : std::min(next, answered_ + broker_.connect_timeout);
 }
@@ -270,6 +285,12 @@ BootTime ClientProtocol::deadline() const {
 // watched, and a broker that is slow to read may still be there.
 void ClientProtocol::tick(BootTime now, bool all_is_sent) {
   if (end_ || now < deadline()) return;
+  if (parked_) {
+    // Its answers are not read, so that its silence says nothing; ours would.
+    if (all_is_sent) encode_empty(PacketType::pingreq, out_);
+    last_sent_ = now;
+    return;
+  }
   if (!connected_) {
     end_ = explain(ConnectFailure{0, "the broker does not answer in time", {}}, broker_);
   } else if (!subscribed_ && now >= answered_ + broker_.connect_timeout) {

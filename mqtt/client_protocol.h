@@ -32,6 +32,10 @@ class ClientProtocol {
 
   /// Works through what the broker has sent. An event may come of it.
   void receive(std::string_view input, BootTime now);
+  /// A message waits for whoever takes it, and all behind it too: more is not to be read.
+  bool is_parked() const { return parked_; }
+  /// Brings that message again, and what came behind it. Whether it was taken.
+  bool resume(BootTime now);
   /// on_published() gives `number` back, where there is one: when it is acknowledged, with QoS 0 when it is sent.
   void publish(std::optional<InFlight::Number> number, Publication publication) {
     publishes_.add(number, std::move(publication));
@@ -81,6 +85,7 @@ class ClientProtocol {
   std::optional<LinkState> end_;
   bool connected_ = false;
   bool subscribed_ = false;
+  bool parked_ = false;
 
   PublishQueue publishes_;
   std::unordered_set<std::uint16_t> qos2_taken_;

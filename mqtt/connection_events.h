@@ -23,8 +23,8 @@ class ConnectionEvents {
   virtual void on_published(InFlight::Number number, bool ok) = 0;
   /// In place of on_published(), where the broker has said why it does not take it.
   virtual void on_refused(InFlight::Number number, const PublishRefusal& refusal) = 0;
-  /// The message is acknowledged when this returns.
-  virtual void on_message(std::string_view topic, std::string_view payload, bool retained, bool duplicate) = 0;
+  /// True: it is taken, and acknowledged. False: not now, it is brought again some milliseconds later.
+  virtual bool on_message(std::string_view topic, std::string_view payload, bool retained, bool duplicate) = 0;
   /// A message that is larger than BrokerOptions allow: it is let pass by, and acknowledged.
   virtual void on_message_too_large(std::string_view topic, std::uint64_t bytes) = 0;
 };

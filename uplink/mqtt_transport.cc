@@ -71,7 +71,7 @@ class MqttTransport final : public Transport {
     of_client.published = [this](std::uint64_t ticket, bool ok) { report(ticket, ok); };
     of_client.refused = [this](std::uint64_t ticket, const mqtt::PublishRefusal& why) { report(ticket, why); };
     of_client.link = [this](const mqtt::LinkState& state) { handlers_.link(state.up, state.detail); };
-    of_client.message = [](std::string_view, std::string_view, bool, bool) {};
+    of_client.message = [](std::string_view, std::string_view, bool, bool) { return true; };
     // Nothing is sent again by the protocol, but by the forwarder: there is no session to be kept. In MQTT 5 who goes
     // on with one has to (section 4.4).
     if (is_v5_) options.broker.clean_session = true;

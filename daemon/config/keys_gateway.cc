@@ -86,20 +86,6 @@ void check_ports(const Config& config, const Scope& scope) {
   }
 }
 
-// A held-back MQTT driver holds the thread of all MQTT clients, which the uplinks need too: nothing would ever make
-// room.
-void check_holding_back(const Config& config, const Scope& scope) {
-  if (config.buffer.ring.when_full != buffer::WhenFull::block) return;
-  const auto holds_clients =
-      std::find_if(config.mqtt_drivers.begin(), config.mqtt_drivers.end(),
-                   [](const auto& driver) { return driver.ack == drivers::MessageAck::written; });
-  if (holds_clients == config.mqtt_drivers.end()) return;
-  scope.table("buffer").wrong(
-      "when_full", "cannot be \"block\" beside driver.mqtt \"" + clip(holds_clients->name) +
-                       "\" with ack = \"written\": holding it back would also hold back the uplinks, which share its "
-                       "client thread and have to make the room; use \"drop-oldest\" or \"drop-newest\"");
-}
-
 // A file that is empty, or whose tables are all commented out, is valid. Beside errors it says nothing new.
 void warn_of_nothing_to_do(const Config& config, const Scope& scope) {
   const bool has_drivers = !config.mqtt_drivers.empty() || !config.mqtt_listeners.empty() ||
@@ -118,7 +104,6 @@ void warn_of_nothing_to_do(const Config& config, const Scope& scope) {
 
 void finish_config(Config& config, const Scope& scope) {
   check_ports(config, scope);
-  check_holding_back(config, scope);
   warn_of_nothing_to_do(config, scope);
 }
 
@@ -226,9 +211,8 @@ Section buffer_keys() {
                                                {"block", buffer::WhenFull::block}})
           .by_default("drop-oldest")
           .says("What happens when the ring of readings is full of what an uplink has not sent yet: the oldest go, new "
-                "ones are dropped, or sources are held back and polls skipped. What goes is recorded as a gap. `block` "
-                "cannot stand beside a `driver.mqtt` with ack = \"written\". Alarms and events always drop their "
-                "oldest."),
+                "ones are dropped, or sources are held back and polls skipped. What goes is recorded as a gap. Alarms "
+                "and events always drop their oldest."),
   };
   section.finish = finish<BufferOptions>(finish_buffer);
   return section;

@@ -19,7 +19,6 @@ namespace tidegate::drivers {
 namespace {
 
 constexpr Duration kStopGrace = std::chrono::seconds(5);
-constexpr Duration kStopSlice = std::chrono::milliseconds(100);
 
 /// The half of the driver that the clients' thread uses. Handlers own it: a callback that waits in a full queue may
 /// outlive the driver, and must not return, because that would acknowledge a message that is stored nowhere.
@@ -44,7 +43,8 @@ class Inlet {
     wake_ = nullptr;
   }
 
-  void take_message(std::string_view topic, std::string_view payload, bool retained, bool duplicate);
+  /// False: there is no room for it.
+  bool take_message(std::string_view topic, std::string_view payload, bool retained, bool duplicate);
   void refuse_too_large(std::string_view topic, std::uint64_t bytes);
   void take_link(const mqtt::LinkState& state);
 
@@ -73,10 +73,12 @@ class Inlet {
   std::atomic<bool> has_events_{false};
 };
 
-void Inlet::take_message(std::string_view topic, std::string_view payload, bool retained, bool duplicate) {
+bool Inlet::take_message(std::string_view topic, std::string_view payload, bool retained, bool duplicate) {
   const Clock& clock = *clock_.load();
   const QueueEntry entry{topic, payload, clock.wall_now(), clock.boot_now(), retained, duplicate};
-  if (queue_->push(entry) == SharedQueue::Push::too_large) refuse_too_large(topic, payload.size());
+  const SharedQueue::Push pushed = queue_->push(entry);
+  if (pushed == SharedQueue::Push::too_large) refuse_too_large(topic, payload.size());
+  return pushed != SharedQueue::Push::full;
 }
 
 void Inlet::refuse_too_large(std::string_view topic, std::uint64_t bytes) {
@@ -152,7 +154,7 @@ Result<void> MqttDriver::open_queue() {
 mqtt::ClientHandlers MqttDriver::handlers() const {
   mqtt::ClientHandlers handlers;
   handlers.message = [inlet = inlet_](std::string_view topic, std::string_view payload, bool retained, bool duplicate) {
-    inlet->take_message(topic, payload, retained, duplicate);
+    return inlet->take_message(topic, payload, retained, duplicate);
   };
   handlers.message_too_large = [inlet = inlet_](std::string_view topic, std::uint64_t bytes) {
     inlet->refuse_too_large(topic, bytes);
@@ -176,16 +178,8 @@ Result<void> MqttDriver::start() {
   return {};
 }
 
-// Where a callback waits for room that only the caller of this can make, there is nothing to wait for: it goes on when
-// the rest is collected and settled, and the connection ends after that. Until then status() says that the driver is
-// up, and another stop() waits again.
 void MqttDriver::stop() {
-  if (!client_ || stopped_) return;
-  const BootTime deadline = context_.clock->boot_now() + kStopGrace;
-  while (!stopped_ && context_.clock->boot_now() < deadline) {
-    stopped_ = client_->stop(kStopSlice);
-    if (inlet_->queue().producer_waits()) return;
-  }
+  if (client_ && !stopped_) stopped_ = client_->stop(kStopGrace);
 }
 
 // What is in it was acknowledged; it stays for a driver of this name while it may not be in the log.

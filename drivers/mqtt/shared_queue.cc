@@ -65,21 +65,12 @@ bool SharedQueue::has_room(std::uint64_t tail, std::uint64_t bytes) const {
   return tail + bytes - file_->head().load() <= file_->capacity();
 }
 
-bool SharedQueue::wait_for_room(std::uint64_t tail, std::uint64_t bytes) {
-  std::unique_lock lock(room_mutex_);
-  producer_waits_ = true;
-  room_.wait(lock, [&] { return closed_ || has_room(tail, bytes); });
-  producer_waits_ = false;
-  return !closed_;
-}
-
 SharedQueue::Push SharedQueue::push(const QueueEntry& entry) {
   const std::size_t bytes = QueueEntryCodec::bytes_of(entry);
   if (bytes > largest() || entry.topic.size() > QueueEntryCodec::kTopicBytesMax) return Push::too_large;
-  if (closed_) return Push::closed;
   const std::uint64_t tail = file_->tail().load();
   const std::uint64_t skip = skip_before(tail, bytes);
-  if (!has_room(tail, skip + bytes) && !wait_for_room(tail, skip + bytes)) return Push::closed;
+  if (!has_room(tail, skip + bytes)) return Push::full;
   if (skip >= QueueEntryCodec::kHeaderBytes) codec_.write_filler(rest_of_ring(tail), tail);
   codec_.write(rest_of_ring(tail + skip), tail + skip, entry);
   file_->tail().store(tail + skip + bytes);
@@ -116,17 +107,6 @@ std::optional<QueueEntry> SharedQueue::next() {
   return std::nullopt;
 }
 
-void SharedQueue::release() {
-  file_->head().store(read_);
-  if (!producer_waits_) return;
-  const std::lock_guard lock(room_mutex_);
-  room_.notify_one();
-}
-
-void SharedQueue::close() {
-  const std::lock_guard lock(room_mutex_);
-  closed_ = true;
-  room_.notify_one();
-}
+void SharedQueue::release() { file_->head().store(read_); }
 
 }  // namespace tidegate::drivers

@@ -1,11 +1,9 @@
 #pragma once
 
 #include <atomic>
-#include <condition_variable>
 #include <cstdint>
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <vector>
@@ -31,8 +29,9 @@ class SharedQueue {
                                                         std::vector<QueueRemark>& remarks);
 
   // Producer.
-  enum class Push : std::uint8_t { stored, too_large, closed };
-  /// Waits while the queue is full. `too_large`: over largest(), repeating it is pointless.
+  enum class Push : std::uint8_t { stored, too_large, full };
+  /// Never waits. `full`: there is no room for it before a release(). `too_large`: over largest(), repeating it is
+  /// pointless.
   Push push(const QueueEntry& entry);
   std::uint64_t largest() const { return file_->capacity() / 4; }
 
@@ -50,9 +49,6 @@ class SharedQueue {
   std::uint64_t used() const { return file_->tail().load() - file_->head().load(); }
   /// Bytes that could not be read because an entry was damaged; those behind it go with it.
   std::uint64_t damaged_bytes() const { return damaged_bytes_.load(); }
-  bool producer_waits() const { return producer_waits_.load(); }
-  /// Ends the waiting of a push; later ones fail too.
-  void close();
 
  private:
   SharedQueue(std::unique_ptr<QueueFile> file, std::function<void()> wake);
@@ -60,7 +56,6 @@ class SharedQueue {
   std::span<std::byte> rest_of_ring(std::uint64_t position) const;
   std::uint64_t skip_before(std::uint64_t tail, std::size_t bytes) const;
   bool has_room(std::uint64_t tail, std::uint64_t bytes) const;
-  bool wait_for_room(std::uint64_t tail, std::uint64_t bytes);
   bool is_empty_at(std::uint64_t position);
 
   const std::unique_ptr<QueueFile> file_;
@@ -69,11 +64,7 @@ class SharedQueue {
 
   std::uint64_t read_ = 0;                 // consumer
   std::atomic<bool> consumer_idle_{true};  // the consumer saw it empty, and nobody has called wake_ since
-  std::atomic<bool> producer_waits_{false};
-  std::atomic<bool> closed_{false};
   std::atomic<std::uint64_t> damaged_bytes_{0};
-  std::mutex room_mutex_;
-  std::condition_variable room_;
 };
 
 }  // namespace tidegate::drivers

@@ -141,15 +141,15 @@ TEST_F(ReloadPlanTest, WhatStandsByDefaultOnTheIdChangesWithARestartOnly) {
 }
 
 TEST_F(ReloadPlanTest, WhatDoesNotGoWithSettingsThatWaitForARestartIsWrongUntilThen) {
-  const Config running = load_good(std::string(kGateway) + "[buffer]\nwhen_full = \"block\"\n");
-  write("tidegate.toml",
-        std::string(kGateway) +
-            "[[driver.mqtt]]\nname = \"local\"\nbroker = \"mqtt://127.0.0.1:1883\"\nack = \"written\"\n"
-            "[[driver.mqtt.subscribe]]\ntopic = \"plant/{device}/{tag}\"\n");
+  const Config running = load_good(std::string(kGateway) + "admin = \"127.0.0.1:18480\"\n");
+  write("tidegate.toml", std::string(kGateway) +
+                             "admin = \"127.0.0.1:18481\"\n[[driver.mqtt_listener]]\nname = \"direct\"\n"
+                             "listen = \"127.0.0.1:18480\"\n[[driver.mqtt_listener.subscribe]]\n"
+                             "topic = \"plant/{device}/{tag}\"\n");
   EXPECT_TRUE(load_config(path("tidegate.toml")));
   const auto beside = load_config_beside(path("tidegate.toml"), running);
   ASSERT_FALSE(beside);
-  EXPECT_THAT(all(beside.error()), HasSubstr("cannot be \"block\" beside driver.mqtt"));
+  EXPECT_THAT(all(beside.error()), HasSubstr("takes the port of gateway.admin"));
 }
 
 }  // namespace

@@ -168,6 +168,43 @@ TEST_F(ClientProtocolTest, OneOfQosTwoIsToldOnce) {
   EXPECT_THAT(told_.words, ElementsAre("connected", "a=x", "a=y"));
 }
 
+TEST_F(ClientProtocolTest, AMessageThatIsNotTakenHoldsBackWhatIsBehindItAndIsBroughtAgain) {
+  connect();
+  told_.takes = false;
+  const std::string packets = publish("a", "1", 1, 5) + publish("a", "2", 1, 6) + publish("a", "3", 0, 0);
+  hear(packets.substr(0, packets.size() - 2));
+  EXPECT_TRUE(protocol_->is_parked());
+  hear(packets.substr(packets.size() - 2));
+  EXPECT_FALSE(protocol_->resume(now_));
+  EXPECT_THAT(take_packets(), IsEmpty());
+  told_.takes = true;
+  EXPECT_TRUE(protocol_->resume(now_));
+  EXPECT_FALSE(protocol_->is_parked());
+  EXPECT_THAT(take_packets(), ElementsAre("4 5", "4 6"));
+  EXPECT_THAT(told_.words, ElementsAre("connected", "not now a=1", "not now a=1", "a=1", "a=2", "a=3"));
+}
+
+TEST_F(ClientProtocolTest, WhileAMessageWaitsTheBrokerHearsOfUsAndIsNotMissed) {
+  connect();
+  told_.takes = false;
+  hear(publish("a", "1", 1, 5));
+  for (int i = 0; i < 10; ++i) {
+    EXPECT_EQ(protocol_->deadline(), now_ + seconds(12));
+    pass(seconds(12));
+    EXPECT_THAT(take_packets(), ElementsAre("12"));
+  }
+  EXPECT_EQ(why_ended(), "goes on");
+  told_.takes = true;
+  protocol_->resume(now_);
+  take_sent();
+  pass(seconds(12));
+  EXPECT_THAT(take_packets(), ElementsAre("12"));
+  pass(seconds(17));
+  EXPECT_EQ(why_ended(), "goes on");
+  pass(seconds(1));
+  EXPECT_THAT(why_ended(), HasSubstr("does not answer any more"));
+}
+
 // What a broker announces costs no memory.
 TEST_F(ClientProtocolTest, AMessageThatIsTooLargeIsLetPassByAndAcknowledged) {
   connect();

@@ -17,6 +17,7 @@ class ClientRecorder {
     ClientHandlers handlers;
     handlers.message = [this](std::string_view topic, std::string_view payload, bool retained, bool) {
       add([&] { messages_.push_back(std::string(topic) + (retained ? " retained " : " ") + std::string(payload)); });
+      return true;
     };
     handlers.published = [this](std::uint64_t ticket, bool ok) {
       add([&] {

@@ -8,6 +8,7 @@
 #include "tests/mqtt/client_recorder.h"
 #include "tests/support/mosquitto_broker.h"
 #include "tests/support/temporary_directory.h"
+#include "tests/support/wait_until.h"
 
 namespace tidegate::mqtt {
 namespace {
@@ -18,6 +19,7 @@ using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::Pair;
+using testing::wait_until;
 
 class ClientTest : public ::testing::Test {
  protected:
@@ -299,33 +301,52 @@ TEST_F(ClientTest, WhatWasGivenUpIsNotSentBehindTheOwnersBack) {
   EXPECT_NE(broker_.log().find("'new'"), std::string::npos);
 }
 
-TEST_F(ClientTest, AcknowledgesAMessageWhenTheHandlerHasReturned) {
+TEST_F(ClientTest, AcknowledgesAMessageWhenItIsTaken) {
   broker_.set_configuration("log_type all");
   broker_.restart();
   ClientRecorder sent;
   ClientRecorder received;
-  std::mutex gate;
+  std::atomic<bool> takes{false};
+  std::atomic<int> brought{0};
   ClientHandlers handlers = received.handlers();
-  const auto note = handlers.message;
-  handlers.message = [&](std::string_view topic, std::string_view payload, bool retained, bool duplicate) {
-    note(topic, payload, retained, duplicate);
-    const std::lock_guard held(gate);
+  handlers.message = [&, note = handlers.message](std::string_view topic, std::string_view payload, bool retained,
+                                                  bool duplicate) {
+    ++brought;
+    return takes && note(topic, payload, retained, duplicate);
   };
   const auto publisher = start_publisher(sent);
   const auto subscriber = make_client(options("subscriber"), {{"a", 1}}, handlers);
   subscriber->start();
   ASSERT_TRUE(sent.wait_until_up());
   ASSERT_TRUE(received.wait_until_up());
-  {
-    const std::lock_guard closed(gate);
-    publisher->publish({1, "a", "held"});
-    ASSERT_TRUE(received.wait_until_received(1));
-    EXPECT_EQ(broker_.log().find("Received PUBACK from subscriber"), std::string::npos);
-  }
-  publisher->publish({2, "a", "free"});
-  ASSERT_TRUE(received.wait_until_received(2));  // the broker has read the first one's PUBACK before it sends more
-  ASSERT_TRUE(sent.wait_until_published(2));
+  publisher->publish({1, "a", "held"});
+  ASSERT_TRUE(wait_until([&] { return brought >= 3; }, seconds(60)));
+  EXPECT_EQ(broker_.log().find("Received PUBACK from subscriber"), std::string::npos);
+  publisher->publish({2, "a", "behind it"});
+  ASSERT_TRUE(sent.wait_until_published(2)) << "another client of the process goes on";
+  takes = true;
+  ASSERT_TRUE(received.wait_until_received(2));
+  EXPECT_THAT(received.messages(), ElementsAre("a held", "a behind it"));
   EXPECT_TRUE(broker_.wait_for_log("Received PUBACK from subscriber", 2));
+}
+
+TEST_F(ClientTest, AMessageThatIsNeverTakenDoesNotHoldUpAStop) {
+  ClientRecorder sent;
+  ClientRecorder received;
+  std::atomic<bool> was_brought{false};
+  ClientHandlers handlers = received.handlers();
+  handlers.message = [&](std::string_view, std::string_view, bool, bool) {
+    was_brought = true;
+    return false;
+  };
+  const auto publisher = start_publisher(sent);
+  const auto subscriber = make_client(options("subscriber"), {{"a", 1}}, handlers);
+  subscriber->start();
+  ASSERT_TRUE(sent.wait_until_up());
+  ASSERT_TRUE(received.wait_until_up());
+  publisher->publish({1, "a", "held"});
+  ASSERT_TRUE(wait_until([&] { return was_brought.load(); }, seconds(60)));
+  EXPECT_TRUE(subscriber->stop(seconds(60)));
 }
 
 TEST_F(ClientTest, AMessageThatWasNotAcknowledgedComesAgain) {

@@ -27,14 +27,16 @@ class Told final : public ConnectionEvents {
                     (refusal.words.empty() ? "" : " (" + refusal.words + ")"));
     refusals.push_back(refusal);
   }
-  void on_message(std::string_view topic, std::string_view payload, bool, bool) override {
-    words.push_back(std::string(topic) + "=" + std::string(payload));
+  bool on_message(std::string_view topic, std::string_view payload, bool, bool) override {
+    words.push_back((takes ? "" : "not now ") + std::string(topic) + "=" + std::string(payload));
+    return takes;
   }
   void on_message_too_large(std::string_view topic, std::uint64_t bytes) override {
     words.push_back(std::string(topic) + " has " + std::to_string(bytes));
   }
 
   std::vector<std::string> words;
+  bool takes = true;
   std::vector<PublishRefusal> refusals;
 };
 

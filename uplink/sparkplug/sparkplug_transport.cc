@@ -39,6 +39,7 @@ class Inlet {
     handlers.link = [inlet](const mqtt::LinkState& state) { inlet->put(LinkEvent{state}); };
     handlers.message = [inlet](std::string_view topic, std::string_view payload, bool retained, bool duplicate) {
       inlet->put(MessageEvent{std::string(topic), std::string(payload), retained, duplicate});
+      return true;
     };
     handlers.will = [inlet](std::uint64_t connection) { return inlet->next_death(connection); };
     return handlers;
