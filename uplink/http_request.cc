@@ -174,12 +174,26 @@ std::size_t HttpRequest::take_body(char* data, std::size_t size, std::size_t cou
   return request.answer_bytes_ > kAnswerBytesMost ? 0 : bytes;
 }
 
+std::string HttpRequest::problem_of(CURLcode code) const {
+  const std::string text =
+      without_times(clip(error_.front() != '\0' ? error_.data() : curl_.easy_strerror(code), CURL_ERROR_SIZE));
+  if (code == CURLE_OUT_OF_MEMORY && is_connected()) {
+    return "a line of the answer's headers is too long (or there is no memory left)";
+  }
+  return text;
+}
+
+bool HttpRequest::is_connected() const {
+  double seconds = 0;
+  curl_.easy_getinfo(easy_, CURLINFO_CONNECT_TIME, &seconds);
+  return seconds > 0;
+}
+
 HttpAnswer HttpRequest::answer(CURLcode code) const {
   HttpAnswer answer;
   const bool is_given_up = code == CURLE_WRITE_ERROR && answer_bytes_ > kAnswerBytesMost;
   if (code != CURLE_OK && !is_given_up) {
-    const char* const text = error_.front() != '\0' ? error_.data() : curl_.easy_strerror(code);
-    answer.problem = without_times(clip(text, CURL_ERROR_SIZE));
+    answer.problem = problem_of(code);
     return answer;
   }
   if (!has_headers_) {

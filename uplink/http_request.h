@@ -37,6 +37,8 @@ class HttpRequest {
  private:
   static std::size_t take_header(char* data, std::size_t size, std::size_t count, void* self);
   static std::size_t take_body(char* data, std::size_t size, std::size_t count, void* self);
+  std::string problem_of(CURLcode code) const;
+  bool is_connected() const;
   void note_retry_after(std::string_view line);
   Result<void> set_headers(const std::vector<std::string>& headers);
   void set_target(const HttpUplinkOptions& options, const std::string& url);

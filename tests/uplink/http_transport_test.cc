@@ -347,6 +347,11 @@ TEST_F(HttpTransportTest, AServerThatNeverAnswersIsGivenUp) {
   EXPECT_THAT(reports_.trouble(), HasSubstr("timed out"));
 }
 
+TEST_F(HttpTransportTest, ALineOfHeadersWithoutAnEndIsNoLackOfMemoryAlone) {
+  EXPECT_FALSE(outcome_of({"HTTP/1.1 200 OK\r\nX-Long: " + std::string(2048, 'x'), Then::repeat_bytes}).ok);
+  EXPECT_THAT(reports_.trouble(), HasSubstr("a line of the answer's headers is too long"));
+}
+
 TEST_F(HttpTransportTest, AServerThatGivesAByteNowAndThenIsGivenUp) {
   options_.stalled_after = seconds(1);
   EXPECT_FALSE(outcome_of({"HTTP/1.1 200 OK\r\nX-Never: ends", Then::drip}).ok);
