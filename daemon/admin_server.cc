@@ -58,6 +58,21 @@ AdminRequest to_request(const http::request<http::string_body>& message) {
   return request;
 }
 
+std::string_view text_of(const http::request<http::string_body>& message, const char* field) {
+  const auto value = message[field];
+  return {value.data(), value.size()};
+}
+
+// As browsers say themselves. What pages elsewhere ask for they cannot read, but it would hold connections and places
+// of those who listen. That somebody follows a link to the status page is no harm.
+bool is_of_another_site(const http::request<http::string_body>& message) {
+  const std::string_view site = text_of(message, "Sec-Fetch-Site");
+  if (site != "cross-site" && site != "same-site") return false;
+  const std::string_view target(message.target().data(), message.target().size());
+  const bool is_link = message.method() == http::verb::get && text_of(message, "Sec-Fetch-Mode") == "navigate";
+  return !is_link || target.substr(0, target.find('?')) != "/";
+}
+
 struct Site {
   std::string host;  // of the configuration; empty: a Unix socket
   AdminHandler handler;
@@ -95,6 +110,10 @@ class Session : public std::enable_shared_from_this<Session<Protocol>> {
     stream_.expires_never();
     if (!is_for_us(parser_->get())) {
       return write(refuse(421, "the Host of a request is to be an address, localhost, or the host of gateway.admin"));
+    }
+    if (is_of_another_site(parser_->get())) {
+      parser_->get().keep_alive(false);
+      return write(refuse(403, "a page of another site asks for this: it may have a link to the status page, no more"));
     }
     site_.handler(to_request(parser_->get()),
                   [self = this->shared_from_this()](AdminResponse response) { self->write(std::move(response)); });

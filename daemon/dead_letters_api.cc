@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -14,6 +15,7 @@
 #include "core/log.h"
 #include "core/parse_whole.h"
 #include "core/text.h"
+#include "daemon/dead_letter_id.h"
 #include "daemon/gateway.h"
 #include "daemon/json_writer.h"
 
@@ -64,6 +66,11 @@ std::optional<std::uint64_t> number_of(const AdminRequest& request, const std::s
 
 std::string given(const AdminRequest& request, const std::string& name) { return clip(request.query.at(name)); }
 
+// An uplink that is not configured any more may have left some.
+bool is_known(Gateway& gateway, const std::string& uplink) {
+  return gateway.find_uplink(uplink) != nullptr || gateway.dead_letters().of(uplink).count > 0;
+}
+
 void list(Gateway& gateway, const AdminRequest& request, const AdminRespond& respond) {
   if (request.method != "GET" && request.method != "HEAD") return respond(refuse(405, "only GET is answered here"));
   const auto after = number_of(request, "after", 0);
@@ -75,24 +82,25 @@ void list(Gateway& gateway, const AdminRequest& request, const AdminRespond& res
   if (!limit || *limit == 0 || *limit > kLettersMax) {
     return respond(refuse(400, "limit: " + given(request, "limit") + ": a whole number from 1 to 50 is wanted"));
   }
-  const auto uplink = request.query.find("uplink");
-  gateway.dead_letters().list(uplink == request.query.end() ? std::string() : uplink->second, *after, *limit,
-                              [respond](const Result<buffer::DeadLetterPage>& page) {
-                                respond(page ? answer_of(*page) : refuse(500, page.error().message));
-                              });
+  const auto found = request.query.find("uplink");
+  const std::string uplink = found == request.query.end() ? std::string() : found->second;
+  if (!uplink.empty() && !is_known(gateway, uplink)) return respond(refuse(404, gateway.no_uplink(uplink)));
+  gateway.dead_letters().list(uplink, *after, *limit, [respond](const Result<buffer::DeadLetterPage>& page) {
+    respond(page ? answer_of(*page) : refuse(500, page.error().message));
+  });
 }
 
 Result<std::vector<std::uint64_t>> parse_ids(simdjson::dom::element value) {
   const auto wrong = [&] {
-    return fail(ErrorCode::invalid,
-                "ids: " + clip(simdjson::minify(value)) + ": an array of ids is wanted, such as [3,4]");
+    return fail(ErrorCode::invalid, "ids: " + clip(simdjson::minify(value)) +
+                                        ": an array of ids is wanted, whole numbers from 1, such as [3,4]");
   };
   std::vector<std::uint64_t> ids;
   simdjson::dom::array array;
   if (value.get(array) != simdjson::SUCCESS) return wrong();
   for (const auto item : array) {
     std::uint64_t id = 0;
-    if (item.get(id) != simdjson::SUCCESS) return wrong();
+    if (item.get(id) != simdjson::SUCCESS || !is_dead_letter_id(id)) return wrong();
     ids.push_back(id);
   }
   return ids;
@@ -106,8 +114,13 @@ Result<Order> parse_order(const std::string& body) {
   }
   Order order;
   bool all = false;
+  std::set<std::string_view> names;
   for (const auto member : root) {
     std::string_view text;
+    // Nothing says which one counts.
+    if (!names.insert(member.key).second) {
+      return fail(ErrorCode::invalid, "member " + clip(member.key) + " is there twice");
+    }
     if (member.key == "uplink" && member.value.get(text) == simdjson::SUCCESS) {
       order.uplink = std::string(text);
     } else if (member.key == "ids") {
@@ -128,6 +141,7 @@ Result<Order> parse_order(const std::string& body) {
 }
 
 void drop(Gateway& gateway, const Order& order, const AdminRespond& respond) {
+  if (!is_known(gateway, order.uplink)) return respond(refuse(404, gateway.no_uplink(order.uplink)));
   gateway.dead_letters().drop(order.uplink, order.ids, [order, respond](const Result<std::uint64_t>& done) {
     if (!done) return respond(refuse(500, done.error().message));
     log_info("uplink", "{}: {} dead letters are dropped, as was asked for", order.uplink, *done);

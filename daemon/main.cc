@@ -6,8 +6,10 @@
 #include <string>
 #include <utility>
 
+#include "core/parse_whole.h"
 #include "core/text.h"
 #include "daemon/commands/commands.h"
+#include "daemon/dead_letter_id.h"
 
 namespace {
 
@@ -213,6 +215,16 @@ void add_modbus(CLI::App& app, Chosen& chosen) {
   on_probe->callback([&chosen] { chosen = [] { return probe_modbus(probe); }; });
 }
 
+// What is no number of that size CLI11 would make another one of.
+CLI::Validator dead_letter_id() {
+  return {[](std::string& text) {
+            const auto id = tidegate::parse_whole<std::uint64_t>(text);
+            const bool is_right = id && is_dead_letter_id(*id);
+            return is_right ? std::string() : "\"" + text + "\": allowed is an id, a whole number from 1, as ls shows";
+          },
+          ""};
+}
+
 void add_deadletter(CLI::App& app, Chosen& chosen) {
   static DeadLetterOptions options;
   auto* command = app.add_subcommand("deadletter", "Records that the target of an uplink refuses for good");
@@ -227,7 +239,7 @@ void add_deadletter(CLI::App& app, Chosen& chosen) {
   for (auto* each : {drop, retry}) {
     each->add_option("--uplink", options.uplink, "its name")->required();
     auto* which = each->add_option_group("which")->require_option(1);
-    which->add_option("--id", options.ids, "those with these ids, as ls shows them");
+    which->add_option("--id", options.ids, "those with these ids, as ls shows them")->check(dead_letter_id());
     which->add_flag("--all", options.all, "all of the uplink");
   }
   ls->callback([&chosen] { chosen = [] { return list_dead_letters(options); }; });

@@ -30,7 +30,9 @@ UplinkRunner::UplinkRunner(uplink::ForwarderOptions options, UplinkEnvironment e
                  jitter_seed(environment_, options.name)),
       timer_(environment_.loop->make_timer()),
       transport_(make_transport(handlers())),
-      since_(environment_.clock->boot_now()) {}
+      since_(environment_.clock->boot_now()) {
+  if (options.blames_size_for_lost_links) doubt_.emplace();
+}
 
 UplinkRunner::~UplinkRunner() { *alive_ = false; }
 
@@ -108,8 +110,10 @@ void UplinkRunner::pump() {
   read_on();
   send_ready();
   read_on();  // what the lane live has just left to the lane backlog
+  look_at_doubt();
   const BootTime now = environment_.clock->boot_now();
   auto next = forwarder_.next_deadline();
+  if (doubt_ && doubt_->ends_at() > now) next = std::min(next.value_or(*doubt_->ends_at()), *doubt_->ends_at());
   for (const BootTime again : read_again_at_) {
     if (again > now) next = std::min(next.value_or(again), again);
   }
@@ -258,6 +262,7 @@ void UplinkRunner::on_link(bool up, const std::string& detail) {
   const BootTime now = environment_.clock->boot_now();
   link_up_ = up;
   link_detail_ = detail;
+  if (doubt_) up ? doubt_->came_up(now) : doubt_->went_down(now, detail);
   show_link();
   if (up) {
     forwarder_.link_up(now);
@@ -303,12 +308,24 @@ void UplinkRunner::on_trouble(const std::string& reason) {
   show_link();
 }
 
+std::string UplinkRunner::doubt() const {
+  return doubt_ ? doubt_->reason(environment_.clock->boot_now()) : std::string();
+}
+
+// Nothing is told when a link has held for long enough.
+void UplinkRunner::look_at_doubt() {
+  if (doubt_ && link_up_ && !up_ && doubt().empty()) show_link();
+}
+
 void UplinkRunner::show_link() {
   const auto not_kept = std::find_if(not_kept_.begin(), not_kept_.end(), [](const auto& one) { return one; });
-  const bool has_all = not_kept == not_kept_.end();
   const std::string* const refusal = lasting_refusal();
-  const bool up = link_up_ && trouble_.empty() && has_all && refusal == nullptr;
-  detail_ = !link_up_ || up ? link_detail_ : !has_all ? (*not_kept)->why : refusal != nullptr ? *refusal : trouble_;
+  const std::string doubts = doubt();
+  std::string problem = trouble_.empty() ? doubts : trouble_;
+  if (refusal != nullptr) problem = *refusal;
+  if (not_kept != not_kept_.end()) problem = (*not_kept)->why;
+  const bool up = link_up_ && problem.empty();
+  detail_ = !link_up_ || up ? link_detail_ : problem;
   if (is_told_ && up == up_) return;
   if (up != up_) since_ = environment_.clock->boot_now();
   up_ = up;

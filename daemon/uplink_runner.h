@@ -15,6 +15,7 @@
 #include "core/log.h"
 #include "daemon/disk_feed.h"
 #include "daemon/event_loop.h"
+#include "daemon/link_doubt.h"
 #include "daemon/start_marks.h"
 #include "daemon/worker.h"
 #include "uplink/forwarder.h"
@@ -133,6 +134,8 @@ class UplinkRunner {
   void on_placed(const uplink::TargetCursor& cursor);
   bool is_where(Stream stream, Position place) const;
   void on_trouble(const std::string& reason);
+  std::string doubt() const;
+  void look_at_doubt();
   void show_link();
   void on_done(std::uint64_t batch_id, bool ok);
   void on_failed(std::uint64_t batch_id, const uplink::BatchFailure& how);
@@ -162,6 +165,7 @@ class UplinkRunner {
   std::unique_ptr<uplink::Transport> transport_;
   bool link_up_ = false;
   std::string link_detail_;
+  std::optional<LinkDoubt> doubt_;  // where links do not end as a matter of course
   std::string trouble_;
   struct NotKept {
     Position cursor;  // of the lane, as long as it is there

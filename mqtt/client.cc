@@ -272,7 +272,7 @@ void Session::report_published(std::uint64_t ticket, bool ok) {
 
 void Session::report_link(LinkState state) {
   const std::lock_guard lock(handlers_mutex_);
-  if (muted_ || !report_.note(state)) return;
+  if (muted_ || !report_.note(state, clock_.boot_now())) return;
   if (handlers_.link) handlers_.link(state);
 }
 

@@ -1,6 +1,6 @@
 #include "mqtt/link_report.h"
 
-#include "core/log.h"
+#include <chrono>
 
 namespace tidegate::mqtt {
 namespace {
@@ -10,16 +10,18 @@ constexpr Duration kShortLife = std::chrono::seconds(5);
 
 }  // namespace
 
-bool LinkReport::note(const LinkState& state) {
+bool LinkReport::note(const LinkState& state, BootTime now) {
   const bool is_known = is_told_ && state.up == told_.up && state.problem == told_.problem;
   if (is_known && state.detail == told_.detail) return false;
   is_told_ = true;
   told_ = state;
+  const auto left_out = lines_.admit(state.up ? std::string() : state.detail, now);
+  if (!left_out) return true;
   if (state.up) {
-    log_info("mqtt", "{}: connected", uri_);
+    log_info("mqtt", "{}: connected{}", uri_, since_last_line(*left_out));
   } else {
-    log_warning("mqtt", "{}: {}; trying again, at the slowest every {} s", uri_, state.detail,
-                std::chrono::ceil<std::chrono::seconds>(reconnect_most_).count());
+    log_warning("mqtt", "{}: {}; trying again, at the slowest every {} s{}", uri_, state.detail,
+                std::chrono::ceil<std::chrono::seconds>(reconnect_most_).count(), since_last_line(*left_out));
   }
   return true;
 }

@@ -107,6 +107,11 @@ int rename_to_free_name(const std::string& from, const std::string& to) {
 Result<std::unique_ptr<AppendFile>> AppendFile::open(const std::string& path, const LineForm& form) {
   const int flags = O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY;
   Descriptor descriptor(::open(path.c_str(), flags, kMode));
+  if (!descriptor.is_open() && errno == ELOOP) {
+    return fail(ErrorCode::invalid, path +
+                                        " is a symbolic link, or there are too many on the way to it: name the file "
+                                        "that is to be written in \"path\"");
+  }
   if (!descriptor.is_open()) return fail_errno("open " + path);
   std::unique_ptr<AppendFile> file(new AppendFile(path, form.header, std::move(descriptor)));
   if (auto cut = file->cut_torn_end(form); !cut) return tl::unexpected(cut.error());

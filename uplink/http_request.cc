@@ -1,6 +1,7 @@
 #include "uplink/http_request.h"
 
 #include <algorithm>
+#include <cctype>
 #include <string_view>
 #include <utility>
 
@@ -38,6 +39,12 @@ std::string without_times(std::string text) {
   return text;
 }
 
+// `small` has small letters.
+bool is_same_name(std::string_view name, std::string_view small) {
+  return std::equal(name.begin(), name.end(), small.begin(), small.end(),
+                    [](unsigned char a, unsigned char b) { return std::tolower(a) == b; });
+}
+
 }  // namespace
 
 HttpRequest::~HttpRequest() {
@@ -59,6 +66,7 @@ Result<void> HttpRequest::set_up(const HttpUplinkOptions& options, const std::st
   batch_ = std::move(batch);
   body_ = std::move(body);
   has_headers_ = false;
+  is_told_to_wait_long_ = false;
   answer_.clear();
   answer_bytes_ = 0;
   const bool has_records = options.format == BatchFormat::kinesis || options.format == BatchFormat::pubsub;
@@ -139,7 +147,22 @@ std::size_t HttpRequest::take_header(char* data, std::size_t size, std::size_t c
   auto& request = *static_cast<HttpRequest*>(self);
   if (line.starts_with("HTTP/")) request.has_headers_ = false;
   if (line == "\r\n" || line == "\n") request.has_headers_ = true;
+  request.note_retry_after(line);
   return line.size();
+}
+
+// A number that libcurl cannot hold is none to it, and was meant to be a long time.
+void HttpRequest::note_retry_after(std::string_view line) {
+  constexpr std::size_t kDigitsHeld = 9;
+  if (line.starts_with("HTTP/")) is_told_to_wait_long_ = false;
+  const std::size_t colon = line.find(':');
+  if (colon == std::string_view::npos || !is_same_name(line.substr(0, colon), "retry-after")) return;
+  std::string_view value = line.substr(colon + 1);
+  value.remove_prefix(std::min(value.find_first_not_of(" \t"), value.size()));
+  value.remove_prefix(std::min(value.find_first_not_of('0'), value.size()));
+  const std::size_t digits = std::min(value.find_first_not_of("0123456789"), value.size());
+  const bool is_number = value.find_first_not_of(" \t\r\n", digits) == std::string_view::npos;
+  is_told_to_wait_long_ = is_number && digits > kDigitsHeld;
 }
 
 // A number other than that of the bytes makes libcurl give up the transfer.
@@ -151,12 +174,26 @@ std::size_t HttpRequest::take_body(char* data, std::size_t size, std::size_t cou
   return request.answer_bytes_ > kAnswerBytesMost ? 0 : bytes;
 }
 
+std::string HttpRequest::problem_of(CURLcode code) const {
+  const std::string text =
+      without_times(clip(error_.front() != '\0' ? error_.data() : curl_.easy_strerror(code), CURL_ERROR_SIZE));
+  if (code == CURLE_OUT_OF_MEMORY && is_connected()) {
+    return "a line of the answer's headers is too long (or there is no memory left)";
+  }
+  return text;
+}
+
+bool HttpRequest::is_connected() const {
+  double seconds = 0;
+  curl_.easy_getinfo(easy_, CURLINFO_CONNECT_TIME, &seconds);
+  return seconds > 0;
+}
+
 HttpAnswer HttpRequest::answer(CURLcode code) const {
   HttpAnswer answer;
   const bool is_given_up = code == CURLE_WRITE_ERROR && answer_bytes_ > kAnswerBytesMost;
   if (code != CURLE_OK && !is_given_up) {
-    const char* const text = error_.front() != '\0' ? error_.data() : curl_.easy_strerror(code);
-    answer.problem = without_times(clip(text, CURL_ERROR_SIZE));
+    answer.problem = problem_of(code);
     return answer;
   }
   if (!has_headers_) {
@@ -167,6 +204,7 @@ HttpAnswer HttpRequest::answer(CURLcode code) const {
   curl_off_t retry_after = 0;
   curl_.easy_getinfo(easy_, CURLINFO_RETRY_AFTER, &retry_after);
   // Anything may stand there, and nanoseconds hold 292 years.
+  if (is_told_to_wait_long_) retry_after = kRetryAfterSecondsMost;
   answer.retry_after = std::chrono::seconds(std::clamp<curl_off_t>(retry_after, 0, kRetryAfterSecondsMost));
   const char* location = nullptr;
   curl_.easy_getinfo(easy_, CURLINFO_REDIRECT_URL, &location);

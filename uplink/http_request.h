@@ -4,6 +4,7 @@
 
 #include <array>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "uplink/curl_library.h"
@@ -36,6 +37,9 @@ class HttpRequest {
  private:
   static std::size_t take_header(char* data, std::size_t size, std::size_t count, void* self);
   static std::size_t take_body(char* data, std::size_t size, std::size_t count, void* self);
+  std::string problem_of(CURLcode code) const;
+  bool is_connected() const;
+  void note_retry_after(std::string_view line);
   Result<void> set_headers(const std::vector<std::string>& headers);
   void set_target(const HttpUplinkOptions& options, const std::string& url);
   void set_limits(const HttpUplinkOptions& options);
@@ -51,7 +55,8 @@ class HttpRequest {
   std::string body_;
   RevocationLists revocations_;
   bool has_headers_ = false;  // of the final answer, all of them
-  std::string answer_;        // the beginning of its body
+  bool is_told_to_wait_long_ = false;
+  std::string answer_;  // the beginning of its body
   std::size_t answer_bytes_ = 0;
   std::size_t answer_bytes_kept_ = 0;
   std::array<char, CURL_ERROR_SIZE> error_{};

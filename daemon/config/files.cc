@@ -7,6 +7,7 @@
 
 #include <cerrno>
 #include <cstdlib>
+#include <string>
 #include <system_error>
 
 #include "core/descriptor.h"
@@ -38,6 +39,11 @@ Result<std::string> non_empty_secret(std::string text, const std::string& where)
   if (!text.empty() && text.back() == '\n') text.pop_back();
   if (!text.empty() && text.back() == '\r') text.pop_back();
   if (text.empty()) return fail(ErrorCode::invalid, "the secret in " + where + " is empty");
+  // Some libraries take it for the end, and others do not.
+  if (const std::size_t zero = text.find('\0'); zero != std::string::npos) {
+    return fail(ErrorCode::invalid, "the secret in " + where + " has a zero byte, its byte " +
+                                        std::to_string(zero + 1) + ": it is to be a text, in UTF-8 or ASCII");
+  }
   return text;
 }
 

@@ -37,6 +37,14 @@ bool stays_here(const PostgresqlUplinkOptions& uplink) {
   return uplink.host.starts_with('/') || is_loopback_host(uplink.host);
 }
 
+// libpq knows no way to refuse that before version 16.
+void warn_of_clear_text(const Scope& scope) {
+  if (!scope.has("password")) return;
+  scope.odd("password",
+            "is sent in the clear without TLS to whoever listens at that port and asks for it so; use a Unix socket, "
+            "such as \"postgresql:///DATABASE?host=/run/postgresql\", or the table \"tls\"");
+}
+
 void finish_tls(PostgresqlUplinkOptions& uplink, bool is_plain, const Scope& scope) {
   const bool has_table = scope.has("tls") && scope.is_sound("tls");
   if (!scope.is_sound("url") || uplink.host.empty()) return;
@@ -51,7 +59,8 @@ void finish_tls(PostgresqlUplinkOptions& uplink, bool is_plain, const Scope& sco
   if (has_table) return;
   const bool wants_tls = scope.has("encryption") ? !is_plain : !stays_here(uplink);
   wants_tls ? (void)uplink.tls.emplace() : uplink.tls.reset();
-  if (wants_tls || stays_here(uplink)) return;
+  if (wants_tls || uplink.host.starts_with('/')) return;
+  if (stays_here(uplink)) return warn_of_clear_text(scope);
   scope.odd("encryption", std::string("records go over the network unencrypted") +
                               (scope.has("password") ? ", and the password in whatever form the server asks for" : "") +
                               "; leave it out, and set the table \"tls\" where the server's authority is your own");

@@ -1,8 +1,13 @@
+#include <filesystem>
+#include <set>
+#include <string>
+
 #include "core/text.h"
 #include "daemon/config/keys.h"
 #include "daemon/config/rows.h"
 #include "daemon/config/scope.h"
 #include "daemon/config/uplink_rows.h"
+#include "uplink/placeholders.h"
 
 namespace tidegate::daemon {
 namespace {
@@ -37,6 +42,17 @@ void finish_parts(const FileUplinkOptions& uplink, const Scope& scope) {
   }
 }
 
+// The files that it may write to, by one name each: whose directory is a link to another's is not seen here.
+std::set<std::string> files_of(const FileUplinkOptions& uplink) {
+  std::set<std::string> files;
+  for (const Stream stream : uplink.forwarder.streams) {
+    const auto path = uplink::fill_placeholders(
+        uplink.path, {{"stream", to_string(stream)}, {"gateway", "{gateway}"}, {"date", "{date}"}});
+    files.insert(std::filesystem::path(path ? *path : uplink.path).lexically_normal().string());
+  }
+  return files;
+}
+
 void finish_file(FileUplinkOptions& uplink, const Scope& scope) {
   scope.claim_name("uplink");
   if (scope.has("path") && scope.is_sound("path")) {
@@ -44,7 +60,10 @@ void finish_file(FileUplinkOptions& uplink, const Scope& scope) {
     finish_parts(uplink, scope);
   }
   if (scope.has("path") && scope.is_sound("path")) {
-    scope.claim("file", uplink.path, "path", "two uplinks cannot write to one file");
+    for (const std::string& file : files_of(uplink)) {
+      scope.claim("file", file, "path", "two uplinks cannot write to one file");
+      if (!scope.is_sound("path")) return;  // one word of it is enough
+    }
   }
 }
 

@@ -214,7 +214,7 @@ LinkState MqttSubscriber::why_ended(const BrokerConnection& connection) const {
 }
 
 void MqttSubscriber::report(const LinkState& state) {
-  if (report_.note(state) && news_.note(state)) context_.wake();
+  if (report_.note(state, context_.clock->boot_now()) && news_.note(state)) context_.wake();
 }
 
 void MqttSubscriber::fail(const LinkState& state) {

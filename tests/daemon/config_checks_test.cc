@@ -550,6 +550,20 @@ TEST_F(ConfigChecksTest, the_path_of_a_file_uplink_has_known_placeholders) {
   EXPECT_THAT(only_problem(file("f", "x") + file("g", "x")), HasSubstr("two uplinks cannot write to one file"));
 }
 
+TEST_F(ConfigChecksTest, a_file_by_another_name_is_one_file_too) {
+  const auto file = [](const std::string& name, const std::string& path, const std::string& more = "") {
+    return "[[uplink.file]]\nname = \"" + name + "\"\npath = \"" + path + "\"\n" + more;
+  };
+  for (const char* other : {"./x", "x/../x", ".//x"}) {
+    EXPECT_THAT(only_problem(file("f", "x") + file("g", other)), HasSubstr("two uplinks cannot write to one file"));
+  }
+  EXPECT_THAT(only_problem(file("f", "/d/{stream}.x") + file("g", "/d/alarms.x")), HasSubstr("to one file"));
+  EXPECT_THAT(only_problem(file("f", "/d/{stream}.x") + file("g", "/d//{stream}.x")), HasSubstr("to one file"));
+  const std::string readings = "streams = [\"readings\"]\n";
+  EXPECT_EQ(load_good(file("f", "/d/{stream}.x", readings) + file("g", "/d/alarms.x")).file_uplinks.size(), 2U);
+  EXPECT_EQ(load_good(file("f", "/d/{date}.x") + file("g", "/d/{gateway}.x")).file_uplinks.size(), 2U);
+}
+
 TEST_F(ConfigChecksTest, streams_are_known_and_named_once) {
   const Config config = load_good(uplink("streams = [\"events\", \"readings\"]\n"));
   EXPECT_EQ(config.mqtt_uplinks.at(0).forwarder.streams, (std::vector<Stream>{Stream::events, Stream::readings}));

@@ -11,8 +11,10 @@
 namespace tidegate::daemon {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::EndsWith;
 using ::testing::HasSubstr;
+using ::testing::Not;
 using ::testing::StartsWith;
 
 class ConfigFilesTest : public ConfigTest {
@@ -161,6 +163,9 @@ TEST_F(ConfigFilesTest, a_secret_that_is_written_out_is_refused_and_not_shown) {
 TEST_F(ConfigFilesTest, a_secret_that_is_empty_or_too_large_is_refused) {
   write("secret", "\n");
   EXPECT_THAT(only_problem(login("{ file = \"secret\" }")), HasSubstr("is empty"));
+  write("secret", std::string("hunter\0two\n", 11));
+  EXPECT_THAT(only_problem(login("{ file = \"secret\" }")),
+              AllOf(HasSubstr("has a zero byte, its byte 7"), Not(HasSubstr("hunter"))));
   write("secret", std::string(70000, 'x'));
   EXPECT_THAT(only_problem(login("{ file = \"secret\" }")), HasSubstr("is larger than 64KiB"));
 }

@@ -96,6 +96,19 @@ TEST_F(ConfigPostgresqlTest, it_is_tls_unless_nobody_else_is_in_between_or_it_is
               HasSubstr("the server's certificate is not checked"));
 }
 
+TEST_F(ConfigPostgresqlTest, a_password_that_may_go_in_the_clear_is_warned_of) {
+  write("secret", "hunter2");
+  const std::string password = "password = { file = \"secret\" }\n";
+  for (const std::string here : {"postgresql://127.0.0.1/p", "postgresql://[::1]/p", "postgresql://localhost/p"}) {
+    EXPECT_THAT(only_warning(uplink(password, here)),
+                AllOf(HasSubstr("password: is sent in the clear without TLS to whoever listens at that port"),
+                      HasSubstr("use a Unix socket")));
+  }
+  EXPECT_TRUE(load(uplink(password, "postgresql:///p?host=/run/postgresql"))->warnings.empty());
+  EXPECT_TRUE(load(uplink(password + "tls = {}\n", "postgresql://127.0.0.1/p"))->warnings.empty());
+  EXPECT_TRUE(load(uplink("", "postgresql://127.0.0.1/p"))->warnings.empty());
+}
+
 TEST_F(ConfigPostgresqlTest, tables_have_names_and_one_each) {
   EXPECT_THAT(only_problem(uplink("table = \"plant-{stream}\"\n")), StartsWith("5 uplink.postgresql[0].table: "));
   EXPECT_THAT(only_problem(uplink("table = \"{gateway}\"\n")), HasSubstr("{stream}"));

@@ -167,6 +167,46 @@ TEST_F(UplinkRunnerTest, ALetterThatDidNotArriveSaysSomething) {
   EXPECT_EQ(answer, "it did not arrive: the target did not say why; look at the status of lake");
 }
 
+TEST_F(UplinkRunnerTest, ALinkThatEndsAgainAndAgainIsDownUntilItHoldsThoughBatchesAreTaken) {
+  make_runner();
+  start();
+  const auto flap = [&] {
+    append_readings(1);
+    runner_->pump();
+    run_until([&] { return !sent_->batches.empty(); });
+    if (!sent_->batches.empty()) sent_->handlers.done(sent_->batches.back().id, true);
+    sent_->batches.clear();
+    sent_->handlers.link(false, "the broker ended it");
+    settle();
+    EXPECT_EQ(runner_->detail(), "the broker ended it");
+    clock_.advance(1s);
+    sent_->handlers.link(true, "");
+    settle();
+  };
+  for (int i = 0; i < 20; ++i) flap();
+  EXPECT_THAT(events_, ElementsAre(HasSubstr("uplink-up"), HasSubstr("uplink-down"), HasSubstr("uplink-up"),
+                                   HasSubstr("uplink-down")));
+  EXPECT_FALSE(runner_->is_up());
+  EXPECT_THAT(runner_->detail(), HasSubstr("within a minute"));
+  clock_.advance(59900ms);
+  runner_->pump();
+  EXPECT_FALSE(runner_->is_up());
+  EXPECT_TRUE(run_until([&] { return runner_->is_up(); })) << "nothing more is told of it, nor asked";
+  EXPECT_EQ(runner_->detail(), "");
+}
+
+TEST_F(UplinkRunnerTest, ALinkThatEndsAsAMatterOfCourseIsNotDoubted) {
+  options_.blames_size_for_lost_links = false;
+  make_runner();
+  start();
+  for (int i = 0; i < 5; ++i) {
+    sent_->handlers.link(false, "the claim was lost");
+    sent_->handlers.link(true, "");
+    settle();
+    EXPECT_TRUE(runner_->is_up());
+  }
+}
+
 class RefusedRecordTest : public UplinkRunnerTest {
  protected:
   RefusedRecordTest() {

@@ -195,6 +195,23 @@ TEST(HttpUplinkShort, WhatTheTargetRefusesForGoodIsADeadLetterAndAllElseArrives)
   EXPECT_EQ(status.find("account_mismatch"), std::string::npos) << status;
 
   EXPECT_EQ(rig.deadletter({"drop", "--uplink", "lake", "--id", "4711"}).end.exit_code, 1);
+  for (const char* id : {"-1", "0", "100000000000000000000000", "9223372036854775808", "0x1", "1.0"}) {
+    const auto refused = rig.deadletter({"drop", "--uplink", "lake", "--id", id});
+    EXPECT_EQ(refused.end.exit_code, 64) << id << refused.output;
+    EXPECT_NE(refused.errors.find("allowed is an id"), std::string::npos) << refused.errors;
+  }
+  for (const char* body : {R"({"uplink":"lake","ids":[4711],"ids":[1]})", R"({"uplink":"lake","ids":[-1]})",
+                           R"({"uplink":"lake","ids":[0]})", R"({"uplink":"lake","ids":[9223372036854775808]})",
+                           R"({"uplink":"lake","ids":[100000000000000000000000]})"}) {
+    EXPECT_EQ(http_post(gateway.admin_port(), "/api/v1/deadletters/drop", body, "application/json").status, 400)
+        << body;
+  }
+  for (const char* what : {"drop", "retry"}) {
+    const auto unknown = rig.deadletter({what, "--uplink", "sea", "--all"});
+    EXPECT_EQ(unknown.end.exit_code, 1) << what << unknown.output;
+    EXPECT_NE(unknown.errors.find("no uplink sea; there are: lake"), std::string::npos) << unknown.errors;
+  }
+  EXPECT_EQ(rig.deadletter({"drop", "--uplink", "sea", "--id", "1"}).end.exit_code, 1);
   const auto dropped = rig.deadletter({"drop", "--uplink", "lake", "--all"});
   EXPECT_EQ(dropped.output, "1 dead letters of lake are dropped\n") << dropped.errors;
   EXPECT_EQ(rig.deadletter({"ls"}).output, "");

@@ -133,6 +133,29 @@ TEST_F(PageShort, AnswersOnlyWhoAsksForAHostOfThisMachine) {
   EXPECT_THAT(ask("GET /readyz HTTP/1.0\r\n\r\n"), StartsWith("HTTP/1.0 200 "));
 }
 
+TEST_F(PageShort, AnswersNoPageOfAnotherSiteButALinkToItself) {
+  start("");
+  const auto of = [](const std::string& site, const std::string& path, const std::string& mode = "no-cors") {
+    return "GET " + path + " HTTP/1.1\r\nHost: 127.0.0.1\r\nSec-Fetch-Site: " + site + "\r\nSec-Fetch-Mode: " + mode +
+           "\r\n\r\n";
+  };
+  for (const char* site : {"cross-site", "same-site"}) {
+    for (const char* path : {"/", "/readyz", "/api/v1/status", "/api/v1/live", "/page.js", "/nowhere"}) {
+      EXPECT_THAT(ask(of(site, path)), AllOf(StartsWith("HTTP/1.1 403 "), HasSubstr("Connection: close\r\n"),
+                                             HasSubstr("{\"error\":\"a page of another site")))
+          << path;
+    }
+    EXPECT_THAT(ask(of(site, "/api/v1/live", "navigate")), StartsWith("HTTP/1.1 403 "));
+    EXPECT_THAT(ask(of(site, "/?a", "navigate")), StartsWith("HTTP/1.1 200 "));
+  }
+  EXPECT_THAT(ask("POST / HTTP/1.1\r\nHost: localhost\r\nSec-Fetch-Site: cross-site\r\nSec-Fetch-Mode: "
+                  "navigate\r\nContent-Length: 0\r\n\r\n"),
+              StartsWith("HTTP/1.1 403 "));
+  for (const char* site : {"same-origin", "none"}) {
+    EXPECT_THAT(ask(of(site, "/api/v1/status", "cors")), StartsWith("HTTP/1.1 200 ")) << site;
+  }
+}
+
 TEST_F(PageShort, TellsWhoListensOfStatusReadingsAndAlarms) {
   start(std::string(kManyReadings) + kRule);
   const auto all = listen();

@@ -154,6 +154,8 @@ TEST_F(FileWriterTest, FailsOnWhatIsNoRegularFile) {
     restart_at(path);
     write({batch(0, 1)});
     ASSERT_THAT(done_, ElementsAre(Pair(1, false))) << path;
+    EXPECT_EQ(writer_->trouble().find("is a symbolic link") != std::string::npos, path.ends_with("link"))
+        << writer_->trouble();
   }
   EXPECT_NE(::access((directory_ / "elsewhere").c_str(), F_OK), 0);
 }

@@ -243,6 +243,24 @@ TEST_F(HttpTransportTest, NoTargetStopsUsForMoreThanAnHour) {
   EXPECT_EQ(outcome_of(http_reply(503, "", "Retry-After: 99999999\r\n")).failure.retry_after, hours(1));
 }
 
+TEST_F(HttpTransportTest, ATimeThatNoNumberHoldsIsALongOne) {
+  const std::string huge = "1" + std::string(30, '0');
+  EXPECT_EQ(outcome_of(http_reply(503, "", "Retry-After: " + huge + "\r\n")).failure.retry_after, hours(1));
+}
+
+TEST_F(HttpTransportTest, NumbersThatAreNoTimeAreNone) {
+  std::string value;
+  serve([&value](const HttpRequestSeen&) { return http_reply(503, "", "Retry-After: " + value + "\r\n"); });
+  start();
+  std::uint64_t id = 0;
+  for (const char* none : {"-10000000000", "1e10", "0x10000000000", ""}) {
+    value = none;
+    EXPECT_LE(send(++id).failure.retry_after, seconds(1)) << none;
+  }
+  value = "00000000000007";
+  EXPECT_EQ(send(++id).failure.retry_after, seconds(7));
+}
+
 TEST_F(HttpTransportTest, ARedirectionIsToldAndNotFollowed) {
   int requests = 0;
   serve([&](const HttpRequestSeen&) {
@@ -327,6 +345,11 @@ TEST_F(HttpTransportTest, AServerThatNeverAnswersIsGivenUp) {
   options_.timeout = seconds(1);
   EXPECT_FALSE(outcome_of({"", Then::say_nothing}).ok);
   EXPECT_THAT(reports_.trouble(), HasSubstr("timed out"));
+}
+
+TEST_F(HttpTransportTest, ALineOfHeadersWithoutAnEndIsNoLackOfMemoryAlone) {
+  EXPECT_FALSE(outcome_of({"HTTP/1.1 200 OK\r\nX-Long: " + std::string(2048, 'x'), Then::repeat_bytes}).ok);
+  EXPECT_THAT(reports_.trouble(), HasSubstr("a line of the answer's headers is too long"));
 }
 
 TEST_F(HttpTransportTest, AServerThatGivesAByteNowAndThenIsGivenUp) {

@@ -112,6 +112,25 @@ TEST_F(KafkaWatchTest, TellsAnOutageAsTroubleAndItsEnd) {
   EXPECT_THAT(links_, ElementsAre("up"));
 }
 
+TEST(KafkaTroubles, SayWhatToLookAtInsteadOfWhatToSet) {
+  const auto said = [](const std::string& text) { return describe_kafka_outage(RD_KAFKA_RESP_ERR__TRANSPORT, text); };
+  const std::string no_kafka =
+      "; what listens there does not answer as Kafka does: check address and port, and whether it is a port of TLS";
+  EXPECT_EQ(said("h:1/bootstrap: Receive failed: Invalid response size 1213486160 (0..16000000): increase "
+                 "receive.message.max.bytes"),
+            "h:1/bootstrap: Receive failed: Invalid response size 1213486160 (0..16000000)" + no_kafka);
+  EXPECT_EQ(
+      said("h:1/bootstrap: ApiVersionRequest failed: Local: Timed out: probably due to broker version < 0.10 (see "
+           "api.version.request configuration) (after 10002ms in state APIVERSION_QUERY)"),
+      "h:1/bootstrap: ApiVersionRequest failed: Local: Timed out" + no_kafka);
+  EXPECT_THAT(said("Local: Broker transport failure"), HasSubstr("before a broker has answered: check address"));
+  EXPECT_EQ(describe_kafka_outage(RD_KAFKA_RESP_ERR__TIMED_OUT,
+                                  "Timed out waiting for operation to finish, retry call to resume"),
+            "no broker answers: Timed out waiting for operation to finish; it is tried again; are enough brokers there "
+            "for its transactions?");
+  EXPECT_EQ(said("h:1/1: Connection refused"), "h:1/1: Connection refused");
+}
+
 TEST_F(KafkaWatchTest, GivesATopicTimeToBeMade) {
   for (int second = 0; second < 5; ++second) answer("topic t does not exist");
   EXPECT_THAT(troubles_, IsEmpty());

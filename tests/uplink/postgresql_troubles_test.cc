@@ -27,7 +27,11 @@ TEST(PostgresqlTroubles, each_says_what_helps_and_what_comes_next) {
   EXPECT_EQ(describe_postgresql({"57P01", "terminating"}).code, ErrorCode::link_down);
   EXPECT_EQ(describe_postgresql({"40001", "serialize"}).code, ErrorCode::retry);
   EXPECT_EQ(describe_postgresql({"23514", "check"}).code, ErrorCode::invalid);
-  EXPECT_EQ(describe_postgresql({"23505", "pg_type_typname_nsp_index"}).code, ErrorCode::retry);
+  const auto raced = describe_postgresql({"23505", "violates unique constraint \"pg_type_typname_nsp_index\""});
+  EXPECT_EQ(raced.code, ErrorCode::retry);
+  EXPECT_THAT(raced.message, HasSubstr("another has just made it: "));
+  EXPECT_EQ(describe_postgresql({"23505", "violates unique constraint \"mine\""}).message,
+            "violates unique constraint \"mine\" (23505)");
   EXPECT_THAT(describe_postgresql({"55P03", "canceling"}).message, ::testing::Not(HasSubstr("cursor")));
   EXPECT_EQ(describe_postgresql({"", "no route"}).code, ErrorCode::link_down);
   EXPECT_EQ(describe_postgresql({"QQ123", "something"}).message, "something (QQ123)");

@@ -1,5 +1,8 @@
 #include "uplink/kafka/kafka_troubles.h"
 
+#include <array>
+#include <string_view>
+
 #include "core/text.h"
 
 namespace tidegate::uplink {
@@ -7,6 +10,31 @@ namespace {
 
 constexpr std::size_t kWordsMost = 600;  // more than the library has room for, unless they are no text
 constexpr std::size_t kToldMost = 400;
+
+// What the library says beside the matter, from there to the end, and what is to be said instead.
+struct Words {
+  std::string_view theirs;
+  const char* ours;
+};
+constexpr const char* kNoKafka =
+    "what listens there does not answer as Kafka does: check address and port, and whether it is a port of TLS";
+constexpr std::array<Words, 4> kWords{{
+    {": increase receive.message.max.bytes", kNoKafka},
+    {": probably due to broker version", kNoKafka},
+    {"Local: Broker transport failure",
+     "the connection is ended before a broker has answered: check address and port, "
+     "and whether it is a port of TLS"},
+    {", retry call to resume", "it is tried again; are enough brokers there for its transactions?"},
+}};
+
+std::string in_our_words(const std::string& text) {
+  for (const Words& words : kWords) {
+    const std::size_t at = text.find(words.theirs);
+    if (at == 0) return words.ours;
+    if (at != std::string::npos) return text.substr(0, at) + "; " + words.ours;
+  }
+  return text;
+}
 
 }  // namespace
 
@@ -42,7 +70,7 @@ bool is_refusal_of_message(rd_kafka_resp_err_t error) {
 
 // The library adds how often it has said so before, and text that changes is news.
 std::string describe_kafka_outage(rd_kafka_resp_err_t error, const std::string& reason) {
-  const std::string text = clip(reason.substr(0, reason.find(" (after ")), kToldMost);
+  const std::string text = in_our_words(clip(reason.substr(0, reason.find(" (after ")), kToldMost));
   switch (error) {
     case RD_KAFKA_RESP_ERR__AUTHENTICATION:
     case RD_KAFKA_RESP_ERR_SASL_AUTHENTICATION_FAILED:

@@ -55,6 +55,11 @@ constexpr std::array<Advice, 27> kAdvice{{
     {"22", kRefused, "a record does not fit the table: ", "; nothing behind it is sent until it is taken"},
 }};
 
+// Twice is there what somebody keeps, and not a table that two sessions make at a time, of which a catalogue says so.
+bool is_of_records(const PostgresqlComplaint& complaint) {
+  return complaint.sqlstate == "23505" && complaint.text.find("\"pg_") == std::string::npos;
+}
+
 bool is_state(std::string_view text) {
   return text.size() == kStateBytes && std::all_of(text.begin(), text.end(), [](unsigned char c) {
            return std::isdigit(c) != 0 || std::isupper(c) != 0;
@@ -79,7 +84,8 @@ Error describe_postgresql(const PostgresqlComplaint& complaint) {
   if (complaint.sqlstate.empty()) return {kDown, complaint.text};
   for (const Advice& advice : kAdvice) {
     if (!std::string_view(complaint.sqlstate).starts_with(advice.state)) continue;
-    return {advice.code, advice.before + complaint.text + " (" + complaint.sqlstate + ")" + advice.advice};
+    const char* const before = is_of_records(complaint) ? "" : advice.before;
+    return {advice.code, before + complaint.text + " (" + complaint.sqlstate + ")" + advice.advice};
   }
   return {kRefused, complaint.text + " (" + complaint.sqlstate + ")"};
 }
