@@ -1,6 +1,8 @@
 #include "mqtt/client_connection.h"
 
+#include <linux/sockios.h>
 #include <netinet/tcp.h>
+#include <sys/ioctl.h>
 
 #include <algorithm>
 #include <array>
@@ -173,7 +175,9 @@ void ClientConnection::flush() {
   while (is_open_ && !closed_ && !waits_for_output_) {
     if (sent_ == sending_.size() && !fetch_output()) return;
     error_code problem;
-    sent_ += socket_.write_some(asio::buffer(sending_) + sent_, problem);
+    const std::size_t count = socket_.write_some(asio::buffer(sending_) + sent_, problem);
+    sent_ += count;
+    given_to_kernel_ += count;
     if (is_not_now(problem)) return wait_for_output();
     if (problem) return end(why_ended(problem.message()));
     if (sent_ == sending_.size()) protocol_.sent(clock_.boot_now());
@@ -210,6 +214,14 @@ void ClientConnection::wait_for_output() {
   });
 }
 
+// Nothing when all is sent; else how much the broker's side of the network has acknowledged so far.
+std::optional<std::uint64_t> ClientConnection::taken_of_unsent() {
+  if (sent_ == sending_.size()) return std::nullopt;
+  int unacknowledged = 0;
+  if (::ioctl(socket_.native_handle(), SIOCOUTQ, &unacknowledged) != 0) unacknowledged = 0;
+  return given_to_kernel_ - static_cast<std::uint64_t>(std::max(unacknowledged, 0));
+}
+
 void ClientConnection::arm() {
   const BootTime deadline = protocol_.deadline();
   if (armed_for_ && *armed_for_ <= deadline) return;
@@ -218,7 +230,7 @@ void ClientConnection::arm() {
   timer_.async_wait([self = shared_from_this()](const error_code& cancelled) {
     if (cancelled || self->closed_) return;
     self->armed_for_.reset();
-    self->protocol_.tick(self->clock_.boot_now(), self->sent_ == self->sending_.size());
+    self->protocol_.tick(self->clock_.boot_now(), self->taken_of_unsent());
     self->go_on();
   });
 }

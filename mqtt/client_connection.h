@@ -44,6 +44,7 @@ class ClientConnection : public std::enable_shared_from_this<ClientConnection> {
   void wait_for_output();
   void go_on();
   void arm();
+  std::optional<std::uint64_t> taken_of_unsent();
   void resume_later();
   void end(std::optional<LinkState> why);
   void end_socket();
@@ -65,6 +66,7 @@ class ClientConnection : public std::enable_shared_from_this<ClientConnection> {
   bool is_open_ = false;
   std::string sending_;
   std::size_t sent_ = 0;  // of that
+  std::uint64_t given_to_kernel_ = 0;
   bool waits_for_input_ = false;
   bool waits_for_output_ = false;
   bool flush_waits_ = false;

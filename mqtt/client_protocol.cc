@@ -262,6 +262,7 @@ std::string& ClientProtocol::out() {
 
 void ClientProtocol::sent(BootTime now) {
   last_sent_ = now;
+  jam_.reset();
   publishes_.note_sent();
 }
 
@@ -277,17 +278,17 @@ BootTime ClientProtocol::silence_ends() const { return std::max(*ping_sent_, hea
 BootTime ClientProtocol::deadline() const {
   if (!connected_) return began_ + broker_.connect_timeout;
   if (parked_) return last_sent_ + keep_alive_;
-  const BootTime next = ping_sent_ ? silence_ends() : std::min(last_sent_, heard_) + keep_alive_;
+  const BootTime next = ping_sent_ ? silence_ends()
+                        : jam_     ? jam_->looked + keep_alive_ / 2
+                                   : std::min(last_sent_, heard_) + keep_alive_;
   return subscribed_ ? next : std::min(next, answered_ + broker_.connect_timeout);
 }
 
-// What the socket does not take is no reason to end it here: who takes nothing acknowledges nothing either, which is
-// watched, and a broker that is slow to read may still be there.
-void ClientProtocol::tick(BootTime now, bool all_is_sent) {
+void ClientProtocol::tick(BootTime now, std::optional<std::uint64_t> taken) {
   if (end_ || now < deadline()) return;
   if (parked_) {
     // Its answers are not read, so that its silence says nothing; ours would.
-    if (all_is_sent) encode_empty(PacketType::pingreq, out_);
+    if (!taken) encode_empty(PacketType::pingreq, out_);
     last_sent_ = now;
     return;
   }
@@ -297,14 +298,25 @@ void ClientProtocol::tick(BootTime now, bool all_is_sent) {
     end_as(LinkProblem::lost, "the connection was ended because the broker does not answer the subscription in time");
   } else if (ping_sent_ && now >= silence_ends()) {
     end_as(LinkProblem::lost, "the connection was lost: the broker does not answer any more");
-  } else if (!ping_sent_ && now >= std::min(last_sent_, heard_) + keep_alive_) {
-    if (all_is_sent) {
-      encode_empty(PacketType::pingreq, out_);
-      ping_sent_ = now;
-    } else {
-      last_sent_ = heard_ = now;
-    }
+  } else if (!ping_sent_ && taken) {
+    look_at_jam(now, *taken);
+  } else if (!ping_sent_) {
+    encode_empty(PacketType::pingreq, out_);
+    ping_sent_ = now;
+    jam_.reset();
   }
+}
+
+// A sign of life would be asked for behind what stands there. A broker that is slow to read is still there: its side of
+// the network takes some of it, be it a byte. One that is not takes nothing, and says nothing.
+void ClientProtocol::look_at_jam(BootTime now, std::uint64_t taken) {
+  if (!jam_ || taken != jam_->taken) {
+    jam_ = Jam{now, taken, now};
+    return;
+  }
+  jam_->looked = now;
+  if (now - std::max(jam_->moved, heard_) < keep_alive_ * 3 / 2) return;
+  end_as(LinkProblem::lost, "the connection was lost: the broker takes nothing any more, and says nothing");
 }
 
 void ClientProtocol::fail(const ProtocolError& error) {

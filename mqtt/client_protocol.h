@@ -52,8 +52,9 @@ class ClientProtocol {
   const std::optional<LinkState>& end() const { return end_; }
   /// When to call tick(), at the latest.
   BootTime deadline() const;
-  /// Asks for a sign of life, or ends what gives none. `all_is_sent`: nothing stands before what is put into out().
-  void tick(BootTime now, bool all_is_sent);
+  /// Asks for a sign of life, or ends what gives none. `taken`: while something stands before what is put into out(),
+  /// how much the broker's side has taken of what was sent so far.
+  void tick(BootTime now, std::optional<std::uint64_t> taken);
 
  private:
   void send_connect(const std::optional<ConnectionWill>& will);
@@ -72,6 +73,7 @@ class ClientProtocol {
   void acknowledge(std::uint8_t qos, std::uint16_t packet_id);
   void fail(const ProtocolError& error);
   void end_as(LinkProblem problem, std::string detail);
+  void look_at_jam(BootTime now, std::uint64_t taken);
   BootTime silence_ends() const;
   ProtocolVersion version() const { return broker_.protocol; }
   bool is_v5() const { return version() == ProtocolVersion::v5; }
@@ -98,6 +100,14 @@ class ClientProtocol {
   BootTime answered_;  // by more than a sign of life
   BootTime last_sent_;
   std::optional<BootTime> ping_sent_;
+
+  /// Something stands before what would be sent.
+  struct Jam {
+    BootTime looked;
+    std::uint64_t taken = 0;
+    BootTime moved;  // when that grew
+  };
+  std::optional<Jam> jam_;
 };
 
 }  // namespace tidegate::mqtt

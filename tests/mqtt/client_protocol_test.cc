@@ -77,9 +77,9 @@ class ClientProtocolTest : public ::testing::Test {
     }
     return packets;
   }
-  void pass(Duration time, bool all_is_sent = true) {
+  void pass(Duration time, std::optional<std::uint64_t> taken = std::nullopt) {
     now_ += time;
-    protocol_->tick(now_, all_is_sent);
+    protocol_->tick(now_, taken);
   }
   std::string why_ended() const { return protocol_->end() ? protocol_->end()->detail : "goes on"; }
 
@@ -274,8 +274,32 @@ TEST_F(ClientProtocolTest, ASignOfLifeIsAskedForAndWaitedFor) {
 // The answer would stand behind what the socket does not take.
 TEST_F(ClientProtocolTest, NoSignOfLifeIsAskedForBehindWhatIsNotSentYet) {
   connect();
-  for (int i = 0; i < 10; ++i) pass(seconds(12), false);
+  for (std::uint64_t taken = 0; taken < 20; ++taken) pass(seconds(17), taken);
   EXPECT_THAT(take_sent(), IsEmpty());
+  EXPECT_EQ(why_ended(), "goes on") << "it takes a byte now and then";
+}
+
+TEST_F(ClientProtocolTest, ABrokerThatTakesNothingAndSaysNothingIsGone) {
+  connect();
+  pass(seconds(12), 100);
+  pass(seconds(6), 100);
+  hear(ack(PacketType::puback, 9));
+  for (int i = 0; i < 2; ++i) {
+    pass(seconds(6), 100);
+    EXPECT_EQ(protocol_->deadline(), now_ + seconds(6));
+    EXPECT_EQ(why_ended(), "goes on") << i;
+  }
+  pass(seconds(6), 100);
+  EXPECT_THAT(why_ended(), HasSubstr("takes nothing any more"));
+}
+
+TEST_F(ClientProtocolTest, WhatIsSentAtLastIsNoJamAnyMore) {
+  connect();
+  pass(seconds(12), 100);
+  pass(seconds(6), 100);
+  protocol_->sent(now_);
+  pass(seconds(12));
+  EXPECT_THAT(take_packets(), ElementsAre("12"));
   EXPECT_EQ(why_ended(), "goes on");
 }
 
