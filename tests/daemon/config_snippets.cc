@@ -127,7 +127,8 @@ Lines companions(const std::string& path, const std::string& key, const std::str
   if (key == "integers") lines.emplace_back("format = \"influx\"");
   if (key == "cert") lines.emplace_back("key = { file = \"client.key\" }");
   if (key == "key" && path != "uplink.http") lines.emplace_back("cert = \"client.pem\"");
-  if (key == "protocol" || key == "inflight_max") lines.emplace_back("ack = \"durable\"");
+  if (path == "driver.mqtt" && (key == "protocol" || key == "inflight_max")) lines.emplace_back("ack = \"durable\"");
+  if (path == "uplink.mqtt" && key == "dead_letter_after") lines.emplace_back("protocol = \"5\"");
   if (key == "time_unit") lines.emplace_back("time = \"/ts\"");
   if (key == "backoff_most") lines.emplace_back("timeout = \"10ms\"");
   return lines;
