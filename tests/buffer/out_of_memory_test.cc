@@ -146,7 +146,7 @@ TEST_F(OutOfMemoryTest, LosesNothingWrittenWhicheverAllocationFails) {
     check();
     ASSERT_FALSE(HasFailure()) << "allocation " << nth << " of " << all;
   }
-  EXPECT_GT(ended, all / 2);
+  EXPECT_GT(ended, all / kStride / 2);
 }
 
 }  // namespace
