@@ -39,12 +39,6 @@ bool is_not_now(const error_code& problem) {
   return problem == asio::error::would_block || problem == asio::error::try_again;
 }
 
-// Before there is a connection: one that is there is lost, whatever the words.
-const char* words_for_end(const BrokerOptions& broker) {
-  if (broker.protocol != ProtocolVersion::v5) return "the broker ended the connection";
-  return "the broker ended the connection, as some do that know no MQTT 5: if it is one, set protocol = \"3.1.1\"";
-}
-
 // Of the clients' thread; nothing stays in it between two events.
 ReadBuffer& read_buffer() {
   static ReadBuffer buffer;
@@ -72,7 +66,7 @@ void ClientConnection::open(std::vector<tcp::endpoint> addresses) {
 }
 
 void ClientConnection::connect_to_next(const std::string& problem) {
-  if (next_address_ >= addresses_.size()) return end(why_ended(problem));
+  if (next_address_ >= addresses_.size()) return end(why_ended(ConnectFailure{0, problem, {}}));
   error_code ignored;
   socket_.close(ignored);
   socket_.async_connect(addresses_[next_address_++], [self = shared_from_this()](const error_code& failed) {
@@ -115,9 +109,7 @@ void ClientConnection::read() {
     error_code problem;
     const std::size_t count = socket_.read_some(asio::buffer(buffer), problem);
     if (is_not_now(problem)) break;
-    if (problem) {
-      return end(why_ended(problem == asio::error::eof ? words_for_end(broker_) : problem.message()));
-    }
+    if (problem) return end(why_ended(problem));
     take({buffer.data(), count});
     if (count < buffer.size()) break;
   }
@@ -131,12 +123,9 @@ void ClientConnection::take(std::string_view input) {
   const auto received = tls_->receive(input, plain, sending_);
   protocol_.receive(plain, now);
   if (received || closed_ || protocol_.end()) return;
-  if (protocol_.is_connected()) return end(std::nullopt);
-  ConnectFailure failure;
-  failure.tls_complaint = tls_complaint_of(received.error().message);
   error_code ignored;
   socket_.write_some(asio::buffer(sending_) + sent_, ignored);  // what is wrong, in the words of TLS
-  end(explain(failure, broker_));
+  end(why_ended(failure_of_tls(*tls_, received.error().message)));
 }
 
 // What came may have to be answered, may be the end, or may make room for more.
@@ -179,7 +168,7 @@ void ClientConnection::flush() {
     sent_ += count;
     given_to_kernel_ += count;
     if (is_not_now(problem)) return wait_for_output();
-    if (problem) return end(why_ended(problem.message()));
+    if (problem) return end(why_ended(problem));
     if (sent_ == sending_.size()) protocol_.sent(clock_.boot_now());
   }
 }
@@ -202,7 +191,7 @@ bool ClientConnection::fetch_output() {
   }
   const auto encrypted = tls_->send(out, sending_);
   out.clear();
-  if (!encrypted) end(why_ended(encrypted.error().message));
+  if (!encrypted) end(why_ended(failure_of_tls(*tls_, encrypted.error().message)));
   return encrypted.has_value();
 }
 
@@ -269,10 +258,18 @@ void ClientConnection::end_socket() {
   socket_.close(ignored);
 }
 
+std::optional<LinkState> ClientConnection::why_ended(const error_code& problem) const {
+  ConnectFailure failure;
+  failure.is_end = problem == asio::error::eof;
+  if (!failure.is_end) failure.message = problem.message();
+  failure.is_after_tls = tls_ && tls_->is_ready();
+  return why_ended(failure);
+}
+
 // Where it was lost, it was lost, whatever the kernel calls it.
-std::optional<LinkState> ClientConnection::why_ended(const std::string& problem) const {
+std::optional<LinkState> ClientConnection::why_ended(const ConnectFailure& failure) const {
   if (protocol_.is_connected()) return std::nullopt;
-  return explain(ConnectFailure{0, problem, {}}, broker_);
+  return explain(failure, broker_);
 }
 
 }  // namespace tidegate::mqtt

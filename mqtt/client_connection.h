@@ -13,6 +13,7 @@
 
 #include "core/clock.h"
 #include "mqtt/client_protocol.h"
+#include "mqtt/connect_failure.h"
 #include "mqtt/tls_channel.h"
 
 namespace tidegate::mqtt {
@@ -48,7 +49,8 @@ class ClientConnection : public std::enable_shared_from_this<ClientConnection> {
   void resume_later();
   void end(std::optional<LinkState> why);
   void end_socket();
-  std::optional<LinkState> why_ended(const std::string& problem) const;
+  std::optional<LinkState> why_ended(const boost::system::error_code& problem) const;
+  std::optional<LinkState> why_ended(const ConnectFailure& failure) const;
 
   const BrokerOptions& broker_;
   ConnectionEvents& events_;

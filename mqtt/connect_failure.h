@@ -7,15 +7,19 @@
 
 namespace tidegate::mqtt {
 
+class TlsChannel;
+
 /// What is known about a connection that did not come about.
 struct ConnectFailure {
   int code = 0;               // 1 to 5: the broker's return code of MQTT 3.1.1, section 3.2.2.3
   std::string message;        // what the network said
-  std::string tls_complaint;  // what OpenSSL said, when there was a handshake that failed
+  std::string tls_complaint;  // what OpenSSL said; what the broker complains of begins with "broker: "
+  bool is_end = false;        // the broker has ended the connection, in order and without a word
+  bool is_after_tls = false;  // the handshake was through
 };
 
-/// The complaint in what a TlsChannel failed with: one that the broker has made begins with "broker: ".
-std::string tls_complaint_of(const std::string& problem);
+/// That of a TLS connection that has failed with `problem`.
+ConnectFailure failure_of_tls(const TlsChannel& tls, const std::string& problem);
 
 /// The failure as a state of the link, in words, with what to check. Secrets do not appear.
 LinkState explain(const ConnectFailure& failure, const BrokerOptions& broker);

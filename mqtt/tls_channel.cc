@@ -48,7 +48,10 @@ Result<TlsChannel> TlsChannel::connect(ssl_st* ssl) {
 }
 
 TlsChannel::TlsChannel(TlsChannel&& other) noexcept
-    : ssl_(std::exchange(other.ssl_, nullptr)), from_peer_(other.from_peer_), to_peer_(other.to_peer_) {}
+    : ssl_(std::exchange(other.ssl_, nullptr)),
+      from_peer_(other.from_peer_),
+      to_peer_(other.to_peer_),
+      has_ended_(other.has_ended_) {}
 
 TlsChannel::~TlsChannel() { SSL_free(ssl_); }
 
@@ -67,9 +70,17 @@ Result<void> TlsChannel::receive(std::string_view input, std::string& plain, std
     const int why = SSL_get_error(ssl_, count);
     take_output(cipher);
     if (why == SSL_ERROR_WANT_READ || why == SSL_ERROR_WANT_WRITE) return {};
-    if (why == SSL_ERROR_ZERO_RETURN) return fail(ErrorCode::link_down, "the peer closed the TLS connection");
+    has_ended_ = why == SSL_ERROR_ZERO_RETURN;
+    if (has_ended_) return fail(ErrorCode::link_down, "the peer closed the TLS connection");
     return fail(ErrorCode::link_down, (is_ready() ? "TLS: " : "TLS handshake: ") + explain_failure());
   }
+}
+
+// In TLS 1.2 a server that wants a certificate and gets none says "handshake failure", as it does for much else.
+bool TlsChannel::lacks_certificate(unsigned long code) const {
+  const unsigned char* kinds = nullptr;
+  return ERR_GET_REASON(code) == SSL_R_SSLV3_ALERT_HANDSHAKE_FAILURE && SSL_is_server(ssl_) == 0 &&
+         SSL_get0_certificate_types(ssl_, &kinds) > 0 && SSL_get_certificate(ssl_) == nullptr;
 }
 
 // A certificate that is not accepted, or an alert of the peer, in words that say so.
@@ -77,9 +88,11 @@ std::string TlsChannel::explain_failure() const {
   const unsigned long code = ERR_peek_error();
   const bool is_alert = ERR_GET_REASON(code) >= SSL_AD_REASON_OFFSET;
   std::string complaint = tls_complaint();
-  if (const long verified = SSL_get_verify_result(ssl_); verified != X509_V_OK && !is_alert) {
+  const bool is_verifying = SSL_get_verify_mode(ssl_) != SSL_VERIFY_NONE;
+  if (const long verified = SSL_get_verify_result(ssl_); is_verifying && verified != X509_V_OK && !is_alert) {
     complaint += std::string(": ") + X509_verify_cert_error_string(verified);
   }
+  if (lacks_certificate(code)) complaint += ": it has asked for a certificate";
   if (SSL_is_server(ssl_) == 1 && is_other_language(code)) {
     complaint += ", which mostly means that the client speaks no TLS: it needs mqtts://, or a port without TLS";
   }

@@ -28,15 +28,19 @@ class TlsChannel {
   /// Says goodbye.
   void close(std::string& cipher);
   bool is_ready() const;
+  /// The peer has said goodbye, in order: that is what receive() has failed with.
+  bool has_ended() const { return has_ended_; }
 
  private:
   explicit TlsChannel(ssl_st* ssl);
   void take_output(std::string& cipher);
   std::string explain_failure() const;
+  bool lacks_certificate(unsigned long code) const;
 
   ssl_st* ssl_;
   bio_st* from_peer_;  // owned by ssl_
   bio_st* to_peer_;    // owned by ssl_
+  bool has_ended_ = false;
 };
 
 /// What OpenSSL complains of, the oldest complaint first; its list is empty then.

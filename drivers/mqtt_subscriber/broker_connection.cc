@@ -31,7 +31,7 @@ void BrokerConnection::open(std::vector<tcp::endpoint> addresses) {
 
 void BrokerConnection::connect_to_next(std::string problem) {
   if (next_address_ >= addresses_.size()) {
-    network_problem_ = std::move(problem);
+    failure_.message = std::move(problem);
     return lose();
   }
   error_code ignored;
@@ -80,10 +80,7 @@ void BrokerConnection::read() {
     error_code problem;
     const std::size_t count = socket_.read_some(asio::buffer(buffer), problem);
     if (problem == asio::error::would_block || problem == asio::error::try_again) break;
-    if (problem) {
-      network_problem_ = problem == asio::error::eof ? "the broker ended the connection" : problem.message();
-      return lose();
-    }
+    if (problem) return lose(problem);
     if (!take(std::string_view(buffer).substr(0, count))) break;
     if (count < buffer.size()) break;
   }
@@ -114,7 +111,7 @@ bool BrokerConnection::take(std::string_view input) {
   const auto received = tls_->receive(input, plain, sending_);
   if (!plain.empty()) work_through(plain);
   if (received) return !session_->is_over();
-  tls_problem_ = received.error().message;
+  failure_ = mqtt::failure_of_tls(*tls_, received.error().message);
   write_more();  // what is wrong, in the words of TLS
   lose();
   return false;
@@ -196,7 +193,7 @@ void BrokerConnection::flush() {
     const auto sent = tls_->send(out, sending_);
     out.clear();
     if (!sent) {
-      tls_problem_ = sent.error().message;
+      failure_ = mqtt::failure_of_tls(*tls_, sent.error().message);
       return lose();
     }
   }
@@ -217,10 +214,7 @@ void BrokerConnection::write_more() {
       });
       return;
     }
-    if (problem) {
-      network_problem_ = problem.message();
-      return lose();
-    }
+    if (problem) return lose(problem);
     sending_.erase(0, count);
   }
   if (sending_.capacity() > 16 * 1024) sending_ = std::string();
@@ -240,6 +234,14 @@ void BrokerConnection::end_when_sent() {
   if (!leave_at_most_until_) return lose();
   has_left_ = true;
   socket_.shutdown(tcp::socket::shutdown_send, ignored);
+}
+
+void BrokerConnection::lose(const error_code& problem) {
+  if (closed_) return;
+  failure_.is_end = problem == asio::error::eof;
+  if (!failure_.is_end) failure_.message = problem.message();
+  failure_.is_after_tls = tls_ && tls_->is_ready();
+  lose();
 }
 
 void BrokerConnection::lose() {

@@ -14,6 +14,7 @@
 
 #include "core/clock.h"
 #include "drivers/mqtt_subscriber/subscriber_session.h"
+#include "mqtt/connect_failure.h"
 #include "mqtt/tls_channel.h"
 
 namespace tidegate::drivers {
@@ -52,9 +53,8 @@ class BrokerConnection : public std::enable_shared_from_this<BrokerConnection> {
   bool is_over() const { return closed_; }
   /// How it ended, or how it stands; nothing while that is open.
   std::optional<mqtt::LinkState> link() const { return session_->link(); }
-  /// What kept it from coming about; nothing where the session has the reason, or where it was lost.
-  const std::string& network_problem() const { return network_problem_; }
-  const std::string& tls_problem() const { return tls_problem_; }
+  /// What kept it from coming about, where the session does not have the reason.
+  const mqtt::ConnectFailure& failure() const { return failure_; }
   SubscriberSession& session() { return *session_; }
   const SubscriberSession& session() const { return *session_; }
 
@@ -72,6 +72,7 @@ class BrokerConnection : public std::enable_shared_from_this<BrokerConnection> {
   void write_more();
   void end_when_sent();
   void lose();
+  void lose(const boost::system::error_code& problem);
 
   const BrokerContext& context_;
   const std::unique_ptr<SubscriberSession> session_;
@@ -80,8 +81,7 @@ class BrokerConnection : public std::enable_shared_from_this<BrokerConnection> {
   std::vector<boost::asio::ip::tcp::endpoint> addresses_;
   std::size_t next_address_ = 0;
   bool is_open_ = false;
-  std::string network_problem_;
-  std::string tls_problem_;
+  mqtt::ConnectFailure failure_;
   std::string held_;     // plaintext that the session has not taken
   std::string sending_;  // what the socket has not taken
   bool waits_for_input_ = false;

@@ -208,9 +208,7 @@ LinkState MqttSubscriber::why_ended(const BrokerConnection& connection) const {
   if (link && !link->up) return *link;
   const auto connected_at = connection.session().connected_at();
   if (connected_at) return mqtt::lost_link(context_.clock->boot_now() - *connected_at, options_.broker);
-  mqtt::ConnectFailure failure{0, connection.network_problem(), {}};
-  if (!connection.tls_problem().empty()) failure.tls_complaint = mqtt::tls_complaint_of(connection.tls_problem());
-  return mqtt::explain(failure, options_.broker);
+  return mqtt::explain(connection.failure(), options_.broker);
 }
 
 void MqttSubscriber::report(const LinkState& state) {

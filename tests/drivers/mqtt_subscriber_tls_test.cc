@@ -9,6 +9,7 @@
 #include "tests/support/network.h"
 #include "tests/support/process_under_test.h"
 #include "tests/support/test_authority.h"
+#include "tests/support/tls_front.h"
 #include "tests/support/wait_until.h"
 
 namespace tidegate::drivers {
@@ -97,6 +98,23 @@ TEST_F(MqttSubscriberTlsTest, SaysThatItsOwnCertificateIsRefused) {
   start();
   ASSERT_TRUE(is_refused());
   EXPECT_THAT(driver_->status().detail, HasSubstr("the broker does not accept our certificate"));
+}
+
+TEST_F(MqttSubscriberTlsTest, TakesNoEndAfterTheHandshakeForTroubleOfTls) {
+  const testing::TlsFront front({authority_.certificate("server"), authority_.key("server"), testing::free_port()});
+  options_.broker.uri = "mqtts://" + front.address();
+  start();
+  ASSERT_TRUE(is_refused());
+  EXPECT_THAT(driver_->status().detail, HasSubstr("ended the connection after the TLS handshake, before it answered"));
+}
+
+TEST_F(MqttSubscriberTlsTest, SaysThatACertificateOfItsOwnIsWanted) {
+  start_broker("server", "tls_version tlsv1.2\n");
+  options_.broker.tls.cert_file.clear();
+  options_.broker.tls.key_file.clear();
+  start();
+  ASSERT_TRUE(is_refused());
+  EXPECT_THAT(driver_->status().detail, HasSubstr("the broker wants a certificate of this gateway"));
 }
 
 // As a disk that stalls: whoever opens the pipe to read waits for a writer. What stands under the name when it is over

@@ -6,6 +6,7 @@
 #include "mqtt/client.h"
 #include "tests/mqtt/client_recorder.h"
 #include "tests/support/mosquitto_broker.h"
+#include "tests/support/tls_front.h"
 
 namespace tidegate::mqtt {
 namespace {
@@ -128,6 +129,17 @@ TEST_F(ClientTlsTest, ABrokerThatWantsACertificateGetsOne) {
   options.tls.cert_file = broker_.directory() + "/elsewhere.crt";
   options.tls.key_file = broker_.directory() + "/elsewhere.key";
   EXPECT_TRUE(first_state_of(options).up);
+}
+
+// As brokers do that refuse a client id by their rules.
+TEST_F(ClientTlsTest, AnEndAfterTheHandshakeIsNotTakenForTroubleOfTls) {
+  const std::string name = broker_.directory() + "/right";
+  const testing::TlsFront front({name + ".crt", name + ".key", testing::free_port()});
+  BrokerOptions options = tls_options("ca");
+  options.uri = "mqtts://" + front.address();
+  const LinkState state = first_state_of(options);
+  EXPECT_EQ(state.problem, LinkProblem::unreachable);
+  EXPECT_THAT(state.detail, HasSubstr("ended the connection after the TLS handshake, before it answered"));
 }
 
 TEST_F(ClientTlsTest, AMissingFileIsNamed) {

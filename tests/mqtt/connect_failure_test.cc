@@ -42,7 +42,8 @@ TEST(ConnectFailure, EveryReturnCodeOfTheBrokerIsExplained) {
 TEST(ConnectFailure, ALoginWithoutUserNameSaysSo) {
   BrokerOptions broker = plant_broker();
   broker.username.clear();
-  EXPECT_THAT(explain({5, "", ""}, broker).detail, HasSubstr("no user name was given"));
+  EXPECT_THAT(explain({5, "", ""}, broker).detail,
+              HasSubstr("the broker refuses the login; no user name was given: check whether"));
 }
 
 TEST(ConnectFailure, AnAlertOfOursIsTheBrokersCertificate) {
@@ -53,9 +54,14 @@ TEST(ConnectFailure, AnAlertOfOursIsTheBrokersCertificate) {
 }
 
 TEST(ConnectFailure, AnAlertOfTheBrokerIsOurCertificate) {
-  const LinkState state = explain({-1, "", "broker: certificate unknown"}, plant_broker());
-  EXPECT_EQ(state.problem, LinkProblem::refused_login);
-  EXPECT_THAT(state.detail, HasSubstr("check cert and key"));
+  BrokerOptions broker = plant_broker();
+  const LinkState none = explain({-1, "", "broker: certificate required"}, broker);
+  EXPECT_EQ(none.problem, LinkProblem::refused_login);
+  EXPECT_THAT(none.detail, HasSubstr("wants a certificate of this gateway (certificate required): none is set"));
+  broker.tls.cert_file = "/etc/tidegate/gateway.crt";
+  const LinkState wrong = explain({-1, "", "broker: certificate unknown"}, broker);
+  EXPECT_EQ(wrong.problem, LinkProblem::refused_login);
+  EXPECT_THAT(wrong.detail, HasSubstr("does not accept our certificate (certificate unknown): check cert and key"));
 }
 
 TEST(ConnectFailure, AHandshakeThatFailsForAnotherReasonIsRetriedAsUnreachable) {
@@ -92,6 +98,23 @@ TEST(ConnectFailure, AConnectionThatIsResetMayBeForTlsToo) {
               HasSubstr("one that does not wants mqtt://"));
   broker.uri = "mqtt://hub.example:1883";
   EXPECT_THAT(explain({-1, "Connection refused", ""}, broker).detail, Not(HasSubstr("TLS")));
+}
+
+TEST(ConnectFailure, AnEndAfterTheHandshakeIsNoTroubleOfTheNetworkOrOfTls) {
+  BrokerOptions broker = plant_broker();
+  broker.protocol = ProtocolVersion::v5;
+  const ConnectFailure ended{0, "", "", true, true};
+  const ConnectFailure reset{0, "Connection reset by peer", "", false, true};
+  const ConnectFailure alarmed{0, "", "broker: access denied", false, true};
+  for (const ConnectFailure& failure : {ended, reset, alarmed}) {
+    const std::string detail = explain(failure, broker).detail;
+    EXPECT_THAT(detail, HasSubstr("the broker ended the connection after the TLS handshake, before it answered"));
+    EXPECT_THAT(detail, HasSubstr("check client_id, username and password, and the broker's rules"));
+    EXPECT_THAT(detail, HasSubstr("if it knows no MQTT 5, set protocol = \"3.1.1\""));
+    EXPECT_THAT(detail, Not(HasSubstr("route")));
+  }
+  EXPECT_THAT(explain(reset, broker).detail, HasSubstr("(Connection reset by peer)"));
+  EXPECT_THAT(explain(alarmed, broker).detail, HasSubstr("(broker: access denied)"));
 }
 
 TEST(ConnectFailure, AConnectionThatEndedAtOnceHasTwoCauses) {
