@@ -1,5 +1,6 @@
 #include "mqtt/packet_decoder.h"
 
+#include <algorithm>
 #include <array>
 
 #include "mqtt/topic_filter.h"
@@ -93,6 +94,9 @@ bool is_ack_reason(PacketType type, std::uint8_t code) {
       return false;
   }
 }
+
+// Section 3.9.3. What is no QoS and no refusal must not pass as granted; a refusal that is not known is one all the same.
+bool is_suback_reason(ReasonCode reason) { return reason <= ReasonCode::granted_qos_2 || is_failure(reason); }
 
 SubscribeEntry read_entry(WireReader& reader, ProtocolVersion version) {
   SubscribeEntry entry;
@@ -273,6 +277,10 @@ Decoded<SubackPacket> decode_suback(const RawPacket& packet, ProtocolVersion ver
   suback.packet_id = read_packet_id(reader);
   if (is_v5(version)) suback.properties = read_properties(reader, PropertyPlace::suback);
   for (const char code : reader.rest()) suback.reasons.push_back(static_cast<ReasonCode>(code));
+  const bool is_suback = packet.type == PacketType::suback;
+  if (is_suback && !std::all_of(suback.reasons.begin(), suback.reasons.end(), is_suback_reason)) {
+    reader.fail("a code of the SUBACK is neither a QoS nor a refusal");
+  }
   return finish(reader, std::move(suback));
 }
 

@@ -234,6 +234,19 @@ TEST_F(ClientProtocolTest, WhatNoBrokerSaysIsTheEnd) {
   }
 }
 
+TEST_F(ClientProtocolTest, ACodeThatIsNoQosAndNoRefusalIsNoGrant) {
+  for (unsigned code = 0; code <= 0xff; ++code) {
+    told_.words.clear();
+    connect({{"a", 1}});
+    hear(std::string("\x90\x03\0\1", 4) + static_cast<char>(code));
+    if (code > 2 && code < 0x80) {
+      EXPECT_THAT(why_ended(), HasSubstr("neither a QoS nor a refusal")) << code;
+    } else {
+      EXPECT_THAT(told_.words, ElementsAre("connected", code < 3 ? "subscribed, refused 0" : "subscribed, refused 1"));
+    }
+  }
+}
+
 TEST_F(ClientProtocolTest, ARefusalIsExplained) {
   start();
   hear(std::string("\x20\x02\0\x05", 4));
