@@ -21,6 +21,9 @@ constexpr std::size_t kPacketBytesLeast = std::size_t{64} * 1024;
 constexpr int kKeepAliveParts = 3;
 constexpr int kKeepAliveOf = 5;
 
+// For a broker that sends messages, and answers neither a subscription nor a sign of life.
+constexpr Duration kUnansweredMost = std::chrono::minutes(30);
+
 std::uint16_t whole_seconds(Duration duration) {
   const auto seconds = std::chrono::ceil<std::chrono::seconds>(duration).count();
   return static_cast<std::uint16_t>(std::clamp<std::int64_t>(seconds, 1, 65'535));
@@ -87,7 +90,7 @@ void ClientProtocol::receive(std::string_view input, BootTime now) {
 
 bool ClientProtocol::resume(BootTime now) {
   if (!parked_ || end_) return false;
-  heard_ = answered_ = now;  // what it has said meanwhile was not read
+  heard_ = answered_ = unanswered_since_ = now;  // what it has said meanwhile was not read
   parked_ = false;
   const std::size_t used = work_through(held_);
   held_.erase(0, used);
@@ -158,6 +161,7 @@ void ClientProtocol::handle(const RawPacket& packet) {
       break;
     case PacketType::pingresp:
       ping_sent_.reset();
+      has_passed_answer_by_ = !subscribed_ && heard_ >= answer_due();
       if (const auto empty = decode_empty(packet); !empty) fail(empty.error());
       return;
     default:
@@ -177,6 +181,7 @@ void ClientProtocol::handle_connack(const RawPacket& packet) {
   if (!take_limits(connack->properties)) return;
   connected_ = true;
   subscribed_ = subscriptions_.empty();
+  subscribed_at_ = unanswered_since_ = heard_;
   if (!subscribed_) send_subscribe();
   events_.on_connected();
 }
@@ -281,7 +286,26 @@ BootTime ClientProtocol::deadline() const {
   const BootTime next = ping_sent_ ? silence_ends()
                         : jam_     ? jam_->looked + keep_alive_ / 2
                                    : std::min(last_sent_, heard_) + keep_alive_;
-  return subscribed_ ? next : std::min(next, answered_ + broker_.connect_timeout);
+  if (subscribed_) return next;
+  if (has_passed_answer_by_) return heard_;
+  const BootTime given_up = std::min(answered_ + broker_.connect_timeout, unanswered_since_ + kUnansweredMost);
+  return std::min({next, given_up, is_answer_asked_for_ ? next : answer_due()});
+}
+
+BootTime ClientProtocol::answer_due() const { return subscribed_at_ + broker_.connect_timeout; }
+
+// The answer may stand behind all that the session still had, on a slow line. So when it is due a sign of life is asked
+// for, which stands behind the answer: a broker that gives it and not the answer has none.
+bool ClientProtocol::gives_up_subscribing(BootTime now) {
+  if (subscribed_) return false;
+  const bool is_silent = now >= answered_ + broker_.connect_timeout;
+  if (is_silent || has_passed_answer_by_ || now >= unanswered_since_ + kUnansweredMost) {
+    end_as(LinkProblem::lost,
+           std::string("the connection was ended because the broker does not answer the subscription in time") +
+               (is_silent ? "" : ", though it sends messages: check its log, and its access rules"));
+    return true;
+  }
+  return false;
 }
 
 void ClientProtocol::tick(BootTime now, std::optional<std::uint64_t> taken) {
@@ -292,10 +316,12 @@ void ClientProtocol::tick(BootTime now, std::optional<std::uint64_t> taken) {
     last_sent_ = now;
     return;
   }
+  // By any sign of life from here on.
+  if (connected_ && !subscribed_ && now >= answer_due()) is_answer_asked_for_ = true;
   if (!connected_) {
     end_ = explain(ConnectFailure{0, "the broker does not answer in time", {}}, broker_);
-  } else if (!subscribed_ && now >= answered_ + broker_.connect_timeout) {
-    end_as(LinkProblem::lost, "the connection was ended because the broker does not answer the subscription in time");
+  } else if (gives_up_subscribing(now)) {
+    return;
   } else if (ping_sent_ && now >= silence_ends()) {
     end_as(LinkProblem::lost, "the connection was lost: the broker does not answer any more");
   } else if (!ping_sent_ && taken) {

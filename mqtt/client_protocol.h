@@ -75,6 +75,8 @@ class ClientProtocol {
   void end_as(LinkProblem problem, std::string detail);
   void look_at_jam(BootTime now, std::uint64_t taken);
   BootTime silence_ends() const;
+  BootTime answer_due() const;
+  bool gives_up_subscribing(BootTime now);
   ProtocolVersion version() const { return broker_.protocol; }
   bool is_v5() const { return version() == ProtocolVersion::v5; }
 
@@ -88,6 +90,11 @@ class ClientProtocol {
   bool connected_ = false;
   bool subscribed_ = false;
   bool parked_ = false;
+
+  BootTime subscribed_at_;             // the SUBSCRIBE left
+  BootTime unanswered_since_;          // moved on while nothing is read
+  bool is_answer_asked_for_ = false;   // by a sign of life, when it was due
+  bool has_passed_answer_by_ = false;  // the broker, with one that it was asked for later
 
   PublishQueue publishes_;
   std::unordered_set<std::uint16_t> qos2_taken_;

@@ -29,6 +29,9 @@ constexpr std::size_t kPacketBytesLeast = std::size_t{64} * 1024;
 constexpr Duration kUnfinishedMax = std::chrono::seconds(60);
 constexpr std::size_t kSlowestBytesPerSecond = 1024;
 
+// For a broker that sends messages, and answers neither a subscription nor a sign of life.
+constexpr Duration kUnansweredMost = std::chrono::minutes(30);
+
 std::uint16_t whole_seconds(Duration duration) {
   const auto seconds = std::chrono::ceil<std::chrono::seconds>(duration).count();
   return static_cast<std::uint16_t>(std::clamp<std::int64_t>(seconds, 1, 65'535));
@@ -169,6 +172,7 @@ void SubscriberSession::handle(const mqtt::RawPacket& packet, BootTime now) {
       return handle_pubrel(packet);
     case PacketType::pingresp:
       ping_sent_.reset();
+      has_passed_answer_by_ = !subscribed_ && now >= answer_due();
       if (const auto empty = mqtt::decode_empty(packet); !empty) fail(empty.error());
       return;
     case PacketType::disconnect:
@@ -189,7 +193,7 @@ void SubscriberSession::handle_connack(const mqtt::RawPacket& packet, BootTime n
     return;
   }
   connected_at_ = now;
-  heard_ = now;
+  heard_ = unanswered_since_ = now;
   const std::uint32_t seconds = connack->properties.number(PropertyId::server_keep_alive, 0);
   if (seconds > 0) ping_every_ = std::min(keep_alive_, Duration(std::chrono::seconds(seconds)));
   broker_packet_bytes_max_ = connack->properties.number(PropertyId::maximum_packet_size, broker_packet_bytes_max_);
@@ -292,16 +296,26 @@ BootTime SubscriberSession::deadline() const {
 }
 
 // The answer may stand behind all that the session still had, on a slow line: as long as any of it comes, it is waited
-// for. To connect again would begin with the same messages.
-BootTime SubscriberSession::subscribe_deadline() const { return heard_ + options_.broker.connect_timeout; }
+// for. To connect again would begin with the same messages. But when it is due a sign of life is asked for, which
+// stands behind the answer: a broker that gives it and not the answer has none.
+BootTime SubscriberSession::subscribe_deadline() const {
+  if (has_passed_answer_by_) return heard_;
+  const BootTime silence_ends = heard_ + options_.broker.connect_timeout;
+  return is_answer_asked_for_ ? silence_ends : std::min(silence_ends, answer_due());
+}
 
 bool SubscriberSession::gives_up_subscribing(BootTime now, bool reading) {
   if (subscribed_) return false;
-  if (!reading) heard_ = now;
-  if (now < subscribe_deadline()) return false;
+  if (!reading) {
+    heard_ = unanswered_since_ = now;
+    has_passed_answer_by_ = false;  // it may be among what is not read
+  }
+  const bool is_silent = now >= heard_ + options_.broker.connect_timeout;
+  if (!is_silent && !has_passed_answer_by_ && now < unanswered_since_ + kUnansweredMost) return false;
   end(ReasonCode::unspecified_error,
       {false, LinkProblem::lost,
-       "the connection was ended because the broker took it and does not answer the subscription in time"});
+       std::string("the connection was ended because the broker took it and does not answer the subscription in time") +
+           (is_silent ? "" : ", though it sends messages: check its log, and its access rules")});
   return true;
 }
 
@@ -322,7 +336,7 @@ bool SubscriberSession::gives_up_packet(BootTime now, bool reading) {
 }
 
 void SubscriberSession::read_again(BootTime now) {
-  heard_ = begun_since_ = now;
+  heard_ = begun_since_ = unanswered_since_ = now;
   if (ping_sent_) ping_sent_ = now;
 }
 
@@ -341,7 +355,9 @@ void SubscriberSession::tick(BootTime now, bool reading) {
     return end(ReasonCode::keep_alive_timeout,
                {false, LinkProblem::lost, "the connection was lost: the broker does not answer any more"});
   }
-  if (now - last_ping_ < ping_every_) return;
+  const bool is_answer_due = !subscribed_ && !is_answer_asked_for_ && now >= answer_due();
+  if (now - last_ping_ < ping_every_ && !is_answer_due) return;
+  is_answer_asked_for_ = is_answer_asked_for_ || is_answer_due;
   mqtt::encode_empty(PacketType::pingreq, out_);
   last_ping_ = now;
   if (!ping_sent_) ping_sent_ = now;

@@ -86,6 +86,7 @@ class SubscriberSession {
   void send_subscribe(bool may_share);
   void note_subscribed();
   BootTime subscribe_deadline() const;
+  BootTime answer_due() const { return *connected_at_ + options_.broker.connect_timeout; }
   bool gives_up_subscribing(BootTime now, bool reading);
   BootTime packet_deadline() const;
   bool gives_up_packet(BootTime now, bool reading);
@@ -111,6 +112,9 @@ class SubscriberSession {
   std::optional<BootTime> connected_at_;
 
   bool subscribed_ = false;
+  BootTime unanswered_since_;                     // moved on while nothing is read
+  bool is_answer_asked_for_ = false;              // by a sign of life, when it was due
+  bool has_passed_answer_by_ = false;             // the broker, with one that it was asked for later
   std::vector<const mqtt::Subscription*> asked_;  // in the order of the SUBSCRIBE
   mqtt::SubscribeAnswer answer_;                  // what is known of it before the broker says something
 

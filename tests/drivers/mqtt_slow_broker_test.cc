@@ -8,6 +8,7 @@ using mqtt::LinkProblem;
 using mqtt::ProtocolVersion;
 using std::chrono::seconds;
 using ::testing::HasSubstr;
+using ::testing::IsEmpty;
 
 class SlowBroker : public SubscriberSessionVersions {};
 INSTANTIATE_TEST_SUITE_P(Both, SlowBroker, ::testing::Values(ProtocolVersion::v3_1_1, ProtocolVersion::v5));
@@ -126,6 +127,41 @@ TEST_P(SlowBroker, WaitsForNoAnswerWhereNothingGetsOn) {
     EXPECT_TRUE(session_->is_over()) << said.size();
     EXPECT_THAT(session_->link()->detail, HasSubstr("does not answer the subscription"));
   }
+}
+
+// A sign of life stands behind the answer; without that a broker would be waited for as long as messages come.
+TEST_P(SlowBroker, GivesUpWhereMessagesAndSignsOfLifeComeAndNoAnswer) {
+  begin(GetParam());
+  hear(broker_.connack());
+  (void)said();
+  for (int i = 0; i < 10; ++i) {
+    EXPECT_THAT(said(), IsEmpty()) << i;
+    EXPECT_GT(session_->deadline(), now_);
+    hear(broker_.publish(0, "old", 0));
+    now_ += seconds(1);
+    session_->tick(now_, true);
+  }
+  EXPECT_EQ(said(), broker_.pingreq());
+  EXPECT_GT(session_->deadline(), now_);
+  hear(broker_.publish(0, "old", 0) + broker_.pingresp());
+  EXPECT_LE(session_->deadline(), now_);
+  session_->tick(now_, true);
+  EXPECT_TRUE(session_->is_over());
+  EXPECT_THAT(session_->link()->detail,
+              HasSubstr("does not answer the subscription in time, though it sends messages"));
+}
+
+TEST_P(SlowBroker, GivesUpAtLastWhereNothingButMessagesComes) {
+  begin(GetParam());
+  hear(broker_.connack());
+  int second = 0;
+  for (; !session_->is_over() && second < 10'000; ++second) {
+    hear(broker_.publish(0, "old", 0));
+    now_ += seconds(1);
+    session_->tick(now_, true);
+    (void)said();
+  }
+  EXPECT_EQ(second, 1800);
 }
 
 TEST_P(SlowBroker, WaitsForAnAnswerThatItDoesNotRead) {

@@ -271,6 +271,52 @@ TEST_F(ClientProtocolTest, ABrokerThatAnswersNothingIsGivenUpInTime) {
   EXPECT_THAT(why_ended(), HasSubstr("does not answer the subscription in time"));
 }
 
+// Which it would be for ever: each message is a sign of life.
+TEST_F(ClientProtocolTest, ABrokerThatSendsMessagesAndNoAnswerToTheSubscriptionIsGivenUp) {
+  connect({{"a", 1}});
+  take_sent();
+  for (int i = 0; i < 9; ++i) {
+    pass(seconds(1));
+    hear_publish("a", "old", 0, 0);
+  }
+  EXPECT_THAT(take_packets(), IsEmpty());
+  EXPECT_EQ(protocol_->deadline(), now_ + seconds(1));
+  pass(seconds(1));
+  EXPECT_THAT(take_packets(), ElementsAre("12"));
+  hear_publish("a", "old", 0, 0);
+  EXPECT_GT(protocol_->deadline(), now_);
+  hear(std::string("\xd0\0", 2));
+  EXPECT_LE(protocol_->deadline(), now_);
+  pass(seconds(0));
+  EXPECT_THAT(why_ended(), HasSubstr("does not answer the subscription in time, though it sends messages"));
+}
+
+TEST_F(ClientProtocolTest, OnASlowLineTheAnswerToTheSubscriptionMayComeLate) {
+  connect({{"a", 1}});
+  for (int i = 0; i < 200; ++i) {
+    hear_publish("a", "old", 0, 0);
+    pass(seconds(8));
+    take_sent();
+  }
+  EXPECT_EQ(why_ended(), "goes on");
+  hear(std::string("\x90\x03\0\1\1\xd0\0", 7));
+  pass(seconds(8));
+  EXPECT_EQ(why_ended(), "goes on");
+  EXPECT_EQ(told_.words.back(), "subscribed, refused 0");
+}
+
+TEST_F(ClientProtocolTest, ABrokerThatAnswersNoSignOfLifeEitherIsGivenUpAtLast) {
+  connect({{"a", 1}});
+  int passed = 0;
+  for (; !protocol_->end() && passed < 10'000; ++passed) {
+    hear_publish("a", "old", 0, 0);
+    pass(seconds(1));
+    take_sent();
+  }
+  EXPECT_EQ(passed, 1800);
+  EXPECT_THAT(why_ended(), HasSubstr("does not answer the subscription"));
+}
+
 TEST_F(ClientProtocolTest, ASignOfLifeIsAskedForAndWaitedFor) {
   connect();
   pass(seconds(12));
