@@ -1,6 +1,5 @@
 #include "mqtt/client.h"
 
-#include <algorithm>
 #include <atomic>
 #include <condition_variable>
 #include <memory>
@@ -29,6 +28,7 @@ namespace {
 
 // A link that is as slow as this is still one; a publish has to cross it before it can be acknowledged.
 constexpr std::size_t kSlowestBytesPerSecond = 2048;
+constexpr int kLooksPerPatience = 4;
 
 std::uint64_t jitter_seed() {
   std::random_device random;
@@ -81,7 +81,7 @@ class Session final : public ConnectionEvents, public std::enable_shared_from_th
   void fail_in_flight();
   void drop_connection();
   void watch_acknowledgements();
-  void check_acknowledged(InFlight::Number oldest, Duration waited);
+  void give_up_unacknowledged(Duration waited);
 
   const BrokerOptions broker_;
   const std::vector<Subscription> subscriptions_;
@@ -96,8 +96,9 @@ class Session final : public ConnectionEvents, public std::enable_shared_from_th
   std::size_t addresses_failed_ = 0;  // the next try begins with another one
   std::uint64_t connections_ = 0;     // tried; the number of the newest
   bool reconnect_waits_ = false;
-  bool acknowledgements_watched_ = false;
-  std::size_t largest_payload_ = 0;
+  bool is_watching_ = false;
+  std::optional<InFlight::Number> watched_;  // the oldest publish when it was last looked
+  BootTime watched_since_{};
   bool torn_down_ = false;
 
   std::mutex handlers_mutex_;  // held while `published` and `link` are called, which are short
@@ -172,9 +173,8 @@ void Session::drop_connection() {
 
 void Session::publish(Publication publication) {
   if (!is_up_ || !connection_) return report_published(publication.ticket, false);
-  largest_payload_ = std::max(largest_payload_, publication.payload.size());
-  const InFlight::Number number = in_flight_.add(publication.ticket);
-  if (!acknowledgements_watched_) watch_acknowledgements();
+  const InFlight::Number number = in_flight_.add(publication.ticket, publication.payload.size());
+  if (!is_watching_) watch_acknowledgements();
   connection_->publish(number, std::move(publication));
 }
 
@@ -195,21 +195,25 @@ void Session::reconnect(std::uint64_t connection) {
   reconnect_later(LinkProblem::lost);
 }
 
-// Pings tell that a broker is there, not that it takes anything.
+// Pings tell that a broker is there, not that it takes anything. What was sent before the oldest is acknowledged, so that
+// nothing but itself has to cross the line yet.
 void Session::watch_acknowledgements() {
-  const auto oldest = in_flight_.oldest();
-  acknowledgements_watched_ = oldest.has_value();
+  const auto oldest = torn_down_ ? std::nullopt : in_flight_.oldest();
+  is_watching_ = oldest.has_value();
   if (!oldest) return;
+  const BootTime now = clock_.boot_now();
+  if (watched_ != oldest->number) watched_since_ = now;
+  watched_ = oldest->number;
   const Duration patience =
-      broker_.acknowledgement_max + std::chrono::seconds(largest_payload_ / kSlowestBytesPerSecond);
-  ClientThread::instance().post_after(patience, [weak = weak_from_this(), number = *oldest, patience] {
-    if (const auto self = weak.lock()) self->check_acknowledged(number, patience);
+      broker_.acknowledgement_max + std::chrono::seconds(oldest->bytes / kSlowestBytesPerSecond);
+  if (now - watched_since_ >= patience) return give_up_unacknowledged(patience);
+  ClientThread::instance().post_after(broker_.acknowledgement_max / kLooksPerPatience, [weak = weak_from_this()] {
+    if (const auto self = weak.lock()) self->watch_acknowledgements();
   });
 }
 
-void Session::check_acknowledged(InFlight::Number oldest, Duration waited) {
-  if (torn_down_ || in_flight_.oldest() != oldest) return watch_acknowledgements();
-  acknowledgements_watched_ = false;
+void Session::give_up_unacknowledged(Duration waited) {
+  is_watching_ = false;
   drop_connection();
   report_link({false, LinkProblem::lost,
                "the broker has acknowledged nothing for " +

@@ -1,51 +1,52 @@
 #include "mqtt/in_flight.h"
 
+#include <utility>
+
 namespace tidegate::mqtt {
 
-InFlight::Number InFlight::add(std::uint64_t ticket) {
+InFlight::Number InFlight::add(std::uint64_t ticket, std::size_t bytes) {
   const std::lock_guard lock(mutex_);
-  tickets_.emplace_back(ticket);
-  return first_ + static_cast<Number>(tickets_.size() - 1);
+  open_.push_back({ticket, bytes});
+  return first_ + static_cast<Number>(open_.size() - 1);
 }
 
 std::optional<std::uint64_t> InFlight::take(Number number) {
   const std::lock_guard lock(mutex_);
   const Number place = number - first_;
-  if (place >= tickets_.size()) return std::nullopt;
-  const std::optional<std::uint64_t> ticket = tickets_[place];
-  tickets_[place].reset();
+  if (place >= open_.size()) return std::nullopt;
+  const std::optional<std::uint64_t> ticket = std::exchange(open_[place].ticket, std::nullopt);
   drop_taken();
   return ticket;
 }
 
-std::optional<InFlight::Number> InFlight::oldest() {
+std::optional<InFlight::Oldest> InFlight::oldest() {
   const std::lock_guard lock(mutex_);
-  if (tickets_.empty()) return std::nullopt;
-  return first_;
+  if (open_.empty()) return std::nullopt;
+  return Oldest{first_, open_.front().bytes};
 }
 
 std::vector<std::uint64_t> InFlight::take_all() {
   const std::lock_guard lock(mutex_);
   std::vector<std::uint64_t> left;
-  for (auto& ticket : tickets_) {
-    if (ticket) left.push_back(*ticket);
-    ticket.reset();
+  for (Open& open : open_) {
+    if (open.ticket) left.push_back(*open.ticket);
+    open.ticket.reset();
   }
   drop_taken();
   return left;
 }
 
 void InFlight::drop_taken() {
-  while (!tickets_.empty() && !tickets_.front()) {
-    tickets_.pop_front();
+  while (!open_.empty() && !open_.front().ticket) {
+    open_.pop_front();
     ++first_;
   }
-  if (tickets_.empty()) emptied_.notify_all();
+  if (open_.empty()) emptied_.notify_all();
 }
 
 bool InFlight::wait_until_empty(Duration patience) {
   std::unique_lock lock(mutex_);
-  return emptied_.wait_for(lock, patience, [this] { return tickets_.empty(); });
+  return emptied_.wait_for(lock, patience, [this] { return open_.empty(); });
 }
 
 }  // namespace tidegate::mqtt

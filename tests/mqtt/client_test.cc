@@ -279,6 +279,23 @@ TEST_F(ClientTest, ABrokerThatAcknowledgesNothingIsConnectedToAnew) {
   EXPECT_THAT(recorder.published(), Contains(Pair(3, true)));
 }
 
+// A large one has more time to cross a slow line, and that time is its own.
+TEST_F(ClientTest, ALargePublishThatIsAcknowledgedGivesTheBrokerNoMoreTimeForOthers) {
+  BrokerOptions broker = options("publisher");
+  broker.acknowledgement_max = seconds(1);
+  ClientRecorder recorder;
+  const auto client = make_client(broker, {}, recorder.handlers());
+  client->start();
+  ASSERT_TRUE(recorder.wait_until_up());
+  client->publish({1, "a", std::string(std::size_t{4} * 1024 * 1024, 'x')});
+  ASSERT_TRUE(recorder.wait_until_published(1));
+  ::kill(broker_.pid(), SIGSTOP);
+  client->publish({2, "a", "x"});
+  EXPECT_TRUE(recorder.wait_until_down(LinkProblem::lost));
+  EXPECT_EQ(recorder.published(), (std::vector<std::pair<std::uint64_t, bool>>{{1, true}, {2, false}}));
+  ::kill(broker_.pid(), SIGCONT);
+}
+
 TEST_F(ClientTest, WhatWasGivenUpIsNotSentBehindTheOwnersBack) {
   ClientRecorder sent;
   ClientRecorder received;
