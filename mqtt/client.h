@@ -100,8 +100,9 @@ class Client {
   virtual ~Client() = default;
   virtual void start() = 0;
   /// Gives open publishes half of `grace` to be acknowledged, disconnects, and waits for the handlers to be done, at
-  /// most `grace`: false when they are not yet, and then it may be called again to wait longer. After it `published`
-  /// and `link` are not called any more, and `message` not either once it was true; so that handler owns what it uses.
+  /// most `grace`: false when they are not yet, and then it may be called again to wait longer. After it `published`,
+  /// `refused` and `link` are not called any more, and the others not once it was true: until then they may be, and own
+  /// what they use.
   virtual bool stop(Duration grace) = 0;
   /// Queues a publish; `published` reports its ticket exactly once, with ok = false when the link goes down before.
   virtual void publish(Publication publication) = 0;
