@@ -4,6 +4,9 @@
 
 namespace tidegate {
 
+/// For what a library has opened: no other program inherits it.
+void close_on_exec(int fd);
+
 /// Owns one file descriptor, or none. Closing it leaves errno alone, so that an error can still be described behind it.
 class Descriptor {
  public:

@@ -18,6 +18,7 @@
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/http.hpp>
 
+#include "core/descriptor.h"
 #include "core/text.h"
 #include "daemon/admin_host.h"
 #include "daemon/config/admin_address.h"
@@ -202,6 +203,7 @@ class Listener final : public AdminServer {
   NetError listen(const typename Protocol::endpoint& endpoint) {
     NetError problem;
     acceptor_.open(endpoint.protocol(), problem);
+    if (!problem) close_on_exec(acceptor_.native_handle());
     if (!problem) acceptor_.set_option(net::socket_base::reuse_address(true), problem);
     if (!problem) acceptor_.bind(endpoint, problem);
     if (!problem) acceptor_.listen(net::socket_base::max_listen_connections, problem);
@@ -223,6 +225,7 @@ class Listener final : public AdminServer {
         });
         return;
       }
+      close_on_exec(socket.native_handle());
       if (*count_ < kConnectionsMax) {
         std::make_shared<Session<Protocol>>(std::move(socket), site_, count_)->read();
       }

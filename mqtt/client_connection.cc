@@ -1,7 +1,6 @@
 #include "mqtt/client_connection.h"
 
 #include <linux/sockios.h>
-#include <netinet/tcp.h>
 #include <sys/ioctl.h>
 
 #include <algorithm>
@@ -10,8 +9,8 @@
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/post.hpp>
 
+#include "mqtt/broker_dial.h"
 #include "mqtt/client_thread.h"
-#include "mqtt/connect_failure.h"
 
 namespace tidegate::mqtt {
 namespace {
@@ -19,14 +18,11 @@ namespace {
 namespace asio = boost::asio;
 using boost::system::error_code;
 using tcp = asio::ip::tcp;
-// What the kernel holds back before it has sent it; a sign of life stands behind that.
-using UnsentMost = asio::detail::socket_option::integer<IPPROTO_TCP, TCP_NOTSENT_LOWAT>;
 
 using ReadBuffer = std::array<char, std::size_t{64} * 1024>;
 
 // So that one busy connection does not keep the others waiting.
 constexpr int kReadsPerTurn = 4;
-constexpr int kUnsentBytesMost = 128 * 1024;
 // Who does not read our answers is not read from.
 constexpr std::size_t kUnsentMax = std::size_t{1024} * 1024;
 constexpr std::size_t kIdleBytesMost = std::size_t{16} * 1024;
@@ -59,31 +55,16 @@ ClientConnection::ClientConnection(const BrokerOptions& broker, const std::vecto
       resume_timer_(ClientThread::instance().loop()) {}
 
 void ClientConnection::open(std::vector<tcp::endpoint> addresses) {
-  const auto self = shared_from_this();
-  addresses_ = std::move(addresses);
   arm();
-  connect_to_next("there is no address");
+  dial(socket_, std::move(addresses), broker_.connect_timeout,
+       [self = shared_from_this()](const Result<void>& connected) {
+         if (self->closed_) return;
+         if (!connected) return self->end(self->why_ended(ConnectFailure{0, connected.error().message, {}}));
+         self->begin();
+       });
 }
 
-void ClientConnection::connect_to_next(const std::string& problem) {
-  if (next_address_ >= addresses_.size()) return end(why_ended(ConnectFailure{0, problem, {}}));
-  error_code ignored;
-  socket_.close(ignored);
-  socket_.async_connect(addresses_[next_address_++], [self = shared_from_this()](const error_code& failed) {
-    if (self->closed_) return;
-    if (failed) return self->connect_to_next(failed.message());
-    self->begin();
-  });
-}
-
-// Without Nagle's algorithm: a small batch would wait for the broker's TCP to acknowledge the one before.
 void ClientConnection::begin() {
-  error_code problem;
-  socket_.set_option(tcp::no_delay(true), problem);
-  socket_.set_option(tcp::socket::keep_alive(true), problem);
-  socket_.set_option(UnsentMost(kUnsentBytesMost), problem);
-  socket_.non_blocking(true, problem);
-  if (problem) return connect_to_next(problem.message());
   is_open_ = true;
   if (tls_) {
     std::string none;

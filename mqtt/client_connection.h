@@ -28,14 +28,13 @@ class ClientConnection : public std::enable_shared_from_this<ClientConnection> {
   ClientConnection(const ClientConnection&) = delete;
   ClientConnection& operator=(const ClientConnection&) = delete;
 
-  /// Tries the addresses in turn.
+  /// Tries the addresses in turn, each with its share of the time.
   void open(std::vector<boost::asio::ip::tcp::endpoint> addresses);
   void publish(std::optional<InFlight::Number> number, Publication publication);
   /// Says goodbye, if that can be sent at once, and ends it. No event comes any more.
   void close();
 
  private:
-  void connect_to_next(const std::string& problem);
   void begin();
   void wait_for_input();
   void read();
@@ -63,8 +62,6 @@ class ClientConnection : public std::enable_shared_from_this<ClientConnection> {
   boost::asio::steady_timer resume_timer_;
   Duration resume_pause_{};
   bool resume_waits_ = false;
-  std::vector<boost::asio::ip::tcp::endpoint> addresses_;
-  std::size_t next_address_ = 0;
   bool is_open_ = false;
   std::string sending_;
   std::size_t sent_ = 0;  // of that

@@ -16,6 +16,7 @@
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
 
+#include "core/descriptor.h"
 #include "core/log.h"
 #include "core/text.h"
 #include "drivers/mqtt_listener/connection.h"
@@ -203,6 +204,7 @@ Result<void> MqttListener::listen() {
   error_code problem;
   const tcp::endpoint endpoint(asio::ip::make_address(options_.host, problem), options_.port);
   if (!problem) acceptor_.open(endpoint.protocol(), problem);
+  if (!problem) close_on_exec(acceptor_.native_handle());
   if (!problem) acceptor_.set_option(tcp::acceptor::reuse_address(true), problem);
   if (!problem) acceptor_.bind(endpoint, problem);
   if (!problem) acceptor_.listen(kBacklog, problem);
@@ -241,6 +243,7 @@ void MqttListener::add(tcp::socket socket, const tcp::endpoint& peer) {
     return complain("too_many_connections", from + " is turned away: there are " + std::to_string(connections_.size()) +
                                                 " connections, as many as may be");
   }
+  close_on_exec(socket.native_handle());
   error_code problem;
   socket.set_option(tcp::no_delay(true), problem);
   socket.set_option(tcp::socket::keep_alive(true), problem);

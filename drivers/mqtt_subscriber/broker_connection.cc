@@ -3,6 +3,8 @@
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/io_context.hpp>
 
+#include "mqtt/broker_dial.h"
+
 namespace tidegate::drivers {
 namespace {
 
@@ -23,32 +25,16 @@ BrokerConnection::BrokerConnection(const BrokerContext& context, std::unique_ptr
                                    std::optional<mqtt::TlsChannel> tls)
     : context_(context), session_(std::move(session)), tls_(std::move(tls)), socket_(*context.loop) {}
 
-void BrokerConnection::open(std::vector<tcp::endpoint> addresses) {
-  const auto self = shared_from_this();
-  addresses_ = std::move(addresses);
-  connect_to_next("there is no address");
-}
-
-void BrokerConnection::connect_to_next(std::string problem) {
-  if (next_address_ >= addresses_.size()) {
-    failure_.message = std::move(problem);
-    return lose();
-  }
-  error_code ignored;
-  socket_.close(ignored);
-  socket_.async_connect(addresses_[next_address_++], [self = shared_from_this()](const error_code& failed) {
+void BrokerConnection::open(std::vector<tcp::endpoint> addresses, Duration patience) {
+  mqtt::dial(socket_, std::move(addresses), patience, [self = shared_from_this()](const Result<void>& connected) {
     if (self->closed_) return;
-    if (failed) return self->connect_to_next(failed.message());
-    self->begin();
+    if (connected) return self->begin();
+    self->failure_.message = connected.error().message;
+    self->lose();
   });
 }
 
 void BrokerConnection::begin() {
-  error_code problem;
-  socket_.set_option(tcp::no_delay(true), problem);
-  socket_.set_option(tcp::socket::keep_alive(true), problem);
-  socket_.non_blocking(true, problem);
-  if (problem) return connect_to_next(problem.message());
   is_open_ = true;
   if (tls_) {
     std::string none;

@@ -35,8 +35,8 @@ class BrokerConnection : public std::enable_shared_from_this<BrokerConnection> {
   BrokerConnection(const BrokerContext& context, std::unique_ptr<SubscriberSession> session,
                    std::optional<mqtt::TlsChannel> tls);
 
-  /// Tries the addresses in turn.
-  void open(std::vector<boost::asio::ip::tcp::endpoint> addresses);
+  /// Tries the addresses in turn, each with its share of `patience`.
+  void open(std::vector<boost::asio::ip::tcp::endpoint> addresses, Duration patience);
   /// Messages became safe, or there is room again: sends what can go and reads on.
   void resume();
   /// Reads nothing more; what is acknowledged later still goes out.
@@ -59,7 +59,6 @@ class BrokerConnection : public std::enable_shared_from_this<BrokerConnection> {
   const SubscriberSession& session() const { return *session_; }
 
  private:
-  void connect_to_next(std::string problem);
   void begin();
   void wait_for_input();
   void read();
@@ -78,8 +77,6 @@ class BrokerConnection : public std::enable_shared_from_this<BrokerConnection> {
   const std::unique_ptr<SubscriberSession> session_;
   std::optional<mqtt::TlsChannel> tls_;
   boost::asio::ip::tcp::socket socket_;
-  std::vector<boost::asio::ip::tcp::endpoint> addresses_;
-  std::size_t next_address_ = 0;
   bool is_open_ = false;
   mqtt::ConnectFailure failure_;
   std::string held_;     // plaintext that the session has not taken

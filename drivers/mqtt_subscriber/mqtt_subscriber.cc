@@ -172,7 +172,7 @@ void MqttSubscriber::connect_to(const Result<HostAddresses>& found) {
   arm(session->deadline());
   connection_ = std::make_shared<BrokerConnection>(shared_, std::move(session), std::move(*channel));
   const auto connection = connection_;
-  connection->open(std::move(addresses));
+  connection->open(std::move(addresses), options_.broker.connect_timeout);
 }
 
 Result<std::optional<mqtt::TlsChannel>> MqttSubscriber::make_channel() {

@@ -1,3 +1,6 @@
+#include <arpa/inet.h>
+#include <netinet/in.h>
+
 #include <condition_variable>
 #include <mutex>
 #include <thread>
@@ -5,6 +8,7 @@
 #include "tests/drivers/mqtt_subscriber_fixture.h"
 #include "tests/support/mosquitto_broker.h"
 #include "tests/support/process_under_test.h"
+#include "tests/support/silent_port.h"
 #include "tests/support/temporary_directory.h"
 
 namespace tidegate::drivers {
@@ -296,6 +300,24 @@ TEST_F(MqttSubscriberTest, SaysThatANameHasNoAddress) {
   start();
   ASSERT_TRUE(turn_until([&] { return events("driver-down") == 1; }));
   EXPECT_THAT(driver_->status().detail, HasSubstr("\"broker.example\" has no address"));
+}
+
+TEST_F(MqttSubscriberTest, GoesOnToTheNextAddressWhereOneDoesNotAnswer) {
+  const testing::SilentPort silent("127.0.0.2", listener_.port());
+  look_up_ = [](const std::string&, const auto& then) {
+    HostAddresses found;
+    for (const char* digits : {"127.0.0.2", "127.0.0.1"}) {
+      auto& address = reinterpret_cast<sockaddr_in&>(found.emplace_back().address);
+      address.sin_family = AF_INET;
+      ::inet_pton(AF_INET, digits, &address.sin_addr);
+      found.back().length = sizeof address;
+    }
+    then(found);
+  };
+  options_.broker.connect_timeout = std::chrono::seconds(2);
+  start();
+  EXPECT_TRUE(next_up());
+  EXPECT_EQ(events("driver-down"), 0U);
 }
 
 // A name server that does not answer holds a thread up for half a minute; nobody may have to wait for that.

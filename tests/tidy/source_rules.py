@@ -40,7 +40,7 @@ THIRD_PARTY = [
     ("libmodbus", r"modbus(/.*|\.h)", ("drivers/modbus/", "tests/")),
     ("SQLite", r"sqlite3\.h", ("buffer/", "tests/")),
     ("toml++", r"toml(\+\+/.*|\.hpp)", ("daemon/",)),
-    ("Boost", r"boost/.*", ("mqtt/", "daemon/", "drivers/mqtt_listener/", "drivers/mqtt_subscriber/", "tests/daemon/", "tests/drivers/")),
+    ("Boost", r"boost/.*", ("mqtt/", "daemon/", "drivers/mqtt_listener/", "drivers/mqtt_subscriber/", "tests/daemon/", "tests/drivers/", "tests/mqtt/")),
     ("CLI11", r"CLI/.*", ("daemon/",)),
     ("spdlog", r"spdlog/(?!fmt/).*", ("core/",)),
     ("simdjson", r"simdjson.*", ("drivers/mqtt/", "rules/", "uplink/", "daemon/", "tests/")),
