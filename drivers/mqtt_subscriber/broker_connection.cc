@@ -1,16 +1,9 @@
 #include "drivers/mqtt_subscriber/broker_connection.h"
 
-#include <boost/asio/buffer.hpp>
 #include <boost/asio/io_context.hpp>
-
-#include "mqtt/broker_dial.h"
 
 namespace tidegate::drivers {
 namespace {
-
-namespace asio = boost::asio;
-using boost::system::error_code;
-using tcp = asio::ip::tcp;
 
 // So that one busy connection does not keep the others waiting.
 constexpr int kReadsPerTurn = 4;
@@ -23,84 +16,43 @@ constexpr Duration kLeavePatience = std::chrono::seconds(2);
 
 BrokerConnection::BrokerConnection(const BrokerContext& context, std::unique_ptr<SubscriberSession> session,
                                    std::optional<mqtt::TlsChannel> tls)
-    : context_(context), session_(std::move(session)), tls_(std::move(tls)), socket_(*context.loop) {}
+    : context_(context), session_(std::move(session)), socket_(*context.loop, std::move(tls)) {}
 
-void BrokerConnection::open(std::vector<tcp::endpoint> addresses, Duration patience) {
-  mqtt::dial(socket_, std::move(addresses), patience, [self = shared_from_this()](const Result<void>& connected) {
-    if (self->closed_) return;
-    if (connected) return self->begin();
-    self->failure_.message = connected.error().message;
-    self->lose();
-  });
+void BrokerConnection::open(std::vector<boost::asio::ip::tcp::endpoint> addresses, Duration patience) {
+  socket_.open(weak_from_this(), std::move(addresses), patience);
 }
 
-void BrokerConnection::begin() {
-  is_open_ = true;
-  if (tls_) {
-    std::string none;
-    (void)tls_->receive({}, none, sending_);  // the first of the handshake; nothing can be wrong with it yet
-  }
+void BrokerConnection::on_open() {
   flush();
-  wait_for_input();
-}
-
-void BrokerConnection::wait_for_input() {
-  if (closed_ || waits_for_input_) return;
-  waits_for_input_ = true;
-  socket_.async_wait(tcp::socket::wait_read, [self = shared_from_this()](const error_code& failed) {
-    self->waits_for_input_ = false;
-    if (failed || self->closed_) return;
-    self->read();
-  });
+  socket_.wait_for_input();
 }
 
 bool BrokerConnection::may_read() const {
-  return is_open_ && !closed_ && !reading_stopped_ && sending_.size() < kUnsentMax && session_->wants_input() &&
+  return socket_.is_open() && !reading_stopped_ && socket_.unsent() < kUnsentMax && session_->wants_input() &&
          context_.inbox->wants_messages();
 }
 
-void BrokerConnection::read() {
+void BrokerConnection::on_input() {
   if (leave_at_most_until_) return drop_input();
-  std::string& buffer = *context_.read_buffer;
   for (int i = 0; i < kReadsPerTurn && may_read(); ++i) {
-    error_code problem;
-    const std::size_t count = socket_.read_some(asio::buffer(buffer), problem);
-    if (problem == asio::error::would_block || problem == asio::error::try_again) break;
-    if (problem) return lose(problem);
-    if (!take(std::string_view(buffer).substr(0, count))) break;
-    if (count < buffer.size()) break;
+    const mqtt::BrokerSocket::Input input = socket_.read(*context_.read_buffer);
+    if (!input.plain.empty()) work_through(input.plain);
+    if (input.is_end) return lose();
+    if (session_->is_over() || !input.is_more) break;
   }
   flush();
-  if (may_read()) wait_for_input();
+  if (may_read()) socket_.wait_for_input();
   if (!closed_) context_.changed();
 }
 
 // It is not acknowledged, so the broker has it still.
 void BrokerConnection::drop_input() {
-  std::string& buffer = *context_.read_buffer;
   for (int i = 0; i < kReadsPerTurn; ++i) {
-    error_code problem;
-    socket_.read_some(asio::buffer(buffer), problem);
-    if (problem == asio::error::would_block || problem == asio::error::try_again) break;
-    if (problem) return lose();  // the end, at best
+    const mqtt::BrokerSocket::Input input = socket_.read(*context_.read_buffer);
+    if (input.is_end) return lose();  // the end, at best
+    if (!input.is_more) break;
   }
-  wait_for_input();
-}
-
-// False when the connection is to end.
-bool BrokerConnection::take(std::string_view input) {
-  if (!tls_) {
-    work_through(input);
-    return !session_->is_over();
-  }
-  std::string plain;
-  const auto received = tls_->receive(input, plain, sending_);
-  if (!plain.empty()) work_through(plain);
-  if (received) return !session_->is_over();
-  failure_ = mqtt::failure_of_tls(*tls_, received.error().message);
-  write_more();  // what is wrong, in the words of TLS
-  lose();
-  return false;
+  socket_.wait_for_input();
 }
 
 // What leaves at once may make room for packets that are held already: no byte that is still to come would bring these
@@ -130,12 +82,12 @@ std::size_t BrokerConnection::receive(std::string_view plain) {
 
 void BrokerConnection::resume() {
   const auto self = shared_from_this();
-  if (closed_ || !is_open_ || leave_at_most_until_) return;
+  if (!socket_.is_open() || leave_at_most_until_) return;
   session_->release(context_.inbox->safe());
   flush();
-  if (!waits_for_input_ && may_read()) session_->read_again(context_.clock->boot_now());
+  if (!socket_.waits_for_input() && may_read()) session_->read_again(context_.clock->boot_now());
   if (!held_.empty() && may_read()) work_through({});
-  if (may_read()) wait_for_input();
+  if (may_read()) socket_.wait_for_input();
   if (!closed_) context_.changed();
 }
 
@@ -161,7 +113,7 @@ void BrokerConnection::say_goodbye() {
   session_->say_goodbye();
   leave_at_most_until_ = context_.clock->boot_now() + kLeavePatience;
   flush();
-  wait_for_input();
+  socket_.wait_for_input();
 }
 
 BootTime BrokerConnection::deadline() const {
@@ -170,64 +122,27 @@ BootTime BrokerConnection::deadline() const {
 
 // While the socket takes nothing, answers stay with the session, which then takes no more from the broker.
 void BrokerConnection::flush() {
-  if (closed_ || !is_open_ || waits_for_output_ || has_left_) return;
-  std::string& out = session_->out();
-  if (!out.empty() && !tls_) {
-    sending_.append(out);
-    out.clear();
-  } else if (!out.empty() && tls_->is_ready()) {
-    const auto sent = tls_->send(out, sending_);
-    out.clear();
-    if (!sent) {
-      failure_ = mqtt::failure_of_tls(*tls_, sent.error().message);
-      return lose();
-    }
-  }
+  if (!socket_.is_open() || socket_.waits_for_room() || has_left_) return;
+  if (socket_.is_ready() && !socket_.put(session_->out())) return lose();
   write_more();
 }
 
+void BrokerConnection::on_room() {
+  write_more();
+  resume();
+}
+
 void BrokerConnection::write_more() {
-  while (!sending_.empty() && !closed_) {
-    error_code problem;
-    const std::size_t count = socket_.write_some(asio::buffer(sending_), problem);
-    if (problem == asio::error::would_block || problem == asio::error::try_again) {
-      waits_for_output_ = true;
-      socket_.async_wait(tcp::socket::wait_write, [self = shared_from_this()](const error_code& failed) {
-        self->waits_for_output_ = false;
-        if (failed || self->closed_) return;
-        self->write_more();
-        self->resume();
-      });
-      return;
-    }
-    if (problem) return lose(problem);
-    sending_.erase(0, count);
-  }
-  if (sending_.capacity() > 16 * 1024) sending_ = std::string();
-  end_when_sent();
+  if (!socket_.write()) return lose();
+  if (socket_.unsent() == 0) end_when_sent();
 }
 
 void BrokerConnection::end_when_sent() {
   if (closed_ || !session_->is_over() || has_left_) return;
-  const bool can_say = !tls_ || tls_->is_ready();
-  if (!session_->out().empty() && can_say) return flush();
-  error_code ignored;
-  if (tls_) {
-    tls_->close(sending_);
-    socket_.write_some(asio::buffer(sending_), ignored);  // a goodbye that does not fit is none
-    sending_.clear();
-  }
+  if (!session_->out().empty() && socket_.is_ready()) return flush();
+  socket_.end_output();
   if (!leave_at_most_until_) return lose();
   has_left_ = true;
-  socket_.shutdown(tcp::socket::shutdown_send, ignored);
-}
-
-void BrokerConnection::lose(const error_code& problem) {
-  if (closed_) return;
-  failure_.is_end = problem == asio::error::eof;
-  if (!failure_.is_end) failure_.message = problem.message();
-  failure_.is_after_tls = tls_ && tls_->is_ready();
-  lose();
 }
 
 void BrokerConnection::lose() {
@@ -239,9 +154,7 @@ void BrokerConnection::lose() {
 void BrokerConnection::close() {
   if (std::exchange(closed_, true)) return;
   held_.clear();
-  error_code ignored;
-  socket_.shutdown(tcp::socket::shutdown_both, ignored);
-  socket_.close(ignored);
+  socket_.close();
 }
 
 }  // namespace tidegate::drivers

@@ -14,8 +14,7 @@
 
 #include "core/clock.h"
 #include "drivers/mqtt_subscriber/subscriber_session.h"
-#include "mqtt/connect_failure.h"
-#include "mqtt/tls_channel.h"
+#include "mqtt/broker_socket.h"
 
 namespace tidegate::drivers {
 
@@ -30,7 +29,7 @@ struct BrokerContext {
 
 /// One socket to a broker with its session: connects, moves bytes, holds what is not a whole packet yet, and writes at
 /// once what can be written. Core thread. After close() nothing is called any more.
-class BrokerConnection : public std::enable_shared_from_this<BrokerConnection> {
+class BrokerConnection final : public mqtt::BrokerSocketOwner, public std::enable_shared_from_this<BrokerConnection> {
  public:
   BrokerConnection(const BrokerContext& context, std::unique_ptr<SubscriberSession> session,
                    std::optional<mqtt::TlsChannel> tls);
@@ -54,35 +53,30 @@ class BrokerConnection : public std::enable_shared_from_this<BrokerConnection> {
   /// How it ended, or how it stands; nothing while that is open.
   std::optional<mqtt::LinkState> link() const { return session_->link(); }
   /// What kept it from coming about, where the session does not have the reason.
-  const mqtt::ConnectFailure& failure() const { return failure_; }
+  const mqtt::ConnectFailure& failure() const { return socket_.failure(); }
   SubscriberSession& session() { return *session_; }
   const SubscriberSession& session() const { return *session_; }
 
  private:
-  void begin();
-  void wait_for_input();
-  void read();
+  // BrokerSocketOwner.
+  void on_open() override;
+  void on_not_open() override { lose(); }
+  void on_input() override;
+  void on_room() override;
+
   void drop_input();
   bool may_read() const;
-  bool take(std::string_view input);
   void work_through(std::string_view plain);
   std::size_t receive(std::string_view plain);
   void flush();
   void write_more();
   void end_when_sent();
   void lose();
-  void lose(const boost::system::error_code& problem);
 
   const BrokerContext& context_;
   const std::unique_ptr<SubscriberSession> session_;
-  std::optional<mqtt::TlsChannel> tls_;
-  boost::asio::ip::tcp::socket socket_;
-  bool is_open_ = false;
-  mqtt::ConnectFailure failure_;
-  std::string held_;     // plaintext that the session has not taken
-  std::string sending_;  // what the socket has not taken
-  bool waits_for_input_ = false;
-  bool waits_for_output_ = false;
+  mqtt::BrokerSocket socket_;
+  std::string held_;  // what the session has not taken
   bool reading_stopped_ = false;
   std::optional<BootTime> leave_at_most_until_;  // since our goodbye
   bool has_left_ = false;                        // all is sent, that too
