@@ -16,6 +16,7 @@ using ReadBuffer = std::array<char, std::size_t{64} * 1024>;
 
 // So that one busy connection does not keep the others waiting.
 constexpr int kReadsPerTurn = 4;
+constexpr int kReadsAtEnd = 64;
 // Who does not read our answers is not read from.
 constexpr std::size_t kUnsentMax = std::size_t{1024} * 1024;
 constexpr Duration kTickLeast = std::chrono::milliseconds(10);
@@ -96,12 +97,23 @@ void ClientConnection::flush() {
   while (socket_.is_open() && !socket_.waits_for_room()) {
     if (socket_.unsent() == 0) {
       if (!socket_.is_ready()) return;
-      if (!socket_.put(protocol_.out())) return end(why_ended());
+      if (!socket_.put(protocol_.out())) return end_unwritable();
       if (socket_.unsent() == 0) return;
     }
-    if (!socket_.write()) return end(why_ended());
+    if (!socket_.write()) return end_unwritable();
     if (socket_.unsent() == 0) protocol_.sent(clock_.boot_now());
   }
+}
+
+// That a write fails says nothing of why. What the broker has sent before can be read still: it may say that, and what it
+// has acknowledged.
+void ClientConnection::end_unwritable() {
+  for (int i = 0; i < kReadsAtEnd && !closed_ && !protocol_.is_parked(); ++i) {
+    const BrokerSocket::Input input = socket_.read(read_buffer());
+    protocol_.receive(input.plain, clock_.boot_now());
+    if (!input.is_more) break;
+  }
+  end(protocol_.end() ? protocol_.end() : why_ended());
 }
 
 void ClientConnection::arm() {

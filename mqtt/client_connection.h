@@ -46,6 +46,7 @@ class ClientConnection final : public BrokerSocketOwner, public std::enable_shar
   void arm();
   void resume_later();
   void end(std::optional<LinkState> why);
+  void end_unwritable();
   void end_socket();
   std::optional<LinkState> why_ended() const;
 
