@@ -122,10 +122,10 @@ bool BrokerSocket::write() {
   return true;
 }
 
-std::optional<std::uint64_t> BrokerSocket::taken_of_unsent() {
-  if (unsent() == 0) return std::nullopt;
+std::optional<std::uint64_t> BrokerSocket::taken_so_far() {
   int unacknowledged = 0;
   if (::ioctl(socket_.native_handle(), SIOCOUTQ, &unacknowledged) != 0) unacknowledged = 0;
+  if (unsent() == 0 && unacknowledged <= 0) return std::nullopt;
   return given_to_kernel_ - static_cast<std::uint64_t>(std::max(unacknowledged, 0));
 }
 

@@ -33,9 +33,9 @@ class BrokerSocketOwner {
   virtual void on_room() = 0;
 };
 
-/// One connection to a broker, in TLS where there is a channel: what comes is taken out of TLS, what goes is put into it,
-/// and what the socket does not take waits here. Knows nothing of MQTT. How much is put in is the owner's to bound, and
-/// so is the time that a connection or a handshake may take. One thread, that of the loop.
+/// One connection to a broker, in TLS where there is a channel: what comes is taken out of TLS, what goes is put into
+/// it, and what the socket does not take waits here. Knows nothing of MQTT. How much is put in is the owner's to bound,
+/// and so is the time that a connection or a handshake may take. One thread, that of the loop.
 class BrokerSocket {
  public:
   BrokerSocket(boost::asio::io_context& loop, std::optional<TlsChannel> tls);
@@ -67,8 +67,8 @@ class BrokerSocket {
   bool write();
   std::size_t unsent() const { return sending_.size() - sent_; }
   bool waits_for_room() const { return waits_for_room_; }
-  /// Nothing when all is sent; else how much the broker's side of the network has acknowledged so far.
-  std::optional<std::uint64_t> taken_of_unsent();
+  /// How much the broker's side of the network has acknowledged so far, while it has not acknowledged all.
+  std::optional<std::uint64_t> taken_so_far();
 
   /// Nothing goes out any more; in TLS that is said, if it can be at once.
   void end_output();
@@ -86,8 +86,8 @@ class BrokerSocket {
   std::weak_ptr<BrokerSocketOwner> owner_;
   bool is_open_ = false;
   bool is_closed_ = false;
-  std::string plain_;    // what was read last, in TLS
-  std::string sending_;  // as it goes to the socket
+  std::string plain_;     // what was read last, in TLS
+  std::string sending_;   // as it goes to the socket
   std::size_t sent_ = 0;  // of that
   std::uint64_t given_to_kernel_ = 0;
   bool waits_for_input_ = false;

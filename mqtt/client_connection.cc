@@ -105,8 +105,8 @@ void ClientConnection::flush() {
   }
 }
 
-// That a write fails says nothing of why. What the broker has sent before can be read still: it may say that, and what it
-// has acknowledged.
+// That a write fails says nothing of why. What the broker has sent before can be read still: it may say that, and what
+// it has acknowledged.
 void ClientConnection::end_unwritable() {
   for (int i = 0; i < kReadsAtEnd && !closed_ && !protocol_.is_parked(); ++i) {
     const BrokerSocket::Input input = socket_.read(read_buffer());
@@ -124,7 +124,7 @@ void ClientConnection::arm() {
   timer_.async_wait([self = shared_from_this()](const error_code& cancelled) {
     if (cancelled || self->closed_) return;
     self->armed_for_.reset();
-    self->protocol_.tick(self->clock_.boot_now(), self->socket_.taken_of_unsent());
+    self->protocol_.tick(self->clock_.boot_now(), self->socket_.taken_so_far());
     self->go_on();
   });
 }

@@ -267,7 +267,6 @@ std::string& ClientProtocol::out() {
 
 void ClientProtocol::sent(BootTime now) {
   last_sent_ = now;
-  jam_.reset();
   publishes_.note_sent();
 }
 
@@ -285,7 +284,7 @@ BootTime ClientProtocol::deadline() const {
   if (parked_) return last_sent_ + keep_alive_;
   const BootTime next = ping_sent_ ? silence_ends()
                         : jam_     ? jam_->looked + keep_alive_ / 2
-                                   : std::min(last_sent_, heard_) + keep_alive_;
+                                   : ping_due();
   if (subscribed_) return next;
   if (has_passed_answer_by_) return heard_;
   const BootTime given_up = std::min(answered_ + broker_.connect_timeout, unanswered_since_ + kUnansweredMost);
@@ -316,14 +315,16 @@ void ClientProtocol::tick(BootTime now, std::optional<std::uint64_t> taken) {
     last_sent_ = now;
     return;
   }
-  // By any sign of life from here on.
-  if (connected_ && !subscribed_ && now >= answer_due()) is_answer_asked_for_ = true;
+  const bool asks_for_answer = connected_ && !subscribed_ && !is_answer_asked_for_ && now >= answer_due();
+  if (asks_for_answer) is_answer_asked_for_ = true;  // by any sign of life from here on
   if (!connected_) {
     end_ = explain(ConnectFailure{0, "the broker does not answer in time", {}}, broker_);
   } else if (gives_up_subscribing(now)) {
     return;
   } else if (ping_sent_ && now >= silence_ends()) {
     end_as(LinkProblem::lost, "the connection was lost: the broker does not answer any more");
+  } else if (!ping_sent_ && now < ping_due() && !asks_for_answer) {
+    jam_.reset();  // it has gone on meanwhile
   } else if (!ping_sent_ && taken) {
     look_at_jam(now, *taken);
   } else if (!ping_sent_) {
@@ -333,7 +334,7 @@ void ClientProtocol::tick(BootTime now, std::optional<std::uint64_t> taken) {
   }
 }
 
-// A sign of life would be asked for behind what stands there. A broker that is slow to read is still there: its side of
+// A sign of life would be asked for behind what stands there, be it in the kernel: minutes of a slow line. A broker that is slow to read is still there: its side of
 // the network takes some of it, be it a byte. One that is not takes nothing, and says nothing.
 void ClientProtocol::look_at_jam(BootTime now, std::uint64_t taken) {
   if (!jam_ || taken != jam_->taken) {

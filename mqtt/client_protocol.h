@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -53,7 +54,7 @@ class ClientProtocol {
   /// When to call tick(), at the latest.
   BootTime deadline() const;
   /// Asks for a sign of life, or ends what gives none. `taken`: while something stands before what is put into out(),
-  /// how much the broker's side has taken of what was sent so far.
+  /// here or on the way, how much the broker's side has taken of what was sent so far.
   void tick(BootTime now, std::optional<std::uint64_t> taken);
 
  private:
@@ -75,6 +76,7 @@ class ClientProtocol {
   void end_as(LinkProblem problem, std::string detail);
   void look_at_jam(BootTime now, std::uint64_t taken);
   BootTime silence_ends() const;
+  BootTime ping_due() const { return std::min(last_sent_, heard_) + keep_alive_; }
   BootTime answer_due() const;
   bool gives_up_subscribing(BootTime now);
   ProtocolVersion version() const { return broker_.protocol; }

@@ -83,5 +83,44 @@ TEST(ClientEnd, WhatTheBrokerSaidBeforeAWriteFailedIsHeard) {
   client->stop(seconds(5));
 }
 
+/// Reads so much a second, from a socket that holds little for it, and acknowledges publish 2 when that is there.
+void read_slowly(int socket, std::size_t bytes, std::size_t bytes_per_second) {
+  constexpr std::size_t kPiece = 4096;
+  const auto began = std::chrono::steady_clock::now();
+  std::promise<void> never;
+  for (std::size_t had = 0; had < bytes; had += kPiece) {
+    if (!receive(socket, std::min(kPiece, bytes - had))) return;
+    never.get_future().wait_until(began + std::chrono::microseconds(1'000'000 * had / bytes_per_second));
+    never = {};
+  }
+  testing::send_all(socket, std::string("\x40\x02\0\x02", 4));
+}
+
+// What is left of it in the kernel takes twice as long as a broker may be silent.
+TEST(ClientEnd, ASlowLineIsNotTakenForADeadOne) {
+  const std::uint16_t port = testing::free_port();
+  const Descriptor listener(testing::listen_on_loopback(port));
+  constexpr int kHeld = 4096;
+  ASSERT_EQ(::setsockopt(listener.get(), SOL_SOCKET, SO_RCVBUF, &kHeld, sizeof kHeld), 0);
+  BrokerOptions options;
+  options.uri = "mqtt://127.0.0.1:" + std::to_string(port);
+  options.client_id = "c";
+  options.keep_alive = seconds(1);
+  ClientRecorder recorder;
+  const auto client = make_client(options, {}, recorder.handlers());
+  client->start();
+  const Descriptor connection(::accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC));
+  ASSERT_TRUE(receive(connection.get(), 15));  // the CONNECT
+  ASSERT_TRUE(testing::send_all(connection.get(), std::string("\x20\x02\0\0", 4)));
+  ASSERT_TRUE(recorder.wait_until_up());
+  const std::string payload(std::size_t{224} * 1024, 'x');
+  client->publish({1, "a", payload});
+  read_slowly(connection.get(), payload.size() + 9, std::size_t{40} * 1024);
+  EXPECT_TRUE(recorder.wait_until_published(1));
+  EXPECT_THAT(recorder.published(), Contains(Pair(1, true)));
+  EXPECT_EQ(recorder.links().size(), 1U) << recorder.links().back().detail;
+  client->stop(seconds(5));
+}
+
 }  // namespace
 }  // namespace tidegate::mqtt
