@@ -39,6 +39,7 @@ ClientProtocol::ClientProtocol(const BrokerOptions& broker, const std::vector<Su
       subscriptions_(subscriptions),
       events_(events),
       keep_alive_(std::chrono::seconds(whole_seconds(broker.keep_alive * kKeepAliveParts / kKeepAliveOf))),
+      ping_every_(keep_alive_),
       publishes_(broker.protocol, events),
       began_(now),
       heard_(now),
@@ -204,7 +205,7 @@ bool ClientProtocol::take_limits(const Properties& said) {
   }
   publishes_.set_limits(limits);
   const std::uint32_t seconds = said.number(PropertyId::server_keep_alive, 0);
-  if (seconds > 0) keep_alive_ = std::min(keep_alive_, Duration(std::chrono::seconds(seconds)));
+  if (seconds > 0) ping_every_ = std::min(keep_alive_, Duration(std::chrono::seconds(seconds)));
   return true;
 }
 
@@ -281,7 +282,7 @@ BootTime ClientProtocol::silence_ends() const { return std::max(*ping_sent_, hea
 
 BootTime ClientProtocol::deadline() const {
   if (!connected_) return began_ + broker_.connect_timeout;
-  if (parked_) return last_sent_ + keep_alive_;
+  if (parked_) return last_sent_ + ping_every_;
   const BootTime next = ping_sent_ ? silence_ends()
                         : jam_     ? jam_->looked + keep_alive_ / 2
                                    : ping_due();

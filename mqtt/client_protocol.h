@@ -76,7 +76,7 @@ class ClientProtocol {
   void end_as(LinkProblem problem, std::string detail);
   void look_at_jam(BootTime now, std::uint64_t taken);
   BootTime silence_ends() const;
-  BootTime ping_due() const { return std::min(last_sent_, heard_) + keep_alive_; }
+  BootTime ping_due() const { return std::min(last_sent_, heard_) + ping_every_; }
   BootTime answer_due() const;
   bool gives_up_subscribing(BootTime now);
   ProtocolVersion version() const { return broker_.protocol; }
@@ -85,7 +85,8 @@ class ClientProtocol {
   const BrokerOptions& broker_;
   const std::vector<Subscription>& subscriptions_;
   ConnectionEvents& events_;
-  Duration keep_alive_;  // as the broker is told, or less where it wants that
+  const Duration keep_alive_;  // as the broker is told: half as much again is how long it may be silent
+  Duration ping_every_;        // that, or less where the broker wants it
   std::string out_;
   std::string held_;  // of the broker's, the beginning of a packet
   std::optional<LinkState> end_;

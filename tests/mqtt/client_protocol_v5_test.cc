@@ -208,6 +208,20 @@ TEST_F(ClientProtocolV5Test, AsksForASignOfLifeAsOftenAsTheBrokerWants) {
   EXPECT_EQ(protocol_->deadline(), now_ + seconds(12));
 }
 
+// It says how often we have to send, and not how soon it answers.
+TEST_F(ClientProtocolV5Test, AShortKeepAliveOfTheBrokerMakesNobodyImpatient) {
+  connect(limit(PropertyId::server_keep_alive, 1));
+  now_ += seconds(1);
+  protocol_->tick(now_, std::nullopt);
+  EXPECT_EQ(take_sent(), std::string("\xc0\0", 2));
+  now_ += seconds(17);
+  protocol_->tick(now_, std::nullopt);
+  EXPECT_EQ(why_ended(), "goes on");
+  now_ += seconds(1);
+  protocol_->tick(now_, std::nullopt);
+  EXPECT_THAT(why_ended(), HasSubstr("does not answer any more"));
+}
+
 TEST_F(ClientProtocolV5Test, ARefusalHasTheWordsOfTheBroker) {
   start();
   Properties words;
