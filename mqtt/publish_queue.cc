@@ -1,6 +1,7 @@
 #include "mqtt/publish_queue.h"
 
 #include <algorithm>
+#include <cassert>
 #include <utility>
 
 #include "core/text.h"
@@ -53,17 +54,19 @@ void PublishQueue::send(const Waiting& next, std::string& out) {
   if (bytes > limits_.packet_bytes_max) {
     return refuse(next.number, {ReasonCode::packet_too_large, {}, bytes, limits_.packet_bytes_max});
   }
-  if (alias != nullptr) alias->is_known = true;
   if (packet.qos > 0) {
+    assert(next.number);
     packet.packet_id = next_packet_id();
-    open_.emplace(packet.packet_id, next.number.value_or(0));
+    open_.emplace(packet.packet_id, Open{*next.number, alias});
   } else if (next.number) {
     unsent_.push_back(*next.number);
   }
   encode(packet, version_, out);
 }
 
-// Null where the topic is to be said in full.
+// Null where the topic is to be said in full. With an alias it is, too, until a publish that had both is acknowledged:
+// one that is refused, for a quota or for its rights, may leave the broker without the alias, and a publish behind it
+// that has nothing else ends the connection.
 PublishQueue::TopicAlias* PublishQueue::alias_of(const std::string& topic) {
   const auto found = aliases_.find(topic);
   if (found != aliases_.end()) return &found->second;
@@ -79,12 +82,16 @@ void PublishQueue::note_sent() {
 void PublishQueue::take(const AckPacket& puback) {
   const auto found = open_.find(puback.packet_id);
   if (found == open_.end()) return;
-  const InFlight::Number number = found->second;
+  const Open acknowledged = found->second;
   open_.erase(found);
-  if (!is_failure(puback.reason)) return events_.on_published(number, true);
+  if (!is_failure(puback.reason)) {
+    if (acknowledged.alias != nullptr) acknowledged.alias->is_known = true;
+    return events_.on_published(acknowledged.number, true);
+  }
   // Whether the broker has kept the alias of what it refused, it does not say.
   for (auto& [topic, alias] : aliases_) alias.is_known = false;
-  refuse(number, {puback.reason, clip(puback.properties.text(PropertyId::reason_string), kReasonBytesShown)});
+  refuse(acknowledged.number,
+         {puback.reason, clip(puback.properties.text(PropertyId::reason_string), kReasonBytesShown)});
 }
 
 void PublishQueue::refuse(std::optional<InFlight::Number> number, const PublishRefusal& refusal) {

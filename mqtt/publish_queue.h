@@ -47,7 +47,11 @@ class PublishQueue {
   };
   struct TopicAlias {
     std::uint16_t number = 0;
-    bool is_known = false;  // to the broker
+    bool is_known = false;  // to the broker: it has acknowledged a publish with both
+  };
+  struct Open {
+    InFlight::Number number = 0;
+    TopicAlias* alias = nullptr;  // of its topic, of aliases_
   };
 
   void send(const Waiting& next, std::string& out);
@@ -59,10 +63,10 @@ class PublishQueue {
   ConnectionEvents& events_;
   BrokerLimits limits_;
   std::deque<Waiting> waiting_;
-  std::unordered_map<std::uint16_t, InFlight::Number> open_;  // by packet id
-  std::vector<InFlight::Number> unsent_;                      // of QoS 0, in out() or taken away
-  std::uint16_t packet_id_ = 0;                               // the newest
-  std::unordered_map<std::string, TopicAlias> aliases_;       // by topic
+  std::unordered_map<std::uint16_t, Open> open_;         // by packet id
+  std::vector<InFlight::Number> unsent_;                 // of QoS 0, in out() or taken away
+  std::uint16_t packet_id_ = 0;                          // the newest
+  std::unordered_map<std::string, TopicAlias> aliases_;  // by topic; none goes
 };
 
 }  // namespace tidegate::mqtt

@@ -113,8 +113,11 @@ TEST_F(ClientProtocolV5Test, PublishesWithPropertiesByteForByte) {
 
 TEST_F(ClientProtocolV5Test, SaysATopicOnceAndThenByAliasAsFarAsTheBrokerAllows) {
   connect(limit(PropertyId::topic_alias_maximum, 2));
-  for (const char* topic : {"a", "a", "b", "c", "a", "b", "c"}) publish(1, topic);
-  EXPECT_THAT(take_publishes(), ElementsAre("2 a 1", "3  1", "4 b 2", "5 c 0", "6  1", "7  2", "8 c 0"));
+  for (const char* topic : {"a", "b", "c"}) publish(1, topic);
+  EXPECT_THAT(take_publishes(), ElementsAre("2 a 1", "3 b 2", "4 c 0"));
+  for (const std::uint16_t id : {2, 3, 4}) hear_puback(id);
+  for (const char* topic : {"a", "b", "c", "a"}) publish(1, topic);
+  EXPECT_THAT(take_publishes(), ElementsAre("5  1", "6  2", "7 c 0", "8  1"));
   // Of the next connection.
   connect(limit(PropertyId::topic_alias_maximum, 2));
   publish(1, "b");
@@ -128,15 +131,20 @@ TEST_F(ClientProtocolV5Test, SaysTopicsInFullToABrokerThatAllowsNoAlias) {
   EXPECT_THAT(take_publishes(), ElementsAre("2 a 0", "3 a 0"));
 }
 
-TEST_F(ClientProtocolV5Test, SaysTheTopicAgainBehindARefusal) {
+// A broker may refuse the first one before it has noted the alias, and what has the alias alone is a protocol error then.
+TEST_F(ClientProtocolV5Test, SaysNoAliasAloneBeforeTheBrokerHasTakenIt) {
   connect(limit(PropertyId::topic_alias_maximum, 2));
-  publish(1, "a");
-  publish(2, "a");
-  EXPECT_THAT(take_publishes(), ElementsAre("2 a 1", "3  1"));
-  hear_puback(2, ReasonCode::not_authorized);
-  publish(3, "a");
+  for (InFlight::Number number = 1; number <= 3; ++number) publish(number, "a");
+  EXPECT_THAT(take_publishes(), ElementsAre("2 a 1", "3 a 1", "4 a 1"));
+  hear_puback(2, ReasonCode::quota_exceeded);
   publish(4, "a");
-  EXPECT_THAT(take_publishes(), ElementsAre("4 a 1", "5  1"));
+  EXPECT_THAT(take_publishes(), ElementsAre("5 a 1"));
+  hear_puback(3);
+  publish(5, "a");
+  EXPECT_THAT(take_publishes(), ElementsAre("6  1"));
+  hear_puback(6, ReasonCode::not_authorized);
+  publish(6, "a");
+  EXPECT_THAT(take_publishes(), ElementsAre("7 a 1"));
 }
 
 TEST_F(ClientProtocolV5Test, KeepsAsManyUnacknowledgedAsTheBrokerTakes) {
