@@ -179,6 +179,9 @@ void ClientProtocol::handle_connack(const RawPacket& packet) {
     end_ = explain(*connack, broker_);
     return;
   }
+  if (connack->session_present && is_v5() && broker_.clean_session) {
+    return fail({ReasonCode::protocol_error, "a session that was to begin anew"});
+  }
   if (!take_limits(connack->properties)) return;
   connected_ = true;
   subscribed_ = subscriptions_.empty();
@@ -283,9 +286,7 @@ BootTime ClientProtocol::silence_ends() const { return std::max(*ping_sent_, hea
 BootTime ClientProtocol::deadline() const {
   if (!connected_) return began_ + broker_.connect_timeout;
   if (parked_) return last_sent_ + ping_every_;
-  const BootTime next = ping_sent_ ? silence_ends()
-                        : jam_     ? jam_->looked + keep_alive_ / 2
-                                   : ping_due();
+  const BootTime next = ping_sent_ ? silence_ends() : jam_ ? jam_->looked + keep_alive_ / 2 : ping_due();
   if (subscribed_) return next;
   if (has_passed_answer_by_) return heard_;
   const BootTime given_up = std::min(answered_ + broker_.connect_timeout, unanswered_since_ + kUnansweredMost);
@@ -335,8 +336,9 @@ void ClientProtocol::tick(BootTime now, std::optional<std::uint64_t> taken) {
   }
 }
 
-// A sign of life would be asked for behind what stands there, be it in the kernel: minutes of a slow line. A broker that is slow to read is still there: its side of
-// the network takes some of it, be it a byte. One that is not takes nothing, and says nothing.
+// A sign of life would be asked for behind what stands there, be it in the kernel: minutes of a slow line. A broker
+// that is slow to read is still there: its side of the network takes some of it, be it a byte. One that is not takes
+// nothing, and says nothing.
 void ClientProtocol::look_at_jam(BootTime now, std::uint64_t taken) {
   if (!jam_ || taken != jam_->taken) {
     jam_ = Jam{now, taken, now};

@@ -62,9 +62,7 @@ LinkState explain_end_after_tls(const std::string& how, const BrokerOptions& bro
                   (how.empty() ? "" : " (" + how + ")") + ": check client_id, " +
                   (broker.tls.cert_file.empty() ? "" : "cert, ") +
                   "username and password, and the broker's rules (policies) for them" +
-                  (broker.protocol == ProtocolVersion::v5
-                       ? "; if it knows no MQTT 5, set protocol = \"3.1.1\""
-                       : ""));
+                  (broker.protocol == ProtocolVersion::v5 ? "; if it knows no MQTT 5, set protocol = \"3.1.1\"" : ""));
 }
 
 LinkState explain_tls(const ConnectFailure& failure, const BrokerOptions& broker) {
@@ -93,6 +91,9 @@ LinkState explain_tls(const ConnectFailure& failure, const BrokerOptions& broker
 LinkState explain_connack(ReasonCode refusal, const BrokerOptions& broker) {
   if (refusal == ReasonCode::unsupported_protocol_version && broker.protocol == ProtocolVersion::v5) {
     return down(LinkProblem::refused_login, "the broker does not speak MQTT 5: set protocol = \"3.1.1\"");
+  }
+  if (refusal == ReasonCode::use_another_server || refusal == ReasonCode::server_moved) {
+    return down(LinkProblem::unsuitable, std::string("the broker is not the one to connect to: ") + to_string(refusal));
   }
   const int code = connack_code_v3(refusal);
   const bool is_plain = code != kServerUnavailable || refusal == ReasonCode::server_unavailable;
@@ -159,12 +160,11 @@ LinkState explain(const ConnectFailure& failure, const BrokerOptions& broker) {
   if (!failure.tls_complaint.empty()) return explain_tls(failure, broker);
   if (failure.is_after_tls) return explain_end_after_tls(failure.message, broker);
   const std::string words = network_words(failure, broker);
-  return down(
-      LinkProblem::unreachable,
-      "no connection" + (words.empty() ? "" : " (" + words + ")") +
-          ": check name, port, route and whether the broker runs" +
-          (broker.uri.starts_with("mqtts://") ? ", and whether that port speaks TLS; one that does not wants mqtt://"
-                                              : ""));
+  return down(LinkProblem::unreachable, "no connection" + (words.empty() ? "" : " (" + words + ")") +
+                                            ": check name, port, route and whether the broker runs" +
+                                            (broker.uri.starts_with("mqtts://")
+                                                 ? ", and whether that port speaks TLS; one that does not wants mqtt://"
+                                                 : ""));
 }
 
 LinkState explain(const ConnackPacket& refusal, const BrokerOptions& broker) {
@@ -176,7 +176,7 @@ LinkState explain(const ConnackPacket& refusal, const BrokerOptions& broker) {
 LinkState explain(const DisconnectPacket& end, const BrokerOptions& broker) {
   std::string detail = std::string("the broker ended the connection: ") + to_string(end.reason);
   if (end.reason == ReasonCode::session_taken_over) {
-    detail += ": check whether another client uses client id \"" + broker.client_id + "\"";
+    detail += ": check whether another client uses client id \"" + clip(broker.client_id) + "\"";
   }
   return down(LinkProblem::lost, detail + words_of(end.properties));
 }

@@ -95,7 +95,8 @@ bool is_ack_reason(PacketType type, std::uint8_t code) {
   }
 }
 
-// Section 3.9.3. What is no QoS and no refusal must not pass as granted; a refusal that is not known is one all the same.
+// Section 3.9.3. What is no QoS and no refusal must not pass as granted; a refusal that is not known is one all the
+// same.
 bool is_suback_reason(ReasonCode reason) { return reason <= ReasonCode::granted_qos_2 || is_failure(reason); }
 
 SubscribeEntry read_entry(WireReader& reader, ProtocolVersion version) {
@@ -209,6 +210,9 @@ Decoded<ConnackPacket> decode_connack(const RawPacket& packet, ProtocolVersion v
 Decoded<ConnackPacket> decode_answer(const RawPacket& packet, ProtocolVersion version) {
   const bool is_of_v3 = packet.body.size() == 2;
   auto connack = decode_connack(packet, is_of_v3 ? ProtocolVersion::v3_1_1 : version);
+  // Some that know version 5 leave the properties out where they refuse; 3.1.1 has no such codes.
+  const auto code = is_of_v3 ? static_cast<ReasonCode>(packet.body[1]) : ReasonCode::success;
+  if (connack && is_v5(version) && is_failure(code)) connack->reason = code;
   if (!connack || !is_of_v3 || !is_v5(version) || is_failure(connack->reason)) return connack;
   return malformed("a CONNACK of another version");
 }

@@ -115,7 +115,7 @@ TEST_F(ClientProtocolV5Test, SaysATopicOnceAndThenByAliasAsFarAsTheBrokerAllows)
   connect(limit(PropertyId::topic_alias_maximum, 2));
   for (const char* topic : {"a", "b", "c"}) publish(1, topic);
   EXPECT_THAT(take_publishes(), ElementsAre("2 a 1", "3 b 2", "4 c 0"));
-  for (const std::uint16_t id : {2, 3, 4}) hear_puback(id);
+  for (std::uint16_t id = 2; id <= 4; ++id) hear_puback(id);
   for (const char* topic : {"a", "b", "c", "a"}) publish(1, topic);
   EXPECT_THAT(take_publishes(), ElementsAre("5  1", "6  2", "7 c 0", "8  1"));
   // Of the next connection.
@@ -131,7 +131,8 @@ TEST_F(ClientProtocolV5Test, SaysTopicsInFullToABrokerThatAllowsNoAlias) {
   EXPECT_THAT(take_publishes(), ElementsAre("2 a 0", "3 a 0"));
 }
 
-// A broker may refuse the first one before it has noted the alias, and what has the alias alone is a protocol error then.
+// A broker may refuse the first one before it has noted the alias, and what has the alias alone is a protocol error
+// then.
 TEST_F(ClientProtocolV5Test, SaysNoAliasAloneBeforeTheBrokerHasTakenIt) {
   connect(limit(PropertyId::topic_alias_maximum, 2));
   for (InFlight::Number number = 1; number <= 3; ++number) publish(number, "a");
@@ -238,6 +239,7 @@ TEST_F(ClientProtocolV5Test, ARefusalHasTheWordsOfTheBroker) {
   answer(ReasonCode::server_moved, words);
   EXPECT_THAT(why_ended(),
               AllOf(HasSubstr("server moved"), HasSubstr("moved to the cloud"), HasSubstr("\"other:1883\"")));
+  EXPECT_EQ(protocol_->end()->problem, LinkProblem::unsuitable) << "somebody has to set another one";
 }
 
 TEST_F(ClientProtocolV5Test, ABrokerOfTheOldVersionIsToldFromOneThatRefuses) {
@@ -248,8 +250,21 @@ TEST_F(ClientProtocolV5Test, ABrokerOfTheOldVersionIsToldFromOneThatRefuses) {
   answer(ReasonCode::unsupported_protocol_version);
   EXPECT_THAT(why_ended(), HasSubstr("does not speak MQTT 5: set protocol = \"3.1.1\""));
   start();
+  hear(std::string("\x20\x02\0\x84", 4));
+  EXPECT_THAT(why_ended(), HasSubstr("does not speak MQTT 5: set protocol = \"3.1.1\"")) << "without properties";
+  start();
   hear(std::string("\x20\x02\0\0", 4));
   EXPECT_THAT(why_ended(), HasSubstr("a CONNACK of another version"));
+}
+
+TEST_F(ClientProtocolV5Test, ASessionThatWasToBeginAnewIsNotGoneOnWith) {
+  start();
+  hear(std::string("\x20\x03\x01\0\0", 5));
+  EXPECT_THAT(why_ended(), HasSubstr("a session that was to begin anew"));
+  broker_.clean_session = false;
+  start();
+  hear(std::string("\x20\x03\x01\0\0", 5));
+  EXPECT_EQ(why_ended(), "goes on");
 }
 
 TEST_F(ClientProtocolV5Test, TheEndHasTheReasonAndTheWordsOfTheBroker) {
