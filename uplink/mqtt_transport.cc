@@ -72,8 +72,8 @@ class MqttTransport final : public Transport {
     of_client.refused = [this](std::uint64_t ticket, const mqtt::PublishRefusal& why) { report(ticket, why); };
     of_client.link = [this](const mqtt::LinkState& state) { handlers_.link(state.up, state.detail); };
     of_client.message = [](std::string_view, std::string_view, bool, bool) { return true; };
-    // Nothing is sent again by the protocol, but by the forwarder: there is no session to be kept. In MQTT 5 who goes
-    // on with one has to (section 4.4).
+    // Nothing is sent again by the protocol, but by the forwarder: there is no session to be kept. With 3.1.1, which is
+    // the default, it is kept all the same, so that installations go on as they were.
     if (is_v5_) options.broker.clean_session = true;
     client_ = make_client(std::move(options.broker), {}, std::move(of_client));
   }
@@ -94,8 +94,8 @@ class MqttTransport final : public Transport {
 
   void stop(Duration grace) override {
     if (!std::exchange(is_running_, false)) return;
-    open_.wait_for_none(grace);
-    client_->stop(std::max<Duration>(grace, kDisconnectGrace));
+    open_.wait_for_none(grace - std::min<Duration>(grace, kDisconnectGrace));
+    client_->stop(kDisconnectGrace);  // of which half is for what is still open
     for (const auto& [ticket, batch] : open_.take_all()) handlers_.done(ticket, false);
   }
 
@@ -145,9 +145,14 @@ class MqttTransport final : public Transport {
 
   // Another try makes no other lines of it.
   void refuse(std::uint64_t batch_id, const Error& why) {
-    if (why.code != ErrorCode::give_up_item || !handlers_.failed) return handlers_.done(batch_id, false);
+    if (why.code != ErrorCode::give_up_item) return handlers_.done(batch_id, false);
     BatchFailure how;
     how.refusal = why.message;
+    report_failure(batch_id, std::move(how));
+  }
+
+  void report_failure(std::uint64_t batch_id, BatchFailure how) {
+    if (!handlers_.failed) return handlers_.done(batch_id, false);
     handlers_.failed(batch_id, std::move(how));
   }
 
@@ -163,12 +168,14 @@ class MqttTransport final : public Transport {
     const auto batch = open_.remove(ticket);
     if (!batch) return;
     MqttVerdict verdict = judge(why, topic_of(batch->stream, batch->lane), batch->count);
-    tell(batch->stream, verdict.trouble);
-    handlers_.failed(ticket, std::move(verdict.failure));
+    // What was not even sent says nothing of what the broker refuses otherwise.
+    if (why.reason != mqtt::ReasonCode::packet_too_large) tell(batch->stream, verdict.trouble);
+    report_failure(ticket, std::move(verdict.failure));
   }
 
   void tell(Stream stream, const std::string& trouble) {
-    if (auto news = troubles_.note(stream, trouble)) handlers_.trouble(std::move(*news));
+    auto news = troubles_.note(stream, trouble);
+    if (news && handlers_.trouble) handlers_.trouble(std::move(*news));
   }
 
   const SystemClock clock_;
