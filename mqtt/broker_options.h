@@ -29,7 +29,8 @@ struct BrokerOptions {
   Duration connect_timeout = std::chrono::seconds(10);
   Duration reconnect_first = std::chrono::seconds(1);
   Duration reconnect_most = std::chrono::seconds(60);
-  /// With a publish open for so long, and none acknowledged meanwhile, the connection is made anew.
+  /// With a publish the oldest for so long, and for the time that its size takes on a slow line, the connection is made
+  /// anew.
   Duration acknowledgement_max = std::chrono::seconds(60);
   /// A packet of the broker over this, and over 64 KiB, is let pass by.
   std::size_t packet_bytes_max = std::size_t{1024} * 1024;

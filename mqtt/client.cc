@@ -166,6 +166,8 @@ void Session::reconnect_later(LinkProblem problem) {
 }
 
 void Session::drop_connection() {
+  // Only a connection that held proves that the trouble is over.
+  if (is_up_ && clock_.boot_now() - connected_at_ >= broker_.reconnect_most) backoff_.reset();
   is_up_ = false;
   if (const auto connection = std::exchange(connection_, nullptr)) connection->close();
   fail_in_flight();
@@ -189,14 +191,13 @@ void Session::publish_at_most_once(std::string topic, std::string payload) {
 
 void Session::reconnect(std::uint64_t connection) {
   if (torn_down_ || !is_up_ || connection != connections_) return;  // else it is on its way
-  if (clock_.boot_now() - connected_at_ >= broker_.reconnect_most) backoff_.reset();
   drop_connection();
   report_link({false, LinkProblem::lost, "ended the connection to make a new one"});
   reconnect_later(LinkProblem::lost);
 }
 
-// Pings tell that a broker is there, not that it takes anything. What was sent before the oldest is acknowledged, so that
-// nothing but itself has to cross the line yet.
+// Pings tell that a broker is there, not that it takes anything. What was sent before the oldest is acknowledged, so
+// that nothing but itself has to cross the line yet.
 void Session::watch_acknowledgements() {
   const auto oldest = torn_down_ ? std::nullopt : in_flight_.oldest();
   is_watching_ = oldest.has_value();
@@ -204,8 +205,7 @@ void Session::watch_acknowledgements() {
   const BootTime now = clock_.boot_now();
   if (watched_ != oldest->number) watched_since_ = now;
   watched_ = oldest->number;
-  const Duration patience =
-      broker_.acknowledgement_max + std::chrono::seconds(oldest->bytes / kSlowestBytesPerSecond);
+  const Duration patience = broker_.acknowledgement_max + std::chrono::seconds(oldest->bytes / kSlowestBytesPerSecond);
   if (now - watched_since_ >= patience) return give_up_unacknowledged(patience);
   ClientThread::instance().post_after(broker_.acknowledgement_max / kLooksPerPatience, [weak = weak_from_this()] {
     if (const auto self = weak.lock()) self->watch_acknowledgements();
@@ -216,7 +216,7 @@ void Session::give_up_unacknowledged(Duration waited) {
   is_watching_ = false;
   drop_connection();
   report_link({false, LinkProblem::lost,
-               "the broker has acknowledged nothing for " +
+               "the broker has not acknowledged a publish for " +
                    std::to_string(std::chrono::duration_cast<std::chrono::seconds>(waited).count()) +
                    " s, though it is connected: check its log, and whether its disk or its queues are full"});
   reconnect_later(LinkProblem::lost);
@@ -248,8 +248,6 @@ void Session::on_connect_failed(LinkState why) {
 void Session::on_lost(std::optional<LinkState> why) {
   const Duration lived = clock_.boot_now() - connected_at_;
   drop_connection();
-  // Only a connection that held proves that the trouble is over.
-  if (lived >= broker_.reconnect_most) backoff_.reset();
   fail_to_connect(why ? std::move(*why) : lost_link(lived, broker_));
 }
 

@@ -3,13 +3,12 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
-#include "core/error.h"
+#include "core/time.h"
 #include "mqtt/broker_options.h"
 #include "mqtt/reason_code.h"
 

@@ -21,8 +21,9 @@ namespace tidegate::mqtt {
 /// The protocol of one connection to a broker, MQTT 3.1.1 or 5, from the CONNECT to its end: bytes of the broker in,
 /// bytes for it out. Passive: no socket, no timer, no thread.
 ///
-/// What a broker can make it hold is bounded: by one packet, and that by BrokerOptions::packet_bytes_max. Publishes
-/// wait here until there is room on the way for them; how many is the owner's to bound.
+/// What a broker can make it hold is bounded: one packet, and that by BrokerOptions::packet_bytes_max; the ids of QoS 2
+/// that it does not release, 65,535 of them; and answers that it does not read, by whoever reads from it then no more.
+/// Publishes wait here until there is room on the way for them; how many is the owner's to bound.
 class ClientProtocol {
  public:
   /// The CONNECT is in out(). All but `will` and `now` outlives this.

@@ -13,8 +13,9 @@
 namespace tidegate::mqtt {
 
 /// The one thread of all clients of the process ("mqtt"): their sockets, their timers, and the handlers of their
-/// owners. Tasks run in the order in which they were posted; they do not throw. How much waits here is bounded by those
-/// who post: publishes by the window of the uplink. Any thread may post. Lives until the process ends.
+/// owners. Tasks run in the order in which they were posted; they do not throw, and do not wait: all others would. How
+/// much waits here is bounded by those who post: publishes by the window of the uplink. Any thread may post. Lives
+/// until the process ends.
 class ClientThread {
  public:
   using Task = std::function<void()>;

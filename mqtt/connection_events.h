@@ -10,7 +10,8 @@
 
 namespace tidegate::mqtt {
 
-/// What comes of a connection, told on the clients' thread. Whoever is told may not end the connection there and then.
+/// What comes of a connection, told on the clients' thread. Whoever is told lets the connection be until that is over,
+/// but for its end: then it may be closed.
 class ConnectionEvents {
  public:
   virtual ~ConnectionEvents() = default;

@@ -20,8 +20,8 @@ namespace {
 
 constexpr Duration kStopGrace = std::chrono::seconds(5);
 
-/// The half of the driver that the clients' thread uses. Handlers own it: a callback that waits in a full queue may
-/// outlive the driver, and must not return, because that would acknowledge a message that is stored nowhere.
+/// The half of the driver that the clients' thread uses. Handlers own it: one may still run when the driver is given
+/// up. None waits: the thread is that of all clients.
 class Inlet {
  public:
   Inlet(std::string driver, const Clock& clock, std::function<void()> wake)

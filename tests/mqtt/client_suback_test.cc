@@ -76,7 +76,7 @@ class AnsweringBroker {
 };
 
 // With Paho's C++ layer, which takes from an answer as many codes as were asked for, one for two ended the process.
-TEST(ClientSuback, AnAnswerWithAnotherNumberOfCodesEndsNothing) {
+TEST(ClientSuback, AnAnswerWithAnotherNumberOfCodesEndsTheConnectionAndNotTheProcess) {
   for (const std::string& codes : {std::string(1, '\1'), std::string(), std::string(100, '\1')}) {
     for (const std::size_t count : {1U, 2U}) {
       AnsweringBroker broker(codes);
@@ -90,8 +90,13 @@ TEST(ClientSuback, AnAnswerWithAnotherNumberOfCodesEndsNothing) {
       ClientRecorder recorder;
       const auto client = make_client(options, subscriptions, recorder.handlers());
       client->start();
-      EXPECT_TRUE(recorder.wait_until_told_of_link(1)) << codes.size() << " codes for each of " << count;
+      ASSERT_TRUE(recorder.wait_until_told_of_link(1)) << codes.size() << " codes for each of " << count;
       client->stop(seconds(5));
+      const LinkState first = recorder.links().front();
+      EXPECT_EQ(first.up, codes.size() == count) << codes.size() << " codes for each of " << count << first.detail;
+      if (first.up) continue;
+      EXPECT_EQ(first.problem, LinkProblem::lost);
+      EXPECT_THAT(first.detail, ::testing::HasSubstr("a SUBACK that answers no SUBSCRIBE"));
     }
   }
 }
