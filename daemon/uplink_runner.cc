@@ -31,7 +31,7 @@ UplinkRunner::UplinkRunner(uplink::ForwarderOptions options, UplinkEnvironment e
       timer_(environment_.loop->make_timer()),
       transport_(make_transport(handlers())),
       since_(environment_.clock->boot_now()) {
-  if (options.blames_size_for_lost_links) doubt_.emplace();
+  if (options.doubts_short_links) doubt_.emplace();
 }
 
 UplinkRunner::~UplinkRunner() { *alive_ = false; }

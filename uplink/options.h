@@ -33,7 +33,9 @@ struct ForwarderOptions {
   std::uint64_t batch_bytes_max = 256 * 1024;
   Duration batch_delay_max = std::chrono::seconds(1);
   std::uint32_t inflight_max = 8;
+  bool keeps_order = false;  // the target takes batches in the order in which they are sent, unless it refuses one
   bool blames_size_for_lost_links = true;  // where a connection is lost again and again with the same batch
+  bool doubts_short_links = true;          // one that is lost soon, again and again, is not told as up before it holds
   Duration retry_first = std::chrono::milliseconds(500);
   Duration retry_most = std::chrono::seconds(60);
   std::uint32_t dead_letter_after = 0;  // refusals of the same record until it is a dead letter; 0: it never is

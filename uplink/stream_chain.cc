@@ -37,6 +37,7 @@ StreamChain::StreamChain(Stream stream, const Parts& parts, TakenBatches& eviden
     : stream_(stream),
       lane_(lane),
       delay_max_(parts.options.batch_delay_max),
+      keeps_order_(parts.options.keeps_order),
       blames_size_(parts.options.blames_size_for_lost_links),
       dead_letter_after_(parts.options.dead_letter_after),
       encoder_(parts.encoder),
@@ -96,7 +97,7 @@ void StreamChain::go_on_from(const Cursor& cursor) {
   held_ = waiting_ = in_flight_ = suspects_ = set_aside_ = 0;
   unpassed_ = lead_counted_ = 0;
   paused_until_.reset();
-  rests_ = false;
+  rests_ = goes_alone_ = false;
   refused_.reset();
   forget_trial();
   replay_sealed_ = left_sealed_ = false;
@@ -154,7 +155,8 @@ void StreamChain::move(const CursorMove& move) {
 
 std::optional<BootTime> StreamChain::ready_at() const {
   if (waiting_ == 0 && fill_.empty()) return std::nullopt;
-  if (set_aside_ > 0 || beside_.number != 0 || (suspects_ > 0 && in_flight_ > 0)) return std::nullopt;
+  if (set_aside_ > 0 || beside_.number != 0) return std::nullopt;
+  if ((suspects_ > 0 || goes_alone_) && in_flight_ > 0) return std::nullopt;
   // An alarm does not wait for company, unless others are on their way already.
   const bool is_urgent = stream_ == Stream::alarms && in_flight_ == 0;
   const bool waits = waiting_ == 0 && !fill_.full() && !is_urgent;
@@ -249,19 +251,27 @@ bool StreamChain::acknowledge(std::uint64_t batch_id) {
   }
   const std::size_t index = find(batch_id);
   if (index == chain_.size() || chain_[index].state == State::done) return false;
+  const State state = chain_[index].state;
+  if (state == State::set_aside || state == State::joined) return false;
+  if (keeps_order_ && !is_current_attempt(index, batch_id)) return false;
+  take(index);
+  return true;
+}
+
+// It is with the target, or needs not be.
+void StreamChain::take(std::size_t index) {
   Link& link = chain_[index];
-  if (link.state == State::set_aside || link.state == State::joined) return false;
   --(link.state == State::waiting ? waiting_ : in_flight_);
   if (link.suspect) --suspects_;
   if (link.stretch.count > 0) note_taken(link);
   link.state = State::done;
+  goes_alone_ = false;
   end_joined_before(index);
   look_whether_refusing();
   link.message.reset();
   link.entries = std::string();
   grow_again();
   settle();
-  return true;
 }
 
 void StreamChain::fail(std::uint64_t batch_id, BootTime now, bool progressed) {
@@ -271,9 +281,16 @@ void StreamChain::fail(std::uint64_t batch_id, BootTime now, bool progressed) {
     return pause(now);
   }
   if (!is_current_attempt(index, batch_id)) return;
-  rewind_from(index);
+  fail_from(index);
   if (progressed) backoff_.reset();
   pause(now);
+}
+
+// What was sent behind it may be with the target. In order it comes behind this one, and waits for that, or each
+// further failure would bring it once more.
+void StreamChain::fail_from(std::size_t index) {
+  rewind_from(index);
+  goes_alone_ = keeps_order_;
 }
 
 // Several of one window fail together: that is one failure.
@@ -297,6 +314,7 @@ std::optional<std::size_t> StreamChain::lose_link() {
   for (Link& link : chain_) link.sent_on_this_link = false;
   if (beside_.number != 0) fail_beside();
   rewind_from(0);
+  goes_alone_ = false;
   paused_until_.reset();
   if (too_large == 0) return std::nullopt;
   // As after a restart: what was acknowledged behind the cursor goes out once more.

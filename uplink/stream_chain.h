@@ -31,8 +31,10 @@ namespace tidegate::uplink {
 /// over the acknowledged beginning of the chain and nothing else. What is read: stream_reading.cc; what a target
 /// refuses: stream_refusals.cc and stream_trial.cc.
 ///
-/// Batch ids carry the stream and the attempt: an acknowledgement counts whatever attempt it belongs to, a failure only
-/// when it is the last one's. Passive; part of a Forwarder, which decides how much may be held and sent.
+/// Batch ids carry the stream and the attempt: a failure counts only when it is the last one's, an acknowledgement
+/// whatever attempt it belongs to. Where the target keeps order, the last one's only, too: what it took behind a batch
+/// that it refused goes out again behind that one. Passive; part of a Forwarder, which decides how much may be held and
+/// sent.
 class StreamChain {
  public:
   /// Of the forwarder; they outlive the chain.
@@ -189,9 +191,11 @@ class StreamChain {
   void pass(Position to);
   void seal();
   void settle();
+  void take(std::size_t index);
   void count_done(const Link& link);
   std::size_t find(std::uint64_t batch_id) const;
   void rewind_from(std::size_t index);
+  void fail_from(std::size_t index);
   bool is_current_attempt(std::size_t index, std::uint64_t batch_id) const;
   std::optional<RefusedRecord> refuse_record(std::size_t index, BootTime now, const std::string& answer);
   std::optional<RefusedRecord> judge();
@@ -234,6 +238,7 @@ class StreamChain {
   const Stream stream_;
   const Lane lane_;
   const Duration delay_max_;
+  const bool keeps_order_;
   const bool blames_size_;
   const std::uint32_t dead_letter_after_;
   const BatchEncoder& encoder_;
@@ -261,6 +266,7 @@ class StreamChain {
   std::size_t held_ = 0;
   std::size_t waiting_ = 0;
   std::size_t in_flight_ = 0;
+  bool goes_alone_ = false;       // until one is taken, one goes at a time
   std::size_t suspects_ = 0;      // batches: while there are any, one goes at a time
   std::size_t set_aside_ = 0;     // batches: while there is one, none goes
   TakenBatches& evidence_;        // where something may be given up

@@ -48,7 +48,7 @@ std::optional<RefusedRecord> StreamChain::refuse(std::uint64_t batch_id, BootTim
   Link& link = chain_[index];
   ++link.refusals;
   if (on_trial() < index) {
-    rewind_from(index);
+    fail_from(index);
     pause(now);
   } else if (link.stretch.count == 1) {
     return refuse_record(index, now, how.refusal);
@@ -62,7 +62,7 @@ std::optional<RefusedRecord> StreamChain::refuse(std::uint64_t batch_id, BootTim
 
 // A target that takes no batch without entries is told by the next one what this one was to say.
 void StreamChain::refuse_empty(std::size_t index, BootTime now) {
-  rewind_from(index);
+  fail_from(index);
   Link& link = chain_[index];
   if (link.refusals < dead_letter_after_) return pause(now);
   paused_until_.reset();
@@ -88,7 +88,7 @@ void StreamChain::end_untold(std::size_t index) {
   if (std::exchange(link.replay, false)) replay_sealed_ = false;
   if (link.skipped) left_sealed_ = false;
   link.skipped.reset();
-  acknowledge(id_of(link.number, 0));
+  take(index);
 }
 
 // Behind gaps, which are no batches.

@@ -75,7 +75,8 @@ void finish_kafka(KafkaUplinkOptions& uplink, const Scope& scope) {
   }
   if (uplink.exactly_once) uplink.forwarder.dead_letter_after = 0;
   uplink.forwarder.takes_letters = !uplink.exactly_once;
-  uplink.forwarder.blames_size_for_lost_links = !uplink.exactly_once;  // whatever goes wrong there ends the link
+  // Whatever goes wrong there ends the link.
+  uplink.forwarder.blames_size_for_lost_links = uplink.forwarder.doubts_short_links = !uplink.exactly_once;
   finish_topic(uplink, scope);
   finish_cursor_topic(uplink, scope);
   if (!scope.has("tls")) {

@@ -71,6 +71,8 @@ void finish_protocol(MqttUplinkOptions& uplink, const Scope& scope) {
                 "\"5\" is not for format = \"sparkplug\", whose sessions and wills are specified for MQTT 3.1.1: use "
                 "\"3.1.1\", or leave it out");
   }
+  uplink.forwarder.keeps_order = true;
+  uplink.forwarder.blames_size_for_lost_links = !is_v5;  // of 5 says beforehand what it takes, and ends with a reason
   if (is_v5) return;
   if (scope.has("dead_letter_after") && uplink.forwarder.dead_letter_after > 0 && scope.is_sound("protocol")) {
     scope.wrong(

@@ -80,8 +80,9 @@ void refuse_environment(const PostgresqlUplinkOptions& uplink, const Scope& scop
 void finish_postgresql(PostgresqlUplinkOptions& uplink, const Scope& scope) {
   scope.claim_name("uplink");
   refuse_environment(uplink, scope);
-  uplink.forwarder.takes_letters = false;               // the cursor would follow them
-  uplink.forwarder.blames_size_for_lost_links = false;  // whatever goes wrong ends the link
+  uplink.forwarder.takes_letters = false;  // the cursor would follow them
+  // Whatever goes wrong ends the link.
+  uplink.forwarder.blames_size_for_lost_links = uplink.forwarder.doubts_short_links = false;
   finish_tls(uplink, uplink.is_plain, scope);
   if (scope.is_sound("table") && scope.is_sound("cursor_table")) {
     const auto tables = uplink::postgresql_tables(uplink);

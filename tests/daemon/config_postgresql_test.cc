@@ -34,7 +34,7 @@ TEST_F(ConfigPostgresqlTest, an_uplink_is_read_with_all_its_keys) {
   expected.forwarder.name = "lake";
   expected.forwarder.streams = {Stream::alarms};
   expected.forwarder.batch_readings_max = 7;
-  expected.forwarder.blames_size_for_lost_links = false;
+  expected.forwarder.blames_size_for_lost_links = expected.forwarder.doubts_short_links = false;
   expected.forwarder.takes_letters = false;
   expected.host = "db.example";
   expected.port = 5433;

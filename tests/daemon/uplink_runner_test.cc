@@ -196,7 +196,7 @@ TEST_F(UplinkRunnerTest, ALinkThatEndsAgainAndAgainIsDownUntilItHoldsThoughBatch
 }
 
 TEST_F(UplinkRunnerTest, ALinkThatEndsAsAMatterOfCourseIsNotDoubted) {
-  options_.blames_size_for_lost_links = false;
+  options_.doubts_short_links = false;
   make_runner();
   start();
   for (int i = 0; i < 5; ++i) {
