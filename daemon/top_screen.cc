@@ -234,16 +234,18 @@ std::optional<double> TopScreen::change_of(std::string_view counter) const {
   return (static_cast<double>(after->second) - static_cast<double>(before->second)) / seconds;
 }
 
-std::vector<Line> TopScreen::lines(std::size_t rows, std::size_t columns) const {
+std::vector<Line> TopScreen::lines(std::size_t rows, std::size_t columns, const std::string& problem) const {
   std::vector<Line> out;
+  if (!problem.empty()) out.push_back({note_text(problem), Emphasis::trouble});
   simdjson::dom::parser parser;
   element status;
-  if (parser.parse(status_).get(status) != simdjson::SUCCESS) return out;  // nothing was noted yet
-  const View view{status, [this](std::string_view counter) { return change_of(counter); }};
-  put_gateway(out, view);
-  for (const auto put : {put_drivers, put_uplinks, put_log}) {
-    out.push_back({});
-    put(out, view);
+  if (parser.parse(status_).get(status) == simdjson::SUCCESS) {  // else nothing was noted yet
+    const View view{status, [this](std::string_view counter) { return change_of(counter); }};
+    put_gateway(out, view);
+    for (const auto put : {put_drivers, put_uplinks, put_log}) {
+      out.push_back({});
+      put(out, view);
+    }
   }
   if (rows > 0 && out.size() > rows) {
     const std::size_t left_out = out.size() - (rows - 1);

@@ -29,7 +29,8 @@ class TopScreen {
   /// Takes an answer that came at `now`. Error `corrupt`: it is none; then the one before stays.
   Result<void> note(const std::string& status_json, BootTime now);
   /// So many lines at most, each of so many characters at most; the last one says how many had no room. 0: no limit.
-  std::vector<Line> lines(std::size_t rows, std::size_t columns) const;
+  /// `problem` stands above all, where there is one.
+  std::vector<Line> lines(std::size_t rows, std::size_t columns, const std::string& problem = {}) const;
 
  private:
   struct Sample {

@@ -15,7 +15,6 @@
 
 #include "core/clock.h"
 #include "core/descriptor.h"
-#include "core/text.h"
 #include "daemon/admin_server.h"
 #include "daemon/commands/ask.h"
 #include "daemon/top_screen.h"
@@ -59,18 +58,16 @@ class Terminal {
   static void draw(const TopScreen& screen, const std::string& problem) {
     winsize size{};
     if (::ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) != 0 || size.ws_row == 0) size = {24, 80, 0, 0};
-    const std::size_t taken = problem.empty() ? 0 : 1;
     std::string out = kToTop;
-    if (!problem.empty()) out += kBold + clip(problem, size.ws_col) + kPlain + kClearLine + "\r\n";
     bool is_first = true;
-    for (const TopScreen::Line& line : screen.lines(std::max<std::size_t>(size.ws_row - taken, 1), size.ws_col)) {
+    for (const TopScreen::Line& line : screen.lines(size.ws_row, size.ws_col, problem)) {
       if (!std::exchange(is_first, false)) out += "\r\n";
+      out += kClearLine;  // before the text: behind one that fills the line the last character would go
       out += line.emphasis == TopScreen::Emphasis::heading   ? kReversed
              : line.emphasis == TopScreen::Emphasis::trouble ? kBold
                                                              : "";
       out += line.text;
       out += kPlain;
-      out += kClearLine;
     }
     std::cout << out << kClearBelow << std::flush;
   }
@@ -80,10 +77,14 @@ class Terminal {
   bool has_keys_ = false;
 };
 
-/// Signals that end it or change the size of the window, as something to poll.
+/// Signals that end it or change the size of the window, as something to poll. That the reader of our pipe is gone is
+/// seen when something is written.
 class Signals {
  public:
+  enum class Told { nothing, new_size, to_end };
+
   Signals() {
+    std::signal(SIGPIPE, SIG_IGN);
     sigset_t wanted;
     sigemptyset(&wanted);
     for (const int signal : {SIGINT, SIGTERM, SIGHUP, SIGWINCH}) sigaddset(&wanted, signal);
@@ -91,37 +92,45 @@ class Signals {
     descriptor_ = Descriptor(::signalfd(-1, &wanted, SFD_CLOEXEC | SFD_NONBLOCK));
   }
   int descriptor() const { return descriptor_.get(); }
-  /// Whether one of those that came ends it.
-  bool take() const {
-    bool ends = false;
+  Told take() const {
+    Told told = Told::nothing;
     signalfd_siginfo came{};
     while (::read(descriptor_.get(), &came, sizeof came) == static_cast<ssize_t>(sizeof came)) {
-      ends = ends || came.ssi_signo != SIGWINCH;
+      if (came.ssi_signo != SIGWINCH) return Told::to_end;
+      told = Told::new_size;
     }
-    return ends;
+    return told;
   }
 
  private:
   Descriptor descriptor_;
 };
 
-// False: somebody has had enough.
-bool wait(Duration interval, const Signals& signals, const Terminal* terminal) {
-  std::array<pollfd, 2> waits{{{signals.descriptor(), POLLIN, 0}, {STDIN_FILENO, POLLIN, 0}}};
-  const bool has_keys = terminal != nullptr && terminal->has_keys();
-  const auto milliseconds = std::chrono::duration_cast<std::chrono::milliseconds>(interval).count();
-  if (::poll(waits.data(), has_keys ? 2 : 1, static_cast<int>(milliseconds)) <= 0) return true;
-  if (waits[0].revents != 0 && signals.take()) return false;
-  if (!has_keys || waits[1].revents == 0) return true;
+// Of somebody's keys only one means something.
+bool is_quit(int terminal) {
   std::array<char, 64> keys{};
-  const ssize_t count = ::read(STDIN_FILENO, keys.data(), keys.size());
-  if (count <= 0) return false;  // the terminal is gone
-  return std::find(keys.begin(), keys.begin() + count, 'q') == keys.begin() + count;
+  const ssize_t count = ::read(terminal, keys.data(), keys.size());
+  if (count <= 0) return true;  // the terminal is gone
+  return std::find(keys.begin(), keys.begin() + count, 'q') != keys.begin() + count;
 }
 
-void print(const TopScreen& screen, const std::string& problem) {
-  if (!problem.empty()) std::cout << problem << '\n';
-  for (const TopScreen::Line& line : screen.lines(0, 0)) std::cout << line.text << '\n';
+// Until then, or until something was told.
+Signals::Told wait_until(BootTime until, const Clock& clock, const Signals& signals, const Terminal* terminal) {
+  std::array<pollfd, 2> waits{{{signals.descriptor(), POLLIN, 0}, {STDIN_FILENO, POLLIN, 0}}};
+  const bool has_keys = terminal != nullptr && terminal->has_keys();
+  for (;;) {
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(until - clock.boot_now()).count();
+    if (left <= 0 || ::poll(waits.data(), has_keys ? 2 : 1, static_cast<int>(left)) == 0) return Signals::Told::nothing;
+    if (waits[0].revents != 0) {
+      if (const auto told = signals.take(); told != Signals::Told::nothing) return told;
+    }
+    if (has_keys && waits[1].revents != 0 && is_quit(STDIN_FILENO)) return Signals::Told::to_end;
+  }
+}
+
+void show(const TopScreen& screen, const std::string& problem, const Terminal* terminal) {
+  if (terminal != nullptr) return Terminal::draw(screen, problem);
+  for (const TopScreen::Line& line : screen.lines(0, 0, problem)) std::cout << line.text << '\n';
   std::cout << std::endl;
 }
 
@@ -135,20 +144,21 @@ int show_top(const TopOptions& options) {
   TopScreen screen;
   const Signals signals;
   std::unique_ptr<Terminal> terminal;
-  for (std::uint64_t shown = 0; options.count == 0 || shown < options.count; ++shown) {
-    if (shown > 0 && !wait(interval, signals, terminal.get())) break;
+  for (std::uint64_t shown = 0;;) {
+    const BootTime next = clock.boot_now() + interval;
     const auto answer = admin_get(*address, "/api/v1/status", kPatience);
     auto noted = answer ? screen.note(*answer, clock.boot_now()) : Result<void>(tl::unexpected(answer.error()));
     if (!noted && shown == 0) return report_failure(noted.error().message);
     // A daemon that is started anew is waited for; what it said last stays.
     const std::string problem = noted ? "" : noted.error().message;
     if (shown == 0 && ::isatty(STDOUT_FILENO) == 1) terminal = std::make_unique<Terminal>();
-    if (terminal) {
-      Terminal::draw(screen, problem);
-    } else {
-      print(screen, problem);
+    show(screen, problem, terminal.get());
+    if (++shown == options.count || !std::cout) break;
+    auto told = wait_until(next, clock, signals, terminal.get());
+    for (; told == Signals::Told::new_size; told = wait_until(next, clock, signals, terminal.get())) {
+      show(screen, problem, terminal.get());
     }
-    if (!std::cout) break;  // the reader of our pipe is gone
+    if (told == Signals::Told::to_end) break;
   }
   return kExitDone;
 }

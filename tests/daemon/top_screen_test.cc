@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <string>
 #include <vector>
 
@@ -32,9 +33,9 @@ BootTime at(int second) { return BootTime{} + seconds(second); }
 
 class TopScreenTest : public ::testing::Test {
  protected:
-  std::string text(std::size_t rows = 0, std::size_t columns = 0) const {
+  std::string text(std::size_t rows = 0, std::size_t columns = 0, const std::string& problem = {}) const {
     std::string all;
-    for (const TopScreen::Line& line : screen.lines(rows, columns)) all += line.text + "\n";
+    for (const TopScreen::Line& line : screen.lines(rows, columns, problem)) all += line.text + "\n";
     return all;
   }
   std::string line_with(const std::string& part) const {
@@ -133,6 +134,13 @@ TEST_F(TopScreenTest, KeepsTheLastAnswerWhenOneIsNone) {
     EXPECT_FALSE(screen.note(wrong, at(1))) << wrong;
     EXPECT_EQ(text(), before);
   }
+}
+
+TEST_F(TopScreenTest, AProblemStandsAboveTheLastAnswerWithinTheWindow) {
+  ASSERT_TRUE(screen.note(status(100, 1000, 500, 500), at(0)));
+  const std::string all = text(4, 20, "cannot reach the daemon at 127.0.0.1:8480");
+  EXPECT_THAT(all, ::testing::StartsWith("cannot reach the ...\n"));
+  EXPECT_EQ(std::count(all.begin(), all.end(), '\n'), 4);
 }
 
 TEST_F(TopScreenTest, ShowsNothingBeforeTheFirstAnswer) { EXPECT_EQ(text(), ""); }
