@@ -2,17 +2,23 @@
 """How long a reading takes from its sensor to the subscriber behind the uplink's broker, while the uplink is idle and while it
 drains a backlog.
 
-  tests/bench/latency.py --build build/release [--rounds 3] [--readings 10000000] [--seconds 5]
+  tests/bench/latency.py --build build/release [--rounds 3] [--readings 10000000] [--seconds 5] [--backfill-rate 550000] [--awake]
 
 A thousand readings a second, a message each, go to the listener; the uplink has max_delay = "0s" and carries them to mosquitto.
   direct    oldest-first, no backlog
   idle      live-first, no backlog
   draining  live-first, while so many readings that came before the target was there are on their way too
+  limited   the same, with backfill_rate
+With --awake a loop of the lowest priority keeps each processor from sleeping: else what is measured of an idle uplink is, on many a
+virtual machine, how long its processors take to wake up.
 The broker sends without delay too (set_tcp_nodelay), as it would else keep small messages for the subscriber's TCP.
 Prints medians and writes BUILD/latency.json. Exits 1 when a reading is missing, or the backlog was gone before the last reading.
 """
 import argparse
+import contextlib
 import json
+import os
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -32,6 +38,7 @@ topic = "tidegate/{{stream}}/{{lane}}"
 streams = ["readings"]
 order = "{order}"
 batch = {{ max_delay = "0s", max_bytes = "{max_bytes}", max_readings = 2000 }}
+{more}
 """
 BACKLOG_DRIVER = """
 [[driver.mqtt_listener]]
@@ -58,15 +65,28 @@ def backlog(daemon):
     return metric(daemon, 'tidegate_uplink_backlog_readings{uplink="up"')
 
 
+@contextlib.contextmanager
+def awake():
+    loops = [subprocess.Popen(["chrt", "--idle", "0", sys.executable, "-c", "while True: pass"]) for _ in range(os.cpu_count())]
+    try:
+        yield
+    finally:
+        for loop in loops:
+            loop.kill()
+            loop.wait()
+
+
 def measure(name, arguments):
     order = "oldest-first" if name == "direct" else "live-first"
+    more = f'backfill_rate = "{arguments.backfill_rate}/s"' if name == "limited" else ""
+    has_backlog = name in ("draining", "limited")
     with Rig(arguments.build) as rig:
         port, past, target_port = free_port(), free_port(), free_port()
         listener = LISTENER.format(port=port, sync="interval", each="", topic="bench", inflight=20000)
         daemon = rig.daemon(listener.replace("[buffer]\n", BUFFER, 1) + BACKLOG_DRIVER.format(port=past)
-                            + UPLINK.format(port=target_port, order=order, max_bytes=arguments.max_bytes))
+                            + UPLINK.format(port=target_port, order=order, max_bytes=arguments.max_bytes, more=more))
         daemon.port = port
-        if name == "draining":
+        if has_backlog:
             taken = load(rig, past, "--messages", arguments.readings // BATCH // 50 * 50, "--batch", BATCH)
             if not taken["complete"]:
                 raise RuntimeError("the listener did not take all readings")
@@ -80,7 +100,7 @@ def measure(name, arguments):
         if code != 0:
             raise RuntimeError(f"{name}: {text}")
         figures["backlog_rate"] = (delivered(daemon) - first - figures["count"]) / figures["seconds"]
-        if name == "draining" and backlog(daemon) == 0:
+        if has_backlog and backlog(daemon) == 0:
             raise RuntimeError("the backlog was gone before the last reading: more --readings")
         return figures
 
@@ -92,17 +112,21 @@ def main():
     parser.add_argument("--readings", type=int, default=10_000_000, help="of the backlog")
     parser.add_argument("--seconds", type=int, default=5)
     parser.add_argument("--max-bytes", default="64KiB", help="of a batch: what is current waits for one or two of the backlog")
+    parser.add_argument("--backfill-rate", type=int, default=550_000, help="readings a second, of the row limited")
+    parser.add_argument("--awake", action="store_true", help="keep the processors from sleeping")
     arguments = parser.parse_args()
-    results = {"direct": [], "idle": [], "draining": []}
-    for _ in range(arguments.rounds):
-        for name, rounds in results.items():
-            rounds.append(measure(name, arguments))
+    results = {"direct": [], "idle": [], "draining": [], "limited": []}
+    with awake() if arguments.awake else contextlib.nullcontext():
+        for _ in range(arguments.rounds):
+            for name, rounds in results.items():
+                rounds.append(measure(name, arguments))
     print(f"{'uplink':<10}{'p50 ms':>9}{'p99 ms':>9}{'p99.9 ms':>10}{'backlog readings/s':>20}")
     for name, rounds in results.items():
         print(f"{name:<10}{median(rounds, 'p50_ms'):>9.2f}{median(rounds, 'p99_ms'):>9.2f}{median(rounds, 'p999_ms'):>10.2f}"
               f"{median(rounds, 'backlog_rate'):>20.0f}")
-    ratio = [busy["p99_ms"] / idle["p99_ms"] for busy, idle in zip(results["draining"], results["idle"])]
-    print(f"p99 while draining over p99 idle, a round: {', '.join(f'{one:.1f}' for one in ratio)}")
+    for name in ("draining", "limited"):
+        ratio = [busy["p99_ms"] / idle["p99_ms"] for busy, idle in zip(results[name], results["idle"])]
+        print(f"p99 {name} over p99 idle, a round: {', '.join(f'{one:.1f}' for one in ratio)}")
     output = Path(arguments.build) / "latency.json"
     output.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
     print(f"\nwritten: {output}")
