@@ -12,10 +12,10 @@ namespace tidegate::daemon {
 namespace {
 
 using drivers::ListenerLimits;
-using drivers::ListenerTls;
 using drivers::MessageAck;
 using drivers::MqttListenerOptions;
 using drivers::PublishRight;
+using mqtt::ServerTls;
 constexpr double kUsersBytesMax = 256.0 * 1024;
 
 Result<void> store_address(const std::string& text, MqttListenerOptions& into) {
@@ -73,7 +73,7 @@ void check_exposure(const MqttListenerOptions& listener, const Scope& scope) {
   }
 }
 
-void check_tls(const ListenerTls& tls, const Scope& scope) {
+void check_tls(const ServerTls& tls, const Scope& scope) {
   check_tls_files({tls.client_ca, tls.certificate, tls.key}, scope);
   if (!scope.has("cert")) return scope.wrong("cert", "is missing: the certificate that clients are shown");
   if (!scope.has("key")) scope.wrong("key", "is missing: the key of the certificate");
@@ -141,13 +141,13 @@ Section listener_tls_keys() {
                                  "Takes TLS connections instead of plain ones; TLS 1.2 is the least. A reload "
                                  "reads the files again, for new connections.");
   section.keys = {
-      file<ListenerTls>("cert", &ListenerTls::certificate)
+      file<ServerTls>("cert", &ServerTls::certificate)
           .example("\"gateway.pem\"")
           .says("The certificate that clients are shown, with its chain."),
-      secret_file<ListenerTls>("key", &ListenerTls::key)
+      secret_file<ServerTls>("key", &ServerTls::key)
           .example("{ file = \"gateway.key\" }")
           .says("The key of the certificate."),
-      file<ListenerTls>("ca", &ListenerTls::client_ca)
+      file<ServerTls>("ca", &ServerTls::client_ca)
           .by_default_is("clients need no certificate")
           .example("\"ca.pem\"")
           .says("Clients need a certificate of this authority. Lists of revoked certificates in the same file count."),

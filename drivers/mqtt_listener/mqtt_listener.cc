@@ -22,7 +22,7 @@
 #include "drivers/mqtt_listener/connection.h"
 #include "drivers/mqtt_listener/listener_core.h"
 #include "drivers/mqtt_listener/send_rounds.h"
-#include "drivers/mqtt_listener/tls_server.h"
+#include "mqtt/tls_server.h"
 
 namespace tidegate::drivers {
 namespace {
@@ -60,7 +60,7 @@ int raise_descriptor_limit() {
 class MqttListener final : public Driver {
  public:
   MqttListener(MqttListenerOptions options, DriverContext context, std::unique_ptr<MessageDecoder> decoder,
-               std::unique_ptr<UserList> users, std::unique_ptr<TlsServer> tls)
+               std::unique_ptr<UserList> users, std::unique_ptr<mqtt::TlsServer> tls)
       : options_(std::move(options)),
         context_(std::move(context)),
         tls_(std::move(tls)),
@@ -126,7 +126,7 @@ class MqttListener final : public Driver {
 
   const MqttListenerOptions options_;
   const DriverContext context_;
-  std::unique_ptr<TlsServer> tls_;
+  std::unique_ptr<mqtt::TlsServer> tls_;
   std::unique_ptr<SessionJournal> journal_;
   std::atomic<SessionJournal*> synced_journal_{nullptr};  // the same, for the log sync thread
   ListenerCore core_;
@@ -382,7 +382,7 @@ bool MqttListener::is_leaving() const {
 // Connections hold what they began with.
 Result<void> MqttListener::read_files_anew() {
   if (!tls_) return {};
-  auto made = TlsServer::make(options_.tls);
+  auto made = mqtt::TlsServer::make(options_.tls);
   if (!made) return tl::unexpected(made.error());
   tls_ = std::move(*made);
   return {};
@@ -445,9 +445,9 @@ Result<std::unique_ptr<Driver>> make_mqtt_listener(MqttListenerOptions options, 
     if (!parsed) return tl::unexpected(parsed.error());
     users = std::move(*parsed);
   }
-  std::unique_ptr<TlsServer> tls;
+  std::unique_ptr<mqtt::TlsServer> tls;
   if (!options.tls.certificate.empty()) {
-    auto made = TlsServer::make(options.tls);
+    auto made = mqtt::TlsServer::make(options.tls);
     if (!made) return fail(made.error().code, "driver " + options.name + ": " + made.error().message);
     tls = std::move(*made);
   }

@@ -7,6 +7,7 @@
 #include "core/time.h"
 #include "drivers/mqtt/options.h"
 #include "drivers/mqtt_listener/publish_rights.h"
+#include "mqtt/tls_server.h"
 
 namespace tidegate::drivers {
 
@@ -23,14 +24,6 @@ struct ListenerLimits {
   bool operator==(const ListenerLimits&) const = default;
 };
 
-/// Files in PEM. Without a certificate the listener speaks plain TCP.
-struct ListenerTls {
-  std::string certificate;  // and its chain
-  std::string key;
-  std::string client_ca;  // not empty: a client needs a certificate of this authority
-  bool operator==(const ListenerTls&) const = default;
-};
-
 /// One `[[driver.mqtt_listener]]`.
 struct MqttListenerOptions {
   std::string name;
@@ -40,7 +33,7 @@ struct MqttListenerOptions {
   std::string users;  // content of the password file; empty: everybody may connect
   std::vector<PublishRight> rights;
   std::vector<PublishRight> watch;  // what users may subscribe to
-  ListenerTls tls;
+  mqtt::ServerTls tls;
   ListenerLimits limits;
   std::vector<MqttSubscribeOptions> subscribe;
   std::uint32_t automatic_tags_max = 10000;

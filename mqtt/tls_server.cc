@@ -1,4 +1,4 @@
-#include "drivers/mqtt_listener/tls_server.h"
+#include "mqtt/tls_server.h"
 
 #include <openssl/err.h>
 #include <openssl/ssl.h>
@@ -8,14 +8,12 @@
 #include "mqtt/tls_files.h"
 #include "mqtt/tls_floor.h"
 
-namespace tidegate::drivers {
+namespace tidegate::mqtt {
 namespace {
-
-using mqtt::tls_complaint;
 
 constexpr std::array<unsigned char, 8> kSessionContext{'t', 'i', 'd', 'e', 'g', 'a', 't', 'e'};
 
-Result<void> set_up(SSL_CTX* context, const ListenerTls& options) {
+Result<void> set_up(SSL_CTX* context, const ServerTls& options) {
   SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION);
   SSL_CTX_set_security_level(context, 2);
   // A small processor without AES instructions says ChaCha20 first, and is heard.
@@ -30,14 +28,14 @@ Result<void> set_up(SSL_CTX* context, const ListenerTls& options) {
   if (SSL_CTX_use_certificate_chain_file(context, options.certificate.c_str()) != 1) {
     return fail(ErrorCode::invalid, "certificate " + options.certificate + ": " + tls_complaint());
   }
-  SSL_CTX_set_default_passwd_cb(context, mqtt::no_passphrase);
+  SSL_CTX_set_default_passwd_cb(context, no_passphrase);
   if (SSL_CTX_use_PrivateKey_file(context, options.key.c_str(), SSL_FILETYPE_PEM) != 1) {
     return fail(ErrorCode::invalid, "key " + options.key + " of certificate " + options.certificate + ": " +
                                         tls_complaint() +
                                         "; check that the two belong together and that the key has no passphrase");
   }
   if (options.client_ca.empty()) return {};
-  if (!mqtt::load_authorities(context, options.client_ca)) {
+  if (!load_authorities(context, options.client_ca)) {
     return fail(ErrorCode::invalid, "client authority " + options.client_ca + ": " + tls_complaint());
   }
   SSL_CTX_set_verify(context, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, nullptr);
@@ -47,8 +45,8 @@ Result<void> set_up(SSL_CTX* context, const ListenerTls& options) {
 
 }  // namespace
 
-Result<std::unique_ptr<TlsServer>> TlsServer::make(const ListenerTls& options) {
-  mqtt::raise_tls_floor();
+Result<std::unique_ptr<TlsServer>> TlsServer::make(const ServerTls& options) {
+  raise_tls_floor();
   ERR_clear_error();
   std::unique_ptr<TlsServer> server(new TlsServer(SSL_CTX_new(TLS_server_method())));
   if (server->context_ == nullptr) return fail(ErrorCode::retry, "TLS cannot be set up: " + tls_complaint());
@@ -58,6 +56,6 @@ Result<std::unique_ptr<TlsServer>> TlsServer::make(const ListenerTls& options) {
 
 TlsServer::~TlsServer() { SSL_CTX_free(context_); }
 
-Result<mqtt::TlsChannel> TlsServer::accept() const { return mqtt::TlsChannel::accept(SSL_new(context_)); }
+Result<TlsChannel> TlsServer::accept() const { return TlsChannel::accept(SSL_new(context_)); }
 
-}  // namespace tidegate::drivers
+}  // namespace tidegate::mqtt
