@@ -1,4 +1,8 @@
+#include "daemon/admin_client.h"
+
 #include <cstdint>
+#include <memory>
+#include <type_traits>
 #include <utility>
 
 // <utility> stands before Asio: Boost 1.74 uses std::exchange without it.
@@ -8,11 +12,13 @@
 #include <boost/beast/core/basic_stream.hpp>
 #include <boost/beast/core/error.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
+#include <boost/beast/core/stream_traits.hpp>
 #include <boost/beast/http.hpp>
 
 #include "core/text.h"
-#include "daemon/admin_server.h"
 #include "daemon/config/admin_address.h"
+#include "daemon/tls_stream.h"
+#include "mqtt/tls_client.h"
 
 namespace tidegate::daemon {
 namespace {
@@ -52,24 +58,21 @@ NetError run_to_end(net::io_context& context, const Start& start) {
 }
 
 struct Question {
-  std::string address;
+  std::string address;  // in words
   http::request<http::string_body> request;
   Duration patience;
 };
 
 template <class Stream>
-Result<AdminAnswer> ask(net::io_context& context, Stream& stream, Question question) {
-  auto& request = question.request;
-  request.set(http::field::host, "localhost");
-  request.set(http::field::connection, "close");
-  request.prepare_payload();
-  stream.expires_after(question.patience);
+Result<AdminAnswer> ask(net::io_context& context, Stream& stream, const Question& question) {
+  const auto& request = question.request;
+  beast::get_lowest_layer(stream).expires_after(question.patience);
   NetError problem = run_to_end(context, [&](auto done) { http::async_write(stream, request, std::move(done)); });
   if (problem) return broken(question.address, problem, question.patience);
   beast::flat_buffer buffer;
   http::response_parser<http::string_body> parser;
   parser.body_limit(kAnswerBytesMax);
-  stream.expires_after(question.patience);
+  beast::get_lowest_layer(stream).expires_after(question.patience);
   problem = run_to_end(context, [&](auto done) { http::async_read_header(stream, buffer, parser, std::move(done)); });
   // Boost 1.74 does not keep to its limit where the length is known before.
   if (!problem && parser.content_length().value_or(0) > kAnswerBytesMax) problem = http::error::body_limit;
@@ -81,55 +84,88 @@ Result<AdminAnswer> ask(net::io_context& context, Stream& stream, Question quest
   return AdminAnswer{answer.result_int(), std::move(answer.body())};
 }
 
+tl::unexpected<Error> no_tls(const Question& question, const std::string& why, const AdminDoor& door) {
+  const std::string advice =
+      !door.certificate_file.empty() ? "; it has to show the certificate in " + door.certificate_file
+      : door.ca_file.empty()
+          ? "; --admin-ca gives the authority of its certificate"
+          : "; its certificate has to come from " + door.ca_file + " and to bear the name " + door.address.host;
+  return fail(ErrorCode::link_down, "no TLS with " + question.address + ": " + why + advice);
+}
+
+Result<AdminAnswer> ask_in_tls(net::io_context& context, beast::basic_stream<net::ip::tcp> plain,
+                               const Question& question, const AdminDoor& door) {
+  const auto client = door.certificate_file.empty() ? mqtt::TlsClient::make({door.ca_file, "", "", true})
+                                                    : mqtt::TlsClient::make_for(door.certificate_file);
+  if (!client) return tl::unexpected(client.error());
+  auto channel = (*client)->connect(door.address.host);
+  if (!channel) return tl::unexpected(channel.error());
+  TlsStream<beast::basic_stream<net::ip::tcp>> stream(std::move(plain), std::move(*channel));
+  stream.next_layer().expires_after(question.patience);
+  const NetError problem = run_to_end(context, [&](auto done) { stream.async_handshake(true, std::move(done)); });
+  if (problem == beast::error::timeout) return broken(question.address, problem, question.patience);
+  if (problem) return no_tls(question, stream.failure().empty() ? problem.message() : stream.failure(), door);
+  return ask(context, stream, question);
+}
+
 template <class Protocol, class Endpoints>
-Result<AdminAnswer> connect_and_ask(net::io_context& context, const Endpoints& endpoints, Question question) {
+Result<AdminAnswer> connect_and_ask(net::io_context& context, const Endpoints& endpoints, const Question& question,
+                                    const AdminDoor& door) {
   beast::basic_stream<Protocol> stream(context);
   stream.expires_after(question.patience);
   const NetError problem = run_to_end(context, [&](auto done) { stream.async_connect(endpoints, std::move(done)); });
   if (problem) return unreachable(question.address, problem);
-  return ask(context, stream, std::move(question));
+  if constexpr (std::is_same_v<Protocol, net::ip::tcp>) {
+    if (door.is_tls) return ask_in_tls(context, std::move(stream), question, door);
+  }
+  return ask(context, stream, question);
 }
 
-Result<AdminAnswer> send(const AdminAddress& address, http::request<http::string_body> request, Duration patience) {
-  Question question{format_admin_address(address), std::move(request), patience};
+Result<AdminAnswer> send(const AdminDoor& door, http::request<http::string_body> request, Duration patience) {
+  const AdminAddress& address = door.address;
+  request.set(http::field::host, "localhost");
+  request.set(http::field::connection, "close");
+  if (!door.token.empty()) request.set(http::field::authorization, "Bearer " + door.token);
+  request.prepare_payload();
+  const Question question{format_admin_address(address), std::move(request), patience};
   net::io_context context;
   if (address.kind == AdminAddress::Kind::unix_socket) {
     using Local = net::local::stream_protocol;
-    return connect_and_ask<Local>(context, Local::endpoint(address.path), std::move(question));
+    return connect_and_ask<Local>(context, Local::endpoint(address.path), question, door);
   }
   NetError problem;
   net::ip::tcp::resolver resolver(context);
   const auto endpoints = resolver.resolve(address.host, std::to_string(address.port), problem);
   if (problem) return unreachable(question.address, problem);
-  return connect_and_ask<net::ip::tcp>(context, endpoints, std::move(question));
+  return connect_and_ask<net::ip::tcp>(context, endpoints, question, door);
 }
 
-Result<std::string> body_of(const AdminAddress& address, const std::string& target, Result<AdminAnswer> answer) {
+Result<std::string> body_of(const AdminDoor& door, const std::string& target, Result<AdminAnswer> answer) {
   constexpr unsigned kOk = 200;
   constexpr unsigned kUnavailable = 503;  // which may be over soon
   if (!answer) return tl::unexpected(answer.error());
   if (answer->status == kOk) return std::move(answer->body);
   return fail(answer->status == kUnavailable ? ErrorCode::retry : ErrorCode::invalid,
-              format_admin_address(address) + target + " answered " + std::to_string(answer->status) + ": " +
+              format_admin_address(door.address) + target + " answered " + std::to_string(answer->status) + ": " +
                   clip(answer->body, 300));
 }
 
 }  // namespace
 
-Result<AdminAnswer> admin_ask(const AdminAddress& address, std::string_view method, const std::string& target,
+Result<AdminAnswer> admin_ask(const AdminDoor& door, std::string_view method, const std::string& target,
                               const std::string& json, Duration patience) {
   http::request<http::string_body> request(http::string_to_verb({method.data(), method.size()}), target, 11);
   if (!json.empty()) request.set(http::field::content_type, "application/json");
   request.body() = json;
-  return send(address, std::move(request), patience);
+  return send(door, std::move(request), patience);
 }
 
-Result<std::string> admin_get(const AdminAddress& address, const std::string& target, Duration patience) {
-  return body_of(address, target, admin_ask(address, "GET", target, "", patience));
+Result<std::string> admin_get(const AdminDoor& door, const std::string& target, Duration patience) {
+  return body_of(door, target, admin_ask(door, "GET", target, "", patience));
 }
 
-Result<std::string> admin_post(const AdminAddress& address, const std::string& target, const std::string& json) {
-  return body_of(address, target, admin_ask(address, "POST", target, json, kAdminPatience));
+Result<std::string> admin_post(const AdminDoor& door, const std::string& target, const std::string& json) {
+  return body_of(door, target, admin_ask(door, "POST", target, json, kAdminPatience));
 }
 
 }  // namespace tidegate::daemon

@@ -12,6 +12,7 @@
 #include "core/time.h"
 #include "daemon/config/admin_address.h"
 #include "daemon/event_loop.h"
+#include "mqtt/tls_server.h"
 
 namespace tidegate::daemon {
 
@@ -21,6 +22,14 @@ struct AdminRequest {
   std::map<std::string, std::string> query;  // percent-decoded
   std::string content_type;
   std::string body;
+  std::string peer{};  // the network that it comes from, an address of IPv4 or 64 bits of IPv6; empty: a Unix socket
+  // Headers; empty where there is none, or more than one.
+  std::string host{};
+  std::string authorization{};
+  std::string cookie{};
+  std::string accept{};
+  std::string origin{};
+  std::string fetch_site{};
 };
 
 /// An answer that goes on: the server asks for more each time the peer has taken what came before, so that no more than
@@ -41,6 +50,7 @@ struct AdminResponse {
   std::string body;
   std::vector<std::pair<std::string, std::string>> headers{};  // besides those that every answer has
   std::shared_ptr<AdminStream> stream{};                       // null: the body is all
+  bool is_for_stranger = false;                                // given to who has not been let in
 };
 
 /// {"error":WHY}
@@ -50,8 +60,9 @@ using AdminRespond = std::function<void(AdminResponse)>;
 /// Answers a request, at once or later, on the core thread, exactly once.
 using AdminHandler = std::function<void(const AdminRequest&, AdminRespond)>;
 
-/// HTTP/1.1 on "HOST:PORT" or "unix:/path" (Boost.Beast). Bounded: so many connections, so large a request, so long to
-/// wait for one. Only requests to a host that is_own_host() are answered. Runs on the event loop.
+/// HTTP/1.1 on "HOST:PORT" or "unix:/path" (Boost.Beast), with `tls` in TLS. Bounded: so many connections, so large a
+/// request, so long to wait for one. Without TLS only requests to a host that is_own_host() are answered. Runs on the
+/// event loop.
 class AdminServer {
  public:
   virtual ~AdminServer() = default;
@@ -61,24 +72,6 @@ class AdminServer {
 };
 
 Result<std::unique_ptr<AdminServer>> start_admin_server(EventLoop& loop, const AdminAddress& address,
-                                                        AdminHandler handler);
-
-inline constexpr Duration kAdminPatience = std::chrono::seconds(30);
-
-struct AdminAnswer {
-  unsigned status = 0;
-  std::string body;
-};
-
-/// One request to the admin address, with a JSON document where there is one; the answer whatever its status is, or an
-/// error that names the address. Blocking, and so long at most for each step: connecting, asking, the answer.
-Result<AdminAnswer> admin_ask(const AdminAddress& address, std::string_view method, const std::string& target,
-                              const std::string& json, Duration patience);
-
-/// One GET; the body, or an error that names the address and what was answered.
-Result<std::string> admin_get(const AdminAddress& address, const std::string& target,
-                              Duration patience = kAdminPatience);
-/// One POST of a JSON document, likewise.
-Result<std::string> admin_post(const AdminAddress& address, const std::string& target, const std::string& json);
+                                                        AdminHandler handler, const mqtt::ServerTls& tls = {});
 
 }  // namespace tidegate::daemon

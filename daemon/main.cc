@@ -62,9 +62,18 @@ std::string describe_wrong_usage(const CLI::App* /*app*/, const CLI::Error& erro
   return "tidegate: " + text + "\nRun with --help for more information.\n";
 }
 
+void add_credentials(CLI::App& command, DaemonLocation& location) {
+  command.add_option("--token-file", location.token_file,
+                     "whose first line is the daemon's token; default: what TIDEGATE_TOKEN says");
+  command.add_option("--admin-ca", location.ca_file,
+                     "authorities of the daemon's certificate, PEM; default: the certificate of --config, and with "
+                     "--admin the system's authorities");
+}
+
 void add_location(CLI::App& command, DaemonLocation& location) {
   command.add_option("--admin", location.admin, "the daemon's admin address");
   command.add_option("--config", location.config_file, "the file to take it from")->default_val(kDefaultConfig);
+  add_credentials(command, location);
 }
 
 void add_run(CLI::App& app, Chosen& chosen) {
@@ -86,6 +95,8 @@ void add_check(CLI::App& app, Chosen& chosen) {
                                        "a restart for some of it");
   command->add_option("--admin", location.admin, "with it: the daemon's admin address; default: that of the file")
       ->needs(flag);
+  add_credentials(*command, location);
+  for (const char* const name : {"--token-file", "--admin-ca"}) command->get_option(name)->needs(flag);
   command->callback([&chosen] {
     chosen = [] { return against_running ? check_against_running(location) : check_config(location.config_file); };
   });

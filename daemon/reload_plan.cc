@@ -32,6 +32,14 @@ bool is_same_but_users(const DriverSettings& before, const DriverSettings& after
 }
 bool is_same_but_users(const UplinkSettings& /*before*/, const UplinkSettings& /*after*/) { return false; }
 
+// With or without a token at all, the address is another one.
+bool is_same_but_token(const GatewayOptions& before, const GatewayOptions& after) {
+  if (before.admin_token.empty() || after.admin_token.empty()) return false;
+  GatewayOptions with_theirs = before;
+  with_theirs.admin_token = after.admin_token;
+  return with_theirs == after;
+}
+
 std::set<std::string> writable_tags(const Config& config) {
   std::set<std::string> tags;
   for (const drivers::ModbusBusOptions& bus : config.modbus_buses) {
@@ -91,7 +99,9 @@ class Planner {
   }
 
   void compare_gateway() {
-    if (running_.gateway != wanted_.gateway) add("gateway", "", SectionChange::changed).effect = ReloadEffect::restart;
+    if (running_.gateway == wanted_.gateway) return;
+    add("gateway", "", SectionChange::changed).effect =
+        is_same_but_token(running_.gateway, wanted_.gateway) ? ReloadEffect::in_place : ReloadEffect::restart;
   }
 
   // Where the log lies is a matter of gateway.data_dir.

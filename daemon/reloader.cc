@@ -30,9 +30,6 @@ std::vector<std::string> titles_with(const ReloadPlan& plan, ReloadEffect effect
   return titles;
 }
 
-// With the parts of the file that stay as they are until a restart.
-bool stays(const SectionSettings& section) { return section.section == "gateway" || section.section == "buffer"; }
-
 }  // namespace
 
 ReloadAnswer Reloader::preview() const {
@@ -118,6 +115,7 @@ void Reloader::finish() {
   begin();
 }
 
+// With the parts of the file that stay as they are until a restart.
 void Reloader::take_over() {
   Config& running = *parts_.running;
   if (wanted_->rules != running.rules) {
@@ -125,8 +123,13 @@ void Reloader::take_over() {
   }
   take_users();
   read_files_anew();
-  wanted_->gateway = running.gateway;
+  const PlannedChange* const gateway = answer_.plan.find("gateway", "");
+  const bool takes_gateway = gateway != nullptr && gateway->effect == ReloadEffect::in_place;  // its token alone
+  if (!takes_gateway) wanted_->gateway = running.gateway;
   wanted_->buffer = running.buffer;
+  const auto stays = [takes_gateway](const SectionSettings& section) {
+    return section.section == "buffer" || (section.section == "gateway" && !takes_gateway);
+  };
   std::vector<SectionSettings>& sections = wanted_->sections;
   std::erase_if(sections, stays);
   std::copy_if(running.sections.begin(), running.sections.end(), std::back_inserter(sections), stays);

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string_view>
 
@@ -12,10 +13,15 @@ namespace tidegate::daemon {
 /// else.
 std::optional<AdminResponse> find_page_file(std::string_view path);
 
+enum class LogInProblem : std::uint8_t { none, wrong_token, too_many };
+/// The page that asks for the token, with what was wrong with the last one.
+AdminResponse log_in_page(LogInProblem problem);
+
 // What the build makes of daemon/page/.
-extern const std::string_view kPage_html;
-extern const std::string_view kPage_css;
-extern const std::string_view kPage_js;
-extern const std::string_view kPage_svg;
+extern const std::string_view kPage_index_html;
+extern const std::string_view kPage_login_html;
+extern const std::string_view kPage_style_css;
+extern const std::string_view kPage_page_js;
+extern const std::string_view kPage_icon_svg;
 
 }  // namespace tidegate::daemon

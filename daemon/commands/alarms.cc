@@ -11,7 +11,7 @@
 #include <string_view>
 
 #include "core/text.h"
-#include "daemon/admin_server.h"
+#include "daemon/admin_client.h"
 #include "daemon/commands/ask.h"
 #include "daemon/json_writer.h"
 #include "daemon/percent_encode.h"
@@ -91,8 +91,8 @@ bool print_all(const std::string& answer, bool json) {
 
 // The raise that is acknowledged is the one that holds as this begins, and none that comes meanwhile; nothing where it
 // is not raised, which the daemon says better.
-std::string occurrence_of(const AdminAddress& address, const std::string& id) {
-  const auto answer = admin_get(address, "/api/v1/alarms");
+std::string occurrence_of(const AdminDoor& door, const std::string& id) {
+  const auto answer = admin_get(door, "/api/v1/alarms");
   simdjson::dom::parser parser;
   simdjson::dom::array alarms;
   element root;
@@ -102,18 +102,18 @@ std::string occurrence_of(const AdminAddress& address, const std::string& id) {
   return alarm && !(*alarm)["occurrence"].get(occurrence) ? std::string(simdjson::minify(occurrence)) : std::string();
 }
 
-Result<void> do_to_one(const AdminAddress& address, const AlarmsOptions& options, const std::string& alarm) {
+Result<void> do_to_one(const AdminDoor& door, const AlarmsOptions& options, const std::string& alarm) {
   std::string body;
   JsonWriter json(body);
   json.begin_object().member("by", options.by.empty() ? user_name() : options.by);
   if (!options.note.empty()) json.member("note", options.note);
   if (!options.shelve_for.empty()) json.member("for", options.shelve_for);
   if (options.action == AlarmAction::acknowledge) {
-    if (const std::string seen = occurrence_of(address, alarm); !seen.empty()) json.key("occurrence").raw(seen);
+    if (const std::string seen = occurrence_of(door, alarm); !seen.empty()) json.key("occurrence").raw(seen);
   }
   json.end_object();
   const auto answer =
-      admin_post(address, "/api/v1/alarms/" + percent_encode(alarm) + "/" + to_string(options.action), body);
+      admin_post(door, "/api/v1/alarms/" + percent_encode(alarm) + "/" + to_string(options.action), body);
   if (!answer) return tl::unexpected(answer.error());
   simdjson::dom::parser parser;
   element root;
@@ -137,20 +137,20 @@ const char* to_string(AlarmAction action) {
 }
 
 int list_alarms(const AlarmsOptions& options) {
-  const auto address = find_daemon(options.daemon);
-  if (!address) return report_failure(address.error().message);
-  const auto answer = admin_get(*address, "/api/v1/alarms");
+  const auto door = find_daemon(options.daemon);
+  if (!door) return report_failure(door.error().message);
+  const auto answer = admin_get(*door, "/api/v1/alarms");
   if (!answer) return report_failure(answer.error().message);
   if (print_all(*answer, options.json)) return kExitDone;
   return report_failure("the daemon's answer is not what this version understands: " + *answer);
 }
 
 int change_alarms(const AlarmsOptions& options) {
-  const auto address = find_daemon(options.daemon);
-  if (!address) return report_failure(address.error().message);
+  const auto door = find_daemon(options.daemon);
+  if (!door) return report_failure(door.error().message);
   int exit_code = kExitDone;
   for (const std::string& alarm : options.alarms) {
-    if (const auto done = do_to_one(*address, options, alarm); !done) exit_code = report_failure(done.error().message);
+    if (const auto done = do_to_one(*door, options, alarm); !done) exit_code = report_failure(done.error().message);
   }
   return exit_code;
 }

@@ -1,12 +1,13 @@
 #pragma once
 
 #include "core/error.h"
+#include "daemon/admin_client.h"
 #include "daemon/commands/commands.h"
-#include "daemon/config/admin_address.h"
 
 namespace tidegate::daemon {
 
-/// The admin address that the location means.
-Result<AdminAddress> find_daemon(const DaemonLocation& location);
+/// The daemon that the location means, and what it is shown. Where --config says where it is, its certificate is the
+/// one of that file; else it has to come from an authority.
+Result<AdminDoor> find_daemon(const DaemonLocation& location);
 
 }  // namespace tidegate::daemon

@@ -13,6 +13,8 @@ enum ExitCode : int { kExitDone = 0, kExitFailed = 1, kExitUsage = 64, kExitConf
 struct DaemonLocation {
   std::string admin;
   std::string config_file;
+  std::string token_file;  // empty: what TIDEGATE_TOKEN says
+  std::string ca_file;     // empty: see find_daemon()
 };
 
 struct TopOptions {

@@ -6,7 +6,7 @@
 #include <string_view>
 #include <vector>
 
-#include "daemon/admin_server.h"
+#include "daemon/admin_client.h"
 #include "daemon/commands/ask.h"
 #include "daemon/json_writer.h"
 #include "daemon/percent_encode.h"
@@ -41,11 +41,11 @@ bool print_letter(const simdjson::dom::element& letter) {
 
 /// Calls `visit` with each, in order; false of it ends that.
 using Visit = std::function<bool(const simdjson::dom::element& letter)>;
-Result<void> for_each_letter(const AdminAddress& address, const std::string& uplink, const Visit& visit) {
+Result<void> for_each_letter(const AdminDoor& door, const std::string& uplink, const Visit& visit) {
   const std::string of_uplink = uplink.empty() ? "" : "&uplink=" + percent_encode(uplink);
   std::uint64_t after = 0;
   for (bool end = false; !end;) {
-    const auto answer = admin_get(address, "/api/v1/deadletters?after=" + std::to_string(after) + of_uplink);
+    const auto answer = admin_get(door, "/api/v1/deadletters?after=" + std::to_string(after) + of_uplink);
     if (!answer) return tl::unexpected(answer.error());
     simdjson::dom::parser parser;
     simdjson::dom::element root;
@@ -59,10 +59,10 @@ Result<void> for_each_letter(const AdminAddress& address, const std::string& upl
 }
 
 /// Whether it is delivered; says what became of it.
-Result<bool> retry_one(const AdminAddress& address, const std::string& uplink, std::uint64_t id) {
+Result<bool> retry_one(const AdminDoor& door, const std::string& uplink, std::uint64_t id) {
   std::string body;
   JsonWriter(body).begin_object().member("uplink", uplink).key("ids").begin_array().value(id).end_array().end_object();
-  const auto answer = admin_post(address, "/api/v1/deadletters/retry", body);
+  const auto answer = admin_post(door, "/api/v1/deadletters/retry", body);
   if (!answer) return tl::unexpected(answer.error());
   simdjson::dom::parser parser;
   simdjson::dom::element root;
@@ -79,9 +79,9 @@ Result<bool> retry_one(const AdminAddress& address, const std::string& uplink, s
 }  // namespace
 
 int list_dead_letters(const DeadLetterOptions& options) {
-  const auto address = find_daemon(options.daemon);
-  if (!address) return report_failure(address.error().message);
-  const auto listed = for_each_letter(*address, options.uplink, [&options](const auto& letter) {
+  const auto door = find_daemon(options.daemon);
+  if (!door) return report_failure(door.error().message);
+  const auto listed = for_each_letter(*door, options.uplink, [&options](const auto& letter) {
     if (!options.json) return print_letter(letter);
     std::cout << simdjson::minify(letter) << '\n';
     return true;
@@ -90,19 +90,19 @@ int list_dead_letters(const DeadLetterOptions& options) {
 }
 
 int retry_dead_letters(const DeadLetterOptions& options) {
-  const auto address = find_daemon(options.daemon);
-  if (!address) return report_failure(address.error().message);
+  const auto door = find_daemon(options.daemon);
+  if (!door) return report_failure(door.error().message);
   std::vector<std::uint64_t> ids = options.ids;
   const auto add = [&ids](const auto& letter) { return !letter["id"].get(ids.emplace_back()); };
   if (options.all) {
-    if (const auto listed = for_each_letter(*address, options.uplink, add); !listed) {
+    if (const auto listed = for_each_letter(*door, options.uplink, add); !listed) {
       return report_failure(listed.error().message);
     }
   }
   std::uint64_t delivered = 0;
   int unanswered = 0;
   for (const std::uint64_t id : ids) {
-    const auto done = retry_one(*address, options.uplink, id);
+    const auto done = retry_one(*door, options.uplink, id);
     unanswered = done ? 0 : unanswered + 1;
     if (done && *done) ++delivered;
     if (done) continue;
@@ -114,21 +114,21 @@ int retry_dead_letters(const DeadLetterOptions& options) {
 }
 
 int put_dead_letter(const DeadLetterOptions& options) {
-  const auto address = find_daemon(options.daemon);
-  if (!address) return report_failure(address.error().message);
+  const auto door = find_daemon(options.daemon);
+  if (!door) return report_failure(door.error().message);
   std::string body;
   JsonWriter json(body);
   json.begin_object().member("uplink", options.uplink).member("stream", options.stream);
   json.member("at", options.at).end_object();
-  const auto answer = admin_post(*address, "/api/v1/deadletters/put", body);
+  const auto answer = admin_post(*door, "/api/v1/deadletters/put", body);
   if (!answer) return report_failure(answer.error().message);
   std::cout << options.stream << ' ' << options.at << " of " << options.uplink << " is a dead letter\n";
   return kExitDone;
 }
 
 int drop_dead_letters(const DeadLetterOptions& options) {
-  const auto address = find_daemon(options.daemon);
-  if (!address) return report_failure(address.error().message);
+  const auto door = find_daemon(options.daemon);
+  if (!door) return report_failure(door.error().message);
   std::string body;
   JsonWriter json(body);
   json.begin_object().member("uplink", options.uplink);
@@ -139,7 +139,7 @@ int drop_dead_letters(const DeadLetterOptions& options) {
     json.end_array();
   }
   json.end_object();
-  const auto answer = admin_post(*address, "/api/v1/deadletters/drop", body);
+  const auto answer = admin_post(*door, "/api/v1/deadletters/drop", body);
   if (!answer) return report_failure(answer.error().message);
   simdjson::dom::parser parser;
   simdjson::dom::element root;

@@ -3,9 +3,10 @@
 #include <filesystem>
 #include <iostream>
 
-#include "daemon/admin_server.h"
+#include "daemon/admin_client.h"
 #include "daemon/commands/ask.h"
 #include "daemon/commands/problems.h"
+#include "daemon/config/admin_address.h"
 #include "daemon/reload_text.h"
 
 namespace tidegate::daemon {
@@ -41,9 +42,9 @@ bool is_file_of(const ReloadText& text, const DaemonLocation& location) {
 
 int reload_daemon(const DaemonLocation& location) {
   if (is_wrong(location)) return check_config(location.config_file);
-  const auto address = find_daemon(location);
-  if (!address) return report_failure(address.error().message);
-  const auto text = text_of(admin_ask(*address, "POST", "/api/v1/reload", "{}", kReloadPatience));
+  const auto door = find_daemon(location);
+  if (!door) return report_failure(door.error().message);
+  const auto text = text_of(admin_ask(*door, "POST", "/api/v1/reload", "{}", kReloadPatience));
   if (!text) return report_failure(text.error().message);
   if (text->result == "wrong") return report_wrong(*text);
   std::cerr << text->problems;
@@ -56,12 +57,12 @@ int reload_daemon(const DaemonLocation& location) {
 
 int check_against_running(const DaemonLocation& location) {
   if (is_wrong(location)) return check_config(location.config_file);
-  const auto address = find_daemon(location);
-  if (!address) return report_failure(address.error().message);
-  const auto text = text_of(admin_ask(*address, "GET", "/api/v1/reload", "", kAdminPatience));
+  const auto door = find_daemon(location);
+  if (!door) return report_failure(door.error().message);
+  const auto text = text_of(admin_ask(*door, "GET", "/api/v1/reload", "", kAdminPatience));
   if (!text) return report_failure(text.error().message);
   if (!is_file_of(*text, location)) {
-    return report_failure("the daemon at " + format_admin_address(*address) + " runs by " + text->config_file +
+    return report_failure("the daemon at " + format_admin_address(door->address) + " runs by " + text->config_file +
                           ", and a reload reads that: put what is in " + location.config_file +
                           " there first, or check it alone, without --against-running");
   }

@@ -2,7 +2,7 @@
 
 #include <iostream>
 
-#include "daemon/admin_server.h"
+#include "daemon/admin_client.h"
 #include "daemon/commands/ask.h"
 #include "daemon/json_writer.h"
 #include "daemon/percent_encode.h"
@@ -10,11 +10,11 @@
 namespace tidegate::daemon {
 
 int replay_uplink(const ReplayOptions& options) {
-  const auto address = find_daemon(options.daemon);
-  if (!address) return report_failure(address.error().message);
+  const auto door = find_daemon(options.daemon);
+  if (!door) return report_failure(door.error().message);
   std::string body;
   JsonWriter(body).begin_object().member("stream", options.stream).member("from", options.from).end_object();
-  const auto answer = admin_post(*address, "/api/v1/uplinks/" + percent_encode(options.uplink) + "/replay", body);
+  const auto answer = admin_post(*door, "/api/v1/uplinks/" + percent_encode(options.uplink) + "/replay", body);
   if (!answer) return report_failure(answer.error().message);
   simdjson::dom::parser parser;
   simdjson::dom::element root;

@@ -7,6 +7,7 @@
 
 #include "core/log.h"
 #include "daemon/admin_api.h"
+#include "daemon/admin_guard.h"
 #include "daemon/admin_server.h"
 #include "daemon/commands/commands.h"
 #include "daemon/commands/problems.h"
@@ -66,6 +67,25 @@ Result<std::unique_ptr<Gateway>> open_gateway(const Config& config, EventLoop& l
   }
 }
 
+Result<std::unique_ptr<AdminServer>> serve_admin(EventLoop& loop, const Gateway& gateway, AdminGuard& guard,
+                                                 AdminApi& api) {
+  const GatewayOptions& options = gateway.configuration().gateway;
+  AdminHandler handler = [&api](const AdminRequest& request, const AdminRespond& respond) {
+    api.answer(request, respond);
+  };
+  if (!options.admin_token.empty()) {
+    handler = [&guard](const AdminRequest& request, const AdminRespond& respond) { guard.answer(request, respond); };
+  }
+  auto started = start_admin_server(loop, options.admin, std::move(handler), options.admin_tls);
+  if (!started) return started;
+  const std::string scheme = options.admin_tls.certificate.empty() ? "http://" : "https://";
+  const std::string address = (*started)->address();
+  log_info("gateway", "admin address {}{}{}", address,
+           options.admin.kind == AdminAddress::Kind::tcp ? ", status page " + scheme + address + "/" : "",
+           options.admin_token.empty() ? "" : ", for who has the token");
+  return started;
+}
+
 int run(const Config& config) {
   const SystemClock clock;
   EventLoop loop;
@@ -76,15 +96,15 @@ int run(const Config& config) {
   Gateway& gateway = **opened;
 
   AdminApi api(gateway);
+  AdminGuard guard(
+      gateway.clock(), [&gateway]() -> const std::string& { return gateway.configuration().gateway.admin_token; },
+      !config.gateway.admin_tls.certificate.empty(),
+      [&api](const AdminRequest& request, const AdminRespond& respond) { api.answer(request, respond); });
   std::unique_ptr<AdminServer> server;
   if (admin.kind != AdminAddress::Kind::off) {
-    auto started = start_admin_server(loop, admin, [&api](const AdminRequest& request, const AdminRespond& respond) {
-      api.answer(request, respond);
-    });
+    auto started = serve_admin(loop, gateway, guard, api);
     if (!started) return report_failure(started.error().message);
     server = std::move(*started);
-    log_info("gateway", "admin address {}{}", server->address(),
-             admin.kind == AdminAddress::Kind::tcp ? ", status page http://" + server->address() + "/" : "");
   }
   for (const int signal_number : {SIGTERM, SIGINT}) {
     loop.on_signal(signal_number, [&api, &gateway] {

@@ -6,7 +6,7 @@
 
 #include "buffer/inspect.h"
 #include "core/file_system.h"
-#include "daemon/admin_server.h"
+#include "daemon/admin_client.h"
 #include "daemon/commands/ask.h"
 #include "daemon/commands/read_range.h"
 #include "daemon/percent_encode.h"
@@ -36,13 +36,13 @@ Result<void> print_answer(const std::string& answer, std::string& next, bool& en
 }
 
 int tail_daemon(const TailOptions& options) {
-  const auto address = find_daemon(options.daemon);
-  if (!address) return report_failure(address.error().message);
+  const auto door = find_daemon(options.daemon);
+  if (!door) return report_failure(door.error().message);
   std::string next = options.from.empty() ? (options.follow ? "end" : "oldest") : options.from;
   while (true) {
     std::string target = "/api/v1/records?stream=" + options.stream + "&from=" + percent_encode(next);
     if (!options.tag.empty()) target += "&tag=" + percent_encode(options.tag);
-    const auto answer = admin_get(*address, target);
+    const auto answer = admin_get(*door, target);
     if (!answer) return report_failure(answer.error().message);
     bool end = false;
     if (const auto printed = print_answer(*answer, next, end); !printed) return report_failure(printed.error().message);

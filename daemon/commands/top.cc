@@ -15,7 +15,7 @@
 
 #include "core/clock.h"
 #include "core/descriptor.h"
-#include "daemon/admin_server.h"
+#include "daemon/admin_client.h"
 #include "daemon/commands/ask.h"
 #include "daemon/top_screen.h"
 
@@ -137,8 +137,8 @@ void show(const TopScreen& screen, const std::string& problem, const Terminal* t
 }  // namespace
 
 int show_top(const TopOptions& options) {
-  const auto address = find_daemon(options.daemon);
-  if (!address) return report_failure(address.error().message);
+  const auto door = find_daemon(options.daemon);
+  if (!door) return report_failure(door.error().message);
   const SystemClock clock;
   const auto interval = std::chrono::duration_cast<Duration>(std::chrono::duration<double>(options.interval_seconds));
   TopScreen screen;
@@ -146,7 +146,7 @@ int show_top(const TopOptions& options) {
   std::unique_ptr<Terminal> terminal;
   for (std::uint64_t shown = 0;;) {
     const BootTime next = clock.boot_now() + interval;
-    const auto answer = admin_get(*address, "/api/v1/status", kPatience);
+    const auto answer = admin_get(*door, "/api/v1/status", kPatience);
     auto noted = answer ? screen.note(*answer, clock.boot_now()) : Result<void>(tl::unexpected(answer.error()));
     if (!noted && shown == 0) return report_failure(noted.error().message);
     // A daemon that is started anew is waited for; what it said last stays.

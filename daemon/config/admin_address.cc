@@ -28,13 +28,8 @@ Result<AdminAddress> parse_admin_address(const std::string& text) {
   return AdminAddress{AdminAddress::Kind::tcp, found->host, *found->port, ""};
 }
 
-Result<AdminAddress> parse_local_admin_address(const std::string& text) {
-  auto address = parse_admin_address(text);
-  if (!address || address->kind != AdminAddress::Kind::tcp || is_loopback_host(address->host)) return address;
-  return fail(ErrorCode::invalid,
-              "must be a loopback address such as \"127.0.0.1:8480\", or \"unix:PATH\", found \"" +
-                  shown_address(text) +
-                  "\"; other addresses need admin_token and admin_tls, which are not available in this version");
+bool is_reached_by_others(const AdminAddress& address) {
+  return address.kind == AdminAddress::Kind::tcp && !is_loopback_host(address.host);
 }
 
 std::string format_admin_address(const AdminAddress& address) {

@@ -12,6 +12,7 @@
 #include "drivers/mqtt/options.h"
 #include "drivers/mqtt_listener/options.h"
 #include "drivers/simulator/simulator_driver.h"
+#include "mqtt/tls_server.h"
 #include "rules/options.h"
 #include "uplink/http_options.h"
 #include "uplink/options.h"
@@ -36,6 +37,8 @@ struct GatewayOptions {
   std::string data_dir;
   std::string runtime_dir;
   AdminAddress admin;
+  std::string admin_token;  // empty: whoever reaches the address is let in
+  mqtt::ServerTls admin_tls;
 
   bool operator==(const GatewayOptions&) const = default;
 };
@@ -108,7 +111,8 @@ tl::expected<Config, std::vector<Problem>> load_config(const std::string& path);
 /// because they stay so until a restart. Fails where the rest does not go together with them.
 tl::expected<Config, std::vector<Problem>> load_config_beside(const std::string& path, const Config& running);
 
-/// Reads only `[gateway]` of the file, for commands that speak to the daemon and may not read its secrets.
+/// Reads only `[gateway]` of the file, for commands that speak to the daemon and may not read its secrets: these are
+/// left out, and of the certificate there is the path alone.
 tl::expected<GatewayOptions, std::vector<Problem>> load_gateway_options(const std::string& path);
 
 /// "FILE:LINE:COL: error: KEY: MESSAGE".

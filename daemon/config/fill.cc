@@ -96,6 +96,12 @@ class Filler {
   }
 
   void store(const Key& key, const Node& node) {
+    if (state_.leaves_secrets && (key.type == KeyType::secret || key.type == KeyType::secret_file)) return;
+    if (state_.leaves_secrets && key.type == KeyType::file && node.kind == Node::Kind::text) {
+      Setting unopened = beside(node.place, node.text);
+      (void)key.store(self_, unopened);
+      return;
+    }
     auto setting = convert(key, node);
     if (!setting) return wrong(node, join(path_, key.name), setting.error().message);
     if (const auto stored = key.store(self_, *setting); !stored) {

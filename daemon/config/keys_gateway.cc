@@ -3,6 +3,9 @@
 #include <algorithm>
 #include <array>
 #include <cstdlib>
+#include <set>
+#include <utility>
+#include <variant>
 
 #include "core/text.h"
 #include "daemon/config/admin_address.h"
@@ -10,6 +13,7 @@
 #include "daemon/config/keys.h"
 #include "daemon/config/rows.h"
 #include "daemon/config/scope.h"
+#include "daemon/config/tls_checks.h"
 #include "daemon/config/values.h"
 
 namespace tidegate::daemon {
@@ -31,7 +35,60 @@ std::string runtime_directory(const std::string& data_dir) {
   return std::string(split(given, ':').front());
 }
 
+// Whoever has it may do all that the address can. What it is has to stay unknown, how it is made need not.
+constexpr std::size_t kTokenLeast = 16;
+constexpr std::size_t kTokenMost = 512;
+constexpr std::size_t kTokenKindsLeast = 6;  // of characters
+constexpr const char* kTokenAdvice = "; `openssl rand -base64 32` makes one";
+
+Result<void> check_admin_token(const std::string& token) {
+  const auto wrong = [](const std::string& what) { return fail(ErrorCode::invalid, what + kTokenAdvice); };
+  if (token.size() < kTokenLeast || token.size() > kTokenMost) {
+    return wrong("the token must have 16 to 512 characters, found " + std::to_string(token.size()));
+  }
+  if (std::any_of(token.begin(), token.end(), [](char c) { return c <= ' ' || c > '~'; })) {
+    return wrong("the token must be of printable ASCII without spaces, which the header of a request can hold");
+  }
+  if (std::set<char>(token.begin(), token.end()).size() < kTokenKindsLeast) {
+    return wrong("the token must not be the same few characters again and again");
+  }
+  std::string small = token;
+  std::transform(small.begin(), small.end(), small.begin(),
+                 [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; });
+  for (const char* known : {"changeme", "change-me", "password", "tidegate", "example", "0123456789", "abcdefgh"}) {
+    if (small.find(known) == std::string::npos) continue;
+    return wrong(std::string("the token must not be one that others would try: it has \"") + known + "\" in it");
+  }
+  return {};
+}
+
+void check_admin_tls(const mqtt::ServerTls& tls, const Scope& scope) {
+  if (!scope.state().leaves_secrets) check_tls_files({"", tls.certificate, tls.key}, scope);
+  if (!scope.has("cert")) return scope.wrong("cert", "is missing: the certificate that clients are shown");
+  if (!scope.has("key")) scope.wrong("key", "is missing: the key of the certificate");
+}
+
+void check_admin(const GatewayOptions& gateway, const Scope& scope) {
+  if (scope.has("admin_tls") && scope.is_sound("admin_tls")) {
+    check_admin_tls(gateway.admin_tls, scope.table("admin_tls"));
+    if (gateway.admin.kind == AdminAddress::Kind::unix_socket) {
+      scope.wrong("admin_tls", "does not go with a Unix socket, which nobody else can hear: leave it out");
+    }
+  }
+  if (!scope.has("admin") || !scope.is_sound("admin") || !is_reached_by_others(gateway.admin)) return;
+  const bool lacks_token = !scope.has("admin_token");
+  const bool lacks_tls = !scope.has("admin_tls");
+  if (!lacks_token && !lacks_tls) return;
+  scope.wrong("admin", std::string("is reached by other machines, and needs ") +
+                           (lacks_token ? "admin_token = { file = \"PATH\" }" : "") +
+                           (lacks_token && lacks_tls ? " and " : "") +
+                           (lacks_tls ? "admin_tls = { cert = \"PATH\", key = { file = \"PATH\" } }" : "") +
+                           " beside it, found " + scope.found("admin") +
+                           "; a loopback address such as \"127.0.0.1:8480\", or \"unix:PATH\", does without");
+}
+
 void finish_gateway(GatewayOptions& gateway, const Scope& scope) {
+  check_admin(gateway, scope);
   if (!scope.has("id")) {
     gateway.id = host_name();
     if (!check_name(gateway.id)) {
@@ -113,6 +170,38 @@ auto size_of(Stream stream) {
   };
 }
 
+Key admin_token_key() {
+  Key token = rows::plain<GatewayOptions>("admin_token", KeyType::secret, &GatewayOptions::admin_token, 1, kTokenMost);
+  token.store = [](void* owner, Setting& setting) -> Result<void> {
+    auto& text = std::get<std::string>(setting);
+    if (auto good = check_admin_token(text); !good) return good;
+    static_cast<GatewayOptions*>(owner)->admin_token = std::move(text);
+    return {};
+  };
+  return std::move(token)
+      .by_default_is("whoever reaches the address is let in")
+      .example("{ file = \"admin-token\" }")
+      .says(
+          "What commands, Prometheus and whoever opens the status page have to show, at least 16 characters "
+          "([how](api.md#log-in)). A reload takes another one alone, and ends all log-ins.");
+}
+
+Section admin_tls_keys() {
+  using namespace rows;
+  Section section = table<GatewayOptions>("admin_tls", &GatewayOptions::admin_tls,
+                                          "Serves the admin address in TLS, 1.2 at the least. Changed files are read "
+                                          "again at the next connection.");
+  section.keys = {
+      file<mqtt::ServerTls>("cert", &mqtt::ServerTls::certificate)
+          .example("\"gateway.pem\"")
+          .says("The certificate that clients are shown, with its chain."),
+      secret_file<mqtt::ServerTls>("key", &mqtt::ServerTls::key)
+          .example("{ file = \"gateway.key\" }")
+          .says("The key of the certificate."),
+  };
+  return section;
+}
+
 }  // namespace
 
 Section gateway_keys() {
@@ -136,18 +225,19 @@ Section gateway_keys() {
           .says("Where the shared-memory queues of the MQTT drivers live; best on a tmpfs."),
       parsed<GatewayOptions>("admin",
                              [](const std::string& text, GatewayOptions& gateway) -> Result<void> {
-                               auto address = parse_local_admin_address(text);
+                               auto address = parse_admin_address(text);
                                if (!address) return tl::unexpected(address.error());
                                gateway.admin = std::move(*address);
                                return {};
                              })
-          .must_be("\"HOST:PORT\" on loopback, \"unix:PATH\" or \"\" for none")
+          .must_be("\"HOST:PORT\", \"unix:PATH\" or \"\" for none")
           .may_be_empty()
           .by_default("127.0.0.1:8480")
-          .says("Where health, metrics and API are served. Port 0 takes a free one."),
-      later("admin_token", "serve the admin address on loopback or a Unix socket"),
-      later("admin_tls", "serve the admin address on loopback or a Unix socket"),
+          .says("Where status page, health, metrics and API are served. Port 0 takes a free one. An address that "
+                "other machines reach needs `admin_token` and `admin_tls`."),
+      admin_token_key(),
   };
+  section.sections = {admin_tls_keys()};
   section.finish = finish<GatewayOptions>(finish_gateway);
   return section;
 }

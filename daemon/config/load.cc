@@ -136,6 +136,7 @@ tl::expected<Config, std::vector<Problem>> load_config_beside(const std::string&
 
 tl::expected<GatewayOptions, std::vector<Problem>> load_gateway_options(const std::string& path) {
   LoadState state;
+  state.leaves_secrets = true;
   Merger merger(state.problems);
   const Node document = merger.read(path);
   const Section* section = key_table().section("gateway");

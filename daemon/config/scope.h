@@ -27,6 +27,7 @@ struct LoadState {
   std::map<std::string, Owner> taken;  // "kind\nvalue" to who has it
   std::vector<std::string> tags;       // paths that are known beforehand
   bool has_open_tags = false;          // a driver makes tags of what arrives
+  bool leaves_secrets = false;         // unread, and files that keys name unopened
 
   void report(ProblemKind kind, const Place& place, std::string key, std::string message);
 };

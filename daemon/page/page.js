@@ -91,6 +91,8 @@ async function ask(path, body) {
   const options = body === undefined ? { cache: "no-store" }
     : { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) };
   const reply = await fetch(path, options);
+  if (reply.status === 401) location.assign("/login");  // the log-in has ended
+  if (reply.headers.get("Tidegate-Session")) $("log-out").hidden = false;
   const answer = parse(await reply.text());
   if (!reply.ok) throw new Error(answer.error || `answered ${reply.status}`);
   return answer;
@@ -564,6 +566,7 @@ function remember() {
   } catch { /* a browser that keeps nothing */ }
 }
 
+$("log-out").addEventListener("click", () => ask("/logout", {}).then(() => location.assign("/login"), (problem) => say(problem.message)));
 $("filter").addEventListener("input", () => { state.listChanged = true; drawValues(); });
 // A page that nobody sees costs the gateway nothing.
 document.addEventListener("visibilitychange", () => (document.hidden ? stopListening() : keepFresh()));

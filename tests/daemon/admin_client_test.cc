@@ -2,6 +2,7 @@
 
 #include <thread>
 
+#include "daemon/admin_client.h"
 #include "daemon/admin_server.h"
 #include "tests/support/temporary_directory.h"
 

@@ -57,11 +57,13 @@ TEST(AdminAddressText, says_what_would_be_right) {
   EXPECT_TRUE(parse_admin_address("unix:" + std::string(107, 'x')));
 }
 
-TEST(AdminAddressText, stays_on_this_machine_where_that_is_wanted) {
-  EXPECT_TRUE(parse_local_admin_address("127.3.2.1:80"));
-  EXPECT_TRUE(parse_local_admin_address("unix:/run/a.sock"));
-  EXPECT_TRUE(parse_local_admin_address(""));
-  EXPECT_THAT(parse_local_admin_address("10.0.0.1:80").error().message, HasSubstr("must be a loopback address"));
+TEST(AdminAddressText, tells_what_other_machines_reach) {
+  for (const char* text : {"127.3.2.1:80", "localhost:80", "[::1]:80", "unix:/run/a.sock", ""}) {
+    EXPECT_FALSE(is_reached_by_others(parse_admin_address(text).value())) << text;
+  }
+  for (const char* text : {"10.0.0.1:80", "0.0.0.0:80", "[::]:80", "box.plant:80"}) {
+    EXPECT_TRUE(is_reached_by_others(parse_admin_address(text).value())) << text;
+  }
 }
 
 }  // namespace

@@ -99,11 +99,7 @@ TEST_F(ConfigChecksTest, a_gateway_id_fits_into_a_topic) {
   EXPECT_EQ(load_good("gateway.id = \"Wärme-7.b\"").gateway.id, "Wärme-7.b");
 }
 
-TEST_F(ConfigChecksTest, the_admin_address_stays_on_this_machine) {
-  for (const char* address : {"0.0.0.0:80", "10.0.0.1:80", "[::]:80", "[2001:db8::1]:80", "example.com:80"}) {
-    EXPECT_THAT(only_problem("gateway.admin = \"" + std::string(address) + "\""),
-                HasSubstr("admin_token and admin_tls, which are not available in this version"));
-  }
+TEST_F(ConfigChecksTest, the_admin_address_has_a_form) {
   for (const char* address : {"127.0.0.1", "127.0.0.1:", ":80", "127.0.0.1:65536", "127.0.0.1:x", "unix:", "::1:80",
                               "127.0.0.1:-1", "127.0.0.1:80 "}) {
     EXPECT_THAT(only_problem("gateway.admin = \"" + std::string(address) + "\""), StartsWith("1 gateway.admin: must"));
@@ -111,7 +107,7 @@ TEST_F(ConfigChecksTest, the_admin_address_stays_on_this_machine) {
   EXPECT_THAT(only_problem("gateway.admin = \"unix:" + std::string(200, 'x') + "\""), HasSubstr("1 to 107 bytes"));
 }
 
-TEST_F(ConfigChecksTest, the_admin_address_is_loopback_or_a_unix_socket_or_none) {
+TEST_F(ConfigChecksTest, the_admin_address_may_be_loopback_or_a_unix_socket_or_none) {
   using Kind = AdminAddress::Kind;
   const auto admin = [&](const std::string& text) {
     return load_good("gateway.admin = \"" + text + "\"").gateway.admin;

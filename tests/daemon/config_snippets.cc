@@ -44,6 +44,7 @@ const std::map<std::string, Frame>& frames() {
   static const std::map<std::string, Frame> kFrames{
       {"", {}},
       {"gateway", {}},
+      {"gateway.admin_tls", {"", {"cert = \"gateway.pem\"", "key = \"gateway.key\""}, ""}},
       {"buffer", {}},
       {"driver", {}},
       {"uplink", {}},
@@ -111,8 +112,8 @@ Lines companions(const std::string& path, const std::string& key, const std::str
   Lines lines = frames().at(path).keys;
   if (line == "format = \"sparkplug\"") lines.emplace_back("sparkplug = { group = \"g\" }");
   if (line == "format = \"avro\"") lines.push_back("schema_registry = { " + kRegistryUrl + " }");
-  if (path == "driver.mqtt_listener.tls" || path == "uplink.kafka.sasl" || path == "uplink.kafka" ||
-      path == "uplink.postgresql") {
+  if (path == "gateway.admin_tls" || path == "driver.mqtt_listener.tls" || path == "uplink.kafka.sasl" ||
+      path == "uplink.kafka" || path == "uplink.postgresql") {
     return lines;
   }
   if (path == "uplink.http.aws") return lines;

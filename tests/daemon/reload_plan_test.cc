@@ -57,6 +57,21 @@ TEST_F(ReloadPlanTest, FindsNothingWhereOnlyTheWordsAreOthers) {
   EXPECT_TRUE(found.is_empty());
 }
 
+TEST_F(ReloadPlanTest, TakesAnotherTokenOfTheAdminAddressWhereNothingElseOfTheGatewayChanges) {
+  const std::string token = "admin_token = { file = \"admin-token\" }\n";
+  const std::string with_token = std::string(kGateway) + token;
+  write("admin-token", "q7Lx0pWz4Rk2Vn8s");
+  const Config before = load_good(with_token);
+  write("admin-token", "another-q7Lx0pWz");
+  const ReloadPlan found = plan_reload(before, load_good(with_token));
+  EXPECT_THAT(lines(found), ElementsAre("changed gateway in-place admin_token: { file = \"admin-token\" } -> { file = "
+                                        "\"admin-token\" } (other content)"));
+  EXPECT_FALSE(found.needs_restart());
+  EXPECT_TRUE(plan_reload(before, load_good(with(with_token, "plant-7", "plant-8"))).needs_restart());
+  EXPECT_TRUE(plan_reload(before, load_good(kGateway)).needs_restart());
+  EXPECT_TRUE(plan_reload(load_good(kGateway), load_good(with_token)).needs_restart());
+}
+
 TEST_F(ReloadPlanTest, APlaceInTheFileIsNoPartOfASubscription) {
   const std::string driver =
       "[[driver.mqtt]]\nname = \"local\"\nbroker = \"mqtt://127.0.0.1:1883\"\n"

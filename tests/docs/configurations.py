@@ -54,7 +54,7 @@ class Material:
         self.cert, self.key = folder / "cert.pem", folder / "key.pem"
         _openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
                  "-subj", "/CN=gateway", "-addext", "subjectAltName=DNS:localhost", "-keyout", self.key, "-out", self.cert)
-        self.secret = self._made("secret", "a long password\n")
+        self.secret = self._made("secret", "s3cret-0f-the-documents\n")
         # mosquitto_passwd's form: PBKDF2 with 101 iterations, salt and hash in base64.
         self.users = self._made("users", f"boiler:$7$101${'A' * 16}${'A' * 86}==\n")
         self.key.chmod(0o600)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parents[2] / "systemd/package"
 PROGRAM = Path(sys.argv[1]).resolve()
-OF_EVERY_CLIENT = {"--admin", "--config"}  # the manual says it once for all that speak to the daemon
+OF_EVERY_CLIENT = {"--admin", "--config", "--token-file", "--admin-ca"}  # the manual says it once for all that speak to the daemon
 
 
 def help_of(*command):
