@@ -17,6 +17,7 @@ import secrets
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -34,6 +35,8 @@ id = "canaries"
 data_dir = "{folder}/data"
 runtime_dir = "{folder}/run"
 admin = "127.0.0.1:{admin}"
+admin_token = {{ file = "admin_token" }}
+admin_tls = {{ cert = "gateway.crt", key = {{ file = "gateway.key" }} }}
 [[driver.simulator]]
 name = "sim"
 interval = "100ms"
@@ -130,7 +133,7 @@ password = {{ file = "postgresql" }}
 encryption = "none"
 """
 NAMES = ("broker", "sensor", "bearer", "api_key", "header", "aws_id", "aws_key", "aws_session", "kafka", "client_secret", "access_token", "registry",
-         "postgresql", "wrong_login")
+         "postgresql", "wrong_login", "admin_token", "wrong_token")
 CONFIGURED_TO_LISTEN = ("admin", "listener", "secure")
 PATIENCE = 60
 
@@ -177,6 +180,7 @@ class Gateway:
         self.program, self.folder, self.ports, self.canaries = program, folder, ports, canaries
         self.process = None
         self.told = []
+        self.trust = None  # once there is a certificate
         self.manager = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.manager.bind(str(folder / "notify"))
         threading.Thread(target=self._hear, daemon=True).start()
@@ -196,25 +200,33 @@ class Gateway:
         if self.process.poll() is not None:
             raise SystemExit(f"canary_test: the daemon ended:\n{(self.folder / 'log').read_text()}")
 
-    def get(self, path):
+    def get(self, path, token="admin_token", **more):
+        asked = urllib.request.Request(f"https://127.0.0.1:{self.ports['admin']}{path}", **more)
+        asked.add_header("Authorization", f"Bearer {self.canaries.words[token]}")
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.ports['admin']}{path}", timeout=10) as reply:
-                return reply.status, reply.read()
+            with urllib.request.urlopen(asked, timeout=10, context=self.trust) as reply:
+                return reply.status, reply.read() + str(reply.headers).encode()
         except urllib.error.HTTPError as error:
-            return error.code, error.read()
+            return error.code, error.read() + str(error.headers).encode()
         except OSError:
             return 0, b""
 
+    def command(self, *words, token="admin_token"):
+        """One that speaks to the daemon."""
+        return subprocess.run([self.program, *words, "--admin", f"127.0.0.1:{self.ports['admin']}", "--admin-ca", str(self.folder / "gateway.crt")],
+                              capture_output=True, check=False, env={**os.environ, "TIDEGATE_TOKEN": self.canaries.words[token]})
+
     def status(self):
-        return json.loads(self.get("/api/v1/status")[1])
+        return json.JSONDecoder().raw_decode(self.get("/api/v1/status")[1].decode())[0]
 
     def uplinks(self):
         return {uplink["name"]: uplink for uplink in self.status()["uplinks"]}
 
     def live(self):
         """What is sent to who listens, for a second and a half."""
-        with socket.create_connection(("127.0.0.1", self.ports["admin"]), 1.5) as client:
-            client.sendall(b"GET /api/v1/live HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        with socket.create_connection(("127.0.0.1", self.ports["admin"]), 1.5) as plain, \
+                self.trust.wrap_socket(plain, server_hostname="127.0.0.1") as client:
+            client.sendall(f"GET /api/v1/live HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {self.canaries.words['admin_token']}\r\n\r\n".encode())
             content, end = b"", time.monotonic() + 1.5
             while time.monotonic() < end:
                 try:
@@ -227,10 +239,17 @@ class Gateway:
         canaries = self.canaries
         for path in PATHS:
             canaries.look(f"{path} ({when})", self.get(path)[1])
+        canaries.look(f"the answer to a wrong token ({when})", self.get("/metrics", "wrong_token")[1])
+        for word in ("wrong_token", "admin_token"):
+            form = f"token={canaries.words[word]}".encode()
+            canaries.look(f"/login with the {word} ({when})", self.get("/login", data=form)[1])
         canaries.look(f"/api/v1/live ({when})", self.live())
         for command in (["status"], ["status", "--json"], ["deadletter", "ls"], ["tail", "--stream", "events"], ["alarms"]):
-            done = subprocess.run([self.program, *command, "--admin", f"127.0.0.1:{self.ports['admin']}"], capture_output=True, check=False)
+            done = self.command(*command)
             canaries.look(f"tidegate {' '.join(command)} ({when})", done.stdout + done.stderr)
+        # Few enough that the right token is still looked at.
+        done = self.command("status", token="wrong_token")
+        canaries.look(f"tidegate status with a wrong token ({when})", done.stdout + done.stderr)
         proc = pathlib.Path("/proc") / str(self.process.pid)
         canaries.look(f"its arguments ({when})", (proc / "cmdline").read_bytes())
         variables = [line for line in (proc / "environ").read_bytes().split(b"\0") if not line.startswith(b"CANARY_")]
@@ -273,7 +292,7 @@ class Gateway:
 def write_secrets(folder, canaries):
     words = canaries.words
     (folder / "credentials").mkdir()
-    for name in ("broker", "aws_id", "aws_key", "aws_session", "kafka", "client_secret", "registry", "postgresql"):
+    for name in ("broker", "aws_id", "aws_key", "aws_session", "kafka", "client_secret", "registry", "postgresql", "admin_token"):
         (folder / name).write_text(words[name] + "\n", encoding="ascii")
     (folder / "bearer").write_text(f"Bearer {words['bearer']}\n", encoding="ascii")
     (folder / "credentials/broker").write_text(words["broker"], encoding="ascii")
@@ -295,8 +314,7 @@ def put_aside(gateway, name):
     uplink = gateway.uplinks()[name]
     if "deadletter put" in uplink.get("refused", ""):
         place = uplink["refused"].split("--at ", 1)[1].split("`", 1)[0]
-        subprocess.run([gateway.program, "deadletter", "put", "--admin", f"127.0.0.1:{gateway.ports['admin']}", "--uplink", name, "--stream",
-                        "readings", "--at", place], check=False, capture_output=True)
+        gateway.command("deadletter", "put", "--uplink", name, "--stream", "readings", "--at", place)
     return uplink["dead_letters"] > 0
 
 
@@ -317,6 +335,7 @@ def check(program, folder, peers):
     canaries.look("tidegate check", checked.stdout + checked.stderr)
 
     gateway = Gateway(program, folder, ports, canaries)
+    gateway.trust = ssl.create_default_context(cafile=str(folder / "gateway.crt"))
     peers.append(gateway)
     # Nobody is there, or whoever is there refuses and says back what it was given.
     gateway.start()

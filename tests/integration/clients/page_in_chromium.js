@@ -223,6 +223,63 @@ async function checkReconnect(page, start, daemon) {
   await page.getByText("live", { exact: true }).waitFor();
 }
 
+// A gateway of its own, with a token and TLS.
+async function checkLogIn(browser, complaints) {
+  const token = "q7Lx0pWz4Rk2Vn8s";
+  const home = path.join(folder, "secure");
+  fs.mkdirSync(home);
+  fs.writeFileSync(path.join(home, "token"), token);
+  execFileSync("/usr/bin/openssl", ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj", "/CN=box",
+    "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", path.join(home, "key.pem"), "-out", path.join(home, "cert.pem")], { stdio: "ignore" });
+  const port = await freePort();
+  fs.writeFileSync(path.join(home, "tidegate.toml"), `[gateway]
+id = "plant-8"
+data_dir = "${home}/data"
+runtime_dir = "${home}/run"
+admin = "0.0.0.0:${port}"
+admin_token = { file = "token" }
+admin_tls = { cert = "cert.pem", key = { file = "key.pem" } }
+[[driver.simulator]]
+name = "sim"
+devices = 2
+tags = 4
+interval = "200ms"
+[[rule]]
+name = "hot"
+type = "threshold"
+tags = ["sim-1/tag-1", "sim-1/tag-2"]
+raise = "> -1000000"
+`);
+  begin("secure", program, "run", "--config", path.join(home, "tidegate.toml"));
+  const url = `https://127.0.0.1:${port}/`;
+  const log = path.join(folder, "secure.log");
+  await until("the gateway with TLS is ready", () => fs.readFileSync(log, "utf8").includes("ready"));
+  for (const name of ["dark", "light"]) {
+    const context = await browser.newContext({ locale: "en-GB", ignoreHTTPSErrors: true, ...VIEWS[name] });
+    const page = await context.newPage();
+    page.on("pageerror", (problem) => complaints.push(`log-in: ${problem.message}`));
+    page.on("console", (line) => { if (/Content.Security.Policy|Refused/.test(line.text())) complaints.push(`log-in: ${line.text()}`); });
+    await page.goto(url);
+    assert.equal(page.url(), `${url}login`);
+    await page.getByLabel("Token of this gateway").fill("wrong");
+    await page.keyboard.press("Enter");
+    await page.getByRole("alert").getByText("This is not the token of this gateway.").waitFor();
+    await checkLooks(page, `log-in-${name}`);
+    await page.getByLabel("Token of this gateway").fill(token);
+    await page.getByRole("button", { name: "Log in" }).click();
+    await page.getByText("live", { exact: true }).waitFor();
+    const [cookie] = await context.cookies();
+    assert.ok(cookie.name === "__Host-tidegate" && cookie.httpOnly && cookie.secure && cookie.sameSite === "Strict", JSON.stringify(cookie));
+    await page.getByRole("button", { name: /^Acknowledge hot\// }).first().click();
+    await page.getByText(/ · acknowledged/).first().waitFor();
+    await page.getByRole("button", { name: "Log out" }).click();
+    await page.getByLabel("Token of this gateway").waitFor();
+    await page.goto(url);
+    assert.equal(page.url(), `${url}login`);
+    await context.close();
+  }
+}
+
 async function run() {
   const ports = {};
   for (const name of ["admin", "source", "target", "modbus"]) ports[name] = await freePort();
@@ -246,6 +303,7 @@ async function run() {
   broker("target", ports.target);
   await page.locator("#uplinks li", { hasText: "cloud" }).getByText("up", { exact: true }).waitFor({ timeout: 90000 });
   await page.locator("#events").getByText("uplink-up · uplink cloud").waitFor();
+  await checkLogIn(browser, complaints);
   await checkPartlyOld(page);
   await checkReconnect(page, start, daemon);
   await browser.close();
