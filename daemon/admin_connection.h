@@ -8,12 +8,9 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <type_traits>
 #include <utility>
 
 // <utility> stands before Asio: Boost 1.74 uses std::exchange without it.
-#include <boost/asio/ip/tcp.hpp>
-#include <boost/asio/local/stream_protocol.hpp>
 #include <boost/asio/write.hpp>
 #include <boost/beast/core/basic_stream.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
@@ -129,9 +126,8 @@ class AdminConnection : public std::enable_shared_from_this<AdminConnection<Stre
 
   bool is_for_us(const Message& message) const {
     const auto hosts = message.equal_range(boost::beast::http::field::host);
-    const bool is_socket = std::is_same_v<Stream, boost::beast::basic_stream<boost::asio::local::stream_protocol>>;
     // Every browser says it, also through a tunnel to a Unix socket; HTTP/1.0 need not, nor a client of such a socket.
-    if (hosts.first == hosts.second) return message.version() < 11 || is_socket;
+    if (hosts.first == hosts.second) return message.version() < 11 || site_.host.empty();
     if (std::next(hosts.first) != hosts.second) return false;
     // A name that points at us without being ours has no certificate that a browser takes, and none of our cookies.
     if (site_.is_tls) return true;
