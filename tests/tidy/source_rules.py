@@ -82,6 +82,9 @@ FORBIDDEN = [
               "GCC 12 destroys temporaries of a co_await expression twice"),
     Forbidden("unchecked-number", r"\b(?:std::)?(?:atoi|atol|atoll|atof)\s*\(", EVERYWHERE, (),
               "text that is no number must be an error: std::from_chars"),
+    Forbidden("processor", r"\b__(?:x86_64|i386|amd64|aarch64|arm|ARM_\w+|SSE\w*|AVX\w*|LP64|ILP32|SIZEOF_\w+|WORDSIZE)(?:__)?\b|\b__u?int128(?:_t)?\b"
+              r"|<(?:\w*mmintrin|x86intrin|cpuid|arm_\w+)\.h>", EVERYWHERE, ("core/crc32c.cc",),
+              "amd64, arm64 and armhf are built: what one processor does goes beside the same in plain C++, as in core/crc32c.cc"),
     Forbidden("disabled-test", r"\bDISABLED_\w*|\bGTEST_SKIP\s*\(", ("tests/",), (), "fix the test or remove it"),
     Forbidden("cannot-fail", r"\b(?:EXPECT|ASSERT)_TRUE\s*\(\s*true\s*\)|\bSUCCEED\s*\(\s*\)", ("tests/",), (),
               "a test that cannot fail shows nothing"),
