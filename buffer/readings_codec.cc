@@ -175,9 +175,10 @@ DecodeStatus ReadingsDecoder::read_tags(ByteReader& reader, std::span<const TagI
   for (std::size_t i = 0; i < out.size(); ++i) {
     number += unzigzag(symbols_[i]);
     if (number >= kSectionTagsMax) return DecodeStatus::malformed;
-    if (number >= tags.size() || tags[number] == kNoTag) return DecodeStatus::unknown_tag;
-    tags_[i] = static_cast<std::uint32_t>(number);
-    out[i].tag = tags[number];
+    const auto place = static_cast<std::uint32_t>(number);
+    if (place >= tags.size() || tags[place] == kNoTag) return DecodeStatus::unknown_tag;
+    tags_[i] = place;
+    out[i].tag = tags[place];
   }
   return DecodeStatus::ok;
 }

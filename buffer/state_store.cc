@@ -174,7 +174,8 @@ Result<void> SqliteStateStore::load_log(LogState& log) {
   if (!loaded) return loaded;
   loaded = for_each_row(database_, "SELECT stream, epoch, sequence FROM durable", [&](SqliteStatement& row) {
     const auto stream = stream_of(row.number(0));
-    if (stream) log.durable[number_of(*stream)] = {static_cast<std::uint32_t>(row.number(1)), row.number(2)};
+    if (stream)
+      log.durable[static_cast<std::size_t>(*stream)] = {static_cast<std::uint32_t>(row.number(1)), row.number(2)};
   });
   if (!loaded) return loaded;
   return for_each_row(

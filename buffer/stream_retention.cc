@@ -201,7 +201,7 @@ std::uint64_t StreamLog::make_to(std::uint64_t made) const {
   if (active_ && active_->offset > segment_bytes_ / 2) {
     needed = 4 * (active_->offset - segment_bytes_ / 2) / kBlockBytes * kBlockBytes;
   }
-  return std::min(segment_bytes_, std::max(made + std::max(part, kBlockBytes), needed));
+  return std::min(segment_bytes_, std::max(made + std::max<std::uint64_t>(part, kBlockBytes), needed));
 }
 
 void StreamLog::start_tasks(StreamWork& work, const std::array<std::uint64_t, kStreamCount>& durable) {

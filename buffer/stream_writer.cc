@@ -68,7 +68,7 @@ Result<Position> StreamLog::append(const Records& records, const FrameTimes& tim
 
 void StreamLog::shrink_tail() {
   const std::uint64_t keep = shared_.options.sync == SyncPolicy::os ? next_ : durable_;
-  tail_.shrink(shared_.options.memory_bytes_max, keep);
+  tail_.shrink(static_cast<std::size_t>(shared_.options.memory_bytes_max), keep);
 }
 
 // Whatever was written of a run that failed must not be found again.

@@ -6,6 +6,7 @@
 
 #include <cerrno>
 #include <cstdint>
+#include <ctime>
 #include <iostream>
 #include <string>
 
@@ -29,7 +30,8 @@ bool wait(int timer, const Clock& clock) {
   const auto until = clock.wall_now().time_since_epoch() + kPause;
   const auto seconds = std::chrono::floor<std::chrono::seconds>(until);
   itimerspec when{};
-  when.it_value = {seconds.count(), (until - seconds).count()};
+  when.it_value.tv_sec = static_cast<std::time_t>(seconds.count());
+  when.it_value.tv_nsec = static_cast<long>((until - seconds).count());
   const int flags = TFD_TIMER_ABSTIME | TFD_TIMER_CANCEL_ON_SET;
   if (::timerfd_settime(timer, flags, &when, nullptr) != 0) return errno == ECANCELED;
   std::uint64_t expired = 0;

@@ -85,9 +85,10 @@ void list(Gateway& gateway, const AdminRequest& request, const AdminRespond& res
   const auto found = request.query.find("uplink");
   const std::string uplink = found == request.query.end() ? std::string() : found->second;
   if (!uplink.empty() && !is_known(gateway, uplink)) return respond(refuse(404, gateway.no_uplink(uplink)));
-  gateway.dead_letters().list(uplink, *after, *limit, [respond](const Result<buffer::DeadLetterPage>& page) {
-    respond(page ? answer_of(*page) : refuse(500, page.error().message));
-  });
+  gateway.dead_letters().list(uplink, *after, static_cast<std::size_t>(*limit),
+                              [respond](const Result<buffer::DeadLetterPage>& page) {
+                                respond(page ? answer_of(*page) : refuse(500, page.error().message));
+                              });
 }
 
 Result<std::vector<std::uint64_t>> parse_ids(simdjson::dom::element value) {

@@ -168,7 +168,8 @@ Result<void> AppendFile::append(std::string_view lines) {
 
 Result<void> AppendFile::write_some(std::string_view& lines) {
   const std::uint64_t room = std::max(kUnflushedMax - (size_ - flushed_size_), std::uint64_t{1});
-  const ssize_t count = ::write(descriptor_.get(), lines.data(), std::min<std::uint64_t>(lines.size(), room));
+  const auto part = static_cast<std::size_t>(std::min<std::uint64_t>(lines.size(), room));
+  const ssize_t count = ::write(descriptor_.get(), lines.data(), part);
   if (count < 0) return errno == EINTR ? Result<void>() : fail_errno("write " + path_);
   size_ += static_cast<std::uint64_t>(count);
   lines.remove_prefix(static_cast<std::size_t>(count));

@@ -49,7 +49,8 @@ SimulatedMessages::Message SimulatedMessages::message(std::uint64_t n, WallTime 
     return message;
   }
   const auto faults = faults_of(options_.payload);
-  const Fault fault = faults[static_cast<std::uint64_t>(static_cast<double>(n) * options_.faults) % faults.size()];
+  const auto turn = static_cast<std::uint64_t>(static_cast<double>(n) * options_.faults);
+  const Fault fault = faults[static_cast<std::size_t>(turn % faults.size())];
   if (fault == Fault::no_number) parts.value = "NaN";
   if (fault == Fault::beyond_double) parts.value = "1e999";
   if (fault == Fault::far_future) parts.time = "32503680000000";  // of the year 3000

@@ -172,7 +172,7 @@ Result<void> MqttDriver::start() {
     inlet_->wake();
   }
   mqtt::BrokerOptions broker = options_.broker;
-  broker.packet_bytes_max = inlet_->queue().largest();  // nobody has use for a larger one
+  broker.packet_bytes_max = static_cast<std::size_t>(inlet_->queue().largest());  // nobody has use for a larger one
   client_ = mqtt::make_client(std::move(broker), broker_subscriptions(decoder_->subscriptions()), handlers());
   client_->start();
   return {};
