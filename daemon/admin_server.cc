@@ -124,7 +124,8 @@ class Listener final : public AdminServer {
     if constexpr (std::is_same_v<Protocol, net::ip::tcp>) {
       if (certificate_) return serve_tls(Plain(Socket(std::move(socket))), network_of(peer));
     }
-    std::make_shared<AdminConnection<Plain>>(Plain(Socket(std::move(socket))), network_of(peer), site_, crowd_)->start();
+    std::make_shared<AdminConnection<Plain>>(Plain(Socket(std::move(socket))), network_of(peer), site_, crowd_)
+        ->start();
   }
 
   void serve_tls(Plain stream, std::string peer) {

@@ -136,6 +136,7 @@ TEST_F(ConfigExampleTest, the_rules_of_the_example_are_read) {
 TEST_F(ConfigExampleTest, the_uplinks_of_the_example_are_read) {
   uplink::MqttUplinkOptions cloud;
   cloud.forwarder.name = "cloud";
+  cloud.forwarder.keeps_order = true;
   cloud.broker.uri = "mqtts://hub.example:8883";
   cloud.broker.client_id = "tidegate-plant-7-out-cloud";
   cloud.topic = "tidegate/{gateway}/{stream}";
@@ -211,6 +212,7 @@ weights = { alarms = 4, live = 5, backlog = 6 }
                       .batch_bytes_max = 6 * 1024,
                       .batch_delay_max = 35s,
                       .inflight_max = 7,
+                      .keeps_order = true,
                       .retry_most = 34s,
                       .weights = {4, 5, 6}};
   uplink.broker.uri = "mqtt://h:1";
@@ -379,6 +381,7 @@ path = "p"
 
   uplink::MqttUplinkOptions uplink;
   uplink.forwarder.name = "u";
+  uplink.forwarder.keeps_order = true;
   uplink.broker.uri = "mqtt://b:1883";
   uplink.broker.client_id = "tidegate-g-out-u";
   EXPECT_EQ(config.mqtt_uplinks.at(0), uplink);
