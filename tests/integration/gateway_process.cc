@@ -78,6 +78,12 @@ std::string GatewayProcess::describe_end() {
 
 void GatewayProcess::reload() { process_->send_signal(SIGHUP); }
 
+void GatewayProcess::change_to(const std::string& body) {
+  configure(body);
+  const auto done = command({"reload", "--config", config_file()});
+  if (done.end.exit_code != 0) throw std::runtime_error("not taken over: " + done.output + done.errors + log());
+}
+
 double GatewayProcess::metric(const std::string& sample) const {
   std::istringstream lines(http_get(admin_port_, "/metrics").body);
   for (std::string line; std::getline(lines, line);) {

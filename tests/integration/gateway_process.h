@@ -34,6 +34,8 @@ class GatewayProcess {
   /// SIGTERM. Throws when the exit code is not 0.
   void stop();
   void reload();
+  /// Another configuration by `tidegate reload`, which returns when it is taken over. Throws when it is not.
+  void change_to(const std::string& body);
 
   bool is_running() { return process_ && process_->is_running(); }
   ProcessUnderTest& process() { return *process_; }

@@ -28,12 +28,14 @@ class HttpRig {
     publisher_ = std::make_unique<NumberedPublisher>(NumberedPublisher::Options{source_.port(), readings_, rate, 1});
   }
 
+  std::string configuration(const std::string& url, const std::string& more = "") const {
+    return "[[driver.mqtt]]\nname = \"local\"\nbroker = \"mqtt://127.0.0.1:" + std::to_string(source_.port()) +
+           "\"\n  [[driver.mqtt.subscribe]]\n  topic = \"plant/{device}/{tag}\"\n  value = \"/value\"\n"
+           "  time = \"/ts\"\n[[uplink.http]]\nname = \"lake\"\nretry_most = \"1s\"\nurl = \"" +
+           url + "\"\nbatch = { max_delay = \"100ms\", max_readings = 200 }\n" + more;
+  }
   void start_gateway(const std::string& url, const std::string& more = "") {
-    gateway_.configure(
-        "[[driver.mqtt]]\nname = \"local\"\nbroker = \"mqtt://127.0.0.1:" + std::to_string(source_.port()) +
-        "\"\n  [[driver.mqtt.subscribe]]\n  topic = \"plant/{device}/{tag}\"\n  value = \"/value\"\n"
-        "  time = \"/ts\"\n[[uplink.http]]\nname = \"lake\"\nretry_most = \"1s\"\nurl = \"" +
-        url + "\"\nbatch = { max_delay = \"100ms\", max_readings = 200 }\n" + more);
+    gateway_.configure(configuration(url, more));
     gateway_.start();
     if (!wait_until([this] { return source_.log().find("plant/+/+") != std::string::npos; }, seconds(60))) {
       throw std::runtime_error("the daemon does not subscribe: " + gateway_.log() + source_.log());
@@ -158,6 +160,21 @@ TEST(HttpUplinkShort, BringsAllThroughRestartsOfTheServerAndKillsOfTheDaemon) {
     rig.gateway().kill();
     rig.gateway().start();
     rig.receiver().server().start();
+  }
+  EXPECT_TRUE(rig.publisher().wait_for_all(seconds(120)));
+  rig.expect_all_arrived(seconds(120));
+  rig.gateway().stop();
+}
+
+TEST(HttpUplinkShort, BringsAllThroughReloadsThatChangeTheUplink) {
+  constexpr std::uint64_t kCount = 6'000;
+  HttpRig rig(kCount, 3'000, true);
+  const std::string url = rig.receiver().server().url("/in");
+  rig.start_gateway(url);
+  rig.publisher().start();
+  for (std::uint64_t round = 1; round <= 5; ++round) {
+    ASSERT_TRUE(rig.publisher().wait_for_acknowledged(round * kCount / 6, seconds(120)));
+    rig.gateway().change_to(rig.configuration(url, "inflight = " + std::to_string(round) + "\n"));
   }
   EXPECT_TRUE(rig.publisher().wait_for_all(seconds(120)));
   rig.expect_all_arrived(seconds(120));

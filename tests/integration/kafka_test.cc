@@ -53,8 +53,9 @@ class KafkaRig {
         source_("max_queued_messages 0\nlog_type subscribe\n") {
     source_.start();
     const std::string relay = relay_config(source_.port(), 0);
-    gateway_.configure(relay.substr(0, relay.find("[[uplink")) + "[[uplink.kafka]]\nname = \"fleet\"\nbrokers = [\"" +
-                       brokers.front() + "\"]\ntopic = \"plant.{stream}\"\n" + more);
+    configuration_ = relay.substr(0, relay.find("[[uplink")) + "[[uplink.kafka]]\nname = \"fleet\"\nbrokers = [\"" +
+                     brokers.front() + "\"]\ntopic = \"plant.{stream}\"\n" + more;
+    gateway_.configure(configuration_);
     publisher_ = std::make_unique<NumberedPublisher>(NumberedPublisher::Options{source_.port(), readings_, load.rate});
   }
 
@@ -69,6 +70,8 @@ class KafkaRig {
     gateway_.kill();
     gateway_.start();
   }
+  // More lines of the uplink, while it runs.
+  void reload_with(const std::string& more) { gateway_.change_to(configuration_ + more); }
   void expect_all_arrived() {
     EXPECT_TRUE(publisher_->wait_for_all(kPatience));
     const auto is_all_there = [this] {
@@ -124,6 +127,7 @@ class KafkaRig {
   const NumberedReadings readings_;
   const std::vector<std::string> brokers_;
   MosquittoBroker source_;
+  std::string configuration_;
   GatewayProcess gateway_;
   std::unique_ptr<NumberedPublisher> publisher_;
   KafkaRecords records_;
@@ -172,6 +176,29 @@ TEST_F(KafkaShort, GoesOnWhereTheClusterIsAfterAKill) {
   rig.kill_and_start();
   rig.expect_all_arrived();
   rig.gateway().stop();
+}
+
+// Each begins with a producer of its own, which waits for what the one before has on its way.
+void reload_through(KafkaRig& rig) {
+  rig.start();
+  for (std::uint64_t step = 1; step <= 4; ++step) {
+    ASSERT_TRUE(rig.wait_for_published(step * 2'000));
+    rig.reload_with("batch = { max_delay = \"50ms\", max_readings = " + std::to_string(step * 100) + " }\n");
+  }
+  rig.expect_all_arrived();
+  EXPECT_EQ(rig.records().repeats, 0U);
+  rig.gateway().stop();
+}
+
+TEST_F(KafkaShort, HasEveryReadingOnceThroughReloadsThatChangeTheUplink) {
+  KafkaRig rig(cluster_.brokers(), {10'000, 5'000});
+  reload_through(rig);
+}
+
+TEST_F(KafkaShort, HasEveryReadingOnceThroughReloadsOfAnUplinkThatIsToDeliverOnce) {
+  cluster_.create_topic("tidegate-cursors", 1);
+  KafkaRig rig(cluster_.brokers(), {10'000, 5'000}, kExactlyOnce);
+  reload_through(rig);
 }
 
 TEST(KillShort, LosesNothingOnItsWayToKafka) {

@@ -46,9 +46,12 @@ class PostgresqlRig {
     server.start();
   }
 
-  void start(const std::string& url, const std::string& more = "") {
+  std::string configuration(const std::string& url, const std::string& more = "") const {
     const std::string relay = relay_config(source_.port(), 0);
-    gateway.configure(relay.substr(0, relay.find("[[uplink")) + uplink_table(url, more));
+    return relay.substr(0, relay.find("[[uplink")) + uplink_table(url, more);
+  }
+  void start(const std::string& url, const std::string& more = "") {
+    gateway.configure(configuration(url, more));
     gateway.start();
     const auto is_subscribed = [this] { return source_.log().find("plant/+/+") != std::string::npos; };
     ASSERT_TRUE(wait_until(is_subscribed, kPatience)) << gateway.log();
@@ -194,6 +197,19 @@ TEST(PostgresqlShort, HasEachReadingOnceThroughABadNetwork) {
     };
     EXPECT_TRUE(wait_until(is_felt, kPatience));
     proxy.set({});
+  }
+  rig.expect_each_record_once();
+  rig.gateway.stop();
+}
+
+// Each begins the uplink anew, with a connection of its own, where the last one has committed.
+TEST(PostgresqlShort, HasEachReadingOnceThroughReloadsThatChangeTheUplink) {
+  PostgresqlRig rig({4'000}, 2'000);
+  rig.start(rig.server.url());
+  for (std::uint64_t step = 1; step <= 5; ++step) {
+    ASSERT_TRUE(rig.wait_for_published(step * 700));
+    rig.gateway.change_to(rig.configuration(
+        rig.server.url(), "batch = { max_delay = \"50ms\", max_readings = " + std::to_string(step * 10) + " }\n"));
   }
   rig.expect_each_record_once();
   rig.gateway.stop();

@@ -36,13 +36,15 @@ class SparkplugUplinkShort : public ::testing::Test {
     host_.start();
   }
 
+  std::string configuration(const std::string& more = "") const {
+    return "[[driver.mqtt]]\nname = \"sensors\"\nbroker = \"" + source_.uri() +
+           "\"\n[[driver.mqtt.subscribe]]\ntopic = \"plant/{device}/{tag}\"\nvalue = \"/value\"\n"
+           "time = \"/ts\"\n[[uplink.mqtt]]\nname = \"scada\"\nbroker = \"" +
+           target_.uri() + "\"\nformat = \"sparkplug\"\nreconnect_most = \"1s\"\nbatch.max_delay = \"50ms\"\n" +
+           "sparkplug = { group = \"works\", node = \"gate\"" + more + " }\n";
+  }
   void start_node(const std::string& more = "") {
-    node_.configure("[[driver.mqtt]]\nname = \"sensors\"\nbroker = \"" + source_.uri() +
-                    "\"\n[[driver.mqtt.subscribe]]\ntopic = \"plant/{device}/{tag}\"\nvalue = \"/value\"\n"
-                    "time = \"/ts\"\n[[uplink.mqtt]]\nname = \"scada\"\nbroker = \"" +
-                    target_.uri() +
-                    "\"\nformat = \"sparkplug\"\nreconnect_most = \"1s\"\nbatch.max_delay = \"50ms\"\n" +
-                    "sparkplug = { group = \"works\", node = \"gate\"" + more + " }\n");
+    node_.configure(configuration(more));
     start_node_again(1);
   }
   void start_node_again(std::size_t times) {
@@ -115,6 +117,18 @@ TEST_F(SparkplugUplinkShort, ARestartedNodeGoesOnWithAnotherNumber) {
   start_node_again(2);
   expect_all_arrived();
   EXPECT_EQ(sessions().size(), 2U);
+}
+
+TEST_F(SparkplugUplinkShort, AReloadThatChangesItBringsAnotherBirthAndLosesNothing) {
+  start_node();
+  publisher_.start();
+  for (std::size_t round = 1; round <= 3; ++round) {
+    ASSERT_TRUE(publisher_.wait_for_acknowledged(round * kReadings / 4, kPatience));
+    ASSERT_TRUE(wait_until([&] { return sessions().size() == round; }, kPatience)) << node_.log();
+    node_.change_to(configuration() + "inflight = " + std::to_string(round) + "\n");
+  }
+  expect_all_arrived();
+  EXPECT_EQ(sessions().size(), 4U);
 }
 
 TEST_F(SparkplugUplinkShort, ASecondDaemonTakesWhatTheFirstSends) {
