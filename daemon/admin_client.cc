@@ -81,7 +81,8 @@ Result<AdminAnswer> ask(net::io_context& context, Stream& stream, const Question
   }
   if (problem) return broken(question.address, problem, question.patience);
   auto& answer = parser.get();
-  return AdminAnswer{answer.result_int(), std::move(answer.body())};
+  const auto retry_after = answer[http::field::retry_after];
+  return AdminAnswer{answer.result_int(), std::move(answer.body()), {retry_after.data(), retry_after.size()}};
 }
 
 tl::unexpected<Error> no_tls(const Question& question, const std::string& why, const AdminDoor& door) {
@@ -142,12 +143,15 @@ Result<AdminAnswer> send(const AdminDoor& door, http::request<http::string_body>
 
 Result<std::string> body_of(const AdminDoor& door, const std::string& target, Result<AdminAnswer> answer) {
   constexpr unsigned kOk = 200;
-  constexpr unsigned kUnavailable = 503;  // which may be over soon
+  constexpr unsigned kTooMany = 429;
+  constexpr unsigned kUnavailable = 503;
   if (!answer) return tl::unexpected(answer.error());
   if (answer->status == kOk) return std::move(answer->body);
-  return fail(answer->status == kUnavailable ? ErrorCode::retry : ErrorCode::invalid,
-              format_admin_address(door.address) + target + " answered " + std::to_string(answer->status) + ": " +
-                  clip(answer->body, 300));
+  const bool is_over_soon = answer->status == kTooMany || answer->status == kUnavailable;
+  const std::string when = answer->retry_after.empty() ? "" : "; in " + clip(answer->retry_after, 20) + " s again";
+  return fail(is_over_soon ? ErrorCode::retry : ErrorCode::invalid, format_admin_address(door.address) + target +
+                                                                        " answered " + std::to_string(answer->status) +
+                                                                        ": " + clip(answer->body, 300) + when);
 }
 
 }  // namespace

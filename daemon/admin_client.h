@@ -27,6 +27,7 @@ inline constexpr Duration kAdminPatience = std::chrono::seconds(30);
 struct AdminAnswer {
   unsigned status = 0;
   std::string body;
+  std::string retry_after{};  // seconds; empty where it does not say so
 };
 
 /// One request to the admin address, with a JSON document where there is one; the answer whatever its status is, or an
@@ -34,7 +35,7 @@ struct AdminAnswer {
 Result<AdminAnswer> admin_ask(const AdminDoor& door, std::string_view method, const std::string& target,
                               const std::string& json, Duration patience);
 
-/// One GET; the body, or an error that names the address and what was answered.
+/// One GET; the body, or an error that names the address and what was answered: `retry` for what may be over soon.
 Result<std::string> admin_get(const AdminDoor& door, const std::string& target, Duration patience = kAdminPatience);
 /// One POST of a JSON document, likewise.
 Result<std::string> admin_post(const AdminDoor& door, const std::string& target, const std::string& json);

@@ -1,5 +1,7 @@
 #include "daemon/admin_guard.h"
 
+#include <spdlog/fmt/fmt.h>
+
 #include <algorithm>
 #include <string_view>
 #include <utility>
@@ -12,6 +14,7 @@
 namespace tidegate::daemon {
 namespace {
 
+constexpr std::size_t kAddressesToldMax = 8;
 constexpr const char* kWanted =
     "a token is needed here, \"Authorization: Bearer TOKEN\"; commands have it from --token-file or TIDEGATE_TOKEN, a "
     "browser from /login";
@@ -44,13 +47,19 @@ std::string small(std::string text) {
   return text;
 }
 
-// Of "Bearer TOKEN" (RFC 6750, the scheme in any case).
-std::string_view bearer_of(std::string_view header) {
-  constexpr std::string_view kScheme = "bearer ";
-  if (small(std::string(header.substr(0, kScheme.size()))) != kScheme) return "";
-  header.remove_prefix(kScheme.size());
+// Of "Bearer TOKEN" (RFC 6750, the scheme in any case). Nothing of other schemes: those are of a proxy in front.
+std::optional<std::string_view> bearer_of(std::string_view header) {
+  constexpr std::string_view kScheme = "bearer";
+  const std::size_t end = std::min(header.find(' '), header.size());
+  if (small(std::string(header.substr(0, end))) != kScheme) return std::nullopt;
+  header.remove_prefix(end);
   header.remove_prefix(std::min(header.find_first_not_of(' '), header.size()));
   return header;
+}
+
+AdminResponse put_off(AdminResponse response, const LoginLimits::Wait& wait) {
+  response.headers.emplace_back("Retry-After", in_seconds(wait.time));
+  return for_stranger(std::move(response));
 }
 
 std::string cookie_named(const AdminRequest& request, std::string_view name) {
@@ -73,6 +82,17 @@ std::string field_of(std::string_view form, std::string_view name) {
   return "";
 }
 
+// __Host-: browsers take and send it only over TLS and for this very host. Of a host they do not tell ports apart, so
+// that gateways behind tunnels, which are all localhost, need names of their own.
+std::string cookie_name_of(const AdminGuard::Site& site) {
+  constexpr std::size_t kBytes = 4;
+  std::string name = site.is_tls ? "__Host-tidegate-" : "tidegate-";
+  for (const char byte : mqtt::sha256(site.gateway).substr(0, kBytes)) {
+    name += fmt::format("{:02x}", static_cast<unsigned char>(byte));
+  }
+  return name;
+}
+
 /// Ends when whoever reads it would not be let in any more.
 class GuardedStream final : public AdminStream {
  public:
@@ -80,7 +100,10 @@ class GuardedStream final : public AdminStream {
       : inner_(std::move(inner)), still_let_in_(std::move(still_let_in)) {}
   void next(Give give) override {
     if (!still_let_in_()) return give("");
-    inner_->next(std::move(give));
+    // What is waited for may be long in coming.
+    inner_->next([give = std::move(give), still_let_in = still_let_in_](std::string piece) {
+      give(still_let_in() ? std::move(piece) : std::string());
+    });
   }
 
  private:
@@ -90,11 +113,18 @@ class GuardedStream final : public AdminStream {
 
 }  // namespace
 
+AdminGuard::AdminGuard(const Clock& clock, Token token, const Site& site, AdminHandler inner)
+    : clock_(clock),
+      token_(std::move(token)),
+      is_tls_(site.is_tls),
+      cookie_name_(cookie_name_of(site)),
+      inner_(std::move(inner)) {}
+
 void AdminGuard::answer(const AdminRequest& request, const AdminRespond& respond) {
   look_at_token();
   const std::string session = session_of(request);
   if (request.path == "/login") return answer_log_in(request, respond, !session.empty());
-  if (!request.authorization.empty()) return answer_bearer(request, respond);
+  if (bearer_of(request.authorization)) return answer_bearer(request, respond);
   if (!session.empty()) return answer_session(request, respond, session);
   answer_stranger(request, respond);
 }
@@ -107,20 +137,45 @@ void AdminGuard::look_at_token() {
   sessions_.end_all();
 }
 
-bool AdminGuard::is_token(std::string_view shown) const { return is_same_secret(mqtt::sha256(shown), digest_); }
+AdminGuard::Verdict AdminGuard::judge(const AdminRequest& request, std::string_view shown) {
+  const BootTime now = clock_.boot_now();
+  const std::string digest = mqtt::sha256(shown);
+  const bool is_right = is_same_secret(digest, digest_);
+  if (is_right || !limits_.is_known(request.peer, digest)) {
+    if (const auto wait = limits_.wait(request.peer, now)) return {false, wait};
+    if (is_right) {
+      limits_.note_success(request.peer, now);
+      return {true};
+    }
+    limits_.note_failure(request.peer, digest, now);
+  }
+  tell_failure(request.peer, now);
+  return {false};
+}
+
+void AdminGuard::tell_failure(const std::string& peer, BootTime now) {
+  const auto left_out = complaints_.admit("token", now);
+  if (!left_out) {
+    if (not_told_of_.size() < kAddressesToldMax) not_told_of_.insert(peer);
+    return;
+  }
+  not_told_of_.erase(peer);
+  std::string others;
+  for (const std::string& address : std::exchange(not_told_of_, {}))
+    others += (others.empty() ? ", also from " : ", ") + address;
+  log_warning("gateway", "admin address: a wrong token from {}{}{}", peer.empty() ? "the Unix socket" : peer,
+              since_last_line(*left_out), others);
+}
 
 void AdminGuard::answer_bearer(const AdminRequest& request, const AdminRespond& respond) {
-  const BootTime now = clock_.boot_now();
-  if (const auto wait = limits_.wait(request.peer, now)) {
-    AdminResponse response = for_stranger(refuse(429, "too many wrong tokens came from there: try again later"));
-    response.headers.emplace_back("Retry-After", in_seconds(*wait));
-    return respond(std::move(response));
+  const Verdict verdict = judge(request, bearer_of(request.authorization).value_or(""));
+  if (verdict.wait) {
+    return respond(
+        put_off(refuse(429, verdict.wait->is_for_all ? "too many wrong tokens come from many addresses: try again later"
+                                                     : "too many wrong tokens came from there: try again later"),
+                *verdict.wait));
   }
-  if (!is_token(bearer_of(request.authorization))) {
-    note_failure(request);
-    return respond(refuse_stranger("this is not the token of gateway.admin_token"));
-  }
-  limits_.note_success(request.peer, now);
+  if (!verdict.is_right) return respond(refuse_stranger("this is not the token of gateway.admin_token"));
   let_in(
       request, respond,
       [this, tokens = tokens_] {
@@ -128,15 +183,6 @@ void AdminGuard::answer_bearer(const AdminRequest& request, const AdminRespond& 
         return tokens == tokens_;
       },
       false);
-}
-
-void AdminGuard::note_failure(const AdminRequest& request) {
-  const BootTime now = clock_.boot_now();
-  limits_.note_failure(request.peer, now);
-  const auto left_out = complaints_.admit("token", now);
-  if (!left_out) return;
-  log_warning("gateway", "admin address: a wrong token from {}{}",
-              request.peer.empty() ? "the Unix socket" : request.peer, since_last_line(*left_out));
 }
 
 // A cookie comes with whatever the browser asks for; what changes something is asked for by our own page.
@@ -200,22 +246,20 @@ void AdminGuard::answer_log_in(const AdminRequest& request, const AdminRespond& 
 }
 
 AdminResponse AdminGuard::try_to_log_in(const AdminRequest& request) {
-  const BootTime now = clock_.boot_now();
   if (!small(request.content_type).starts_with("application/x-www-form-urlencoded")) {
     return for_stranger(
         refuse(415, "the content type must be application/x-www-form-urlencoded, as the page sends it"));
   }
-  if (const auto wait = limits_.wait(request.peer, now)) {
-    AdminResponse response = for_stranger(log_in_page(LogInProblem::too_many));
-    response.headers.emplace_back("Retry-After", in_seconds(*wait));
-    return response;
+  if (is_of_another_page(request)) {
+    return for_stranger(refuse(403, "a page of another site asks for this: log in by the page of this address"));
   }
-  if (!is_token(field_of(request.body, "token"))) {
-    note_failure(request);
-    return for_stranger(log_in_page(LogInProblem::wrong_token));
+  const Verdict verdict = judge(request, field_of(request.body, "token"));
+  if (verdict.wait) {
+    return put_off(log_in_page(verdict.wait->is_for_all ? LogInProblem::too_many_of_all : LogInProblem::too_many),
+                   *verdict.wait);
   }
-  limits_.note_success(request.peer, now);
-  const std::string value = sessions_.begin(now);
+  if (!verdict.is_right) return for_stranger(log_in_page(LogInProblem::wrong_token));
+  const std::string value = sessions_.begin(clock_.boot_now());
   if (value.empty()) return for_stranger(refuse(503, "the system has no random numbers yet: try again"));
   AdminResponse response = go_to("/");
   response.headers.emplace_back("Set-Cookie", cookie(value, AdminSessions::kLifetime));
@@ -223,19 +267,24 @@ AdminResponse AdminGuard::try_to_log_in(const AdminRequest& request) {
 }
 
 std::string AdminGuard::session_of(const AdminRequest& request) const {
-  std::string value = cookie_named(request, is_tls_ ? "__Host-tidegate" : "tidegate");
+  std::string value = cookie_named(request, cookie_name_);
   return !value.empty() && sessions_.holds(value, clock_.boot_now()) ? value : std::string();
 }
 
-// __Host-: browsers take and send it only over TLS and for this very host.
 std::string AdminGuard::cookie(const std::string& value, Duration lifetime) const {
-  return (is_tls_ ? "__Host-tidegate=" : "tidegate=") + value + "; Path=/; HttpOnly; SameSite=Strict" +
-         (is_tls_ ? "; Secure" : "") + "; Max-Age=" + in_seconds(lifetime);
+  return cookie_name_ + "=" + value + "; Path=/; HttpOnly; SameSite=Strict" + (is_tls_ ? "; Secure" : "") +
+         "; Max-Age=" + in_seconds(lifetime);
 }
 
 bool AdminGuard::is_same_origin(const AdminRequest& request) const {
   if (!request.fetch_site.empty()) return request.fetch_site == "same-origin";
   return !request.host.empty() && small(request.origin) == (is_tls_ ? "https://" : "http://") + small(request.host);
+}
+
+// A form needs no permission to be sent elsewhere. Programs say nothing of where they come from.
+bool AdminGuard::is_of_another_page(const AdminRequest& request) const {
+  if (request.fetch_site == "none") return false;  // asked for by the user
+  return (!request.fetch_site.empty() || !request.origin.empty()) && !is_same_origin(request);
 }
 
 }  // namespace tidegate::daemon

@@ -2,6 +2,8 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
+#include <set>
 #include <string>
 
 #include "core/clock.h"
@@ -20,8 +22,12 @@ class AdminGuard {
   /// The token as it is now: a reload may bring another one, which ends all sessions.
   using Token = std::function<const std::string&()>;
 
-  AdminGuard(const Clock& clock, Token token, bool is_tls, AdminHandler inner)
-      : clock_(clock), token_(std::move(token)), is_tls_(is_tls), inner_(std::move(inner)) {}
+  struct Site {
+    bool is_tls = false;
+    std::string gateway;  // its id
+  };
+
+  AdminGuard(const Clock& clock, Token token, const Site& site, AdminHandler inner);
   AdminGuard(const AdminGuard&) = delete;
   AdminGuard& operator=(const AdminGuard&) = delete;
 
@@ -29,6 +35,11 @@ class AdminGuard {
 
  private:
   using StillLetIn = std::function<bool()>;
+  /// What comes of a token that was shown.
+  struct Verdict {
+    bool is_right = false;
+    std::optional<LoginLimits::Wait> wait{};  // it was not looked at
+  };
 
   void answer_bearer(const AdminRequest& request, const AdminRespond& respond);
   void answer_session(const AdminRequest& request, const AdminRespond& respond, const std::string& session);
@@ -37,22 +48,25 @@ class AdminGuard {
   AdminResponse try_to_log_in(const AdminRequest& request);
   void let_in(const AdminRequest& request, const AdminRespond& respond, StillLetIn still_let_in, bool is_session);
   void look_at_token();
-  bool is_token(std::string_view shown) const;
-  void note_failure(const AdminRequest& request);
+  Verdict judge(const AdminRequest& request, std::string_view shown);
+  void tell_failure(const std::string& peer, BootTime now);
   /// What the cookie of the request says, where that is a session.
   std::string session_of(const AdminRequest& request) const;
   bool is_same_origin(const AdminRequest& request) const;
+  bool is_of_another_page(const AdminRequest& request) const;
   std::string cookie(const std::string& value, Duration lifetime) const;
 
   const Clock& clock_;
   const Token token_;
   const bool is_tls_;
+  const std::string cookie_name_;
   const AdminHandler inner_;
   std::string digest_;  // of the token
   std::uint64_t tokens_ = 0;
   AdminSessions sessions_;
   LoginLimits limits_;
   ComplaintFilter complaints_;
+  std::set<std::string> not_told_of_;  // addresses of wrong tokens since the last line of the log
 };
 
 }  // namespace tidegate::daemon

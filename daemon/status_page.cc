@@ -33,7 +33,9 @@ const char* text_of(LogInProblem problem) {
     case LogInProblem::wrong_token:
       return "This is not the token of this gateway.";
     case LogInProblem::too_many:
-      return "Too many wrong tokens came from this address. Try again in a minute.";
+      return "Too many wrong tokens came from this address. Try again in some seconds.";
+    case LogInProblem::too_many_of_all:
+      return "Too many wrong tokens come from many addresses. Try again in some seconds.";
   }
   return "";
 }
@@ -45,6 +47,7 @@ unsigned status_of(LogInProblem problem) {
     case LogInProblem::wrong_token:
       return 401;
     case LogInProblem::too_many:
+    case LogInProblem::too_many_of_all:
       return 429;
   }
   return 500;
@@ -54,8 +57,9 @@ AdminResponse page_response(const char* type, std::string body, const char* poli
   AdminResponse response;
   response.content_type = type;
   response.body = std::move(body);
+  // With no-referrer the form of the log-in would not say where it comes from either.
   response.headers = {{"Content-Security-Policy", policy},
-                      {"Referrer-Policy", "no-referrer"},
+                      {"Referrer-Policy", "same-origin"},
                       {"Cross-Origin-Resource-Policy", "same-origin"}};
   return response;
 }

@@ -13,7 +13,7 @@ namespace tidegate::daemon {
 /// else.
 std::optional<AdminResponse> find_page_file(std::string_view path);
 
-enum class LogInProblem : std::uint8_t { none, wrong_token, too_many };
+enum class LogInProblem : std::uint8_t { none, wrong_token, too_many, too_many_of_all };
 /// The page that asks for the token, with what was wrong with the last one.
 AdminResponse log_in_page(LogInProblem problem);
 

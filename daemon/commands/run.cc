@@ -98,7 +98,7 @@ int run(const Config& config) {
   AdminApi api(gateway);
   AdminGuard guard(
       gateway.clock(), [&gateway]() -> const std::string& { return gateway.configuration().gateway.admin_token; },
-      !config.gateway.admin_tls.certificate.empty(),
+      AdminGuard::Site{!config.gateway.admin_tls.certificate.empty(), config.gateway.id},
       [&api](const AdminRequest& request, const AdminRespond& respond) { api.answer(request, respond); });
   std::unique_ptr<AdminServer> server;
   if (admin.kind != AdminAddress::Kind::off) {

@@ -148,7 +148,11 @@ int show_top(const TopOptions& options) {
     const BootTime next = clock.boot_now() + interval;
     const auto answer = admin_get(*door, "/api/v1/status", kPatience);
     auto noted = answer ? screen.note(*answer, clock.boot_now()) : Result<void>(tl::unexpected(answer.error()));
-    if (!noted && shown == 0) return report_failure(noted.error().message);
+    // What would not help to repeat, as a token that is not the right one any more, is not repeated all night.
+    if (!noted && (shown == 0 || noted.error().code == ErrorCode::invalid)) {
+      terminal.reset();
+      return report_failure(noted.error().message);
+    }
     // A daemon that is started anew is waited for; what it said last stays.
     const std::string problem = noted ? "" : noted.error().message;
     if (shown == 0 && ::isatty(STDOUT_FILENO) == 1) terminal = std::make_unique<Terminal>();

@@ -13,23 +13,33 @@ namespace {
 
 using namespace std::chrono_literals;
 using ::testing::AllOf;
+using ::testing::ContainsRegex;
 using ::testing::HasSubstr;
 using ::testing::Not;
 using ::testing::StartsWith;
 
 constexpr const char* kToken = "q7Lx0pWz4Rk2Vn8s";
 
-/// A stream that says "more" for ever.
+/// A stream that says "more" for ever, or whenever the test does.
 class EndlessStream final : public AdminStream {
  public:
-  void next(Give give) override { give("more"); }
+  void next(Give give) override {
+    if (!waits) return give("more");
+    give_ = std::move(give);
+  }
+  void say(const std::string& piece) { give_(piece); }
+
+  bool waits = false;
+
+ private:
+  Give give_;
 };
 
 class AdminGuardTest : public ::testing::TestWithParam<bool> {
  protected:
   AdminGuardTest()
       : guard_(
-            clock_, [this]() -> const std::string& { return token_; }, GetParam(),
+            clock_, [this]() -> const std::string& { return token_; }, AdminGuard::Site{GetParam(), "plant-7"},
             [this](const AdminRequest& request, const AdminRespond& respond) { serve(request, respond); }) {}
 
   void serve(const AdminRequest& request, const AdminRespond& respond) {
@@ -37,7 +47,7 @@ class AdminGuardTest : public ::testing::TestWithParam<bool> {
     AdminResponse response;
     response.body = "inside";
     if (request.path == "/readyz") response = refuse(503, "the disk is on fire");
-    if (request.path == "/api/v1/live") response.stream = std::make_shared<EndlessStream>();
+    if (request.path == "/api/v1/live") response.stream = stream_;
     respond(std::move(response));
   }
 
@@ -88,6 +98,7 @@ class AdminGuardTest : public ::testing::TestWithParam<bool> {
   }
 
   testing::ManualClock clock_;
+  std::shared_ptr<EndlessStream> stream_ = std::make_shared<EndlessStream>();
   std::string token_ = kToken;
   int served_ = 0;
   AdminGuard guard_;
@@ -97,8 +108,8 @@ TEST_P(AdminGuardTest, lets_in_who_shows_the_token_and_nobody_else) {
   for (const char* shown : {"Bearer q7Lx0pWz4Rk2Vn8s", "bearer q7Lx0pWz4Rk2Vn8s", "Bearer   q7Lx0pWz4Rk2Vn8s"}) {
     EXPECT_EQ(bearer(shown).body, "inside") << shown;
   }
-  for (const char* shown : {"Bearer", "Bearer ", "Basic q7Lx0pWz4Rk2Vn8s", "q7Lx0pWz4Rk2Vn8s", "Bearer q7Lx0pWz4Rk2Vn8",
-                            "Bearer q7Lx0pWz4Rk2Vn8s ", "Bearer Q7Lx0pWz4Rk2Vn8s"}) {
+  for (const char* shown :
+       {"Bearer", "Bearer ", "Bearer q7Lx0pWz4Rk2Vn8", "Bearer q7Lx0pWz4Rk2Vn8s ", "Bearer Q7Lx0pWz4Rk2Vn8s"}) {
     const AdminResponse answer = bearer(shown);
     EXPECT_EQ(answer.status, 401U) << shown;
     EXPECT_TRUE(answer.is_for_stranger);
@@ -147,7 +158,7 @@ TEST_P(AdminGuardTest, the_page_takes_the_token_once_and_gives_a_cookie) {
   const std::string set = header(right, "Set-Cookie");
   EXPECT_THAT(set, AllOf(HasSubstr("; Path=/"), HasSubstr("; HttpOnly"), HasSubstr("; SameSite=Strict"),
                          HasSubstr("; Max-Age=43200"), Not(HasSubstr("Domain")), Not(HasSubstr(kToken))));
-  EXPECT_THAT(set, StartsWith(GetParam() ? "__Host-tidegate=" : "tidegate="));
+  EXPECT_THAT(set, StartsWith(GetParam() ? "__Host-tidegate-" : "tidegate-"));
   EXPECT_EQ(set.find("; Secure") != std::string::npos, GetParam());
   const std::string cookie = set.substr(0, set.find(';'));
   EXPECT_EQ(with_cookie(cookie, "/").body, "inside");
@@ -194,7 +205,7 @@ TEST_P(AdminGuardTest, who_logs_out_is_a_stranger) {
   EXPECT_EQ(with_cookie(mine, "/logout").body, "inside") << "GET is no log-out";
   const AdminResponse answer = with_cookie(mine, "/logout", "POST");
   EXPECT_EQ(answer.status, 200U);
-  EXPECT_THAT(header(answer, "Set-Cookie"), HasSubstr("tidegate=; "));
+  EXPECT_THAT(header(answer, "Set-Cookie"), ContainsRegex("tidegate-[0-9a-f]{8}=; "));
   EXPECT_EQ(with_cookie(mine, "/metrics").status, 401U);
   EXPECT_EQ(with_cookie(other, "/metrics").body, "inside");
 }
@@ -230,8 +241,8 @@ TEST_P(AdminGuardTest, another_token_ends_what_the_old_one_began) {
 
 TEST_P(AdminGuardTest, who_is_wrong_too_often_waits_also_with_the_right_token) {
   for (int i = 0; i < 5; ++i) {
-    EXPECT_EQ(bearer("Bearer wrong").status, 401U);
-    EXPECT_EQ(log_in("wrong").status, 401U);
+    EXPECT_EQ(bearer("Bearer wrong" + std::to_string(i)).status, 401U);
+    EXPECT_EQ(log_in("also-wrong" + std::to_string(i)).status, 401U);
   }
   const std::string right = std::string("Bearer ") + kToken;
   EXPECT_EQ(bearer(right).status, 429U);
@@ -251,6 +262,97 @@ TEST_P(AdminGuardTest, a_request_without_a_token_or_with_an_old_cookie_is_no_wro
     with_cookie(mine, "/metrics");
   }
   EXPECT_EQ(log_in(kToken).status, 303U);
+}
+
+// Which browsers give to both, where both are reached by tunnels of one machine.
+TEST_P(AdminGuardTest, a_cookie_of_another_gateway_does_not_replace_its_own) {
+  AdminGuard other(
+      clock_, [this]() -> const std::string& { return token_; }, AdminGuard::Site{GetParam(), "plant-8"},
+      [this](const AdminRequest& request, const AdminRespond& respond) { serve(request, respond); });
+  const std::string mine = cookie();
+  AdminRequest request = get("/login");
+  request.method = "POST";
+  request.content_type = "application/x-www-form-urlencoded";
+  request.body = std::string("token=") + kToken;
+  std::string theirs;
+  other.answer(request, [&theirs](const AdminResponse& response) { theirs = header(response, "Set-Cookie"); });
+  EXPECT_NE(theirs.substr(0, theirs.find('=')), mine.substr(0, mine.find('=')));
+  EXPECT_EQ(with_cookie(theirs.substr(0, theirs.find(';')) + "; " + mine, "/metrics").body, "inside");
+}
+
+// It is of a proxy in front, which may pass it on.
+TEST_P(AdminGuardTest, what_is_shown_of_another_scheme_is_no_try_and_hides_no_cookie) {
+  const std::string mine = cookie();
+  AdminRequest request = get("/metrics");
+  for (const char* shown : {"Basic dXNlcjpwYXNz", "Digest username=\"u\"", "q7Lx0pWz4Rk2Vn8s", "Bearers x"}) {
+    request.authorization = shown;
+    for (int i = 0; i < 20; ++i) EXPECT_EQ(ask(request).status, 401U) << shown;
+    EXPECT_THAT(ask(request).body, HasSubstr("a token is needed here")) << shown;
+    AdminRequest with_both = request;
+    with_both.cookie = mine;
+    EXPECT_EQ(ask(with_both).body, "inside") << shown;
+  }
+  EXPECT_EQ(bearer(std::string("Bearer ") + kToken).body, "inside");
+}
+
+TEST_P(AdminGuardTest, the_same_wrong_token_again_costs_nothing) {
+  const std::string old = kToken;
+  token_ = "another-one-q7Lx0pWz";
+  for (int i = 0; i < 100; ++i) {
+    EXPECT_EQ(bearer("Bearer " + old).status, 401U);
+    EXPECT_EQ(log_in("a%20typo").status, 401U);
+  }
+  EXPECT_EQ(bearer("Bearer " + token_).body, "inside");
+  for (int i = 0; i < 8; ++i) EXPECT_EQ(bearer("Bearer guess-" + std::to_string(i)).status, 401U);
+  EXPECT_EQ(bearer("Bearer guess-8").status, 429U);
+  EXPECT_EQ(bearer("Bearer " + old).status, 401U);
+  EXPECT_EQ(bearer("Bearer " + token_).status, 429U);
+  token_ = old;  // right again
+  EXPECT_EQ(bearer("Bearer " + old).status, 429U);
+  clock_.advance(6s);
+  EXPECT_EQ(bearer("Bearer " + old).body, "inside");
+}
+
+TEST_P(AdminGuardTest, a_form_of_another_site_is_no_try) {
+  AdminRequest form = get("/login");
+  form.method = "POST";
+  form.content_type = "application/x-www-form-urlencoded";
+  const std::string scheme = GetParam() ? "https://" : "http://";
+  for (int i = 0; i < 20; ++i) {
+    form.body = "token=guess-" + std::to_string(i);
+    form.origin = i % 2 == 0 ? "https://evil.example" : "null";
+    EXPECT_EQ(ask(form).status, 403U) << form.origin;
+  }
+  form.body = std::string("token=") + kToken;
+  EXPECT_EQ(ask(form).status, 403U);
+  form.origin = scheme + "box:8480";
+  EXPECT_EQ(ask(form).status, 303U);
+  form.fetch_site = "same-site";
+  EXPECT_EQ(ask(form).status, 403U);
+  // A proxy may ask by another name than the browser.
+  form.origin = "https://proxy.example";
+  form.fetch_site = "same-origin";
+  EXPECT_EQ(ask(form).status, 303U);
+}
+
+TEST_P(AdminGuardTest, says_whether_it_waits_for_an_address_or_for_all) {
+  for (int i = 0; i < 10; ++i) log_in("wrong" + std::to_string(i), "10.0.0.9");
+  EXPECT_THAT(log_in(kToken, "10.0.0.9").body, HasSubstr("came from this address"));
+  for (int i = 0; i < 120; ++i) log_in("wrong", "10.0.1." + std::to_string(i));
+  EXPECT_THAT(log_in(kToken, "10.0.0.8").body, HasSubstr("come from many addresses"));
+  EXPECT_THAT(bearer("Bearer x").body, HasSubstr("come from many addresses"));
+}
+
+TEST_P(AdminGuardTest, says_nothing_more_when_the_log_in_ended_while_it_waited) {
+  const std::string mine = cookie();
+  stream_->waits = true;
+  const auto live = with_cookie(mine, "/api/v1/live").stream;
+  std::string got = "nothing";
+  live->next([&got](std::string piece) { got = std::move(piece); });
+  EXPECT_EQ(got, "nothing");
+  with_cookie(mine, "/logout", "POST");
+  stream_->say("secret");
+  EXPECT_EQ(got, "");
 }
 
 INSTANTIATE_TEST_SUITE_P(Tls, AdminGuardTest, ::testing::Bool());

@@ -102,7 +102,7 @@ TEST_F(PageShort, IsServedWithAPolicyThatLetsItSpeakToNobodyElse) {
     EXPECT_THAT(head, StartsWith("HTTP/1.1 200 OK\r\n"));
     for (const char* line : {"default-src 'none'", "script-src 'self'", "connect-src 'self'", "frame-ancestors 'none'",
                              "base-uri 'none'", "form-action 'none'", "X-Content-Type-Options: nosniff\r\n",
-                             "Referrer-Policy: no-referrer\r\n", "Cache-Control: no-store\r\n"}) {
+                             "Referrer-Policy: same-origin\r\n", "Cache-Control: no-store\r\n"}) {
       EXPECT_THAT(head, HasSubstr(line)) << path;
     }
     EXPECT_THAT(head, HasSubstr(std::string("Content-Type: ") + type));
