@@ -24,11 +24,12 @@ std::size_t AdminCrowd::strangers() const {
 
 void AdminCrowd::end_one() {
   std::map<std::string, std::size_t> by_address;
-  for (const auto& [number, guest] : guests_) by_address[guest.from] += guest.is_stranger ? 1 : 0;
-  const auto most = std::max_element(by_address.begin(), by_address.end(),
-                                     [](const auto& a, const auto& b) { return a.second < b.second; });
+  std::size_t most = 0;
+  for (const auto& [number, guest] : guests_) {
+    if (guest.is_stranger) most = std::max(most, ++by_address[guest.from]);
+  }
   const auto oldest = std::find_if(guests_.begin(), guests_.end(), [&](const auto& guest) {
-    return guest.second.is_stranger && guest.second.from == most->first;
+    return guest.second.is_stranger && by_address[guest.second.from] == most;
   });
   const End end = std::move(oldest->second.end);
   guests_.erase(oldest);

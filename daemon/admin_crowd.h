@@ -11,7 +11,7 @@ namespace tidegate::daemon {
 
 /// Who is connected to the admin address, bounded. A stranger is who has not been let in yet: it may be at the
 /// handshake of TLS, or ask for the page of log-ins. Where there are too many of them, a newcomer ends the oldest of
-/// the address that has most, so that who stalls keeps out nobody but others like it.
+/// the address that has most, or of those that have as many, so that who stalls keeps out nobody but others like it.
 class AdminCrowd {
  public:
   AdminCrowd(std::size_t most, std::size_t strangers_most) : most_(most), strangers_most_(strangers_most) {}

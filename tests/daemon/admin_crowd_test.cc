@@ -34,6 +34,17 @@ TEST_F(AdminCrowdTest, a_stranger_too_many_ends_the_oldest_of_who_has_most_of_th
   EXPECT_EQ(ended_.back(), "a#1");
 }
 
+TEST_F(AdminCrowdTest, among_addresses_with_as_many_the_oldest_stranger_goes_whatever_its_address_is) {
+  enter("d");
+  enter("c");
+  enter("b");
+  enter("a");
+  EXPECT_TRUE(enter("e"));
+  EXPECT_EQ(ended_, std::vector<std::string>{"d#1"});
+  EXPECT_TRUE(enter("0"));
+  EXPECT_EQ(ended_.back(), "c#2");
+}
+
 TEST_F(AdminCrowdTest, who_has_been_let_in_is_not_ended) {
   for (int i = 0; i < 3; ++i) crowd_.set_stranger(enter("a").value(), false);
   for (int i = 0; i < 10; ++i) EXPECT_TRUE(enter("a")) << i;
