@@ -103,7 +103,7 @@ Result<AdminAnswer> ask_in_tls(net::io_context& context, beast::basic_stream<net
   if (!channel) return tl::unexpected(channel.error());
   TlsStream<beast::basic_stream<net::ip::tcp>> stream(std::move(plain), std::move(*channel));
   stream.next_layer().expires_after(question.patience);
-  const NetError problem = run_to_end(context, [&](auto done) { stream.async_handshake(true, std::move(done)); });
+  const NetError problem = run_to_end(context, [&](auto done) { stream.async_handshake(std::move(done)); });
   if (problem == beast::error::timeout) return broken(question.address, problem, question.patience);
   if (problem) return no_tls(question, stream.failure().empty() ? problem.message() : stream.failure(), door);
   return ask(context, stream, question);

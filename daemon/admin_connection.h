@@ -31,6 +31,7 @@ struct AdminSite {
   bool is_tls = false;
   AdminHandler handler;
   std::function<void(const std::string& peer, const std::string& why)> tell_failure{};  // of TLS
+  std::function<void(const std::string& peer)> welcome{};                               // who has been let in
 };
 
 template <class Stream>
@@ -60,7 +61,7 @@ class AdminConnection : public std::enable_shared_from_this<AdminConnection<Stre
     if (!guest_) return;
     if constexpr (kIsTls<Stream>) {
       lowest().expires_after(kHandshakeTime);
-      stream_.async_handshake(false, [self = this->shared_from_this()](NetError problem) {
+      stream_.async_handshake([self = this->shared_from_this()](NetError problem) {
         return problem ? self->give_up_handshake() : self->read();
       });
     } else {
@@ -150,7 +151,7 @@ class AdminConnection : public std::enable_shared_from_this<AdminConnection<Stre
 
   void write(AdminResponse response) {
     const auto& request = parser_->get();
-    is_let_in_ = is_let_in_ || !response.is_for_stranger;
+    if (!response.is_for_stranger && !std::exchange(is_let_in_, true)) site_.welcome(peer_);
     crowd_->set_stranger(*guest_, !is_let_in_);
     reply_ = {};
     reply_.version(request.version());

@@ -18,7 +18,7 @@
 #include "core/clock.h"
 #include "core/descriptor.h"
 #include "core/log.h"
-#include "core/token_bucket.h"
+#include "daemon/address_limits.h"
 #include "daemon/admin_connection.h"
 #include "daemon/admin_crowd.h"
 #include "daemon/config/admin_address.h"
@@ -35,8 +35,10 @@ using NetError = boost::system::error_code;
 
 constexpr std::size_t kConnectionsMax = 64;
 constexpr std::size_t kStrangersMax = 32;  // of these, where others than this machine may come
-// Each costs a signature on the core thread; who comes beyond waits in the kernel's queue.
-constexpr std::uint32_t kHandshakesPerSecond = 32;
+// Each costs a signature on the core thread. As many of one address at once as may be at it, so that who has a right to
+// be let in is not turned away for a burst.
+constexpr AddressLimits::Rate kHandshakes{32, std::chrono::milliseconds(125)};
+constexpr AddressLimits::Rate kHandshakesOfAll{64, std::chrono::microseconds(31'250)};
 constexpr auto kAcceptPause = std::chrono::milliseconds(500);  // after accept() failed, as for want of descriptors
 
 // Of IPv6 everybody has 64 bits to himself.
@@ -67,6 +69,7 @@ class Listener final : public AdminServer {
         crowd_(std::make_shared<AdminCrowd>(kConnectionsMax, certificate_ ? kStrangersMax : kConnectionsMax)) {
     site_.is_tls = certificate_ != nullptr;
     site_.tell_failure = [this](const std::string& peer, const std::string& why) { tell_failure(peer, why); };
+    site_.welcome = [this](const std::string& peer) { handshakes_.welcome(peer, clock_.boot_now()); };
   }
   Listener(const Listener&) = delete;
   Listener& operator=(const Listener&) = delete;
@@ -93,14 +96,14 @@ class Listener final : public AdminServer {
       if (problem) return accept_after(kAcceptPause);
       close_on_exec(socket.native_handle());
       serve(std::move(socket));
-      const BootTime now = clock_.boot_now();
-      handshakes_.refill(now);
-      if (handshakes_.has_token()) return accept();
-      accept_after(std::max<Duration>(handshakes_.ready_at(now) - now, std::chrono::milliseconds(1)));
+      accept();
     });
   }
 
   std::string address() const override { return address_; }
+  void read_files_anew() override {
+    if (certificate_) certificate_->read_anew(clock_.boot_now());
+  }
   void stop() override {
     NetError ignored;
     acceptor_.close(ignored);
@@ -129,13 +132,19 @@ class Listener final : public AdminServer {
   }
 
   void serve_tls(Plain stream, std::string peer) {
-    handshakes_.take();
-    auto channel = certificate_->accept();
-    if (!channel) return tell_failure(peer, channel.error().message);
     using Secure = TlsStream<Plain>;
-    std::make_shared<AdminConnection<Secure>>(Secure(std::move(stream), std::move(*channel)), std::move(peer), site_,
-                                              crowd_)
-        ->start();
+    Secure secure(std::move(stream), [this, peer] { return begin_handshake(peer); });
+    std::make_shared<AdminConnection<Secure>>(std::move(secure), std::move(peer), site_, crowd_)->start();
+  }
+
+  Result<mqtt::TlsChannel> begin_handshake(const std::string& peer) {
+    const BootTime now = clock_.boot_now();
+    if (const auto wait = handshakes_.wait(peer, now)) {
+      return fail(ErrorCode::retry, wait->is_for_all ? "too many handshakes with many addresses at once"
+                                                     : "too many handshakes with that address at once");
+    }
+    handshakes_.take(peer, now);
+    return certificate_->accept(now);
   }
 
   void tell_failure(const std::string& peer, const std::string& why) {
@@ -147,7 +156,7 @@ class Listener final : public AdminServer {
   net::steady_timer pause_;
   AdminSite site_;
   const SystemClock clock_;
-  TokenBucket handshakes_{kHandshakesPerSecond};
+  AddressLimits handshakes_{kHandshakes, kHandshakesOfAll};
   ComplaintFilter complaints_;
   const std::unique_ptr<WatchedCertificate> certificate_;  // null: no TLS
   const std::shared_ptr<AdminCrowd> crowd_;

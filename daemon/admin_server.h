@@ -68,6 +68,8 @@ class AdminServer {
   virtual ~AdminServer() = default;
   /// Where it listens, with the real port.
   virtual std::string address() const = 0;
+  /// Files of certificate and key, as they are now. What is wrong with them is in the log, and those of before go on.
+  virtual void read_files_anew() = 0;
   virtual void stop() = 0;
 };
 

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <array>
 #include <cstddef>
+#include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -19,7 +21,8 @@
 namespace tidegate::daemon {
 
 /// TLS over a stream of Asio, as a stream for Beast. One operation at a time: whoever reads does not write meanwhile.
-/// Deadlines are those of the stream below. Moved only before its first operation.
+/// Deadlines are those of the stream below. Moved only before its first operation. That the peer has nothing more to
+/// say is no error for who writes.
 template <class Lower>
 class TlsStream {
  public:
@@ -27,7 +30,12 @@ class TlsStream {
   using next_layer_type = Lower;
   using executor_type = typename Lower::executor_type;
 
+  /// Of a client, which begins.
   TlsStream(Lower lower, mqtt::TlsChannel channel) : lower_(std::move(lower)), channel_(std::move(channel)) {}
+  /// Of a server, whose side is made when the peer begins with TLS, and not for who only connects. An error of that
+  /// ends the handshake.
+  using Accept = std::function<Result<mqtt::TlsChannel>()>;
+  TlsStream(Lower lower, Accept accept) : lower_(std::move(lower)), accept_(std::move(accept)) {}
 
   Lower& next_layer() { return lower_; }
   const Lower& next_layer() const { return lower_; }
@@ -38,11 +46,10 @@ class TlsStream {
   /// The peer's first byte was none of TLS.
   bool is_other_language() const { return is_other_language_; }
 
-  /// For a server; for a client too, which begins: handler(NetError).
+  /// handler(NetError).
   template <class Handler>
-  void async_handshake(bool is_client, Handler&& handler) {
-    if (is_client) take({});
-    is_server_ = !is_client;
+  void async_handshake(Handler&& handler) {
+    if (channel_) take({});
     boost::asio::async_compose<Handler, void(NetError)>(Handshake{*this}, handler, lower_);
   }
 
@@ -55,14 +62,14 @@ class TlsStream {
   void async_write_some(const Buffers& buffers, Handler&& handler) {
     std::string plain(std::min(boost::asio::buffer_size(buffers), kPieceBytes), '\0');
     boost::asio::buffer_copy(boost::asio::buffer(plain), buffers);
-    if (auto sent = channel_.send(plain, cipher_); !sent) note_failure(sent.error().message);
+    if (auto sent = channel_->send(plain, cipher_); !sent) note_failure(sent.error().message);
     boost::asio::async_compose<Handler, void(NetError, std::size_t)>(Write{*this, plain.size()}, handler, lower_);
   }
 
   /// Says goodbye, so that the peer knows that all of it has come: handler(NetError, std::size_t).
   template <class Handler>
   void async_goodbye(Handler&& handler) {
-    channel_.close(cipher_);
+    channel_->close(cipher_);
     boost::asio::async_compose<Handler, void(NetError, std::size_t)>(Write{*this, 0}, handler, lower_);
   }
 
@@ -98,11 +105,12 @@ class TlsStream {
       if (problem) return self.complete(problem);
       if (step == Step::received) stream.take({stream.input_.data(), count});
       if (stream.send_cipher(self, step)) return;
-      if (!stream.error_ && !stream.channel_.is_ready()) {
+      if (!stream.error_ && !stream.is_ready()) {
         step = Step::received;
         return stream.lower_.async_read_some(boost::asio::buffer(stream.input_), std::move(self));
       }
-      self.complete(stream.error_);
+      // It may have said all that it has to say with its last word of the handshake.
+      self.complete(stream.is_ready() ? NetError{} : stream.error_);
     }
   };
 
@@ -140,19 +148,34 @@ class TlsStream {
     void operator()(Self& self, NetError problem = {}, std::size_t /*count*/ = 0) {
       if (problem) return self.complete(problem, 0);
       if (stream.send_cipher(self, step) || stream.is_first(self, step)) return;
-      self.complete(stream.error_, stream.error_ ? 0 : bytes);
+      const NetError error = stream.error_ == boost::asio::error::eof ? NetError{} : stream.error_;
+      self.complete(error, error ? 0 : bytes);
     }
   };
 
+  bool is_ready() const { return channel_ && channel_->is_ready(); }
+
   void take(std::string_view input) {
-    if (is_server_ && !std::exchange(has_input_, true) && !input.empty() && input.front() != kHandshakeRecord) {
-      is_other_language_ = true;
-      return note_failure("the client speaks no TLS");
-    }
-    const auto received = channel_.receive(input, plain_, cipher_);
+    if (!channel_ && !begin(input)) return;
+    const auto received = channel_->receive(input, plain_, cipher_);
     if (received) return;
     note_failure(received.error().message);
-    if (channel_.is_ready() && channel_.has_ended()) error_ = boost::asio::error::eof;
+    if (is_ready() && channel_->has_ended()) error_ = boost::asio::error::eof;
+  }
+
+  bool begin(std::string_view input) {
+    if (input.empty() || input.front() != kHandshakeRecord) {
+      is_other_language_ = true;
+      note_failure("the client speaks no TLS");
+      return false;
+    }
+    auto channel = accept_();
+    if (channel) {
+      channel_.emplace(std::move(*channel));
+    } else {
+      note_failure(channel.error().message);
+    }
+    return channel_.has_value();
   }
 
   void note_failure(const std::string& why) {
@@ -163,14 +186,13 @@ class TlsStream {
   static constexpr char kHandshakeRecord = 0x16;
 
   Lower lower_;
-  mqtt::TlsChannel channel_;
+  Accept accept_;  // of a server
+  std::optional<mqtt::TlsChannel> channel_;
   std::array<char, std::size_t{8} * 1024> input_{};
   std::string plain_;   // that nobody has taken
   std::string cipher_;  // that is to be sent
   std::string failure_;
   NetError error_;
-  bool is_server_ = false;
-  bool has_input_ = false;
   bool is_other_language_ = false;
 };
 

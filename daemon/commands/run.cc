@@ -105,6 +105,7 @@ int run(const Config& config) {
     auto started = serve_admin(loop, gateway, guard, api);
     if (!started) return report_failure(started.error().message);
     server = std::move(*started);
+    gateway.reloader().also_read_anew([&server] { server->read_files_anew(); });
   }
   for (const int signal_number : {SIGTERM, SIGINT}) {
     loop.on_signal(signal_number, [&api, &gateway] {

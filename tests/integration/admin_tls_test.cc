@@ -44,7 +44,7 @@ TEST_F(AdminTlsShort, ABrowserLogsInAndOut) {
   EXPECT_THAT(ask(request("GET", "/login", "")), AllOf(StartsWith("HTTP/1.1 200 "), HasSubstr("type=\"password\"")));
   EXPECT_THAT(log_in("wrong"), AllOf(StartsWith("HTTP/1.1 401 "), HasSubstr("This is not the token")));
   const std::string answer = log_in(kToken);
-  EXPECT_THAT(answer, AllOf(StartsWith("HTTP/1.1 303 "), HasSubstr("Set-Cookie: __Host-tidegate="),
+  EXPECT_THAT(answer, AllOf(StartsWith("HTTP/1.1 303 "), HasSubstr("Set-Cookie: __Host-tidegate-"),
                             HasSubstr("; HttpOnly; SameSite=Strict; Secure")));
   const std::string cookie = cookie_of(answer);
   EXPECT_THAT(ask(request("GET", "/", "Accept: text/html\r\n" + cookie)), HasSubstr("<title>Tidegate</title>"));
@@ -82,7 +82,7 @@ TEST_F(AdminTlsShort, WhoStallsKeepsNobodyOut) {
   start();
   std::vector<int> stalled;
   for (int i = 0; i < 100; ++i) {
-    stalled.push_back(connect_to_loopback(gateway_.admin_port()));
+    stalled.push_back(connect_from("127.0.0.2", gateway_.admin_port()));
     if (i % 2 == 0) send_all(stalled.back(), std::string("\x16\x03\x01", 3));
   }
   for (int i = 0; i < 3; ++i) EXPECT_THAT(get("/api/v1/status", kToken), StartsWith("HTTP/1.1 200 "));
@@ -90,7 +90,7 @@ TEST_F(AdminTlsShort, WhoStallsKeepsNobodyOut) {
   ASSERT_TRUE(kept.handshake());
   kept.send("GET /api/v1/live HTTP/1.1\r\nHost: h\r\n" + bearer(kToken) + "\r\n");
   ASSERT_TRUE(kept.read_until("event: status"));
-  for (int i = 0; i < 50; ++i) stalled.push_back(connect_to_loopback(gateway_.admin_port()));
+  for (int i = 0; i < 50; ++i) stalled.push_back(connect_from("127.0.0.2", gateway_.admin_port()));
   EXPECT_THAT(get("/api/v1/status", kToken), StartsWith("HTTP/1.1 200 "));
   EXPECT_FALSE(kept.read_to_end(milliseconds(10)));
   for (const int socket : stalled) ::close(socket);
