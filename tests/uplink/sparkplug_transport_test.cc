@@ -39,10 +39,14 @@ class SharedClient final : public mqtt::Client {
     std::vector<std::uint64_t> connections{};  // that messages were for
     std::uint64_t tried = 0;
     bool stops = true;
+    Duration grace{};  // that it was given to stop
   };
   explicit SharedClient(std::shared_ptr<Log> log) : log_(std::move(log)) {}
   void start() override {}
-  bool stop(Duration) override { return log_->stops; }
+  bool stop(Duration grace) override {
+    log_->grace = grace;
+    return log_->stops;
+  }
   void publish(mqtt::Publication message) override {
     put({message.ticket, std::move(message.topic), std::move(message.payload), 1});
   }
@@ -244,6 +248,16 @@ TEST_F(SparkplugTransportTest, AStopGivesWhatIsOpenItsGraceAndSaysGoodbye) {
   EXPECT_THAT(done_, ElementsAre(std::pair(std::uint64_t{9}, false)));
   transport_->send(sparkplug_batch(10, ""));
   EXPECT_THAT(done_, ElementsAre(std::pair(std::uint64_t{9}, false), std::pair(std::uint64_t{10}, false)));
+}
+
+TEST_F(SparkplugTransportTest, AStopEndsWithinItsGraceWithWhatTheClientHasOfIt) {
+  options_.sparkplug.primary_host.clear();
+  start();
+  tell_link(true);
+  transport_->send(sparkplug_batch(9, reading_json("d/a", "1")));
+  ASSERT_TRUE(wait_for_topic("spBv1.0/plant/DDATA/gw/d"));
+  transport_->stop(std::chrono::milliseconds(1050));
+  EXPECT_EQ(client_->grace, seconds(1));
 }
 
 TEST_F(SparkplugTransportTest, AStopIsOverWhenWhatIsOpenIsAcknowledged) {

@@ -93,9 +93,11 @@ class SparkplugTransport final : public Transport {
 
   void stop(Duration grace) override {
     if (!thread_.joinable()) return;
-    inbox_.end(grace);
+    const BootTime ends_by = clock().boot_now() + grace;
+    inbox_.end(grace - std::min<Duration>(grace, kDisconnectGrace));
     thread_.join();
-    client_->stop(std::max<Duration>(grace, kDisconnectGrace));  // waits for the acknowledgement of the death
+    // What is left of it is for the acknowledgement of the death.
+    client_->stop(std::max<Duration>(ends_by - clock().boot_now(), kDisconnectGrace));
   }
 
   void send(const OutgoingBatch& batch) override {
