@@ -5,8 +5,7 @@
 
 Root, mmdebstrap, and a mirror of Debian within reach. The program runs in the root as the user that the package makes; it
 is killed before the other version comes, so that this one finds a log that was not closed. The other version is the same
-program under the next number. For a package of another architecture the machine has to run its programs (qemu-user-static
-with binfmt_misc).
+program under the next number. Programs of another architecture run by qemu-user-static.
 """
 
 import argparse
@@ -24,6 +23,7 @@ import tempfile
 import time
 import urllib.request
 
+import foreign
 from bill_of_materials import faults_of, files_of
 from debian_root import Root, needs
 
@@ -120,14 +120,28 @@ def check_shipped(root):
     test = pathlib.Path(__file__).with_name("hardening_test.py")
     done = subprocess.run([sys.executable, "-B", test, *programs], check=False, capture_output=True, text=True)
     expect(done.returncode == 0, done.stderr)
-    place = root.path / "usr/share/doc/tidegate/tidegate.cdx.json"
-    if not place.exists():  # of a cross build
-        return
-    bill = json.loads(place.read_text(encoding="ascii"))
+    bill = json.loads((root.path / "usr/share/doc/tidegate/tidegate.cdx.json").read_text(encoding="ascii"))
     expect(not list(faults_of(bill)), f"the bill of materials: {list(faults_of(bill))}")
-    linked = {line.split()[0] for name in ("bin/tidegate", "libexec/tidegate-clock") for line in root.run("ldd", f"/usr/{name}").stdout.splitlines()
-              if "=>" in line}
-    expect(linked <= files_of(bill, "required"), f"not in the bill of materials: {linked - files_of(bill, 'required')}")
+    linked = {name: path for program in programs for name, path in linked_by(root, program).items()}
+    expect(set(linked) <= files_of(bill, "required"), f"not in the bill of materials: {set(linked) - files_of(bill, 'required')}")
+    check_dependencies(root, programs, linked)
+
+
+def linked_by(root, program):
+    """The libraries that the program links, and those that these link, with their places in the root."""
+    shown = root.run("ldd", f"/{program.relative_to(root.path)}").stdout
+    return dict(re.findall(r"^\s*(\S+) => (/\S+)", shown, re.MULTILINE))
+
+
+def check_dependencies(root, programs, linked):
+    """The package depends on the packages of what its programs name, and on no library besides: the list is written by hand."""
+    named = {name for program in programs
+             for name in re.findall(r"\(NEEDED\).*\[(.+)\]", subprocess.run(["readelf", "-dW", program], check=True, text=True, capture_output=True).stdout)}
+    owners = {root.run("dpkg-query", "--search", f"*/{(root.path / linked[name].lstrip('/')).resolve().name}").stdout.split(":")[0]
+              for name in named if not name.startswith("ld-linux")}
+    depends = root.run("dpkg-query", "--show", "--showformat=${Depends}", "tidegate").stdout
+    listed = {word.split()[0] for word in depends.split(", ") if "|" not in word}
+    expect(owners == listed, f"the programs link files of {sorted(owners)}, the package depends on {sorted(listed)}")
 
 
 def check_documents(root):
@@ -185,15 +199,23 @@ def main():
     needs("package_test", "mmdebstrap")
     architecture = subprocess.run(["dpkg-deb", "-f", str(arguments.package), "Architecture"], check=True, text=True,
                                   capture_output=True).stdout.strip()
+    if foreign.is_foreign(architecture):
+        needs("package_test", f"{foreign.EMULATORS[architecture]}-static")
+    with foreign.programs(architecture):
+        test(arguments.package, architecture)
+    return 0
+
+
+def test(package, architecture):
     directory = pathlib.Path(tempfile.mkdtemp(prefix="tidegate-package-"))
     os.chmod(directory, 0o755)
     try:
         root = Root(directory / "root", architecture,
                     ["init-system-helpers", "systemd-standalone-sysusers", "passwd", "procps"])
         port = free_port()
-        other = under_next_number(arguments.package, directory)
+        other = under_next_number(package, directory)
 
-        root.install(arguments.package)
+        root.install(package)
         check_installed(root)
         check_size(root)
         check_documents(root)
@@ -206,9 +228,9 @@ def main():
         run_and_kill(root, port, 2000)
         print(f"installed: {len(sequences(root))} readings exported, killed")
 
-        for step, package in (("upgraded", other), ("downgraded", arguments.package)):
+        for step, version in (("upgraded", other), ("downgraded", package)):
             before = len(sequences(root))
-            root.install(package)
+            root.install(version)
             expect("interval = \"20ms\"" in (root.path / "etc/tidegate/tidegate.toml").read_text(), "the configuration was replaced")
             check_installed(root)
             run_and_kill(root, port, before + 1000)
@@ -225,7 +247,6 @@ def main():
         print("removed: data kept; purged: nothing left")
     finally:
         shutil.rmtree(directory, ignore_errors=True)
-    return 0
 
 
 if __name__ == "__main__":
