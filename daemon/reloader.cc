@@ -155,7 +155,6 @@ void Reloader::drop_missing(const std::vector<MissingPart>& missing) {
 }
 
 void Reloader::read_files_anew() {
-  if (others_) others_();
   for (const auto& source : parts_.pipeline->sources()) {
     if (auto read = source.driver->read_files_anew(); !read) {
       log_warning("gateway", "driver {}: {}; it goes on with what was there before", source.driver->name(),

@@ -56,8 +56,6 @@ class Reloader {
   /// Does it, and says what came of it in the log, by an event, and to `done`, seconds later where something ends. Who
   /// asks while one is under way gets the answer of another one behind it.
   void reload(Done done);
-  /// What else reads files of its own anew with each reload that is done.
-  void also_read_anew(std::function<void()> files) { others_ = std::move(files); }
   /// Does nothing more, whatever is under way.
   void stop();
 
@@ -80,7 +78,6 @@ class Reloader {
   std::vector<Done> asked_behind_;  // for the next one
   std::optional<Config> wanted_;    // of the one under way
   ReloadAnswer answer_;
-  std::function<void()> others_;  // that read files of their own
   bool is_stopped_ = false;
 };
 

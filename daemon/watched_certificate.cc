@@ -16,19 +16,27 @@ Result<std::unique_ptr<WatchedCertificate>> WatchedCertificate::make(mqtt::Serve
 }
 
 Result<mqtt::TlsChannel> WatchedCertificate::accept(BootTime now) {
-  const bool is_due = failed_at_ && now - *failed_at_ >= kLookAgainAfter;
-  if (is_due || marks_of(files_) != marks_) read_anew(now);
+  if (marks_of(files_) != marks_) {
+    read_anew(now);
+  } else if (failed_at_ && now - *failed_at_ >= kLookAgainAfter) {
+    read(now);
+  }
   return server_->accept();
 }
 
 void WatchedCertificate::read_anew(BootTime now) {
+  failure_.clear();
+  read(now);
+}
+
+// What is wrong is said once, however often it is looked at.
+void WatchedCertificate::read(BootTime now) {
   const Marks marks = marks_of(files_);
   const bool is_other = std::exchange(marks_, marks) != marks || failed_at_;
   auto server = mqtt::TlsServer::make(files_);
   if (server) {
     server_ = std::move(*server);
     failed_at_.reset();
-    failure_.clear();
     if (is_other) {
       log_info("gateway", "admin address: from here on it shows the certificate that {} holds now", files_.certificate);
     }

@@ -38,6 +38,7 @@ class WatchedCertificate {
 
   WatchedCertificate(mqtt::ServerTls files, std::unique_ptr<mqtt::TlsServer> server, const Marks& marks)
       : files_(std::move(files)), server_(std::move(server)), marks_(marks) {}
+  void read(BootTime now);
   static FileMark mark_of(const std::string& path);
   static Marks marks_of(const mqtt::ServerTls& files);
 

@@ -105,7 +105,6 @@ int run(const Config& config) {
     auto started = serve_admin(loop, gateway, guard, api);
     if (!started) return report_failure(started.error().message);
     server = std::move(*started);
-    gateway.reloader().also_read_anew([&server] { server->read_files_anew(); });
   }
   for (const int signal_number : {SIGTERM, SIGINT}) {
     loop.on_signal(signal_number, [&api, &gateway] {
@@ -113,7 +112,11 @@ int run(const Config& config) {
       gateway.stop();
     });
   }
-  loop.on_signal(SIGHUP, [&gateway] { gateway.reloader().reload([](const ReloadAnswer&) {}); });
+  // Who asks for one over the address has made it look at its files with that.
+  loop.on_signal(SIGHUP, [&gateway, &server] {
+    if (server) server->read_files_anew();
+    gateway.reloader().reload([](const ReloadAnswer&) {});
+  });
   if (const auto started = gateway.start(); !started) return report_failure(started.error().message);
   log_info("gateway", "ready");
   give_back_start_pages();

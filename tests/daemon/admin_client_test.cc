@@ -57,6 +57,22 @@ TEST_P(AdminClientTest, GivesUpOnADaemonThatDoesNotAnswer) {
   EXPECT_THAT(answer.error().message, HasSubstr("does not answer within 200ms"));
 }
 
+TEST_P(AdminClientTest, TellsWhatMayBeAskedAgainFromWhatMayNot) {
+  serve([](const AdminRequest& request, const AdminRespond& respond) {
+    AdminResponse response = refuse(request.path == "/soon" ? 429 : 401, "no");
+    if (request.path == "/soon") response.headers.emplace_back("Retry-After", "6");
+    respond(response);
+  });
+  const auto soon = admin_get(address_, "/soon");
+  ASSERT_FALSE(soon.has_value());
+  EXPECT_EQ(soon.error().code, ErrorCode::retry);
+  EXPECT_THAT(soon.error().message, AllOf(HasSubstr("answered 429"), HasSubstr("; in 6 s again")));
+  const auto never = admin_get(address_, "/never");
+  ASSERT_FALSE(never.has_value());
+  EXPECT_EQ(never.error().code, ErrorCode::invalid);
+  EXPECT_THAT(never.error().message, Not(HasSubstr("again")));
+}
+
 TEST_P(AdminClientTest, SaysThatAnAnswerIsTooLong) {
   serve([](const AdminRequest&, const AdminRespond& respond) {
     AdminResponse response;
