@@ -21,7 +21,7 @@ void pay(const AddressLimits::Rate& rate, BootTime& paid_until, BootTime now) {
 std::optional<AddressLimits::Wait> AddressLimits::wait(const std::string& from, BootTime now) const {
   const auto known = addresses_.find(from);
   if (known != addresses_.end()) {
-    const Duration own = time_to_wait(one_, known->second.paid_until, now);
+    const Duration own = time_to_wait(rate_of(known->second, now), known->second.paid_until, now);
     if (own > Duration::zero()) return Wait{own, false};
     if (known->second.welcome_until > now) return std::nullopt;
   }
@@ -30,7 +30,8 @@ std::optional<AddressLimits::Wait> AddressLimits::wait(const std::string& from, 
 }
 
 void AddressLimits::take(const std::string& from, BootTime now) {
-  pay(one_, find(from, now).paid_until, now);
+  Address& address = find(from, now);
+  pay(rate_of(address, now), address.paid_until, now);
   pay(all_, all_paid_until_, now);
 }
 

@@ -10,15 +10,16 @@
 namespace tidegate::daemon {
 
 /// How often something may come: from one address so many at once and then one each so often, and so from all of them
-/// together. What all others do does not concern an address from which somebody was let in lately. Bounded: of so many
-/// addresses it knows something.
+/// together. An address from which somebody was let in lately may do more, and does not wait for the others. Bounded:
+/// of so many addresses it knows something.
 class AddressLimits {
  public:
   struct Rate {
     std::int64_t at_once;
     Duration each;
   };
-  AddressLimits(Rate one, Rate all) : one_(one), all_(all) {}
+  AddressLimits(Rate one, Rate all, Rate welcome) : one_(one), all_(all), welcome_(welcome) {}
+  AddressLimits(Rate one, Rate all) : AddressLimits(one, all, one) {}
 
   struct Wait {
     Duration time{};
@@ -40,8 +41,13 @@ class AddressLimits {
   Address& find(const std::string& from, BootTime now);
   void make_room(BootTime now);
 
-  const Rate one_;
-  const Rate all_;
+  const Rate& rate_of(const Address& address, BootTime now) const {
+    return address.welcome_until > now ? welcome_ : one_;
+  }
+
+  Rate one_;
+  Rate all_;
+  Rate welcome_;
   std::map<std::string, Address> addresses_;
   BootTime all_paid_until_{};
 };

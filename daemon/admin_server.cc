@@ -39,6 +39,8 @@ constexpr std::size_t kStrangersMax = 32;  // of these, where others than this m
 // be let in is not turned away for a burst.
 constexpr AddressLimits::Rate kHandshakes{32, std::chrono::milliseconds(125)};
 constexpr AddressLimits::Rate kHandshakesOfAll{64, std::chrono::microseconds(31'250)};
+// A script that asks often and keeps no connection.
+constexpr AddressLimits::Rate kHandshakesOfWelcome = kHandshakesOfAll;
 constexpr auto kAcceptPause = std::chrono::milliseconds(500);  // after accept() failed, as for want of descriptors
 
 // Of IPv6 everybody has 64 bits to himself.
@@ -156,7 +158,7 @@ class Listener final : public AdminServer {
   net::steady_timer pause_;
   AdminSite site_;
   const SystemClock clock_;
-  AddressLimits handshakes_{kHandshakes, kHandshakesOfAll};
+  AddressLimits handshakes_{kHandshakes, kHandshakesOfAll, kHandshakesOfWelcome};
   ComplaintFilter complaints_;
   const std::unique_ptr<WatchedCertificate> certificate_;  // null: no TLS
   const std::shared_ptr<AdminCrowd> crowd_;

@@ -7,8 +7,6 @@ namespace {
 
 // So that one busy connection does not keep the others waiting.
 constexpr int kReadsPerTurn = 4;
-// Of a connection that cannot be written to any more.
-constexpr int kReadsAtEnd = 16;
 // TLS answers by itself, also whom the socket takes nothing for: who does not read is not read from.
 constexpr std::size_t kUnsentMax = std::size_t{1024} * 1024;
 // Between our goodbye and the broker's.
@@ -125,7 +123,7 @@ BootTime BrokerConnection::deadline() const {
 // While the socket takes nothing, answers stay with the session, which then takes no more from the broker.
 void BrokerConnection::flush() {
   if (!socket_.is_open() || socket_.waits_for_room() || has_left_) return;
-  if (socket_.is_ready() && !socket_.put(session_->out())) return end_unwritable();
+  if (socket_.is_ready() && !socket_.put(session_->out())) return lose();
   write_more();
 }
 
@@ -135,7 +133,7 @@ void BrokerConnection::on_room() {
 }
 
 void BrokerConnection::write_more() {
-  if (!socket_.write()) return end_unwritable();
+  if (!socket_.write()) return lose();
   if (socket_.unsent() == 0) end_when_sent();
 }
 
@@ -145,17 +143,6 @@ void BrokerConnection::end_when_sent() {
   socket_.end_output();
   if (!leave_at_most_until_) return lose();
   has_left_ = true;
-}
-
-// That a write fails says nothing of why. What the broker has sent before can be read still: it may say that.
-void BrokerConnection::end_unwritable() {
-  for (int i = 0; i < kReadsAtEnd && !leave_at_most_until_ && may_read() && !session_->is_over(); ++i) {
-    const mqtt::BrokerSocket::Input input = socket_.read(*context_.read_buffer);
-    held_.append(input.plain);
-    held_.erase(0, session_->receive(held_, context_.clock->boot_now()));
-    if (!input.is_more) break;
-  }
-  lose();
 }
 
 void BrokerConnection::lose() {

@@ -71,7 +71,6 @@ class BrokerConnection final : public mqtt::BrokerSocketOwner, public std::enabl
   void flush();
   void write_more();
   void end_when_sent();
-  void end_unwritable();
   void lose();
 
   const BrokerContext& context_;

@@ -48,6 +48,17 @@ TEST_F(AddressLimitsTest, all_together_have_a_hundred_and_twenty_at_once) {
   EXPECT_EQ(taken, 122);
 }
 
+TEST_F(AddressLimitsTest, who_was_let_in_lately_may_have_more) {
+  limits_ = AddressLimits({10, 6s}, {120, 500ms}, {20, 1s});
+  EXPECT_EQ(take("desk", 100), 10);
+  limits_.welcome("desk", now_);
+  now_ += 60s;
+  EXPECT_EQ(take("desk", 100), 20);
+  now_ += 3s;
+  EXPECT_EQ(take("desk", 100), 3);
+  EXPECT_EQ(take("other", 100), 10);
+}
+
 TEST_F(AddressLimitsTest, who_was_let_in_from_an_address_lately_does_not_wait_for_others) {
   limits_.welcome("desk", now_);
   for (int i = 0; i < 1000; ++i) take("a" + std::to_string(i), 10);

@@ -133,21 +133,6 @@ TEST_F(MqttSubscriberTest, EndsAMalformedConnectionTellsItAndComesBack) {
   EXPECT_EQ(events("driver-down"), 1U);
 }
 
-// A write fails before anything is read.
-TEST_F(MqttSubscriberTest, HearsWhyTheBrokerEndedAConnectionThatIsWrittenTo) {
-  is_durable_ = false;
-  start();
-  const auto broker = next_up();
-  ASSERT_TRUE(broker);
-  broker->send(packets_.publish(1, packets_.number(1)));
-  ASSERT_TRUE(turn_until([&] { return intake_.readings.size() == 1; }));
-  broker->send(packets_.publish(2, packets_.number(2)) + packets_.disconnect(mqtt::ReasonCode::quota_exceeded));
-  broker->reset();
-  make_durable();
-  ASSERT_TRUE(turn_until([&] { return events("driver-down") == 1; }));
-  EXPECT_THAT(driver_->status().detail, HasSubstr("quota exceeded"));
-}
-
 TEST_F(MqttSubscriberTest, SaysThatALoginIsRefused) {
   options_.broker.username = "gateway";
   start();

@@ -145,7 +145,7 @@ def wait_for(what, condition, explain=lambda: ""):
             return result
         if time.monotonic() > deadline:
             raise SystemExit(f"canary_test: waited {PATIENCE} s for: {what} {explain()}")
-        time.sleep(0.05)
+        time.sleep(0.1)  # each is a handshake with the admin address, which bounds them
 
 
 def encoded(word):
