@@ -56,7 +56,7 @@ class TakenBatches {
 
   static constexpr Duration kDistrust = std::chrono::hours(1);
   /// The two newest batches are kept, however large.
-  static constexpr std::size_t kBytesMost = 512 * 1024;
+  static constexpr std::size_t kBytesMost = 128 * 1024;
 
  private:
   struct Batch {
