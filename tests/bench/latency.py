@@ -9,6 +9,8 @@ A thousand readings a second, a message each, go to the listener; the uplink has
   idle      live-first, no backlog
   draining  live-first, while so many readings that came before the target was there are on their way too
   limited   the same, with backfill_rate
+  beside    live-first without a backlog, while another daemon drains as much to the same target: what the processors and the target that are
+            shared cost by themselves, so what is left of the ratio is the uplink's own
 With --awake a loop of the lowest priority keeps each processor from sleeping: else what is measured of an idle uplink is, on many a
 virtual machine, how long its processors take to wake up.
 The broker sends without delay too (set_tcp_nodelay), as it would else keep small messages for the subscriber's TCP.
@@ -34,12 +36,13 @@ UPLINK = """
 [[uplink.mqtt]]
 name = "up"
 broker = "mqtt://127.0.0.1:{port}"
-topic = "tidegate/{{stream}}/{{lane}}"
+topic = "{topic}/{{stream}}/{{lane}}"
 streams = ["readings"]
 order = "{order}"
 batch = {{ max_delay = "0s", max_bytes = "{max_bytes}", max_readings = 2000 }}
 {more}
 """
+OTHER = 'client_id = "other"'  # a broker ends one of two connections of the same name
 BACKLOG_DRIVER = """
 [[driver.mqtt_listener]]
 name = "past"
@@ -76,31 +79,43 @@ def awake():
             loop.wait()
 
 
+def start_daemon(rig, arguments, target_port, order, more="", topic="tidegate"):
+    """With a port for what is current, and one, `past`, for the backlog."""
+    port, past = free_port(), free_port()
+    listener = LISTENER.format(port=port, sync="interval", each="", topic="bench", inflight=20000)
+    daemon = rig.daemon(listener.replace("[buffer]\n", BUFFER, 1) + BACKLOG_DRIVER.format(port=past)
+                        + UPLINK.format(port=target_port, topic=topic, order=order, max_bytes=arguments.max_bytes, more=more))
+    daemon.port, daemon.past = port, past
+    return daemon
+
+
 def measure(name, arguments):
     order = "oldest-first" if name == "direct" else "live-first"
     more = f'backfill_rate = "{arguments.backfill_rate}/s"' if name == "limited" else ""
-    has_backlog = name in ("draining", "limited")
-    with Rig(arguments.build) as rig:
-        port, past, target_port = free_port(), free_port(), free_port()
-        listener = LISTENER.format(port=port, sync="interval", each="", topic="bench", inflight=20000)
-        daemon = rig.daemon(listener.replace("[buffer]\n", BUFFER, 1) + BACKLOG_DRIVER.format(port=past)
-                            + UPLINK.format(port=target_port, order=order, max_bytes=arguments.max_bytes, more=more))
-        daemon.port = port
+    has_backlog = name in ("draining", "limited", "beside")
+    with contextlib.ExitStack() as rigs:
+        rig = rigs.enter_context(Rig(arguments.build))
+        target_port = free_port()
+        daemon = start_daemon(rig, arguments, target_port, order, more)
+        draining = start_daemon(rigs.enter_context(Rig(arguments.build)), arguments, target_port, "oldest-first", OTHER, "other") \
+            if name == "beside" else daemon
         if has_backlog:
-            taken = load(rig, past, "--messages", arguments.readings // BATCH // 50 * 50, "--batch", BATCH)
+            taken = load(rig, draining.past, "--messages", arguments.readings // BATCH // 50 * 50, "--batch", BATCH)
             if not taken["complete"]:
                 raise RuntimeError("the listener did not take all readings")
             late_at = time.monotonic() + LATE_AFTER
             wait_until(lambda: time.monotonic() > late_at, "all of the backlog is late")
         target = start_target(rig, target_port)
-        wait_until(lambda: metric(daemon, 'tidegate_uplink_up{uplink="up"') == 1, "the uplink is up")
-        first = delivered(daemon)
+        for each in {daemon, draining}:
+            wait_until(lambda each=each: metric(each, 'tidegate_uplink_up{uplink="up"') == 1, "the uplink is up")
+        first = delivered(draining)
         code, text = rig.load(daemon, target, "--count", RATE * arguments.seconds, "--rate", RATE, "--listen", "tidegate/readings/live")
         figures = json.loads(text)
         if code != 0:
             raise RuntimeError(f"{name}: {text}")
-        figures["backlog_rate"] = (delivered(daemon) - first - figures["count"]) / figures["seconds"]
-        if has_backlog and backlog(daemon) == 0:
+        live = figures["count"] if draining is daemon else 0
+        figures["backlog_rate"] = (delivered(draining) - first - live) / figures["seconds"]
+        if has_backlog and backlog(draining) == 0:
             raise RuntimeError("the backlog was gone before the last reading: more --readings")
         return figures
 
@@ -115,7 +130,7 @@ def main():
     parser.add_argument("--backfill-rate", type=int, default=550_000, help="readings a second, of the row limited")
     parser.add_argument("--awake", action="store_true", help="keep the processors from sleeping")
     arguments = parser.parse_args()
-    results = {"direct": [], "idle": [], "draining": [], "limited": []}
+    results = {"direct": [], "idle": [], "draining": [], "limited": [], "beside": []}
     with awake() if arguments.awake else contextlib.nullcontext():
         for _ in range(arguments.rounds):
             for name, rounds in results.items():
@@ -124,9 +139,9 @@ def main():
     for name, rounds in results.items():
         print(f"{name:<10}{median(rounds, 'p50_ms'):>9.2f}{median(rounds, 'p99_ms'):>9.2f}{median(rounds, 'p999_ms'):>10.2f}"
               f"{median(rounds, 'backlog_rate'):>20.0f}")
-    for name in ("draining", "limited"):
-        ratio = [busy["p99_ms"] / idle["p99_ms"] for busy, idle in zip(results[name], results["idle"])]
-        print(f"p99 {name} over p99 idle, a round: {', '.join(f'{one:.1f}' for one in ratio)}")
+    for name, other in (("draining", "idle"), ("limited", "idle"), ("beside", "idle"), ("draining", "beside")):
+        ratio = [busy["p99_ms"] / quiet["p99_ms"] for busy, quiet in zip(results[name], results[other])]
+        print(f"p99 {name} over p99 {other}, a round: {', '.join(f'{one:.1f}' for one in ratio)}")
     output = Path(arguments.build) / "latency.json"
     output.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
     print(f"\nwritten: {output}")
