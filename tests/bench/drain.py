@@ -79,6 +79,7 @@ class Kafka:
 
     def __init__(self, rig):
         self.rig, self.port = rig, free_port()
+        self.advertised = self.port
         self.uplink = (f'[[uplink.kafka]]\nbrokers = ["127.0.0.1:{self.port}"]\ndelivery = "{self.delivery}"\n{self.more}' + COMMON)
 
     def start(self):
@@ -88,7 +89,7 @@ class Kafka:
         properties.write_text(
             f"process.roles=broker,controller\nnode.id=1\nlog.dirs={folder}/data\nnum.partitions=4\n"
             f"listeners=PLAINTEXT://127.0.0.1:{self.port},CONTROLLER://127.0.0.1:{controller}\n"
-            f"advertised.listeners=PLAINTEXT://127.0.0.1:{self.port}\ncontroller.listener.names=CONTROLLER\n"
+            f"advertised.listeners=PLAINTEXT://127.0.0.1:{self.advertised}\ncontroller.listener.names=CONTROLLER\n"
             "listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT\n"
             f"controller.quorum.voters=1@127.0.0.1:{controller}\noffsets.topic.replication.factor=1\n"
             "transaction.state.log.replication.factor=1\ntransaction.state.log.min.isr=1\n", encoding="utf-8")

@@ -1,0 +1,77 @@
+"""What the samples of a soak say: how fast memory grows, and how sure that is.
+
+Outages make memory swing, and what is freed is given back to the system late or never; so only the calm end of each round counts, in which every
+round has been through the same faults and no backlog is left: one value a round, the median of its calm samples. Through these goes the line of
+Theil and Sen, the median of the slopes between all pairs, which a few steps do not bend; its bounds are those of Sen, by the distribution
+of Kendall's tau, and ask for no normal errors.
+"""
+import itertools
+import math
+import statistics
+
+DAY = 86400
+MIB = 1024  # of KiB
+Z_95 = 1.96
+ROUNDS_MIN = 4
+
+
+def theil_sen(points):
+    """(slope, lower, upper) of y over x, the bounds of 95 %; infinite where there are too few points to tell."""
+    slopes = sorted((y2 - y1) / (x2 - x1) for (x1, y1), (x2, y2) in itertools.combinations(sorted(points), 2) if x2 > x1)
+    if not slopes:
+        return 0.0, -math.inf, math.inf
+    n = len(points)
+    width = Z_95 * math.sqrt(n * (n - 1) * (2 * n + 5) / 18)
+    low, high = math.floor((len(slopes) - width) / 2), math.ceil((len(slopes) + width) / 2)
+    if n < ROUNDS_MIN or low < 0 or high >= len(slopes):
+        return statistics.median(slopes), -math.inf, math.inf
+    return statistics.median(slopes), slopes[low], slopes[high]
+
+
+def calm_rounds(samples, warm_up):
+    """The calm samples by round, of the rounds that begin behind the warm-up."""
+    rounds = {}
+    for sample in samples:
+        rounds.setdefault(int(sample["round"]), []).append(sample)
+    return {number: [sample for sample in all_of_it if sample["calm"]] for number, all_of_it in sorted(rounds.items())
+            if all_of_it[0]["seconds"] >= warm_up and any(sample["calm"] for sample in all_of_it)}
+
+
+def points(samples, name, warm_up):
+    """(seconds, median of `name`) of the calm part of each round."""
+    return [(statistics.median(sample["seconds"] for sample in calm), statistics.median(sample[name] for sample in calm))
+            for calm in calm_rounds(samples, warm_up).values()]
+
+
+class Growth:
+    """Of one column in KiB, as MiB a day."""
+
+    def __init__(self, samples, name, warm_up):
+        self.name, self.points = name, points(samples, name, warm_up)
+        self.slope, self.lower, self.upper = (value * DAY / MIB for value in theil_sen(self.points))
+
+    def is_over(self, most):
+        """Whether it is surely more than so many MiB a day."""
+        return self.lower > most
+
+    def __str__(self):
+        if math.isinf(self.upper):
+            return f"{self.name}: {self.slope:+.2f} MiB a day by {len(self.points)} rounds, too few to say how sure that is"
+        return f"{self.name}: {self.slope:+.2f} MiB a day (95 %: {self.lower:+.2f} to {self.upper:+.2f}) by {len(self.points)} rounds"
+
+
+def least_by_round(samples, name, warm_up):
+    return [min(sample[name] for sample in calm) for calm in calm_rounds(samples, warm_up).values()]
+
+
+def complaints(samples, warm_up, most_mib_a_day=1.0):
+    """What is wrong with what the process took."""
+    growth = Growth(samples, "anonymous_kib", warm_up)
+    if growth.is_over(most_mib_a_day):
+        yield f"memory grows by more than {most_mib_a_day} MiB a day: {growth}"
+    for name in ("descriptors", "threads"):
+        least = least_by_round(samples, name, warm_up)
+        if least and least[-1] > least[0]:
+            yield f"{name}: {least[0]} in the first calm after the warm-up, {least[-1]} in the last: {least}"
+    if len({sample["pid"] for sample in samples}) > 1:
+        yield "the daemon was started again"
