@@ -13,6 +13,10 @@ DAY = 86400
 MIB = 1024  # of KiB
 Z_95 = 1.96
 ROUNDS_MIN = 4
+POOLED_MAX = 30  # two HTTP uplinks of inflight 8, Kafka's brokers and coordinators, and as many that are just ending
+PASSING_MAX = 40  # of each stream's log two that are written, and one for each uplink that reads behind; three files of the file uplink
+TITLES = {"steady": "descriptors that are not of a pool or of the log", "pooled": "connections to HTTP targets and Kafka",
+          "passing": "files of the log and of the file uplink", "threads": "threads"}
 
 
 def theil_sen(points):
@@ -69,9 +73,12 @@ def complaints(samples, warm_up, most_mib_a_day=1.0):
     growth = Growth(samples, "anonymous_kib", warm_up)
     if growth.is_over(most_mib_a_day):
         yield f"memory grows by more than {most_mib_a_day} MiB a day: {growth}"
-    for name in ("descriptors", "threads"):
+    for name in ("steady", "threads"):
         least = least_by_round(samples, name, warm_up)
         if least and least[-1] > least[0]:
-            yield f"{name}: {least[0]} in the first calm after the warm-up, {least[-1]} in the last: {least}"
+            yield f"{TITLES[name]}: {least[0]} in the first calm after the warm-up, {least[-1]} in the last: {least}"
+    for name, most in (("pooled", POOLED_MAX), ("passing", PASSING_MAX)):
+        if (found := max(sample[name] for sample in samples)) > most:
+            yield f"{found} {TITLES[name]}"
     if len({sample["pid"] for sample in samples}) > 1:
         yield "the daemon was started again"

@@ -9,13 +9,14 @@ from analysis import DAY, Growth, complaints, theil_sen
 ROUND = 180
 
 
-def samples(minutes, growth=lambda seconds: 0.0, noise_kib=30, outage_kib=4000, descriptors=lambda seconds: 60, seed=1):
+def samples(minutes, growth=lambda seconds: 0.0, noise_kib=30, descriptors=lambda seconds: 60, seed=1):
     """Each round has outages, in which memory is far up, and a calm end. `growth`: KiB since the start."""
     chance, made = random.Random(seed), []
     for seconds in range(0, minutes * 60, 5):
         calm = seconds % ROUND >= ROUND - 25
-        swing = 0 if calm else chance.uniform(0, outage_kib)
-        made.append({"seconds": seconds, "round": seconds // ROUND, "calm": calm, "pid": 7, "threads": 20, "descriptors": descriptors(seconds),
+        swing = 0 if calm else chance.uniform(0, 4000)
+        made.append({"seconds": seconds, "round": seconds // ROUND, "calm": calm, "pid": 7, "threads": 20,
+                     "steady": descriptors(seconds), "pooled": 9, "passing": 8,
                      "anonymous_kib": 12000 + growth(seconds) + swing + chance.gauss(0, noise_kib)})
     return made
 
@@ -68,7 +69,7 @@ class GrowthTest(unittest.TestCase):
     def test_a_descriptor_that_stays_open_is_refused(self):
         found = list(complaints(samples(60, descriptors=lambda seconds: 60 + seconds // 1800), 600))
         self.assertEqual(len(found), 1)
-        self.assertIn("descriptors: 60", found[0])
+        self.assertIn("descriptors that are not of a pool or of the log: 60", found[0])
 
     def test_descriptors_that_come_and_go_pass(self):
         self.assertEqual(list(complaints(samples(60, descriptors=lambda seconds: 60 + seconds // 5 % 3), 600)), [])

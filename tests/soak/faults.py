@@ -4,6 +4,7 @@ import signal
 import threading
 
 from plant import throw_bytes, throw_rubbish
+from rig import wait_until
 from server import NOT_YET
 
 LEAD = 3
@@ -99,3 +100,11 @@ class Round:
                 self.push(now + 1, fault, is_begin)
             else:
                 tell(fault, is_begin)
+
+    def finish(self, tell):
+        """What could not be started again by now, such as a server that takes long to end."""
+        for _, _, is_begin, fault in self.steps:
+            if not is_begin:
+                wait_until(lambda fault=fault: fault.end() != NOT_YET, f"the end of {fault.name}")
+                tell(fault, False)
+        self.steps = []

@@ -199,6 +199,7 @@ class Gateway:
     def __init__(self, rig, places, has_kafka):
         self.places, self.has_kafka, self.changes = places, has_kafka, {}
         self.uplinks = ["cloud", "cloud5", "scada", "lake", "influx", "export", "table"] + (["fleet"] if has_kafka else [])
+        self.pools = {places[name] for name in ("lake", "influx", "fleet") if name in places}
         self.daemon = rig.daemon(self.body())
         self.pid, self.file = self.daemon.pid, rig.folder / "tidegate.toml"
         self.head = self.file.read_text(encoding="utf-8").split("\n[buffer]", 1)[0]
@@ -267,22 +268,48 @@ def kibibytes(path, wanted):
     return found
 
 
-def descriptors(pid):
-    """How many of each kind: sockets, files, what has no name."""
-    kinds = {"sockets": 0, "files": 0, "others": 0}
+def peers(pid):
+    """The port at the other end, by the inode of the socket."""
+    found = {}
+    for line in Path(f"/proc/{pid}/net/tcp").read_text(encoding="ascii").splitlines()[1:]:
+        words = line.split()
+        found[f"socket:[{words[9]}]"] = int(words[2].split(":")[1], 16)
+    return found
+
+
+PASSING = ("/data/log/", "/export/")
+
+
+def descriptors(pid, pools):
+    """How many there are, and of which kind. `pooled` are connections to these ports, of which a client holds as many as it had use for of late;
+    `passing` are files of the log and of the file uplink, which are open while something is read from or written to them; `steady` are all others."""
+    counts, ports = {"descriptors": 0, "steady": 0, "pooled": 0, "passing": 0}, peers(pid)
     for link in Path(f"/proc/{pid}/fd").iterdir():
         try:
             target = str(link.readlink())
         except FileNotFoundError:
             continue
-        kinds["sockets" if target.startswith("socket:") else "files" if target.startswith("/") else "others"] += 1
-    return kinds
+        kind = "pooled" if ports.get(target) in pools else "passing" if any(part in target for part in PASSING) else "steady"
+        counts["descriptors"] += 1
+        counts[kind] += 1
+    return counts
 
 
-def taken(pid):
+def anonymous_parts(pid):
+    """Anonymous memory by where it is: the heap of the main thread, what is mapped without a name (heaps and stacks of other threads), the rest."""
+    parts, at = {"heap_kib": 0, "mapped_kib": 0, "other_kib": 0}, "other_kib"
+    for line in Path(f"/proc/{pid}/smaps").read_text(encoding="utf-8").splitlines():
+        words = line.split()
+        if not words[0].endswith(":"):
+            at = "mapped_kib" if len(words) < 6 else "heap_kib" if words[5] == "[heap]" else "other_kib"
+        elif words[0] == "Anonymous:":
+            parts[at] += int(words[1])
+    return parts
+
+
+def taken(pid, pools):
     """What the process takes of the machine."""
     sample = kibibytes(f"/proc/{pid}/status", {"VmRSS": "rss_kib", "Threads": "threads", "VmHWM": "rss_most_kib"})
     sample |= kibibytes(f"/proc/{pid}/smaps_rollup", {"Pss": "pss_kib", "Anonymous": "anonymous_kib"})
     sample |= kibibytes(f"/proc/{pid}/io", {"write_bytes": "written_bytes"})
-    kinds = descriptors(pid)
-    return sample | {"descriptors": sum(kinds.values()), **kinds}
+    return sample | anonymous_parts(pid) | descriptors(pid, pools)

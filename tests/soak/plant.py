@@ -3,7 +3,6 @@ import collections
 import json
 import os
 import pty
-import random
 import select
 import socket
 import threading

@@ -6,10 +6,11 @@ PANEL, GAP, TOP = 150, 34, 34
 COLOURS = ("#2f81f7", "#d29922", "#3fb950", "#f85149", "#a371f7", "#db61a2", "#1b9e9e", "#8b6f47")
 ROWS = ("targets", "network", "devices", "rubbish", "reloads")
 ROW = 14
+STRETCHES = 400
 STYLE = """
 text { font: 12px sans-serif; fill: #1f2328 } .paper { fill: #ffffff } .grid { stroke: #d0d7de; stroke-width: 1 } .title { font-weight: bold }
-.line { fill: none; stroke-width: 1.4; stroke-linejoin: round } .calm { fill: #57606a }
-@media (prefers-color-scheme: dark) { text { fill: #e6edf3 } .paper { fill: #0d1117 } .grid { stroke: #30363d } .calm { fill: #9198a1 } }
+.line { fill: none; stroke-width: 1.4; stroke-linejoin: round } .calm { stroke: #57606a; stroke-width: 4; stroke-linecap: round }
+@media (prefers-color-scheme: dark) { text { fill: #e6edf3 } .paper { fill: #0d1117 } .grid { stroke: #30363d } .calm { stroke: #9198a1 } }
 """
 
 
@@ -49,10 +50,15 @@ class Picture:
         return y
 
     def line(self, points, y, colour):
-        """Points in the middle of a straight stretch are left out."""
+        """The greatest of each stretch of time; points in the middle of a straight stretch are left out."""
+        points = greatest(points)
         kept = [point for at, point in enumerate(points) if at in (0, len(points) - 1) or not points[at - 1][1] == point[1] == points[at + 1][1]]
         way = "L".join(f"{self.x(seconds):.1f} {y(value):.1f}" for seconds, value in kept)
         self.parts.append(f'<path class="line" stroke="{colour}" d="M{way}"/>')
+
+    def strokes(self, ways, colour, width, more=""):
+        if ways:
+            self.parts.append(f'<path stroke="{colour}" stroke-width="{width}" {more} d="{"".join(ways)}"/>')
 
     def legend(self, top, entries):
         for at, (name, colour) in enumerate(entries):
@@ -70,8 +76,17 @@ class Picture:
         return "\n".join([*self.parts, "</svg>"]) + "\n"
 
 
+def greatest(points):
+    """At most STRETCHES points."""
+    if len(points) <= STRETCHES:
+        return points
+    size = math.ceil(len(points) / STRETCHES)
+    return [max(points[at:at + size], key=lambda point: point[1]) for at in range(0, len(points), size)]
+
+
 def rates(samples, name):
-    return [(later["seconds"], (later[name] - earlier[name]) / (later["seconds"] - earlier["seconds"])) for earlier, later in zip(samples, samples[1:])]
+    pairs = zip(samples, samples[1:])
+    return [(later["seconds"], (later[name] - earlier[name]) / (later["seconds"] - earlier["seconds"])) for earlier, later in pairs]
 
 
 def draw_memory(picture, top, samples):
@@ -79,9 +94,8 @@ def draw_memory(picture, top, samples):
     y = picture.panel(top, "Memory, MiB (dots: in the calm end of a round)", max(sample["rss_kib"] for sample in samples) / 1024)
     for (_, name), colour in zip(lines, COLOURS):
         picture.line([(sample["seconds"], sample[name] / 1024) for sample in samples], y, colour)
-    for sample in samples:
-        if sample["calm"]:
-            picture.parts.append(f'<circle class="calm" r="2" cx="{picture.x(sample["seconds"]):.1f}" cy="{y(sample["anonymous_kib"] / 1024):.1f}"/>')
+    dots = [f'M{picture.x(sample["seconds"]):.1f} {y(sample["anonymous_kib"] / 1024):.1f}h0' for sample in samples if sample["calm"]]
+    picture.parts.append(f'<path class="calm" d="{"".join(dots)}"/>')
     picture.legend(top, [(title, colour) for (title, _), colour in zip(lines, COLOURS)])
 
 
@@ -92,27 +106,27 @@ def draw_backlogs(picture, top, samples, uplinks):
     picture.legend(top, list(zip(uplinks, COLOURS)))
 
 
-def draw_rates(picture, top, samples):
-    syncs, written = rates(samples, "syncs"), [(seconds, value / 10240) for seconds, value in rates(samples, "written_bytes")]
-    y = picture.panel(top, "Syncs of the log, a second, and bytes written to the disk, 10 KiB/s", max(value for _, value in syncs + written))
-    picture.line(written, y, COLOURS[1])
+def draw_syncs(picture, top, samples):
+    syncs = rates(samples, "syncs")
+    y = picture.panel(top, "Syncs of the log, a second", max(value for _, value in syncs))
     picture.line(syncs, y, COLOURS[0])
-    picture.legend(top, [("syncs/s", COLOURS[0]), ("10 KiB/s", COLOURS[1])])
 
 
 def draw_faults(picture, top, marks):
-    """A bar from begin to end, or a stroke."""
+    """A bar from begin to end, and a stroke at the begin."""
     picture.text(LEFT, top - 8, "What went wrong", 'class="title"')
-    open_faults = {}
-    for mark in marks:
-        at, y = picture.x(mark["seconds"]), top + ROWS.index(mark["row"]) * ROW
-        if mark["what"] == "begin":
-            open_faults[mark["fault"]] = at
-            picture.parts.append(f'<path stroke="{COLOURS[ROWS.index(mark["row"])]}" d="M{at:.1f} {y}v9"/>')
-        elif (began := open_faults.pop(mark["fault"], None)) is not None:
-            picture.parts.append(f'<rect x="{began:.1f}" y="{y + 2}" width="{at - began:.1f}" height="5" opacity="0.6" fill="{COLOURS[ROWS.index(mark["row"])]}"/>')
-    for at, row in enumerate(ROWS):
-        picture.text(WIDTH - RIGHT + 14, top + at * ROW + 9, row)
+    for at, (row, colour) in enumerate(zip(ROWS, COLOURS)):
+        y, begins, bars, open_faults = top + at * ROW, [], [], {}
+        for mark in (mark for mark in marks if mark["row"] == row):
+            x = picture.x(mark["seconds"])
+            if mark["what"] == "begin":
+                open_faults[mark["fault"]] = x
+                begins.append(f"M{x:.1f} {y}v9")
+            elif (began := open_faults.pop(mark["fault"], None)) is not None:
+                bars.append(f"M{began:.1f} {y + 4.5}h{x - began:.1f}")
+        picture.strokes(bars, colour, 5, 'opacity="0.6"')
+        picture.strokes(begins, colour, 1)
+        picture.text(WIDTH - RIGHT + 14, y + 9, row)
 
 
 def draw(samples, marks, uplinks):
@@ -121,7 +135,7 @@ def draw(samples, marks, uplinks):
     picture = Picture(samples[-1]["seconds"] / 60, height)
     draw_memory(picture, tops[0], samples)
     draw_backlogs(picture, tops[1], samples, uplinks)
-    draw_rates(picture, tops[2], samples)
+    draw_syncs(picture, tops[2], samples)
     draw_faults(picture, tops[3], marks)
     picture.time_axis(height - 26)
     return picture.end()

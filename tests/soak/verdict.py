@@ -9,6 +9,7 @@ from rig import wait_until
 from seen import Arrivals, Bits
 
 ONCE = ("table", "fleet")
+SETTLE_SECONDS = 30  # for what the targets' brokers have and their subscribers do not
 
 
 class Verdict:
@@ -25,7 +26,8 @@ class Verdict:
     def reach(self):
         test = self.test
         if not test.gateway.is_running():
-            self.complain(f"the daemon ended with {test.gateway.daemon.process.returncode}: {test.gateway.daemon.log.read_text(errors='replace')[-2000:]}")
+            daemon = test.gateway.daemon
+            self.complain(f"the daemon ended with {daemon.process.returncode}: {daemon.log.read_text(errors='replace')[-2000:]}")
             return
         self.problems += analysis.complaints(test.samples, self.warm_up)
         for step in (self.end_sources, self.drain, self.look_at_sequences, self.look_at_tables, self.look_at_numbers, self.look_at_contents,
@@ -82,9 +84,10 @@ class Verdict:
         for stream, one in itertools.product(Arrivals.STREAMS, arrivals.values()):
             begin, end = self.begins[stream], self.ends[stream]
             try:
-                wait_until(lambda: one.seen[stream].count >= end - begin, f"{one.name} has {stream} {begin} to {end - 1}", self.patience)
+                wait_until(lambda: one.seen[stream].count >= end - begin, f"{one.name} has {stream} {begin} to {end - 1}", SETTLE_SECONDS)
             except RuntimeError:
-                self.complain(f"{one.name} has {one.seen[stream].count} of {end - begin} {stream}; missing are {one.seen[stream].holes(begin, end)} ...")
+                missing = one.seen[stream].holes(begin, end)
+                self.complain(f"{one.name} has {one.seen[stream].count} of {end - begin} {stream}; missing are {missing} ...")
             if one.seen[stream].end > end:
                 self.complain(f"{one.name} has {stream} beyond the end of the log, {end}")
         for one in arrivals.values():
@@ -101,7 +104,7 @@ class Verdict:
             begin, end = self.begins[stream], self.ends[stream]
             account = self.test.table.account(stream)
             if account != [end - begin, end - begin, begin, end - 1]:
-                self.complain(f"the table of {stream} has (rows, different, first, last) {account}; the log had {end - begin} from {begin} to {end - 1}")
+                self.complain(f"the table of {stream} has (rows, different, first, last) {account}; the log had {begin} to {end - 1}")
         self.say("PostgreSQL has each of them in one row")
 
     def look_at_numbers(self):
@@ -126,7 +129,8 @@ class Verdict:
         code = daemon.end()
         if code != 0:
             self.complain(f"the daemon ended with {code} when it was told to")
-        verified = subprocess.run([self.test.program, "log", "verify", "--data-dir", self.test.rig.folder / "data"], capture_output=True, text=True, check=False)
+        command = [self.test.program, "log", "verify", "--data-dir", self.test.rig.folder / "data"]
+        verified = subprocess.run(command, capture_output=True, text=True, check=False)
         if verified.returncode != 0:
             self.complain(f"log verify: {verified.stdout[-500:]}{verified.stderr[-500:]}")
 
@@ -138,24 +142,26 @@ class Verdict:
                 self.complain(f"{name}: {self.test.samples[-1][name]}")
 
     def text(self):
-        samples, marks = self.test.samples, self.test.marks
-        first, last = samples[0], samples[-1]
-        span = last["seconds"] - first["seconds"]
-        calm = analysis.calm_rounds(samples, self.warm_up)
+        test, last = self.test, self.test.samples[-1]
+        began = sum(mark["what"] == "begin" for mark in test.marks)
+        resets = sum(proxy.resets for proxy in test.proxies.by_name.values()) // 2
+        most = {uplink: int(max(sample[f"backlog_{uplink}"] for sample in test.samples)) for uplink in test.gateway.uplinks}
+        lines = [f"{last['seconds'] / 60:.1f} minutes, {last['round'] + 1} rounds, seed {test.arguments.seed}, {began} faults "
+                 f"({test.left_out} left out for want of room), {test.gateway.reloads} reloads, {resets} connections reset",
+                 self.rates(), f"resident {last['rss_kib'] / 1024:.1f} MiB at the end, {last['rss_most_kib'] / 1024:.1f} at the most; "
+                 f"anonymous {last['anonymous_kib'] / 1024:.1f}"]
+        lines += [str(analysis.Growth(test.samples, name, self.warm_up)) for name in ("anonymous_kib", "rss_kib", "pss_kib")]
+        for name in ("descriptors", "steady", "pooled", "passing", "threads"):
+            lines.append(f"{name}, least of each calm part: {analysis.least_by_round(test.samples, name, self.warm_up)}")
+        lines.append(f"largest backlogs: {most}")
+        lines.append(f"events: {test.collector.events}; rewritten segments: {last['rewritten_segments']:.0f}")
+        lines += [*self.lines, *(f"WRONG: {problem}" for problem in self.problems), "red" if self.problems else "green"]
+        return "\n".join(lines) + "\n"
 
-        def per_second(name):
-            return (last[name] - first[name]) / span
-        lines = [f"{last['seconds'] / 60:.1f} minutes, {last['round'] + 1} rounds, seed {self.test.arguments.seed}, "
-                 f"{sum(mark['what'] == 'begin' for mark in marks)} faults ({self.test.left_out} left out for want of room), {self.test.gateway.reloads} reloads, "
-                 f"{sum(proxy.resets for proxy in self.test.proxies.by_name.values()) // 2} connections reset",
-                 f"{per_second('accepted'):.1f} readings/s, {per_second('syncs'):.2f} syncs/s, log {per_second('log_written_bytes') / 1024:.1f} KiB/s, "
-                 f"disk {per_second('written_bytes') / 1024:.1f} KiB/s, {per_second('cpu_seconds') * 100:.1f} % of a processor",
-                 f"resident {last['rss_kib'] / 1024:.1f} MiB at the end, {last['rss_most_kib'] / 1024:.1f} at the most; anonymous {last['anonymous_kib'] / 1024:.1f}"]
-        lines += [str(analysis.Growth(samples, name, self.warm_up)) for name in ("anonymous_kib", "rss_kib", "pss_kib")]
-        for name in ("descriptors", "sockets", "files", "threads"):
-            lines.append(f"{name}, least of each calm part: {analysis.least_by_round(samples, name, self.warm_up)}")
-        most = {uplink: int(max(sample[f"backlog_{uplink}"] for sample in samples)) for uplink in self.test.gateway.uplinks}
-        lines.append(f"largest backlogs: {most}; rounds judged: {len(calm)}")
-        lines.append(f"events: {self.test.collector.events}; rewritten segments: {last['rewritten_segments']:.0f}")
-        lines += self.lines
-        return "\n".join([*lines, *(f"WRONG: {problem}" for problem in self.problems), "red" if self.problems else "green"]) + "\n"
+    def rates(self):
+        first, last = self.test.samples[0], self.test.samples[-1]
+
+        def a_second(name):
+            return (last[name] - first[name]) / (last["seconds"] - first["seconds"])
+        return (f"{a_second('accepted'):.1f} readings/s, {a_second('syncs'):.2f} syncs/s, log {a_second('log_written_bytes') / 1024:.1f} KiB/s, "
+                f"pages written {a_second('written_bytes') / 1024:.1f} KiB/s, {a_second('cpu_seconds') * 100:.1f} % of a processor")
