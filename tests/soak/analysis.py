@@ -1,7 +1,7 @@
 """What the samples of a soak say: how fast memory grows, and how sure that is.
 
 Outages make memory swing, and what is freed is given back to the system late or never; so only the calm end of each round counts, in which every
-round has been through the same faults and no backlog is left: one value a round, the median of its calm samples. Through these goes the line of
+round has been through the same faults, where no backlog is left: one value a round, the median of its calm samples. Through these goes the line of
 Theil and Sen, the median of the slopes between all pairs, which a few steps do not bend; its bounds are those of Sen, by the distribution
 of Kendall's tau, and ask for no normal errors.
 """
@@ -13,6 +13,7 @@ DAY = 86400
 MIB = 1024  # of KiB
 Z_95 = 1.96
 ROUNDS_MIN = 4
+WARM_UP_ROUNDS = 5
 POOLED_MAX = 30  # two HTTP uplinks of inflight 8, Kafka's brokers and coordinators, and as many that are just ending
 PASSING_MAX = 40  # of each stream's log two that are written, and one for each uplink that reads behind; three files of the file uplink
 TITLES = {"steady": "descriptors that are not of a pool or of the log", "pooled": "connections to HTTP targets and Kafka",
@@ -30,6 +31,12 @@ def theil_sen(points):
     if n < ROUNDS_MIN or low < 0 or high >= len(slopes):
         return statistics.median(slopes), -math.inf, math.inf
     return statistics.median(slopes), slopes[low], slopes[high]
+
+
+def warm_up(seconds, round_seconds):
+    """A sixth of the run, five rounds at the least: the allocator holds the most that it ever needed at once, and its holes are where they stay,
+    once everything has gone wrong together a few times. That takes rounds and not time: as many of them when they are four times as short."""
+    return max(seconds / 6, WARM_UP_ROUNDS * round_seconds)
 
 
 def calm_rounds(samples, warm_up):

@@ -4,7 +4,7 @@ import math
 import random
 import unittest
 
-from analysis import DAY, Growth, complaints, theil_sen
+from analysis import DAY, Growth, complaints, theil_sen, warm_up
 
 ROUND = 180
 
@@ -52,6 +52,9 @@ class GrowthTest(unittest.TestCase):
         growth = Growth(samples(60, leak(5), noise_kib=1500), "anonymous_kib", 600)
         self.assertGreater(growth.upper - growth.lower, 5)
         self.assertFalse(growth.is_over(1))
+
+    def test_the_warm_up_is_a_sixth_and_five_rounds_at_the_least(self):
+        self.assertEqual((warm_up(3600, 180), warm_up(86400, 180)), (900, 14400))
 
     def test_growth_within_the_warm_up_does_not_count(self):
         self.assertEqual(list(complaints(samples(60, lambda seconds: min(seconds, 600) * 10), 600)), [])

@@ -9,6 +9,7 @@ from urllib.request import urlopen
 BODY = """
 [buffer]
 size = "8MiB"
+memory = "64KiB"                     # what a stream keeps of its newest is full within the warm-up then, of events and alarms too
 events_size = "1MiB"
 alarms_size = "1MiB"
 

@@ -16,12 +16,14 @@ class Server:
         return self.process.process.poll() is None
 
     def all_ids(self):
-        """With its children, as the server of PostgreSQL has them."""
+        """With its children, as the server of PostgreSQL has them; none of a process that has ended, whose id may be that of another one."""
+        if not self.is_running():
+            return []
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
         return [self.process.pid, *map(int, children)]
 
     def send(self, number):
-        for pid in self.all_ids() if number in (signal.SIGSTOP, signal.SIGCONT) else [self.process.pid]:
+        for pid in self.all_ids()[:None if number in (signal.SIGSTOP, signal.SIGCONT) else 1]:
             try:
                 os.kill(pid, number)
             except ProcessLookupError:

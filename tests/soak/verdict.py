@@ -15,7 +15,7 @@ SETTLE_SECONDS = 30  # for what the targets' brokers have and their subscribers 
 class Verdict:
     def __init__(self, test, patience):
         self.test, self.patience, self.problems, self.lines = test, patience, list(dict.fromkeys(test.problems)), []
-        self.warm_up = test.arguments.minutes * 60 / 6
+        self.warm_up = analysis.warm_up(test.arguments.minutes * 60, test.arguments.round)
 
     def complain(self, text):
         self.problems.append(text)
