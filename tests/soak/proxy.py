@@ -67,11 +67,11 @@ class Proxy:
             there, beyond = await asyncio.open_connection("127.0.0.1", self.target)
         except OSError:
             return self._abort(writer)
-        for end in (writer, beyond):
-            end.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         ways, is_dead = {writer, beyond}, []
         self.writers |= ways
         try:
+            for end in ways:
+                end.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             await asyncio.gather(self.carry(reader, beyond, is_dead), self.carry(there, writer, is_dead))
         except OSError:
             pass
