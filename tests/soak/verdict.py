@@ -113,9 +113,10 @@ class Verdict:
             for tag, missing in self.lacking(one) if one.has_content else ():
                 self.complain(f"{one.name} lacks values of {tag} that were acknowledged to the sensor: {missing} ...")
         acknowledged = {tag: bits.count for sensors in self.test.sensors for tag, bits in sensors.acknowledged.items()}
+        rows = self.test.table.numbers()
         for tag, count in acknowledged.items():
-            if self.test.table.numbers(tag) < count:
-                self.complain(f"PostgreSQL lacks values of {tag}")
+            if rows.get(tag, 0) < count:
+                self.complain(f"PostgreSQL lacks values of {tag}: {rows.get(tag, 0)} of {count}")
         self.say(f"acknowledged to sensors: {sum(acknowledged.values())} readings")
 
     def look_at_contents(self):
