@@ -94,7 +94,7 @@ std::string TlsChannel::explain_failure() const {
   }
   if (lacks_certificate(code)) complaint += ": it has asked for a certificate";
   if (SSL_is_server(ssl_) == 1 && is_other_language(code)) {
-    complaint += ", which mostly means that the client speaks no TLS: it needs a scheme with it, or a port without";
+    complaint += ", which mostly means that the client speaks no TLS: it has to, or to use a port without";
   }
   return complaint;
 }
