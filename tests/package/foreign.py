@@ -2,7 +2,12 @@
 import contextlib
 import pathlib
 import platform
+import signal
 import subprocess
+import sys
+import threading
+
+from debian_root import needs
 
 BINFMT = pathlib.Path("/proc/sys/fs/binfmt_misc")
 EMULATORS = {"arm64": "qemu-aarch64", "armhf": "qemu-arm"}  # as Debian names them to the kernel
@@ -13,28 +18,65 @@ def is_foreign(architecture):
     return NATIVE.get(platform.machine()) != architecture
 
 
+def _end(number, _):
+    sys.exit(128 + number)
+
+
 @contextlib.contextmanager
-def programs(architecture):
+def _ends_in_order():
+    """A SIGTERM ends this program as an exception does, and not before what was set up is taken down."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, _end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _cannot_be_made(test, why):
+    print(f"{test}: NOT RUN: {why}", file=sys.stderr)
+    sys.exit(77)
+
+
+def _mount():
+    mounted = subprocess.run(["mount", "-t", "binfmt_misc", "binfmt_misc", str(BINFMT)], check=False, text=True, capture_output=True)
+    if mounted.returncode != 0:
+        raise OSError(mounted.stderr.strip())
+
+
+@contextlib.contextmanager
+def programs(architecture, test):
     """While it lasts the kernel hands programs of that architecture to the emulator, in other roots too. What was set up before stays.
 
-    Needs root; what Debian's package registers where systemd runs is registered here by what it says. Raises OSError where the kernel
-    has no binfmt_misc and FileNotFoundError where qemu-user-static is not installed.
+    Needs root; what Debian's package registers where systemd runs is registered here by what it says. Ends the test of that name with
+    77 where qemu-user-static is not installed or the kernel has no binfmt_misc for it.
     """
     if not is_foreign(architecture):
         yield
         return
     name = EMULATORS[architecture]
-    rule = pathlib.Path(f"/usr/lib/binfmt.d/{name}.conf").read_text(encoding="latin-1").strip()
+    needs(test, f"{name}-static")
     mounted = not (BINFMT / "register").exists()
-    if mounted:
-        subprocess.run(["mount", "-t", "binfmt_misc", "binfmt_misc", str(BINFMT)], check=True)
-    registered = not (BINFMT / name).exists()
-    if registered:
-        (BINFMT / "register").write_text(rule, encoding="latin-1")
-    try:
-        yield
-    finally:
-        if registered:
-            (BINFMT / name).write_text("-1")
-        if mounted:
-            subprocess.run(["umount", str(BINFMT)], check=True)
+    registered = False
+    with _ends_in_order():
+        try:
+            try:
+                if mounted:
+                    _mount()
+                if not (BINFMT / name).exists():
+                    (BINFMT / "register").write_text(rule_of(name), encoding="latin-1")
+                    registered = True
+            except OSError as problem:
+                _cannot_be_made(test, f"the kernel takes no emulator for {architecture} by binfmt_misc: {problem}")
+            yield
+        finally:
+            if registered:
+                (BINFMT / name).write_text("-1")
+            if mounted and BINFMT.is_mount():
+                subprocess.run(["umount", str(BINFMT)], check=True)
+
+
+def rule_of(name):
+    return pathlib.Path(f"/usr/lib/binfmt.d/{name}.conf").read_text(encoding="latin-1").strip()

@@ -202,9 +202,7 @@ def main():
     needs("package_test", "mmdebstrap")
     architecture = subprocess.run(["dpkg-deb", "-f", str(arguments.package), "Architecture"], check=True, text=True,
                                   capture_output=True).stdout.strip()
-    if foreign.is_foreign(architecture):
-        needs("package_test", f"{foreign.EMULATORS[architecture]}-static")
-    with foreign.programs(architecture):
+    with foreign.programs(architecture, "package_test"):
         test(arguments.package, architecture)
     return 0
 

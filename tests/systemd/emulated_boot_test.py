@@ -436,11 +436,8 @@ def main():
     folder.mkdir(parents=True, exist_ok=True)
     folder.chmod(0o755)
     try:
-        with foreign.programs(architecture):
+        with foreign.programs(architecture, "emulated_boot_test"):
             return try_in(folder.resolve(), arguments, kind)
-    except FileNotFoundError as problem:
-        print(f"emulated_boot_test: not run, needs qemu-user-static: {problem}")
-        return 77
     finally:
         if not arguments.keep:
             shutil.rmtree(folder, ignore_errors=True)
