@@ -105,7 +105,7 @@ std::size_t SubscriberSession::receive(std::string_view input, BootTime now) {
 }
 
 std::size_t SubscriberSession::work_through(std::string_view input, BootTime now) {
-  const std::size_t bytes_max = std::max<std::size_t>(options_.queue_bytes / 4, kPacketBytesLeast);
+  const std::size_t bytes_max = std::max(static_cast<std::size_t>(options_.queue_bytes / 4), kPacketBytesLeast);
   std::size_t used = 0;
   while (wants_input()) {
     used += skip(input.size() - used);

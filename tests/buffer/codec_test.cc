@@ -78,7 +78,7 @@ TEST_F(CodecTest, KeepsRandomReadings) {
   std::mt19937_64 random(seed);
   for (int round = 0; round < 200; ++round) {
     std::vector<Reading> readings;
-    const std::size_t count = 1 + random() % 600;
+    const std::size_t count = 1 + static_cast<std::size_t>(random() % 600);
     const std::uint64_t style = random();
     for (std::size_t i = 0; i < count; ++i) {
       Reading one = reading("d/" + std::to_string(random() % (1 + style % 300)), 0.0,
@@ -100,7 +100,7 @@ TEST_F(CodecTest, KeepsRandomReadings) {
           one.value = random() % 2 == 0;
           break;
         case 5:
-          one.value = std::string(random() % 20, 'a');
+          one.value = std::string(static_cast<std::size_t>(random() % 20), 'a');
           break;
         default:
           one.value = static_cast<double>(static_cast<float>(random() % 1000) / 7);

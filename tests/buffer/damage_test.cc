@@ -123,7 +123,7 @@ TEST_F(DamageTest, OpensATruncatedFileOfEveryLength) {
   for (std::uint64_t size = 0; size <= end; ++size) {
     restore(whole);
     auto content = disk_.content(path);
-    content.resize(size);
+    content.resize(static_cast<std::size_t>(size));
     disk_.set_content(path, content);
     known_ = known;
     open();

@@ -229,7 +229,7 @@ class DamagedImageTest : public LogFixture, public ::testing::WithParamInterface
     return used;
   }
 
-  std::uint64_t below(std::uint64_t bound) { return random_() % bound; }
+  std::size_t below(std::size_t bound) { return static_cast<std::size_t>(random_() % bound); }
   std::vector<std::byte>& any_file(Image& image) {
     auto file = image.begin();
     std::advance(file, static_cast<std::ptrdiff_t>(below(image.size())));
@@ -310,7 +310,7 @@ TEST_P(DamagedImageTest, KeepsWhatAFlippedBitHasNotTouched) {
   const auto bytes = used_bytes();
   for (std::uint64_t i = (static_cast<std::uint64_t>(GetParam()) % kParts) * step; i < bytes.size() * 8;
        i += kParts * step) {
-    const auto& [path, offset] = bytes[i / 8];
+    const auto& [path, offset] = bytes[static_cast<std::size_t>(i / 8)];
     Image image = image_;
     image[path][offset] ^= static_cast<std::byte>(1U << (i % 8));
     check(image, true);
@@ -323,7 +323,7 @@ TEST_P(DamagedImageTest, KeepsWhatATruncationHasNotTouched) {
   const auto bytes = used_bytes();
   for (std::uint64_t i = (static_cast<std::uint64_t>(GetParam()) % kParts) * step; i < bytes.size();
        i += kParts * step) {
-    const auto& [path, size] = bytes[i];
+    const auto& [path, size] = bytes[static_cast<std::size_t>(i)];
     Image image = image_;
     image[path].resize(size);
     check(image, true);

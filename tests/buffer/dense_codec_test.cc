@@ -170,7 +170,7 @@ TEST_F(DenseCodecTest, NeverStoresATimeOutsideOfWhatTheHeaderSays) {
   }
   for (const DenseFrame& frame : encode(batches)) {
     for (std::uint64_t at = frame.header.first; at < frame.header.end(); ++at) {
-      const WallTime wall = batches[at - 1].times.wall;
+      const WallTime wall = batches[static_cast<std::size_t>(at - 1)].times.wall;
       EXPECT_GE(wall, frame.header.times.wall);
       EXPECT_LE(wall, frame.header.wall_to());
     }
@@ -205,7 +205,9 @@ TEST_F(DenseCodecTest, ReadsFromAnyRecordOn) {
     decoder_.read(at, batch);
     ASSERT_EQ(batch.first, at);
     ASSERT_EQ(batch.end().sequence, (at + 39) / 40 * 40 + 1) << "to the end of its frame";
-    ASSERT_TRUE(same_reading(batch.readings[0], data.frames[(at - 1) / 40].readings[(at - 1) % 40]));
+    ASSERT_TRUE(same_reading(
+        batch.readings[0],
+        data.frames[static_cast<std::size_t>((at - 1) / 40)].readings[static_cast<std::size_t>((at - 1) % 40)]));
   }
 }
 
@@ -262,7 +264,7 @@ TEST_F(DenseCodecTest, KeepsRandomReadings) {
         if (kind == 2) one.value = static_cast<std::int64_t>(random());
         if (kind == 3) one.value = random() >> (random() % 64);
         if (kind == 4) one.value = random() % 2 == 0;
-        if (kind == 5) one.value = std::string(random() % 20, 'a');
+        if (kind == 5) one.value = std::string(static_cast<std::size_t>(random() % 20), 'a');
         if (kind == 6) one.value = static_cast<double>(static_cast<float>(random() % 1000) / 7);
         if (kind == 7) one.value = static_cast<double>(static_cast<float>(static_cast<double>(random() % 1000) / 10));
         one.quality = static_cast<Quality>(random() % 3);

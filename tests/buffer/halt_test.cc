@@ -31,7 +31,7 @@ class HaltTest : public LogFixture {
 
   HaltTest() { set_up_logging(LogLevel::error); }
 
-  std::uint64_t below(std::uint64_t bound) { return random_() % bound; }
+  std::size_t below(std::size_t bound) { return static_cast<std::size_t>(random_() % bound); }
 
   Value any_value() {
     switch (below(8)) {
@@ -291,9 +291,9 @@ class HaltTest : public LogFixture {
     begin(seed);
     const std::uint64_t lives = 1 + below(4);
     for (std::uint64_t life = 0; life < lives && !HasFailure(); ++life) {
-      const std::uint64_t steps = 5 + below(60);
-      const std::uint64_t halt_at = below(2) == 0 ? below(steps) : steps;
-      for (std::uint64_t i = 0; i < steps && !HasFailure(); ++i) {
+      const std::size_t steps = 5 + below(60);
+      const std::size_t halt_at = below(2) == 0 ? below(steps) : steps;
+      for (std::size_t i = 0; i < steps && !HasFailure(); ++i) {
         if (i == halt_at) {
           disk_.halt_after(below(20));
           disk_halts_ = true;

@@ -48,7 +48,7 @@ class ModelTest : public LogFixture {
     open();
   }
 
-  std::uint64_t below(std::uint64_t bound) { return random_() % bound; }
+  std::size_t below(std::size_t bound) { return static_cast<std::size_t>(random_() % bound); }
 
   Value any_value() {
     switch (below(7)) {
@@ -131,8 +131,8 @@ class ModelTest : public LogFixture {
     constexpr Operation kAll[] = {Operation::open,   Operation::write,    Operation::sync,   Operation::reserve,
                                   Operation::rename, Operation::exchange, Operation::remove, Operation::sync_directory};
     const Operation operation = kAll[below(std::size(kAll))];
-    const std::uint64_t skip = below(6);
-    const std::uint64_t times = 1 + below(4);
+    const std::size_t skip = below(6);
+    const std::size_t times = 1 + below(4);
     disk_.fail(operation, skip, times, below(2) == 0 ? ErrorCode::full : ErrorCode::retry);
   }
 

@@ -46,7 +46,7 @@ class PowerCutTest : public LogFixture, public ::testing::WithParamInterface<int
     open();
   }
 
-  std::uint64_t below(std::uint64_t bound) { return random_() % bound; }
+  std::size_t below(std::size_t bound) { return static_cast<std::size_t>(random_() % bound); }
 
   Value any_value() {
     switch (below(6)) {
@@ -123,7 +123,8 @@ class PowerCutTest : public LogFixture, public ::testing::WithParamInterface<int
     const Position oldest = log_->oldest(Stream::readings);
     const Position durable = log_->durable(Stream::readings);
     if (durable.sequence <= oldest.sequence) return;
-    auto somewhere = records_[0].lower_bound({0, oldest.sequence + below(durable.sequence - oldest.sequence)});
+    auto somewhere = records_[0].lower_bound(
+        {0, oldest.sequence + below(static_cast<std::size_t>(durable.sequence - oldest.sequence))});
     for (; somewhere != records_[0].end(); ++somewhere) {
       if (somewhere->first.sequence < oldest.sequence) continue;
       return log_->set_passed(Stream::readings, somewhere->first);

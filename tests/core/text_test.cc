@@ -88,7 +88,7 @@ TEST(JsonText, IsUtf8WithoutControlCharactersWhateverTheTextIs) {
   EXPECT_EQ(out, R"("a\\xffb\\xe2\\x82 \u007f \u009b \\xed\\xa0\\x80 \\xc2")");
   std::mt19937_64 random(12);
   for (int i = 0; i < 2'000; ++i) {
-    std::string text(random() % 12, '\0');
+    std::string text(static_cast<std::size_t>(random() % 12), '\0');
     for (char& c : text) c = static_cast<char>(random() % 2 == 0 ? random() : 0xc0 + random() % 0x40);
     std::string written;
     append_json_string(written, text);

@@ -69,7 +69,7 @@ class ListenerPowerCutTest : public ::testing::Test {
     start();
   }
 
-  std::uint64_t below(std::uint64_t bound) { return random_() % bound; }
+  std::size_t below(std::size_t bound) { return static_cast<std::size_t>(random_() % bound); }
 
   void start() {
     disk_.begin_process();

@@ -199,7 +199,7 @@ class ClientStress : public ::testing::TestWithParam<ProtocolVersion> {
   void publish_until(std::chrono::steady_clock::time_point end, One& one) const {
     while (std::chrono::steady_clock::now() < end && one.recorder.wait_until_it_is_up()) {
       for (int i = 0; i < kWindow; ++i) one.client->publish({++one.ticket, "t", payload_});
-      if (!one.recorder.wait_until_published(one.ticket)) return;
+      if (!one.recorder.wait_until_published(static_cast<std::size_t>(one.ticket))) return;
     }
   }
   /// In the end every client gets through.
@@ -207,7 +207,9 @@ class ClientStress : public ::testing::TestWithParam<ProtocolVersion> {
     for (int i = 0; i < 100; ++i) {
       one.recorder.wait_until_it_is_up();
       one.client->publish({++one.ticket, "t", payload});
-      if (one.recorder.wait_until_published(one.ticket) && one.recorder.published().back().second) return true;
+      if (one.recorder.wait_until_published(static_cast<std::size_t>(one.ticket)) &&
+          one.recorder.published().back().second)
+        return true;
     }
     return false;
   }

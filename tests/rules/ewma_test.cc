@@ -107,7 +107,8 @@ TEST(Ewma, never_leaves_the_numbers) {
     for (const double alpha : {1e-9, 0.05, 0.999999}) {
       Ewma ewma;
       for (int i = 0; i < 5000; ++i) {
-        ewma.take(extremes[random() % extremes.size()], {alpha, 4.0, static_cast<std::uint32_t>(random() % 20)});
+        ewma.take(extremes[static_cast<std::size_t>(random() % extremes.size())],
+                  {alpha, 4.0, static_cast<std::uint32_t>(random() % 20)});
         ASSERT_TRUE(is_sound(ewma.state())) << "seed " << seed << " alpha " << alpha << " reading " << i << ": "
                                             << ewma.state().mean << " " << ewma.state().variance;
       }

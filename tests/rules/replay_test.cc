@@ -64,7 +64,7 @@ class StoryTeller {
   }
 
  private:
-  std::uint64_t below(std::uint64_t bound) { return random_() % bound; }
+  std::size_t below(std::size_t bound) { return static_cast<std::size_t>(random_() % bound); }
 
   // By time: the new boot's first frame has a boot time in front of the old boot's last one. By id: the new boot is
   // older already than the old one was.

@@ -207,7 +207,7 @@ TEST_F(SavedRules, stand_whatever_else_a_right_checksum_stands_over) {
   for (int round = 0; round < 20'000; ++round) {
     std::string bad = part;
     for (std::uint64_t changes = random() % 3 + 1; changes != 0; --changes) {
-      const std::size_t at = random() % bad.size();
+      const std::size_t at = static_cast<std::size_t>(random() % bad.size());
       if (random() % 2 == 0) {
         bad[at] = static_cast<char>(random());
       } else {

@@ -86,7 +86,7 @@ bool BatchChecker::Parsed::read(const simdjson::dom::element& batch) {
 }
 
 BatchChecker::BatchChecker(NumberedReadings expected)
-    : expected_(expected), seen_(expected.count), parser_(std::make_unique<Parser>()) {}
+    : expected_(expected), seen_(static_cast<std::size_t>(expected.count)), parser_(std::make_unique<Parser>()) {}
 
 BatchChecker::~BatchChecker() = default;
 
@@ -149,7 +149,7 @@ void BatchChecker::take_new_reading(Order& order, std::uint32_t epoch, std::uint
     complain(report_.misordered, "sequence " + std::to_string(sequence) + " came behind later ones");
   }
   order.newest = std::max(order.newest, key);
-  if (seen_[number]) {
+  if (seen_[static_cast<std::size_t>(number)]) {
     complain(report_.taken_twice, "number " + std::to_string(number) + " came again as sequence " +
                                       std::to_string(sequence) + " of epoch " + std::to_string(epoch));
     return;
@@ -159,7 +159,7 @@ void BatchChecker::take_new_reading(Order& order, std::uint32_t epoch, std::uint
              "number " + std::to_string(number) + " came behind " + std::to_string(order.next_number - 1));
   }
   order.next_number = std::max(order.next_number, number + 1);
-  seen_[number] = true;
+  seen_[static_cast<std::size_t>(number)] = true;
   ++report_.distinct;
 }
 
@@ -286,7 +286,7 @@ DeliveryReport BatchChecker::report() const {
 std::vector<std::uint64_t> BatchChecker::missing(std::size_t most) const {
   std::vector<std::uint64_t> numbers;
   for (std::uint64_t n = 0; n < expected_.count && numbers.size() < most; ++n) {
-    if (!seen_[n]) numbers.push_back(n);
+    if (!seen_[static_cast<std::size_t>(n)]) numbers.push_back(n);
   }
   return numbers;
 }

@@ -183,12 +183,13 @@ void FaultProxy::send_due(Link& link, Way& way, Clock::time_point now) {
   }
   while (!way.pieces.empty() && way.pieces.front().due <= now) {
     std::string& bytes = way.pieces.front().bytes;
-    const std::size_t most = allowed(way, std::min<std::uint64_t>(bytes.size(), link.resets_after), now);
+    const std::size_t most =
+        allowed(way, static_cast<std::size_t>(std::min<std::uint64_t>(bytes.size(), link.resets_after)), now);
     if (most == 0) return;
     const ssize_t sent = ::send(way.to, bytes.data(), most, MSG_NOSIGNAL);
     if (sent < 0 && (errno == EAGAIN || errno == EINTR)) return;
     if (sent < 0) return reset(link);
-    const auto done = static_cast<std::uint64_t>(sent);
+    const auto done = static_cast<std::size_t>(sent);
     way.queued -= done;
     way.allowance -= static_cast<double>(done);
     bytes.erase(0, done);

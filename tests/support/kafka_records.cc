@@ -17,7 +17,8 @@ constexpr std::size_t kComplaintsMax = 20;
 
 class Checker {
  public:
-  explicit Checker(const NumberedReadings& expected) : expected_(expected), seen_(expected.count) {}
+  explicit Checker(const NumberedReadings& expected)
+      : expected_(expected), seen_(static_cast<std::size_t>(expected.count)) {}
 
   void take(const KafkaMessage& message) {
     ++report.messages;
@@ -65,8 +66,8 @@ class Checker {
     Identity& newest = newest_[message.key];
     if (identity < newest) complain(report.misordered, "behind a later one of its key: " + message.value);
     newest = std::max(newest, identity);
-    ++(seen_[number] ? report.taken_twice : report.distinct);
-    seen_[number] = true;
+    ++(seen_[static_cast<std::size_t>(number)] ? report.taken_twice : report.distinct);
+    seen_[static_cast<std::size_t>(number)] = true;
   }
   void complain(std::uint64_t& counter, const std::string& text) {
     ++counter;

@@ -9,7 +9,7 @@ namespace {
 
 enum class Kept : std::uint8_t { none, all, first, any };
 
-std::uint64_t below(std::mt19937_64& random, std::uint64_t bound) { return random() % bound; }
+std::size_t below(std::mt19937_64& random, std::size_t bound) { return static_cast<std::size_t>(random() % bound); }
 
 std::string directory_of(const std::string& path) { return path.substr(0, path.rfind('/') + 1); }
 

@@ -281,7 +281,7 @@ class Draw {
  public:
   explicit Draw(std::uint64_t seed) : random_(seed) {}
 
-  std::uint64_t below(std::uint64_t bound) { return random_() % bound; }
+  std::size_t below(std::size_t bound) { return static_cast<std::size_t>(random_() % bound); }
   // Of every length in bits.
   std::uint64_t number() { return random_() >> below(64); }
   Value value() {

@@ -62,7 +62,7 @@ class FileTransportTest : public ::testing::Test {
   void expect_all_once_in_order() {
     const auto numbers = sequences();
     ASSERT_EQ(numbers.size(), kReadings);
-    for (std::uint64_t i = 0; i < kReadings; ++i) ASSERT_EQ(numbers[i], i);
+    for (std::uint64_t i = 0; i < kReadings; ++i) ASSERT_EQ(numbers[static_cast<std::size_t>(i)], i);
   }
 
   TemporaryDirectory directory_;

@@ -152,7 +152,7 @@ std::string ForwarderWeightsTest::run(std::uint64_t seed) {
   for (int i = 0; i < 3'000; ++i) {
     const std::string sent = send_one();
     if (sent.empty()) {
-      const auto at = on_their_way_.begin() + below(on_their_way_.size());
+      const auto at = on_their_way_.begin() + static_cast<std::ptrdiff_t>(below(on_their_way_.size()));
       acknowledge(*at);
       on_their_way_.erase(at);
       pass(std::chrono::milliseconds(below(10)));

@@ -228,8 +228,9 @@ TEST_F(HttpTransportTest, TheTargetSaysHowLongItWantsNothing) {
 }
 
 TEST_F(HttpTransportTest, TheTargetSaysUntilWhenItWantsNothing) {
-  const std::time_t then =
-      std::chrono::duration_cast<seconds>(SystemClock().wall_now().time_since_epoch()).count() + 600;
+  const std::int64_t since_1970 =
+      std::chrono::duration_cast<seconds>(SystemClock().wall_now().time_since_epoch()).count();
+  const auto then = static_cast<std::time_t>(since_1970 + 600);
   std::tm parts{};
   ::gmtime_r(&then, &parts);
   char date[64];

@@ -8,7 +8,7 @@ namespace {
 
 using Fate = ModelRecord::Fate;
 
-std::size_t below(std::mt19937_64& random, std::size_t bound) { return random() % bound; }
+std::size_t below(std::mt19937_64& random, std::size_t bound) { return static_cast<std::size_t>(random() % bound); }
 
 std::string make_document(Stream stream, const ModelRecord& record) {
   const std::string value = std::to_string(record.value);
