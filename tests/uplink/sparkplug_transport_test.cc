@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <limits>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -158,7 +159,7 @@ class NoMoreThreads {
     pthread_getattr_default_np(&before_);
     pthread_attr_t wide;
     pthread_attr_init(&wide);
-    pthread_attr_setstacksize(&wide, std::size_t{1} << 50U);
+    pthread_attr_setstacksize(&wide, std::numeric_limits<std::size_t>::max() / 4 * 3);
     pthread_setattr_default_np(&wide);
     pthread_attr_destroy(&wide);
   }
