@@ -141,7 +141,9 @@ Result<AdminAnswer> send(const AdminDoor& door, http::request<http::string_body>
   return connect_and_ask<net::ip::tcp>(context, endpoints, question, door);
 }
 
-Result<std::string> body_of(const AdminDoor& door, const std::string& target, Result<AdminAnswer> answer) {
+}  // namespace
+
+Result<std::string> admin_body(const AdminDoor& door, const std::string& target, Result<AdminAnswer> answer) {
   constexpr unsigned kOk = 200;
   constexpr unsigned kTooMany = 429;
   constexpr unsigned kUnavailable = 503;
@@ -154,8 +156,6 @@ Result<std::string> body_of(const AdminDoor& door, const std::string& target, Re
                                                                         ": " + clip(answer->body, 300) + when);
 }
 
-}  // namespace
-
 Result<AdminAnswer> admin_ask(const AdminDoor& door, std::string_view method, const std::string& target,
                               const std::string& json, Duration patience) {
   http::request<http::string_body> request(http::string_to_verb({method.data(), method.size()}), target, 11);
@@ -165,11 +165,11 @@ Result<AdminAnswer> admin_ask(const AdminDoor& door, std::string_view method, co
 }
 
 Result<std::string> admin_get(const AdminDoor& door, const std::string& target, Duration patience) {
-  return body_of(door, target, admin_ask(door, "GET", target, "", patience));
+  return admin_body(door, target, admin_ask(door, "GET", target, "", patience));
 }
 
 Result<std::string> admin_post(const AdminDoor& door, const std::string& target, const std::string& json) {
-  return body_of(door, target, admin_ask(door, "POST", target, json, kAdminPatience));
+  return admin_body(door, target, admin_ask(door, "POST", target, json, kAdminPatience));
 }
 
 }  // namespace tidegate::daemon

@@ -35,7 +35,10 @@ struct AdminAnswer {
 Result<AdminAnswer> admin_ask(const AdminDoor& door, std::string_view method, const std::string& target,
                               const std::string& json, Duration patience);
 
-/// One GET; the body, or an error that names the address and what was answered: `retry` for what may be over soon.
+/// The body of a request that was answered with 200, else an error that names the address and what was answered:
+/// `retry` for what may be over soon.
+Result<std::string> admin_body(const AdminDoor& door, const std::string& target, Result<AdminAnswer> answer);
+/// One GET, and its body.
 Result<std::string> admin_get(const AdminDoor& door, const std::string& target, Duration patience = kAdminPatience);
 /// One POST of a JSON document, likewise.
 Result<std::string> admin_post(const AdminDoor& door, const std::string& target, const std::string& json);

@@ -172,6 +172,8 @@ void add_replay(CLI::App& app, Chosen& chosen) {
   command->add_option("--uplink", options.uplink, "its name")->required();
   command->add_option("--from", options.from, kPlaces)->required();
   command->add_option("--stream", options.stream, "readings, alarms or events")->capture_default_str();
+  command->add_flag("--skip", options.skip,
+                    "do it also where that leaves out records which the uplink has not sent yet");
   command->callback([&chosen] { chosen = [] { return replay_uplink(options); }; });
 }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "core/counted.h"
 #include "core/log.h"
 #include "daemon/json_writer.h"
 #include "daemon/offset.h"
@@ -22,8 +23,8 @@ void Replay::move(UplinkRunner& uplink, Stream stream, Position to, const Done& 
     if (!recorded) return done(fail(ErrorCode::retry, "the log takes no records now: " + recorded.error().message));
   }
   busy_ = true;
-  log_warning("uplink", "{}: {} goes on at {}: {} records are given again, {} are skipped", uplink.name(),
-              to_string(stream), format_position(move.to), move.replayed, move.skipped);
+  log_warning("uplink", "{}: {} goes on at {}: {} given again, {} skipped", uplink.name(), to_string(stream),
+              format_position(move.to), counted(move.replayed, "record"), move.skipped);
   // No checkpoint saves the new cursor before the gap records are durable.
   parts_.checkpointer->hold(true);
   uplink.move(stream, move);
@@ -33,6 +34,14 @@ void Replay::move(UplinkRunner& uplink, Stream stream, Position to, const Done& 
     if (ok || !needed) return save(move, done);
     put_back(uplink, stream, from, done);
   });
+}
+
+std::optional<std::string> Replay::question(const UplinkRunner& uplink, Stream stream, const uplink::CursorMove& move) {
+  if (move.skipped == 0) return std::nullopt;
+  const Position stands = uplink.open_stretches(stream).front().cursor.passed_to;
+  return "uplink " + uplink.name() + " stands at " + format_position(stands) + " of " + to_string(stream) +
+         ", before " + format_position(move.to) + ": " + counted(move.skipped, "record") +
+         " in between, not delivered yet, would be skipped and never be sent to it";
 }
 
 // A restart would go on behind what no durable record names. What was counted as skipped is counted as replayed now.

@@ -2,6 +2,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -33,6 +34,10 @@ class Replay {
   /// has moved; when the gap records could not be made durable, then the cursor is put back and records may be given
   /// again; or when the move could not be saved.
   void move(UplinkRunner& uplink, Stream stream, Position to, const Done& done);
+
+  /// What is to be asked before such a move: how much it would skip, from where to where; nothing where that is
+  /// nothing.
+  static std::optional<std::string> question(const UplinkRunner& uplink, Stream stream, const uplink::CursorMove& move);
 
   bool is_busy() const { return busy_; }
 

@@ -27,7 +27,30 @@ struct ReplayOrder {
   Stream stream = Stream::readings;
   buffer::ReadPlace from;
   std::string from_text;
+  bool skip = false;  // what lies before the place and is not delivered
 };
+
+Result<void> take_member(ReplayOrder& order, std::string_view key, const simdjson::dom::element& value) {
+  if (key == "skip") {
+    if (value.get(order.skip) == simdjson::SUCCESS) return {};
+    return fail(ErrorCode::invalid, "skip: true or false is wanted, found " + clip(simdjson::minify(value)));
+  }
+  if (key != "from" && key != "stream") {
+    return fail(ErrorCode::invalid, "unknown member " + clip(key) + ": known are from, stream, skip");
+  }
+  std::string_view text;
+  if (value.get(text) != simdjson::SUCCESS) {
+    return fail(ErrorCode::invalid, clip(key) + ": a text is wanted, found " + clip(simdjson::minify(value)));
+  }
+  if (key == "from") {
+    order.from_text = std::string(text);
+    return {};
+  }
+  const auto stream = parse_stream(text);
+  if (!stream) return fail(ErrorCode::invalid, "stream: allowed are readings, alarms, events, found " + clip(text));
+  order.stream = *stream;
+  return {};
+}
 
 Result<ReplayOrder> parse_order(const std::string& body, WallTime now) {
   simdjson::dom::parser parser;
@@ -37,20 +60,7 @@ Result<ReplayOrder> parse_order(const std::string& body, WallTime now) {
   }
   ReplayOrder order;
   for (const auto member : root) {
-    std::string_view text;
-    if (member.value.get(text) != simdjson::SUCCESS) {
-      return fail(ErrorCode::invalid,
-                  clip(member.key) + ": a text is wanted, found " + clip(simdjson::minify(member.value)));
-    }
-    if (member.key == "from") {
-      order.from_text = std::string(text);
-    } else if (member.key == "stream") {
-      const auto stream = parse_stream(text);
-      if (!stream) return fail(ErrorCode::invalid, "stream: allowed are readings, alarms, events, found " + clip(text));
-      order.stream = *stream;
-    } else {
-      return fail(ErrorCode::invalid, "unknown member " + clip(member.key) + ": known are from, stream");
-    }
+    if (auto taken = take_member(order, member.key, member.value); !taken) return tl::unexpected(taken.error());
   }
   const auto from = parse_offset(order.from_text, now);
   if (!from) return tl::unexpected(from.error());
@@ -107,13 +117,15 @@ void move_to(Gateway& gateway, const ReplayOrder& order, const Result<std::optio
   const std::string ends = "the stream " + std::string(to_string(order.stream)) + " ends at " + format_position(end);
   if (!*place) {
     return respond(refuse(400, "from " + order.from_text + ": no record was taken in at that time or later; " + ends +
-                                   ", from=end skips everything"));
+                                   ", from=end with skip=true skips everything"));
   }
   if (**place > end) return respond(refuse(400, "from " + order.from_text + " lies beyond the log: " + ends));
   const auto gone = gone_before(order, gateway.log().oldest(order.stream), **place);
   // A reload may have ended it meanwhile.
   UplinkRunner* const uplink = gateway.find_uplink(order.uplink);
   if (uplink == nullptr) return respond(refuse(404, gateway.no_uplink(order.uplink)));
+  const auto question = Replay::question(*uplink, order.stream, uplink->plan_move(order.stream, **place));
+  if (question && !order.skip) return respond(refuse(409, *question + "; \"skip\":true has it done"));
   gateway.replay().move(*uplink, order.stream, **place, [order, gone, respond](const auto& move) {
     respond(move ? answer_of(order, *move, gone) : refuse(503, move.error().message));
   });

@@ -38,6 +38,7 @@ struct ReplayOptions {
   std::string uplink;
   std::string from;
   std::string stream = "readings";
+  bool skip = false;  // what the uplink has not delivered yet and lies before `from`
 };
 
 struct DeadLetterOptions {

@@ -62,6 +62,9 @@ class ReplayTest : public ::testing::Test {
     if (!answer) loop_.run();
     return answer.value_or("no answer");
   }
+  std::string question(Position to) const {
+    return Replay::question(*uplinks_[0], Stream::readings, uplinks_[0]->plan_move(Stream::readings, to)).value_or("");
+  }
   uplink::Cursor cursor() const { return uplinks_[0]->forwarder().cursor(Stream::readings); }
 
   TagRegistry tags_;
@@ -89,6 +92,16 @@ TEST_F(ReplayTest, SavesTheCursorWhenTheGapRecordIsDurable) {
   EXPECT_EQ(log_.durable(Stream::events), log_.end(Stream::events));
   ASSERT_EQ(store_.saved.size(), 1U);
   EXPECT_EQ(store_.saved[0].cursors[0].acked_to, (Position{1, 6}));
+}
+
+TEST_F(ReplayTest, AsksBeforeItSkipsWhatIsNotDelivered) {
+  EXPECT_EQ(question({1, 6}),
+            "uplink cloud stands at 1:1 of readings, before 1:6: 5 records in between, not delivered yet, would be "
+            "skipped and never be sent to it");
+  EXPECT_THAT(question({1, 2}), HasSubstr("before 1:2: 1 record in between"));
+  EXPECT_EQ(question({1, 1}), "");
+  EXPECT_EQ(move({1, 6}), "");
+  EXPECT_EQ(question({1, 2}), "") << "going back skips nothing";
 }
 
 TEST_F(ReplayTest, PutsTheCursorBackWhenTheGapRecordCannotBeDurable) {
@@ -155,6 +168,11 @@ TEST_F(ReplayLanesTest, SkipsWhatIsOpenBeforeThePlaceAndReplaysWhatIsDoneBehindI
   EXPECT_EQ(balance(), "accepted 10 pending 5 dropped 3 replayed 2");
   EXPECT_THAT(log_.documents(Stream::events), ElementsAre(HasSubstr(R"("first":2,"last":4,"count":3,)")));
   EXPECT_THAT(uplinks_[0]->forwarder().lanes(Stream::readings).stretches, IsEmpty());
+}
+
+TEST_F(ReplayLanesTest, AsksAlsoWhereOnlyTheBacklogIsSkipped) {
+  EXPECT_THAT(question({1, 6}), HasSubstr("stands at 1:2 of readings, before 1:6: 3 records"));
+  EXPECT_EQ(question({1, 2}), "");
 }
 
 TEST_F(ReplayLanesTest, GoesBackIntoAStretch) {

@@ -87,17 +87,20 @@ class AccountingShort : public ::testing::Test {
 
   /// Asks again, as the answer says, while a slow disk has the log take no records.
   FinishedProcess replay(const std::string& from, const std::string& uplink = "export",
-                         const std::string& stream = "readings") const {
+                         const std::string& stream = "readings", bool skip = false) const {
+    std::vector<std::string> words{"replay",   "--uplink",           uplink, "--from", from, "--stream", stream,
+                                   "--config", gateway.config_file()};
+    if (skip) words.emplace_back("--skip");
     FinishedProcess done;
     (void)wait_until(
         [&] {
-          done = gateway.command(
-              {"replay", "--uplink", uplink, "--from", from, "--stream", stream, "--config", gateway.config_file()});
+          done = gateway.command(words);
           return done.errors.find("answered 503") == std::string::npos;
         },
         seconds(60));
     return done;
   }
+  FinishedProcess replay_and_skip(const std::string& from) const { return replay(from, "export", "readings", true); }
   /// Of the log, as the gateway tells it.
   std::string epoch() const {
     const std::string answer = records("readings", "oldest");
@@ -159,7 +162,14 @@ TEST_F(AccountingShort, HoldsThroughOutageKillReplayAndSkip) {
   uplink_down();
   gateway.start();
   ASSERT_TRUE(wait_until([&] { return backlog("export") > 2'000; }, seconds(60)));
-  const auto skip = replay("end");
+  const double skipped_before = term("tidegate_readings_dropped_total", "export", "skipped");
+  const auto asked = replay("end");
+  EXPECT_EQ(asked.end.exit_code, 1);
+  EXPECT_THAT(asked.errors, ContainsRegex("uplink export stands at [0-9:]+ of readings, before [0-9:]+: [0-9]+ "
+                                          "records in between, not delivered yet, would be skipped"));
+  EXPECT_THAT(asked.errors, HasSubstr("; with --skip it is done"));
+  EXPECT_EQ(term("tidegate_readings_dropped_total", "export", "skipped"), skipped_before);
+  const auto skip = replay_and_skip("end");
   EXPECT_EQ(skip.end.exit_code, 0) << skip.errors;
   EXPECT_GE(term("tidegate_readings_dropped_total", "export", "skipped"), 2'000);
   expect_balanced("skipped");
@@ -244,7 +254,7 @@ TEST_F(AccountingLiveFirstShort, HoldsInTwoLanesThroughOutagesKillReplayAndSkip)
   gateway.start();
   expect_balanced("killed");
   ASSERT_TRUE(wait_for_two_lanes()) << gateway.log();
-  const auto again = replay("-9s");
+  const auto again = replay_and_skip("-9s");
   EXPECT_EQ(again.end.exit_code, 0) << again.errors << gateway.log();
   expect_balanced("replayed");
   EXPECT_EQ(replay("oldest", "part").end.exit_code, 0);
@@ -253,7 +263,7 @@ TEST_F(AccountingLiveFirstShort, HoldsInTwoLanesThroughOutagesKillReplayAndSkip)
   gateway.kill();
   gateway.start();
   ASSERT_TRUE(wait_for_two_lanes()) << gateway.log();
-  EXPECT_EQ(replay("end").end.exit_code, 0);
+  EXPECT_EQ(replay_and_skip("end").end.exit_code, 0);
   expect_balanced("skipped");
 }
 
@@ -294,7 +304,7 @@ TEST_F(AccountingShort, SaysWhatIsGoneWhenAReplayBeginsBeforeTheLog) {
   EXPECT_THAT(replay("7").errors, HasSubstr("7 is gone"));
   EXPECT_THAT(replay("-1h").errors, HasSubstr("what was taken in before that is gone"));
   EXPECT_EQ(replay("oldest").errors, "") << "all that was asked for";
-  EXPECT_EQ(replay("end").errors, "");
+  EXPECT_EQ(replay_and_skip("end").errors, "");
   EXPECT_EQ(replay("1", "export", "events").errors, "");
   expect_balanced("replayed");
 }
