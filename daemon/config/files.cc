@@ -119,6 +119,16 @@ Result<std::vector<std::string>> matching_files(const std::string& pattern) {
   return fail(ErrorCode::invalid, "cannot list the files of " + clip(pattern, 200));
 }
 
+std::string directory_trouble(const std::string& path) {
+  struct stat status {};
+  if (::stat(path.c_str(), &status) != 0) {
+    return errno == ENOENT ? "is not there" : "cannot be looked at: " + reason(errno);
+  }
+  if (!S_ISDIR(status.st_mode)) return "is no directory";
+  if (::faccessat(AT_FDCWD, path.c_str(), W_OK | X_OK, AT_EACCESS) == 0) return "";
+  return "cannot be written to by user " + std::to_string(::geteuid()) + ": " + reason(errno);
+}
+
 Result<std::string> resolve_file(const Place& place, const std::string& path) {
   std::string resolved = beside(place, path);
   const auto content = read_small_file(resolved, std::size_t{16} << 20);

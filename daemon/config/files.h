@@ -23,6 +23,9 @@ Result<std::string> resolve_secret(const Node& node);
 /// Where that text stands, in words: "/etc/tidegate/users", "credential users"; empty when it is none of them.
 std::string secret_source(const Node& node);
 
+/// Why this process could make no file in a directory, in words; empty where it could.
+std::string directory_trouble(const std::string& path);
+
 /// The path behind "path", { file = ".." } or { credential = ".." }; the file is readable.
 Result<std::string> resolve_secret_file(const Node& node);
 

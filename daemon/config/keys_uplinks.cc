@@ -3,6 +3,7 @@
 #include <string>
 
 #include "core/text.h"
+#include "daemon/config/files.h"
 #include "daemon/config/keys.h"
 #include "daemon/config/rows.h"
 #include "daemon/config/scope.h"
@@ -14,6 +15,8 @@ namespace {
 
 using uplink::FileFormat;
 using uplink::FileUplinkOptions;
+
+constexpr std::size_t kDirectoryShown = 200;
 
 void finish_csv(const FileUplinkOptions& uplink, const Scope& scope) {
   if (uplink.format != FileFormat::csv) {
@@ -53,6 +56,16 @@ std::set<std::string> files_of(const FileUplinkOptions& uplink) {
   return files;
 }
 
+// It may come later, as a disk that is plugged in does. Where a day or the gateway's id is in its name, that is not
+// known here.
+void warn_of_directory(const std::string& directory, const Scope& scope) {
+  if (directory.find('{') != std::string::npos) return;
+  const std::string trouble = directory_trouble(directory.empty() ? "." : directory);
+  if (trouble.empty()) return;
+  scope.odd("path", "the directory " + clip(directory, kDirectoryShown) + " " + trouble +
+                        "; the uplink does not make it, and until files can be made there records wait in the log");
+}
+
 void finish_file(FileUplinkOptions& uplink, const Scope& scope) {
   scope.claim_name("uplink");
   if (scope.has("path") && scope.is_sound("path")) {
@@ -64,6 +77,10 @@ void finish_file(FileUplinkOptions& uplink, const Scope& scope) {
       scope.claim("file", file, "path", "two uplinks cannot write to one file");
       if (!scope.is_sound("path")) return;  // one word of it is enough
     }
+    std::set<std::string> directories;
+    for (const std::string& file : files_of(uplink))
+      directories.insert(std::filesystem::path(file).parent_path().string());
+    for (const std::string& directory : directories) warn_of_directory(directory, scope);
   }
 }
 
@@ -87,8 +104,11 @@ Section file_keys() {
           .required()
           .must_be("a path with {gateway}, {stream} and {date}")
           .example("\"/srv/export/{stream}-{date}.ndjson\"")
-          .says("The file, made when it is not there; its directory is. `{date}` is the day in UTC, `YYYY-MM-DD`. "
-                "The service may write there only where a drop-in of its unit says so, with `ReadWritePaths=`."),
+          .says(
+              "The file, made when it is not there. Its directory is not made: until it is there, and the user of the "
+              "service may write to it, records wait in the log; `tidegate check` warns of that. `{date}` is the "
+              "day in UTC, `YYYY-MM-DD`. The service may write there only where a drop-in of its unit says so, with "
+              "`ReadWritePaths=`."),
       choice<Owner, FileFormat>("format", &Owner::format, {{"ndjson", FileFormat::ndjson}, {"csv", FileFormat::csv}})
           .by_default("ndjson")
           .says("A line of JSON a record, or CSV (RFC 4180) with a header line: [how they "

@@ -1,11 +1,20 @@
+#include <gmock/gmock.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
 #include <chrono>
 #include <utility>
 #include <vector>
 
+#include "daemon/config/files.h"
 #include "tests/daemon/config_fixture.h"
 
 namespace tidegate::daemon {
 namespace {
+
+using ::testing::EndsWith;
+using ::testing::HasSubstr;
+using ::testing::StartsWith;
 
 class ConfigUplinkTest : public ConfigTest {};
 
@@ -187,6 +196,30 @@ TEST_F(ConfigUplinkTest, the_strict_qos_of_sparkplug_and_an_own_node_that_is_tak
                          sparkplug("group = \"g\""))
                 .find("would come in again"),
             std::string::npos);
+}
+
+// The rights are looked at as a user that has no more than they say.
+TEST_F(ConfigUplinkTest, the_directory_of_a_file_uplink_is_there_and_writable) {
+  const auto file = [](const std::string& path) { return "[[uplink.file]]\nname = \"f\"\npath = \"" + path + "\"\n"; };
+  const std::string driver = "[[driver.simulator]]\nname = \"s\"\n";
+  const auto warned = [&](const std::string& name) { return only_warning(driver + file(path(name))); };
+  const std::string end = "; the uplink does not make it, and until files can be made there records wait in the log";
+  EXPECT_THAT(warned("out/x"), EndsWith("uplink.file[0].path: the directory " + path("out") + " is not there" + end));
+  write("out", "in the way");
+  EXPECT_THAT(warned("out/x"), HasSubstr(path("out") + " is no directory"));
+  EXPECT_THAT(warned("out/in/{stream}"), HasSubstr(path("out/in") + " cannot be looked at: Not a directory"));
+  EXPECT_THAT(warned("{stream}/x"), HasSubstr("not one warning but:")) << "one for each stream's";
+  EXPECT_EQ(all(load_good(driver + file(path("x"))).warnings), "");
+  EXPECT_EQ(all(load_good(driver + file(path("{date}/x"))).warnings), "") << "somebody may make one a day";
+  const uid_t user = ::geteuid();
+  ::chmod(path("").c_str(), 0555);
+  constexpr uid_t kNobody = 65534;
+  ASSERT_EQ(::seteuid(user == 0 ? kNobody : user), 0);
+  const std::string trouble = directory_trouble(path(""));
+  ASSERT_EQ(::seteuid(user), 0);
+  ::chmod(path("").c_str(), 0755);
+  EXPECT_THAT(trouble, StartsWith("cannot be written to by user "));
+  EXPECT_THAT(trouble, EndsWith(": Permission denied"));
 }
 
 }  // namespace

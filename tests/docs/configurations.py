@@ -67,6 +67,8 @@ class Material:
 
     def _replaced(self, match: re.Match) -> str:
         key, opened = match.group("key"), match.group("open") or ""
+        if key == "path" and not opened:  # of a file uplink, whose directory is to be there
+            return f'path = "{self.folder / Path(match.group("path")).name}"'
         by_key = {"ca": self.cert, "cert": self.cert, "key": self.key, "users": self.users}
         if not opened and key not in ("ca", "cert"):
             return match.group(0)
