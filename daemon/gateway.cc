@@ -55,12 +55,7 @@ Result<void> Gateway::start() {
   rules_timer_ = loop_.make_timer();
   watchdog_timer_ = loop_.make_timer();
   storage_timer_ = loop_.make_timer();
-  for (const auto& uplink : uplinks_) {
-    if (auto started = uplink->start(); !started) return started;
-  }
-  for (auto& source : pipeline_->sources()) {
-    if (auto started = source.driver->start(); !started) return started;
-  }
+  if (auto started = start_parts(); !started) return started;
   checkpointer_->start();
   loop_.on_clock_set([this] { look_at_clock(); });
   ready_ = true;
@@ -68,6 +63,28 @@ Result<void> Gateway::start() {
   feed_watchdog();
   look_at_storage();
   wake();
+  return {};
+}
+
+// What only one process can have comes first: one that finds it taken has not yet taken another's sessions with
+// brokers. The log and the admin address are ours by now.
+Result<void> Gateway::start_parts() {
+  const auto& listeners = config_.mqtt_listeners;
+  const auto listens = [&](const Pipeline::Source& source) {
+    return std::any_of(listeners.begin(), listeners.end(),
+                       [&](const auto& listener) { return listener.name == source.driver->name(); });
+  };
+  for (const auto& source : pipeline_->sources()) {
+    if (!listens(source)) continue;
+    if (auto started = source.driver->start(); !started) return started;
+  }
+  for (const auto& uplink : uplinks_) {
+    if (auto started = uplink->start(); !started) return started;
+  }
+  for (const auto& source : pipeline_->sources()) {
+    if (listens(source)) continue;
+    if (auto started = source.driver->start(); !started) return started;
+  }
   return {};
 }
 

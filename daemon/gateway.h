@@ -88,6 +88,7 @@ class Gateway {
 
  private:
   Result<void> open_log();
+  Result<void> start_parts();
   void make_maker(const buffer::Checkpoint& saved);
   Result<void> make_drivers();
   void make_reloader();

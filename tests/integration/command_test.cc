@@ -9,6 +9,7 @@
 
 #include "core/parse_whole.h"
 #include "tests/integration/gateway_process.h"
+#include "tests/support/mosquitto_broker.h"
 #include "tests/support/network.h"
 #include "tests/support/test_authority.h"
 #include "tests/support/wait_until.h"
@@ -151,6 +152,37 @@ TEST_F(CommandShort, RefusesADataDirectoryThatIsInUse) {
   EXPECT_THAT(second.errors, HasSubstr("in use"));
   EXPECT_THAT(second.errors, HasSubstr(std::to_string(gateway.process().pid())));
   EXPECT_TRUE(gateway.is_running());
+}
+
+// A broker ends the connection of who has the client id that another one comes with.
+TEST_F(CommandShort, ASecondDaemonTakesNoSessionOverBeforeItFindsWhatIsTaken) {
+  MosquittoBroker broker("log_type all\n");
+  broker.start();
+  const std::string body =
+      "[[driver.mqtt_listener]]\nname = \"direct\"\nlisten = \"127.0.0.1:" + std::to_string(free_port()) +
+      "\"\n  [[driver.mqtt_listener.subscribe]]\n  topic = \"plant/{device}/{tag}\"\n"
+      "[[driver.mqtt]]\nname = \"local\"\nbroker = \"" +
+      broker.uri() +
+      "\"\n  [[driver.mqtt.subscribe]]\n  topic = \"line/{device}/{tag}\"\n"
+      "[[uplink.mqtt]]\nname = \"cloud\"\nbroker = \"" +
+      broker.uri() + "\"\n";
+  gateway.configure(body);
+  gateway.start();
+  ASSERT_TRUE(broker.wait_for_log("New client connected", 2)) << broker.log();
+  GatewayProcess second;
+  const std::string address = "127.0.0.1:" + std::to_string(gateway.admin_port());
+  const auto refused = [&](const std::string& data_dir, const std::string& admin) {
+    write_file(second.config_file(),
+               "[gateway]\nid = \"test-gateway\"\ndata_dir = \"" + data_dir + "\"\nadmin = \"" + admin + "\"\n" + body);
+    const auto run = second.command({"run", "--config", second.config_file()});
+    EXPECT_EQ(run.end.exit_code, 1);
+    return run.errors;
+  };
+  EXPECT_THAT(refused(gateway.data_directory(), address), HasSubstr("is in use by process"));
+  EXPECT_THAT(refused(second.data_directory(), address), HasSubstr(address));
+  EXPECT_THAT(refused(second.data_directory(), ""), HasSubstr("cannot listen on"));
+  const auto taken_over = [&] { return broker.log().find("already connected") != std::string::npos; };
+  EXPECT_FALSE(wait_until(taken_over, seconds(1))) << broker.log();
 }
 
 TEST_F(CommandShort, RefusesADataDirectoryThatCannotBe) {
