@@ -66,6 +66,9 @@ std::unique_ptr<UplinkRunner> PartMaker::make(const UplinkSettings& settings) {
                                               });
       },
       settings);
+  const bool has_no_link = std::holds_alternative<const uplink::FileUplinkOptions*>(settings) ||
+                           std::holds_alternative<const uplink::HttpUplinkOptions*>(settings);
+  if (has_no_link) uplink->prove_by_batch();
   for (const Stream stream : uplink->forwarder().options().streams) {
     const auto cursor = cursors_.find({uplink->name(), stream});
     if (cursor != cursors_.end()) uplink->restore(cursor->second);

@@ -329,6 +329,8 @@ void UplinkRunner::show_link() {
   if (is_told_ && up == up_) return;
   if (up != up_) since_ = environment_.clock->boot_now();
   up_ = up;
+  if (up && is_unproven_) return;
+  is_unproven_ = false;
   is_told_ = true;
   if (up) {
     log_info("uplink", "{} is up", name());
@@ -343,6 +345,7 @@ void UplinkRunner::show_link() {
 
 void UplinkRunner::on_done(std::uint64_t batch_id, bool ok) {
   if (!ok) return on_failed(batch_id, {});
+  if (std::exchange(is_unproven_, false)) show_link();
   if (end_letter(batch_id, {})) return;
   if (const auto refused = forwarder_.acknowledged(batch_id)) give_up(*refused);
   look_at_refusals(uplink::Forwarder::lane_of(batch_id));

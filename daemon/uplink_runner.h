@@ -52,6 +52,9 @@ class UplinkRunner {
   UplinkRunner(const UplinkRunner&) = delete;
   UplinkRunner& operator=(const UplinkRunner&) = delete;
 
+  /// For a target to which no link stands: it is taken to be up until something fails, which is told as news only with
+  /// the first batch that it has taken. Before start().
+  void prove_by_batch() { is_unproven_ = true; }
   /// Where the stored cursor stands; without one the stream begins at the oldest record kept. Before start().
   void restore(const buffer::StoredCursor& cursor);
   Result<void> start();
@@ -184,7 +187,8 @@ class UplinkRunner {
     std::function<void(const Result<void>&)> done;
   };
   std::optional<LetterOnItsWay> letter_;
-  bool is_told_ = false;  // whether it is up, by an event
+  bool is_told_ = false;      // whether it is up, by an event
+  bool is_unproven_ = false;  // nothing was sent yet that would show that it is up
   bool stopping_ = false;
   bool up_ = false;  // the link stands and there is no trouble
   ComplaintFilter complaints_;

@@ -195,6 +195,37 @@ TEST_F(UplinkRunnerTest, ALinkThatEndsAgainAndAgainIsDownUntilItHoldsThoughBatch
   EXPECT_EQ(runner_->detail(), "");
 }
 
+TEST_F(UplinkRunnerTest, ATargetWithoutALinkIsUpInTheEventsOnlyWhenItHasTakenABatch) {
+  make_runner();
+  runner_->prove_by_batch();
+  start();
+  EXPECT_TRUE(runner_->is_up()) << "nothing says that it is not";
+  EXPECT_THAT(events_, IsEmpty());
+  append_readings(1);
+  runner_->pump();
+  ASSERT_TRUE(run_until([this] { return !sent_->batches.empty(); }));
+  EXPECT_THAT(events_, IsEmpty());
+  sent_->handlers.done(sent_->batches[0].id, true);
+  settle();
+  EXPECT_THAT(events_, ElementsAre(HasSubstr("uplink-up")));
+}
+
+TEST_F(UplinkRunnerTest, ATargetWithoutALinkThatFailsFirstIsToldToBeDownAndThenUp) {
+  make_runner();
+  runner_->prove_by_batch();
+  start();
+  append_readings(1);
+  runner_->pump();
+  ASSERT_TRUE(run_until([this] { return !sent_->batches.empty(); }));
+  sent_->handlers.trouble("no such directory");
+  sent_->handlers.done(sent_->batches[0].id, false);
+  settle();
+  EXPECT_THAT(events_, ElementsAre(HasSubstr("no such directory")));
+  sent_->handlers.trouble("");
+  settle();
+  EXPECT_THAT(events_, ElementsAre(HasSubstr("uplink-down"), HasSubstr("uplink-up")));
+}
+
 TEST_F(UplinkRunnerTest, ALinkThatEndsAsAMatterOfCourseIsNotDoubted) {
   options_.doubts_short_links = false;
   make_runner();
