@@ -231,7 +231,7 @@ void Gateway::make_reloader() {
                                                  keeper_.get(), checkpointer_.get(), replay_.get(), &loop_, &clock_},
                                  kReloadGrace);
   reloader_ = std::make_unique<Reloader>(
-      Reloader::Parts{&config_, pipeline_.get(), swap_.get(), log_.get(), &tags_, &clock_, &service_,
+      Reloader::Parts{&config_, pipeline_.get(), swap_.get(), &uplinks_, log_.get(), &tags_, &clock_, &service_,
                       [this](const Config& wanted) { show_latest(wanted); }, [this] { after_turn(); }});
 }
 

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "core/log.h"
+#include "daemon/uplink_backlog.h"
 #include "drivers/mqtt_listener/mqtt_listener.h"
 
 namespace tidegate::daemon {
@@ -151,8 +152,9 @@ void PartSwap::save() {
 }
 
 void PartSwap::exchange() {
-  destroy_leaving();
   Outcome outcome;
+  outcome.left = left_behind();
+  destroy_leaving();
   if (const auto built = build(*wanted_, nullptr); !built) {
     outcome.failure = built.error().message;
     for (const PlannedChange& change : plan_->changes) {
@@ -164,6 +166,17 @@ void PartSwap::exchange() {
     (void)build(*running_, &outcome.missing);
   }
   finish(outcome);
+}
+
+std::map<std::string, std::string> PartSwap::left_behind() const {
+  std::map<std::string, std::string> left;
+  for (const PlannedChange& change : plan_->changes) {
+    if (!is_uplink(change) || change.effect != ReloadEffect::stop) continue;
+    for (const auto& uplink : *parts_.uplinks) {
+      if (uplink->name() == change.name) left[change.name] = left_by(*uplink, *plan_);
+    }
+  }
+  return left;
 }
 
 void PartSwap::destroy_leaving() {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -45,9 +46,10 @@ class PartSwap {
     const Clock* clock = nullptr;
   };
   struct Outcome {
-    std::string failure;                   // why nothing came of it, with file and line; empty: it is done
-    std::vector<std::string> disturbed{};  // then, by title: what had ended already, and was started again
-    std::vector<MissingPart> missing{};    // of these, what could not even be started with its old settings
+    std::string failure;                        // why nothing came of it, with file and line; empty: it is done
+    std::vector<std::string> disturbed{};       // then, by title: what had ended already, and was started again
+    std::vector<MissingPart> missing{};         // of these, what could not even be started with its old settings
+    std::map<std::string, std::string> left{};  // by name: what uplinks that have ended for good have not delivered
   };
   using Done = std::function<void(const Outcome&)>;
 
@@ -69,6 +71,7 @@ class PartSwap {
   bool has_to_wait() const;
   void save();
   void exchange();
+  std::map<std::string, std::string> left_behind() const;
   void destroy_leaving();
   Result<void> build(const Config& target, std::vector<MissingPart>* missing);
   Result<void> build_drivers(const Config& target, std::vector<MissingPart>* missing);

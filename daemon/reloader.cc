@@ -9,6 +9,7 @@
 #include "daemon/config_parts.h"
 #include "daemon/event_record.h"
 #include "daemon/rules_change.h"
+#include "daemon/uplink_backlog.h"
 
 namespace tidegate::daemon {
 namespace {
@@ -64,7 +65,17 @@ ReloadAnswer Reloader::read(std::optional<Config>& wanted) const {
   wanted->gateway = loaded->gateway;
   wanted->buffer = loaded->buffer;
   answer.plan = plan_reload(running, *wanted);
+  note_backlogs(answer.plan);
   return answer;
+}
+
+void Reloader::note_backlogs(ReloadPlan& plan) const {
+  for (PlannedChange& change : plan.changes) {
+    if (change.effect != ReloadEffect::stop || !change.section.starts_with("uplink.")) continue;
+    for (const auto& uplink : *parts_.uplinks) {
+      if (uplink->name() == change.name) change.note = left_by(*uplink, plan);
+    }
+  }
 }
 
 void Reloader::reload(Done done) {
@@ -94,6 +105,7 @@ void Reloader::begin() {
 void Reloader::on_swapped(const PartSwap::Outcome& outcome) {
   if (outcome.failure.empty()) {
     answer_.result = ReloadAnswer::Result::done;
+    note_what_is_left(outcome.left);
     take_over();
     report_done();
   } else {
@@ -102,6 +114,16 @@ void Reloader::on_swapped(const PartSwap::Outcome& outcome) {
     report_failure(outcome);
   }
   finish();
+}
+
+// Which was less than at the beginning, where they could still send.
+void Reloader::note_what_is_left(const std::map<std::string, std::string>& left) {
+  for (PlannedChange& change : answer_.plan.changes) {
+    if (change.effect != ReloadEffect::stop || !change.section.starts_with("uplink.")) continue;
+    const auto found = left.find(change.name);
+    change.note = found == left.end() ? "" : found->second;
+    if (!change.note.empty()) log_warning("uplink", "{} is stopped with {}", change.name, change.note);
+  }
 }
 
 void Reloader::finish() {

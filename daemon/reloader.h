@@ -2,6 +2,8 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -14,6 +16,7 @@
 #include "daemon/pipeline.h"
 #include "daemon/reload_plan.h"
 #include "daemon/service_manager.h"
+#include "daemon/uplink_runner.h"
 
 namespace tidegate::daemon {
 
@@ -40,6 +43,7 @@ class Reloader {
     Config* running = nullptr;  // taken forward by reloads
     Pipeline* pipeline = nullptr;
     PartSwap* swap = nullptr;
+    const std::vector<std::unique_ptr<UplinkRunner>>* uplinks = nullptr;
     buffer::RingLog* log = nullptr;
     TagRegistry* tags = nullptr;
     const Clock* clock = nullptr;
@@ -61,8 +65,10 @@ class Reloader {
 
  private:
   ReloadAnswer read(std::optional<Config>& wanted) const;
+  void note_backlogs(ReloadPlan& plan) const;
   void begin();
   void on_swapped(const PartSwap::Outcome& outcome);
+  void note_what_is_left(const std::map<std::string, std::string>& left);
   void take_over();
   void take_users();
   void read_files_anew();

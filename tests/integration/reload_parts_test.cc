@@ -18,6 +18,7 @@ namespace {
 
 using std::chrono::seconds;
 using ::testing::AllOf;
+using ::testing::ContainsRegex;
 using ::testing::HasSubstr;
 
 constexpr const char* kSimulator = "[[driver.simulator]]\nname = \"sim\"\ninterval = \"20ms\"\n";
@@ -79,6 +80,34 @@ TEST_F(ReloadPartsShort, WhatHasNotChangedKeepsItsConnections) {
   EXPECT_EQ(times_in(broker.log(), "New client connected"), 2U) << broker.log();
   EXPECT_EQ(devices->connections(), 1U);
   EXPECT_EQ(delivered("one"), -1) << "it is gone";
+}
+
+TEST_F(ReloadPartsShort, SaysWhatAStoppedUplinkHasNotDelivered) {
+  std::filesystem::create_directory(gateway_.directory() + "/one.ndjson");  // where its file should be
+  const std::string backlog = "tidegate_uplink_backlog_readings{uplink=\"one\",stream=\"readings\"}";
+  gateway_.configure(std::string(kSimulator) + exporter("one") + exporter("two"));
+  gateway_.start();
+  ASSERT_TRUE(gateway_.wait_for_metric(backlog, 20, seconds(20))) << gateway_.log();
+  gateway_.configure(std::string(kSimulator) + exporter("two"));
+  const std::string said = " records not delivered \\(readings [0-9]+\\): nothing sends them";
+  const auto preview = check();
+  EXPECT_THAT(preview.output, ContainsRegex("- uplink.file one: is stopped .*\n    [0-9]+" + said)) << preview.errors;
+  const auto done = reload();
+  EXPECT_THAT(done.output, ContainsRegex("- uplink.file one: was stopped .*\n    [0-9]+" + said)) << done.errors;
+  EXPECT_THAT(done.output, HasSubstr("called one again goes on there"));
+  EXPECT_THAT(gateway_.log(), ContainsRegex("one is stopped with [0-9]+" + said));
+}
+
+TEST_F(ReloadPartsShort, AnUplinkOfTheSameNameAndAnotherKindGoesOnWithTheBacklog) {
+  std::filesystem::create_directory(gateway_.directory() + "/one.ndjson");
+  gateway_.configure(std::string(kSimulator) + exporter("one"));
+  gateway_.start();
+  const std::string backlog = "tidegate_uplink_backlog_readings{uplink=\"one\",stream=\"readings\"}";
+  ASSERT_TRUE(gateway_.wait_for_metric(backlog, 20, seconds(20))) << gateway_.log();
+  gateway_.configure(std::string(kSimulator) + "[[uplink.http]]\nname = \"one\"\nurl = \"http://127.0.0.1:9\"\n");
+  EXPECT_THAT(check().output, HasSubstr("): uplink.http one goes on with them"));
+  reload_well();
+  EXPECT_GE(gateway_.metric(backlog), 20);
 }
 
 TEST_F(ReloadPartsShort, AChangedUplinkGoesOnWhereItWas) {
