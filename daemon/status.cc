@@ -149,6 +149,9 @@ std::string render_status(const Gateway& gateway) {
       std::count_if(active.begin(), active.end(), [](const auto& alarm) { return !alarm.acknowledged; });
   json.member("alarms_unacknowledged", static_cast<std::uint64_t>(unseen));
   json.member("alarms_shelved", std::uint64_t{gateway.pipeline().rules().shelved().size()});
+  json.key("rules_without_tag").begin_array();
+  for (const auto& rule : gateway.pipeline().rules().idle_rules()) json.value(rule);
+  json.end_array();
   json.end_object();
   return text;
 }

@@ -96,6 +96,14 @@ void put_uplinks(std::string& out, const element& status) {
   });
 }
 
+void put_idle_rules(std::string& out, const element& status) {
+  each_element(status, "rules_without_tag", [&](const element& rule) {
+    std::string_view name;
+    if (rule.get(name) != simdjson::SUCCESS) return;
+    out += fmt::format("rule   {:<16} matches no tag so far\n", name);
+  });
+}
+
 }  // namespace
 
 Result<std::string> status_as_text(const std::string& status_json) {
@@ -112,6 +120,7 @@ Result<std::string> status_as_text(const std::string& status_json) {
   put_drivers(out, status);
   put_log(out, status);
   put_uplinks(out, status);
+  put_idle_rules(out, status);
   return out;
 }
 

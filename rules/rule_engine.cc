@@ -40,6 +40,7 @@ class RuleEngine::Impl {
   void observe_logged(const AlarmTransition& transition);
   Position position() const { return position_; }
   std::vector<ActiveAlarm> active();
+  std::vector<std::string> idle_rules() const;
 
   Result<void> acknowledge(const std::string& id, const Operator& by, std::vector<AlarmTransition>& out,
                            std::optional<Position> seen);
@@ -350,6 +351,20 @@ void RuleEngine::Impl::restore_alarm(const std::string& rule, SavedAlarm saved) 
   if (saved.baseline) alarm.baseline = Ewma(*saved.baseline);
 }
 
+// What has an alarm has a tag; only for the others all tags are gone through.
+std::vector<std::string> RuleEngine::Impl::idle_rules() const {
+  std::vector<bool> has_tag(alarms_.rules().size());
+  for (std::uint32_t index = 0; index < alarms_.size(); ++index) has_tag[alarms_[index].rule] = true;
+  std::vector<std::string> idle;
+  for (std::size_t rule = 0; rule < has_tag.size(); ++rule) {
+    for (std::size_t tag = 0; tag < tags_.size() && !has_tag[rule]; ++tag) {
+      has_tag[rule] = alarms_.rules()[rule].covers(tags_.tag(static_cast<TagId>(tag)).path);
+    }
+    if (!has_tag[rule]) idle.push_back(alarms_.rules()[rule].options.name);
+  }
+  return idle;
+}
+
 std::vector<ActiveAlarm> RuleEngine::Impl::active() {
   adopt_passed(position_);
   std::vector<ActiveAlarm> active;
@@ -504,5 +519,6 @@ std::vector<AlarmTransition> RuleEngine::shelved() const {
 void RuleEngine::observe_logged(const AlarmTransition& transition) { impl_->observe_logged(transition); }
 Position RuleEngine::position() const { return impl_->position(); }
 std::vector<ActiveAlarm> RuleEngine::active() const { return impl_->active(); }
+std::vector<std::string> RuleEngine::idle_rules() const { return impl_->idle_rules(); }
 
 }  // namespace tidegate::rules

@@ -92,6 +92,8 @@ class RuleEngine {
   /// The position behind the last applied reading; {0,0} before the first.
   Position position() const;
   std::vector<ActiveAlarm> active() const;
+  /// Names of the rules that match none of the tags that are known by now.
+  std::vector<std::string> idle_rules() const;
 
  private:
   class Impl;

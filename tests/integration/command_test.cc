@@ -18,6 +18,7 @@ namespace tidegate::testing {
 namespace {
 
 using std::chrono::seconds;
+using ::testing::ContainsRegex;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
@@ -243,6 +244,17 @@ TEST_F(CommandShort, ShowsItsStateAsTextAndAsJson) {
   const auto gone = gateway.command({"status", "--config", gateway.config_file()});
   EXPECT_EQ(gone.end.exit_code, 1);
   EXPECT_THAT(gone.errors, HasSubstr(std::to_string(gateway.admin_port())));
+}
+
+TEST_F(CommandShort, ShowsRulesThatMatchNoTag) {
+  gateway.configure(std::string(kSimulator) +
+                    "[[rule]]\nname = \"right\"\ntype = \"threshold\"\ntags = [\"sim-*\"]\nraise = \"> 1e9\"\n"
+                    "[[rule]]\nname = \"astray\"\ntype = \"threshold\"\ntags = [\"sin-*\"]\nraise = \"> 1e9\"\n");
+  gateway.start();
+  ASSERT_TRUE(gateway.wait_for_metric(kAccepted, 6, seconds(30)));
+  const auto text = gateway.command({"status", "--config", gateway.config_file()});
+  EXPECT_THAT(text.output, ContainsRegex("\nrule +astray +matches no tag so far\n"));
+  EXPECT_THAT(text.output, Not(ContainsRegex("rule +right")));
 }
 
 TEST_F(CommandShort, ShowsItsStateAgainAndAgain) {

@@ -227,6 +227,20 @@ TEST_F(ThresholdRule, leaves_other_streams_and_unknown_tags_alone) {
   EXPECT_EQ(engine_->position(), (Position{1, 3}));
 }
 
+TEST_F(ThresholdRule, that_matches_no_tag_is_named_until_there_is_one) {
+  RuleOptions other = threshold("> 90");
+  other.name = "wet";
+  other.tags = {"pump/*", "tank/level"};
+  use({threshold("> 90"), other});
+  EXPECT_EQ(engine_->idle_rules(), (std::vector<std::string>{"hot", "wet"}));
+  feed("t=0 80");
+  EXPECT_EQ(engine_->idle_rules(), (std::vector<std::string>{"wet"}));
+  restart();
+  EXPECT_EQ(engine_->idle_rules(), (std::vector<std::string>{"wet"})) << "the tag is known, if not heard of yet";
+  feed("t=1 80", "tank/level");
+  EXPECT_TRUE(engine_->idle_rules().empty());
+}
+
 TEST_F(ThresholdRule, stands_delays_and_times_at_the_ends_of_their_axes) {
   use(with_delays(threshold("> 90"), Duration::max(), Duration::max()));
   EXPECT_EQ(feed("t=0 95, t=1000000 95, t=2000000 tick"), "");
