@@ -17,6 +17,8 @@ using namespace tidegate::daemon;
 
 constexpr const char* kPlaces =
     "EPOCH:SEQUENCE, SEQUENCE, oldest, end, a time such as 2026-11-27T08:00:00Z, or so long ago, such as -2h";
+constexpr std::uint64_t kLastByDefault = 10;  // as tail(1)
+constexpr double kLastMost = 1e6;             // which are in memory at a time
 constexpr const char* kDefaultConfig = "/etc/tidegate/tidegate.toml";
 
 // Each add_* declares one command; `chosen` gets what to do once the line is parsed.
@@ -137,11 +139,17 @@ void add_tail(CLI::App& app, Chosen& chosen) {
   auto* command = app.add_subcommand("tail", "Print records as JSON lines");
   add_location(*command, options.daemon);
   command->add_option("--stream", options.stream, "readings, alarms or events")->capture_default_str();
-  command->add_option("--from", options.from, kPlaces);
+  auto* const from = command->add_option("--from", options.from, kPlaces);
+  auto* const last = command->add_option("--last", options.last, "only so many, the newest; default 10 without --from")
+                         ->check(in_range(1, kLastMost))
+                         ->excludes(from);
   command->add_option("--tag", options.tag, "only tags that this glob matches");
   command->add_flag("--follow", options.follow, "go on with new records; without --from only new ones");
   command->add_option("--data-dir", options.data_dir, "read the files there instead of asking the daemon");
-  command->callback([&chosen] { chosen = [] { return tail_records(options); }; });
+  command->callback([&chosen, from, last] {
+    if (from->count() == 0 && last->count() == 0 && !options.follow) options.last = kLastByDefault;
+    chosen = [] { return tail_records(options); };
+  });
 }
 
 void add_log(CLI::App& app, Chosen& chosen) {

@@ -30,6 +30,7 @@ struct TailOptions {
   std::string from;
   std::string to;  // with data_dir
   std::string tag;
+  std::uint64_t last = 0;  // of what is there only so many; 0: all from `from` on
   bool follow = false;
 };
 

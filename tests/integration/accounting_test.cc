@@ -173,7 +173,8 @@ TEST_F(AccountingShort, HoldsThroughOutageKillReplayAndSkip) {
   EXPECT_EQ(skip.end.exit_code, 0) << skip.errors;
   EXPECT_GE(term("tidegate_readings_dropped_total", "export", "skipped"), 2'000);
   expect_balanced("skipped");
-  const auto events = gateway.command({"tail", "--stream", "events", "--config", gateway.config_file()});
+  const auto events =
+      gateway.command({"tail", "--stream", "events", "--from", "oldest", "--config", gateway.config_file()});
   EXPECT_THAT(events.output, HasSubstr("\"reason\":\"skipped\",\"uplink\":\"export\""));
   gateway.stop();
   gateway.start();

@@ -244,7 +244,7 @@ class Gateway:
             form = f"token={canaries.words[word]}".encode()
             canaries.look(f"/login with the {word} ({when})", self.get("/login", data=form)[1])
         canaries.look(f"/api/v1/live ({when})", self.live())
-        for command in (["status"], ["status", "--json"], ["deadletter", "ls"], ["tail", "--stream", "events"], ["alarms"]):
+        for command in (["status"], ["status", "--json"], ["deadletter", "ls"], ["tail", "--stream", "events", "--from", "oldest"], ["alarms"]):
             done = self.command(*command)
             canaries.look(f"tidegate {' '.join(command)} ({when})", done.stdout + done.stderr)
         # Few enough that the right token is still looked at.

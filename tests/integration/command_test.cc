@@ -297,11 +297,47 @@ TEST_F(CommandShort, TailsReadingsFromTheDaemonAndFromTheFiles) {
   EXPECT_GE(from_daemon.size(), 3u);
   EXPECT_THAT(asked.output, Not(HasSubstr("sim-2/")));
   gateway.stop();
-  const auto read = gateway.command({"tail", "--data-dir", gateway.data_directory(), "--tag", "sim-1/*"});
+  const auto read =
+      gateway.command({"tail", "--data-dir", gateway.data_directory(), "--from", "oldest", "--tag", "sim-1/*"});
   EXPECT_EQ(read.end.exit_code, 0) << read.errors;
   EXPECT_TRUE(read.output.starts_with(asked.output.substr(0, asked.output.find('\n'))));
-  const auto events = gateway.command({"tail", "--data-dir", gateway.data_directory(), "--stream", "events"});
+  const auto events =
+      gateway.command({"tail", "--data-dir", gateway.data_directory(), "--from", "oldest", "--stream", "events"});
   EXPECT_THAT(events.output, HasSubstr("\"event\":\"start\""));
+}
+
+// The readings that a daemon has which takes no more of them.
+TEST_F(CommandShort, TailsTheLastOnesUnlessItIsToldFromWhere) {
+  run_for_a_while(200);
+  gateway.stop();
+  gateway.configure("[[driver.simulator]]\nname = \"sim\"\ninterval = \"1h\"\n");
+  gateway.start();
+  const auto tail = [&](std::vector<std::string> more) {
+    more.insert(more.begin(), {"tail", "--config", gateway.config_file()});
+    const auto done = gateway.command(more);
+    EXPECT_EQ(done.end.exit_code, 0) << done.errors;
+    return done;
+  };
+  const auto all = lines_with(tail({"--from", "oldest"}).output, "{");
+  ASSERT_GE(all.size(), 200U);
+  const auto ends_all = [&](const std::vector<std::string>& lines) {
+    return lines.size() <= all.size() && std::equal(lines.rbegin(), lines.rend(), all.rbegin());
+  };
+  const auto last = tail({});
+  EXPECT_EQ(lines_with(last.output, "{").size(), 10U);
+  EXPECT_TRUE(ends_all(lines_with(last.output, "{"))) << last.output;
+  EXPECT_THAT(last.errors, HasSubstr("the last 10; --from oldest prints all"));
+  EXPECT_EQ(lines_with(tail({"--last", "25"}).output, "{").size(), 25U);
+  const auto many = tail({"--last", "100000"});
+  EXPECT_EQ(lines_with(many.output, "{"), all);
+  EXPECT_EQ(many.errors, "") << "nothing is left out";
+  const auto of_tag = lines_with(tail({"--tag", "sim-2/tag-1"}).output, "{");
+  EXPECT_EQ(of_tag.size(), 10U);
+  EXPECT_EQ(lines_with(tail({"--tag", "sim-2/tag-1"}).output, "sim-2/tag-1"), of_tag);
+  gateway.stop();
+  const auto of_files = tail({"--data-dir", gateway.data_directory()});
+  EXPECT_EQ(of_files.output, last.output);
+  EXPECT_EQ(gateway.command({"tail", "--last", "3", "--from", "oldest"}).end.exit_code, kUsage);
 }
 
 TEST_F(CommandShort, NamesWhatIsWrongByWhatItIsCalledHere) {
