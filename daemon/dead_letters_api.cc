@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/counted.h"
 #include "core/log.h"
 #include "core/parse_whole.h"
 #include "core/text.h"
@@ -145,7 +146,7 @@ void drop(Gateway& gateway, const Order& order, const AdminRespond& respond) {
   if (!is_known(gateway, order.uplink)) return respond(refuse(404, gateway.no_uplink(order.uplink)));
   gateway.dead_letters().drop(order.uplink, order.ids, [order, respond](const Result<std::uint64_t>& done) {
     if (!done) return respond(refuse(500, done.error().message));
-    log_info("uplink", "{}: {} dead letters are dropped, as was asked for", order.uplink, *done);
+    log_info("uplink", "{}: {} dropped, as was asked for", order.uplink, counted(*done, "dead letter"));
     AdminResponse response;
     JsonWriter(response.body).begin_object().member("uplink", order.uplink).member("dropped", *done).end_object();
     respond(std::move(response));

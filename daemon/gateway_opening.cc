@@ -4,6 +4,7 @@
 #include <random>
 #include <utility>
 
+#include "core/counted.h"
 #include "core/log.h"
 #include "core/value_limits.h"
 #include "daemon/clock_events.h"
@@ -191,7 +192,7 @@ Result<void> Gateway::make_drivers() {
 void Gateway::make_dead_letters() {
   auto counts = store_->dead_letters()->counts();
   for (const auto& [uplink, found] : counts) {
-    log_warning("uplink", "{}: {} dead letters, the newest for: {}", uplink, found.count, found.last_reason);
+    log_warning("uplink", "{}: {}, the newest for: {}", uplink, counted(found.count, "dead letter"), found.last_reason);
   }
   dead_letters_ =
       std::make_unique<DeadLetters>(DeadLetters::Parts{store_->dead_letters(), log_.get(), pipeline_.get(),

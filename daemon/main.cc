@@ -4,7 +4,9 @@
 #include <iostream>
 #include <map>
 #include <string>
+#include <string_view>
 #include <utility>
+#include <vector>
 
 #include "core/parse_whole.h"
 #include "core/text.h"
@@ -58,8 +60,27 @@ CLI::Validator shape_by_name() {
           ""};
 }
 
-std::string describe_wrong_usage(const CLI::App* /*app*/, const CLI::Error& error) {
-  std::string text = error.what();
+// The library only says that a command is missing. Empty where it was no command that is not known.
+std::string describe_unknown_command(const CLI::App* app) {
+  while (!app->get_subcommands().empty()) app = app->get_subcommands().front();
+  const auto words = app->remaining();
+  const bool is_command = !words.empty() && !words.front().starts_with('-');
+  std::vector<std::string_view> known;
+  std::string list;
+  for (const CLI::App* const command :
+       app->get_subcommands([](const CLI::App* one) { return !one->get_group().empty(); })) {
+    known.emplace_back(command->get_name());
+    list += (list.empty() ? "" : ", ") + command->get_name();
+  }
+  if (!is_command || known.empty()) return "";
+  const std::string near = tidegate::nearest_word(words.front(), known);
+  return "unknown command \"" + tidegate::clip(words.front()) +
+         "\": " + (near.empty() ? "there are " + list : "did you mean " + near + "?");
+}
+
+std::string describe_wrong_usage(const CLI::App* app, const CLI::Error& error) {
+  std::string text = describe_unknown_command(app);
+  if (text.empty()) text = error.what();
   if (const std::size_t colon = text.find(": \""); colon != std::string::npos) text.erase(colon, 1);
   return "tidegate: " + text + "\nRun with --help for more information.\n";
 }
@@ -144,7 +165,7 @@ void add_tail(CLI::App& app, Chosen& chosen) {
                          ->check(in_range(1, kLastMost))
                          ->excludes(from);
   command->add_option("--tag", options.tag, "only tags that this glob matches");
-  command->add_flag("--follow", options.follow, "go on with new records; without --from only new ones");
+  command->add_flag("--follow", options.follow, "go on with new records; without --from and --last only new ones");
   command->add_option("--data-dir", options.data_dir, "read the files there instead of asking the daemon");
   command->callback([&chosen, from, last] {
     if (from->count() == 0 && last->count() == 0 && !options.follow) options.last = kLastByDefault;

@@ -86,7 +86,8 @@ Result<ReloadText> reload_as_text(const std::string& json) {
   each_element(root, "changes",
                [&](const element& change) { put_change(text.changes, change, text.result == "done"); });
   if (const std::uint64_t untouched = count_of(root, "untouched"); !text.changes.empty()) {
-    text.changes += fmt::format("  {} other drivers and uplinks go on untouched\n", untouched);
+    text.changes += untouched == 1 ? "  1 other driver or uplink goes on untouched\n"
+                                   : fmt::format("  {} other drivers and uplinks go on untouched\n", untouched);
   }
   each_element(root, "restart_needed_for", [&](const element& one) {
     std::string_view waiting;

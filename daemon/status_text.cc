@@ -7,6 +7,7 @@
 #include <iterator>
 #include <string_view>
 
+#include "core/counted.h"
 #include "daemon/json_members.h"
 
 namespace tidegate::daemon {
@@ -80,7 +81,7 @@ void put_uplinks(std::string& out, const element& status) {
     if (const auto refused = text_of(uplink, "refused"); !refused.empty()) out += fmt::format("  {}\n", refused);
     if (const auto waiting = text_of(uplink, "waiting"); !waiting.empty()) out += fmt::format("  {}\n", waiting);
     if (const std::uint64_t letters = count_of(uplink, "dead_letters"); letters > 0) {
-      out += fmt::format("  {} dead letters (tidegate deadletter ls), the newest for: {}\n", letters,
+      out += fmt::format("  {} (tidegate deadletter ls), the newest for: {}\n", counted(letters, "dead letter"),
                          text_of(uplink, "last_dead_letter_reason"));
     }
     each_member(uplink, "streams", [&](std::string_view name, const element& stream) {
@@ -113,10 +114,11 @@ Result<std::string> status_as_text(const std::string& status_json) {
     return fail(ErrorCode::corrupt,
                 fmt::format("the daemon's status is not JSON: {}", simdjson::error_message(problem)));
   }
-  std::string out = fmt::format("gateway {} ({}), {}, up {:.0f} s, clock {}, {} tags, {} alarms active\n",
-                                text_of(status, "gateway"), text_of(status, "version"),
-                                flag_of(status, "ready") ? "ready" : "not ready", seconds_of(status, "uptime_seconds"),
-                                text_of(status, "clock"), count_of(status, "tags"), count_of(status, "alarms_active"));
+  std::string out =
+      fmt::format("gateway {} ({}), {}, up {:.0f} s, clock {}, {}, {} active\n", text_of(status, "gateway"),
+                  text_of(status, "version"), flag_of(status, "ready") ? "ready" : "not ready",
+                  seconds_of(status, "uptime_seconds"), text_of(status, "clock"),
+                  counted(count_of(status, "tags"), "tag"), counted(count_of(status, "alarms_active"), "alarm"));
   put_drivers(out, status);
   put_log(out, status);
   put_uplinks(out, status);

@@ -9,6 +9,7 @@
 #include <optional>
 #include <utility>
 
+#include "core/counted.h"
 #include "core/text.h"
 #include "daemon/json_members.h"
 
@@ -98,10 +99,10 @@ struct View {
 void put_gateway(std::vector<Line>& out, const View& view) {
   const element& status = view.status;
   const bool is_ready = flag_of(status, "ready");
-  out.push_back({fmt::format("tidegate {} ({})  {}  up {}  clock {}  {} tags", note_text(text_of(status, "gateway")),
+  out.push_back({fmt::format("tidegate {} ({})  {}  up {}  clock {}  {}", note_text(text_of(status, "gateway")),
                              note_text(text_of(status, "version")), is_ready ? "ready" : "NOT READY",
                              span_text(seconds_of(status, "uptime_seconds")), note_text(text_of(status, "clock")),
-                             count_of(status, "tags")),
+                             counted(count_of(status, "tags"), "tag")),
                  is_ready ? Emphasis::none : Emphasis::trouble});
   const std::uint64_t raised = count_of(status, "alarms_active");
   out.push_back({fmt::format("alarms {} raised, {} not acknowledged, {} shelved", raised,
@@ -152,12 +153,12 @@ std::string uplink_note(const element& uplink) {
     if (note.empty()) note = note_text(text_of(uplink, what));
   }
   const std::uint64_t letters = count_of(uplink, "dead_letters");
-  if (letters > 0) note += fmt::format("{}{} dead letters", note.empty() ? "" : "; ", letters);
+  if (letters > 0) note += (note.empty() ? "" : "; ") + counted(letters, "dead letter");
   return note;
 }
 
 void put_uplinks(std::vector<Line>& out, const View& view) {
-  constexpr const char* kRow = "{:<20} {:<6} {:>10} {:>16} {:>14} {:>14}";
+  constexpr const char* kRow = "{:<20} {:<6} {:>10} {:>13} {:>12} {:>12}";
   out.push_back({fmt::format(kRow, "UPLINK", "STATE", "OUT/S", "PENDING", "OLDEST", "EMPTY IN"), Emphasis::heading});
   each_element(view.status, "uplinks", [&](const element& uplink) {
     const std::string_view name = text_of(uplink, "name");
@@ -250,7 +251,7 @@ std::vector<Line> TopScreen::lines(std::size_t rows, std::size_t columns, const 
   if (rows > 0 && out.size() > rows) {
     const std::size_t left_out = out.size() - (rows - 1);
     out.resize(rows - 1);
-    out.push_back({fmt::format("{} more lines; `tidegate status` prints all", left_out), Emphasis::heading});
+    out.push_back({counted(left_out, "more line") + "; `tidegate status` prints all", Emphasis::heading});
   }
   for (Line& line : out) line.text = cut(line.text, columns);
   return out;

@@ -4,6 +4,7 @@
 #include <functional>
 #include <utility>
 
+#include "core/counted.h"
 #include "core/log.h"
 #include "daemon/event_record.h"
 #include "daemon/stored_accounts.h"
@@ -192,8 +193,9 @@ void UplinkRunner::supply_gap(const uplink::ReadDemand& demand, const buffer::Re
   }
   // While readings are dropped as they come there is one of these after the other.
   if (const auto left_out = complaints_.admit("gone", environment_.clock->boot_now())) {
-    log_warning("uplink", "{}: {} records of {} are gone, going on at epoch {} sequence {}{}", name(),
-                next.sequence - first, to_string(stream), next.epoch, next.sequence, since_last_line(*left_out));
+    log_warning("uplink", "{}: {} of {} gone, going on at epoch {} sequence {}{}", name(),
+                counted(next.sequence - first, "record"), to_string(stream), next.epoch, next.sequence,
+                since_last_line(*left_out));
   }
   for (const auto& part : environment_.log->explain(stream, environment_.log->position_of(stream, first), next)) {
     forwarder_.supply_gap({stream, demand.lane}, part.next, part.lost, part.reason);

@@ -6,6 +6,7 @@
 #include <string_view>
 #include <vector>
 
+#include "core/counted.h"
 #include "daemon/admin_client.h"
 #include "daemon/commands/ask.h"
 #include "daemon/json_writer.h"
@@ -145,7 +146,7 @@ int drop_dead_letters(const DeadLetterOptions& options) {
   simdjson::dom::element root;
   std::uint64_t dropped = 0;
   if (parser.parse(*answer).get(root) || root["dropped"].get(dropped)) return report_failure(strange(*answer));
-  std::cout << dropped << " dead letters of " << options.uplink << " are dropped\n";
+  std::cout << counted(dropped, "dead letter") << " of " << options.uplink << " dropped\n";
   // What was named and was not there.
   if (!options.all && dropped < options.ids.size()) {
     return report_failure("of " + options.uplink + " there were only " + std::to_string(dropped) + " with these ids");

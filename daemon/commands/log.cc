@@ -4,6 +4,7 @@
 
 #include "buffer/inspect.h"
 #include "core/clock.h"
+#include "core/counted.h"
 #include "core/file_system.h"
 #include "daemon/commands/commands.h"
 #include "daemon/offset.h"
@@ -40,8 +41,8 @@ int verify_log(const std::string& data_dir) {
     damaged += segment.damage.size();
     if (!segment.damage.empty()) print_segment(segment);
   }
-  std::cout << fmt::format("{}: {} segments, {} frames, {} damaged places\n", data_dir, segments->size(), frames,
-                           damaged);
+  std::cout << fmt::format("{}: {}, {}, {}\n", data_dir, counted(segments->size(), "segment"), counted(frames, "frame"),
+                           counted(damaged, "damaged place"));
   return damaged == 0 ? kExitDone : kExitFailed;
 }
 

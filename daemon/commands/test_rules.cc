@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "buffer/inspect.h"
+#include "core/counted.h"
 #include "core/file_system.h"
 #include "core/log.h"
 #include "daemon/commands/commands.h"
@@ -49,8 +50,9 @@ int judge(const Config& config, const std::string& data_dir, const buffer::ReadR
     return static_cast<bool>(std::cout);
   });
   if (!read) return report_failure(read.error().message);
-  std::cerr << fmt::format("{} readings judged by {} rules: {} alarms raised, {} cleared, {} active at the end\n",
-                           readings, config.rules.size(), raised, cleared, engine.active().size());
+  std::cerr << fmt::format("{} judged by {}: {} raised, {} cleared, {} active at the end\n",
+                           counted(readings, "reading"), counted(config.rules.size(), "rule"), counted(raised, "alarm"),
+                           cleared, engine.active().size());
   return kExitDone;
 }
 

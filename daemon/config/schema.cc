@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <string>
+#include <string_view>
 
 #include "core/text.h"
 #include "daemon/config/files.h"
@@ -77,9 +79,28 @@ Result<Setting> convert_integer(const Key& key, const Node& node) {
   return Setting(node.integer);
 }
 
+// What a text such as "16MB", "16 MiB" or "16m" should have been: "16MiB"; "" for others.
+std::string nearest_size(std::string_view text) {
+  const std::size_t digits = std::min(text.find_first_not_of("0123456789"), text.size());
+  std::string unit;
+  for (const char c : text.substr(digits)) {
+    if (c != ' ') unit += static_cast<char>(c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c);
+  }
+  for (const std::string name : {"KiB", "MiB", "GiB"}) {
+    const std::string letter(1, static_cast<char>(name.front() - 'A' + 'a'));
+    const bool is_meant = unit == letter || unit == letter + "b" || unit == letter + "i" || unit == letter + "ib";
+    std::string meant = std::string(text.substr(0, digits)) + name;
+    if (is_meant && parse_size(meant)) return meant;
+  }
+  return "";
+}
+
 Result<Setting> convert_size(const Key& key, const Node& node) {
   if (node.kind != Node::Kind::text) return mismatch(key, node);
   const auto bytes = parse_size(node.text);
+  if (const std::string meant = bytes ? "" : nearest_size(node.text); !meant.empty()) {
+    return mismatch(key, describe(node) + "; did you mean \"" + meant + "\"?");
+  }
   if (!bytes || !is_in_range(key, static_cast<double>(*bytes))) return mismatch(key, node);
   return Setting(static_cast<std::int64_t>(*bytes));
 }

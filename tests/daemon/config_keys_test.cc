@@ -1,4 +1,6 @@
 // Drives the checks of single keys from the table of keys itself, so that no key is left out.
+#include <gmock/gmock.h>
+
 #include <algorithm>
 #include <cinttypes>
 #include <cmath>
@@ -256,6 +258,18 @@ TEST_F(ConfigKeysTest, all_errors_of_a_file_come_at_once) {
   }
   const auto is_before = [](const Problem& a, const Problem& b) { return a.line < b.line; };
   EXPECT_TRUE(std::is_sorted(problems.begin(), problems.end(), is_before));
+}
+
+TEST_F(ConfigKeysTest, a_size_by_another_name_is_answered_with_the_right_one) {
+  const auto told = [&](const std::string& text) { return only_problem("[buffer]\nsize = \"" + text + "\"\n"); };
+  for (const char* meant : {"16MB", "16mb", "16M", "16m", "16 MiB", "16mib", "16Mi"}) {
+    EXPECT_THAT(told(meant), ::testing::EndsWith(", found \"" + std::string(meant) + "\"; did you mean \"16MiB\"?"));
+  }
+  EXPECT_THAT(told("2000kB"), ::testing::EndsWith("did you mean \"2000KiB\"?"));
+  EXPECT_THAT(told("2gb"), ::testing::EndsWith("did you mean \"2GiB\"?"));
+  for (const char* unclear : {"16", "MB", "1.5MB", "-1MB", "16TB", "16MBx", "999999999999999999GB"}) {
+    EXPECT_THAT(told(unclear), ::testing::EndsWith(", found \"" + std::string(unclear) + "\"")) << unclear;
+  }
 }
 
 }  // namespace

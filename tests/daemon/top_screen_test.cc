@@ -97,6 +97,13 @@ TEST_F(TopScreenTest, MarksWhatIsInTrouble) {
   EXPECT_THAT(text(), ContainsRegex("cloud +DOWN .*\n  no connection; 3 dead letters\n"));
 }
 
+TEST_F(TopScreenTest, HasRoomForItsColumnsOnATerminalOfEighty) {
+  ASSERT_TRUE(screen.note(status(10, 12345, 12345, 123456789), at(0)));
+  EXPECT_THAT(text(0, 80), HasSubstr(" EMPTY IN\n"));
+  EXPECT_THAT(text(0, 80), HasSubstr(" FULL IN\n"));
+  EXPECT_THAT(text(0, 80), ContainsRegex("cloud .* 123456789 +2 h 05 min +-\n"));
+}
+
 TEST_F(TopScreenTest, SaysHowManyLinesHaveNoRoom) {
   ASSERT_TRUE(screen.note(status(10, 0, 0, 0), at(0)));
   const std::size_t all = screen.lines(0, 0).size();

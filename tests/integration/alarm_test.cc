@@ -83,7 +83,7 @@ TEST_F(AlarmShort, RulesTestSaysOfStoredReadingsWhatTheDaemonSaidOfThem) {
   std::string logged;
   for (const std::string& line : gateway.tail("alarms", "\"rule\":\"hot\"")) logged += document(line) + "\n";
   EXPECT_EQ(tested.output, logged);
-  EXPECT_NE(tested.errors.find("7 readings judged by 1 rules: 2 alarms raised, 2 cleared, 0 active at the end"),
+  EXPECT_NE(tested.errors.find("7 readings judged by 1 rule: 2 alarms raised, 2 cleared, 0 active at the end"),
             std::string::npos)
       << tested.errors;
 

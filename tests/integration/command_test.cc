@@ -64,6 +64,19 @@ TEST_F(CommandShort, SaysItsVersionAndItsUsage) {
   EXPECT_EQ(gateway.command({"run", "--depth", "3"}).end.exit_code, kUsage);
 }
 
+TEST_F(CommandShort, NamesACommandThatIsNotKnown) {
+  const auto said = [this](std::vector<std::string> words) {
+    const auto done = gateway.command(std::move(words));
+    EXPECT_EQ(done.end.exit_code, kUsage);
+    return done.errors.substr(0, done.errors.find('\n'));
+  };
+  EXPECT_EQ(said({"stauts"}), "tidegate: unknown command \"stauts\": did you mean status?");
+  EXPECT_EQ(said({"rules", "tset", "--from", "-1h"}), "tidegate: unknown command \"tset\": did you mean test?");
+  EXPECT_EQ(said({"log", "frobnicate"}), "tidegate: unknown command \"frobnicate\": there are ls, cat, verify");
+  EXPECT_THAT(said({"status", "--jsno"}), Not(HasSubstr("unknown command")));
+  EXPECT_THAT(said({"log"}), HasSubstr("subcommand is required"));
+}
+
 TEST_F(CommandShort, AcceptsAGoodConfiguration) { EXPECT_EQ(check(kSimulator).end.exit_code, 0); }
 
 TEST_F(CommandShort, AcceptsTheExampleOfTheReadMe) {
