@@ -19,8 +19,7 @@ using namespace tidegate::daemon;
 
 constexpr const char* kPlaces =
     "EPOCH:SEQUENCE, SEQUENCE, oldest, end, a time such as 2026-11-27T08:00:00Z, or so long ago, such as -2h";
-constexpr std::uint64_t kLastByDefault = 10;  // as tail(1)
-constexpr double kLastMost = 1e6;             // which are in memory at a time
+constexpr double kLastMost = 1e6;  // which are in memory at a time
 constexpr const char* kDefaultConfig = "/etc/tidegate/tidegate.toml";
 
 // Each add_* declares one command; `chosen` gets what to do once the line is parsed.
@@ -161,16 +160,13 @@ void add_tail(CLI::App& app, Chosen& chosen) {
   add_location(*command, options.daemon);
   command->add_option("--stream", options.stream, "readings, alarms or events")->capture_default_str();
   auto* const from = command->add_option("--from", options.from, kPlaces);
-  auto* const last = command->add_option("--last", options.last, "only so many, the newest; default 10 without --from")
-                         ->check(in_range(1, kLastMost))
-                         ->excludes(from);
+  command->add_option("--last", options.last, "only so many, the newest")
+      ->check(in_range(1, kLastMost))
+      ->excludes(from);
   command->add_option("--tag", options.tag, "only tags that this glob matches");
   command->add_flag("--follow", options.follow, "go on with new records; without --from and --last only new ones");
   command->add_option("--data-dir", options.data_dir, "read the files there instead of asking the daemon");
-  command->callback([&chosen, from, last] {
-    if (from->count() == 0 && last->count() == 0 && !options.follow) options.last = kLastByDefault;
-    chosen = [] { return tail_records(options); };
-  });
+  command->callback([&chosen] { chosen = [] { return tail_records(options); }; });
 }
 
 void add_log(CLI::App& app, Chosen& chosen) {
@@ -201,9 +197,15 @@ void add_replay(CLI::App& app, Chosen& chosen) {
   command->add_option("--uplink", options.uplink, "its name")->required();
   command->add_option("--from", options.from, kPlaces)->required();
   command->add_option("--stream", options.stream, "readings, alarms or events")->capture_default_str();
-  command->add_flag("--skip", options.skip,
-                    "do it also where that leaves out records which the uplink has not sent yet");
-  command->callback([&chosen] { chosen = [] { return replay_uplink(options); }; });
+  static bool skip = false;
+  auto* const flag = command->add_flag(
+      "--skip,!--no-skip", skip,
+      "whether it is done where that leaves out records which the uplink has not sent yet; without either "
+      "a terminal is asked, and where there is none it is done");
+  command->callback([&chosen, flag] {
+    if (flag->count() > 0) options.skip = skip;
+    chosen = [] { return replay_uplink(options); };
+  });
 }
 
 void add_rules(CLI::App& app, Chosen& chosen) {

@@ -27,12 +27,12 @@ struct ReplayOrder {
   Stream stream = Stream::readings;
   buffer::ReadPlace from;
   std::string from_text;
-  bool skip = false;  // what lies before the place and is not delivered
+  bool may_skip = true;  // what lies before the place and is not delivered
 };
 
 Result<void> take_member(ReplayOrder& order, std::string_view key, const simdjson::dom::element& value) {
   if (key == "skip") {
-    if (value.get(order.skip) == simdjson::SUCCESS) return {};
+    if (value.get(order.may_skip) == simdjson::SUCCESS) return {};
     return fail(ErrorCode::invalid, "skip: true or false is wanted, found " + clip(simdjson::minify(value)));
   }
   if (key != "from" && key != "stream") {
@@ -117,15 +117,17 @@ void move_to(Gateway& gateway, const ReplayOrder& order, const Result<std::optio
   const std::string ends = "the stream " + std::string(to_string(order.stream)) + " ends at " + format_position(end);
   if (!*place) {
     return respond(refuse(400, "from " + order.from_text + ": no record was taken in at that time or later; " + ends +
-                                   ", from=end with skip=true skips everything"));
+                                   ", from=end skips everything"));
   }
   if (**place > end) return respond(refuse(400, "from " + order.from_text + " lies beyond the log: " + ends));
   const auto gone = gone_before(order, gateway.log().oldest(order.stream), **place);
   // A reload may have ended it meanwhile.
   UplinkRunner* const uplink = gateway.find_uplink(order.uplink);
   if (uplink == nullptr) return respond(refuse(404, gateway.no_uplink(order.uplink)));
-  const auto question = Replay::question(*uplink, order.stream, uplink->plan_move(order.stream, **place));
-  if (question && !order.skip) return respond(refuse(409, *question + "; \"skip\":true has it done"));
+  if (!order.may_skip) {
+    const auto question = Replay::question(*uplink, order.stream, uplink->plan_move(order.stream, **place));
+    if (question) return respond(refuse(409, *question));
+  }
   gateway.replay().move(*uplink, order.stream, **place, [order, gone, respond](const auto& move) {
     respond(move ? answer_of(order, *move, gone) : refuse(503, move.error().message));
   });

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -39,7 +40,9 @@ struct ReplayOptions {
   std::string uplink;
   std::string from;
   std::string stream = "readings";
-  bool skip = false;  // what the uplink has not delivered yet and lies before `from`
+  /// Whether what the uplink has not delivered yet and lies before `from` may be left out. Without a word on it a
+  /// terminal is asked, and where there is none it is done.
+  std::optional<bool> skip;
 };
 
 struct DeadLetterOptions {

@@ -1,4 +1,5 @@
 #include <simdjson.h>
+#include <unistd.h>
 
 #include <iostream>
 
@@ -15,13 +16,34 @@ namespace {
 
 constexpr unsigned kConflict = 409;
 
-// The daemon's question, as the one who types has to answer it.
+std::string target_of(const ReplayOptions& options) {
+  return "/api/v1/uplinks/" + percent_encode(options.uplink) + "/replay";
+}
+
+Result<AdminAnswer> ask_for(const AdminDoor& door, const ReplayOptions& options, bool may_skip) {
+  std::string body;
+  JsonWriter(body)
+      .begin_object()
+      .member("stream", options.stream)
+      .member("from", options.from)
+      .member("skip", may_skip)
+      .end_object();
+  return admin_ask(door, "POST", target_of(options), body, kAdminPatience);
+}
+
+// What the daemon says would be skipped.
 std::string question_in(const AdminAnswer& answer) {
   simdjson::dom::parser parser;
   simdjson::dom::element root;
   if (parser.parse(answer.body).get(root) != simdjson::SUCCESS) return clip(answer.body);
-  const std::string_view text = json::text_of(root, "error");
-  return std::string(text.substr(0, text.rfind(';'))) + "; with --skip it is done";
+  return std::string(json::text_of(root, "error"));
+}
+
+bool ask_terminal(const std::string& question) {
+  std::cerr << question << "\nSkip them? [y/N] " << std::flush;
+  std::string said;
+  std::getline(std::cin, said);
+  return said == "y" || said == "Y" || said == "yes";
 }
 
 }  // namespace
@@ -29,14 +51,15 @@ std::string question_in(const AdminAnswer& answer) {
 int replay_uplink(const ReplayOptions& options) {
   const auto door = find_daemon(options.daemon);
   if (!door) return report_failure(door.error().message);
-  std::string body;
-  JsonWriter json(body);
-  json.begin_object().member("stream", options.stream).member("from", options.from);
-  if (options.skip) json.member("skip", true);
-  json.end_object();
-  const std::string target = "/api/v1/uplinks/" + percent_encode(options.uplink) + "/replay";
-  const auto asked = admin_ask(*door, "POST", target, body, kAdminPatience);
-  if (asked && asked->status == kConflict) return report_failure(question_in(*asked));
+  const std::string target = target_of(options);
+  const bool asks = !options.skip && ::isatty(STDIN_FILENO) == 1;
+  auto asked = ask_for(*door, options, options.skip.value_or(!asks));
+  if (asked && asked->status == kConflict) {
+    const std::string question = question_in(*asked);
+    if (!asks) return report_failure(question + "; with --skip it is done");
+    if (!ask_terminal(question)) return report_failure("nothing is skipped, and nothing has changed");
+    asked = ask_for(*door, options, true);
+  }
   const auto answer = admin_body(*door, target, asked);
   if (!answer) return report_failure(answer.error().message);
   simdjson::dom::parser parser;

@@ -90,7 +90,7 @@ int tail_daemon(const TailOptions& options) {
   const auto door = find_daemon(options.daemon);
   if (!door) return report_failure(door.error().message);
   Lines lines(options.last);
-  std::string next = options.from.empty() ? "end" : options.from;
+  std::string next = options.from.empty() ? (options.follow ? "end" : "oldest") : options.from;
   if (options.last > 0) {
     auto begin = begin_of_last(*door, options, lines);
     if (!begin) return report_failure(begin.error().message);

@@ -87,10 +87,9 @@ class AccountingShort : public ::testing::Test {
 
   /// Asks again, as the answer says, while a slow disk has the log take no records.
   FinishedProcess replay(const std::string& from, const std::string& uplink = "export",
-                         const std::string& stream = "readings", bool skip = false) const {
-    std::vector<std::string> words{"replay",   "--uplink",           uplink, "--from", from, "--stream", stream,
-                                   "--config", gateway.config_file()};
-    if (skip) words.emplace_back("--skip");
+                         const std::string& stream = "readings", const std::string& skip = "--no-skip") const {
+    const std::vector<std::string> words{"replay",   "--uplink", uplink, "--from",   from,
+                                         "--stream", stream,     skip,   "--config", gateway.config_file()};
     FinishedProcess done;
     (void)wait_until(
         [&] {
@@ -100,7 +99,18 @@ class AccountingShort : public ::testing::Test {
         seconds(60));
     return done;
   }
-  FinishedProcess replay_and_skip(const std::string& from) const { return replay(from, "export", "readings", true); }
+  FinishedProcess replay_and_skip(const std::string& from) const {
+    return replay(from, "export", "readings", "--skip");
+  }
+  /// On a terminal, where that is what is typed.
+  FinishedProcess replay_at_terminal(const std::string& from, const std::string& typed) const {
+    const std::string command =
+        program_path() + " replay --uplink export --from " + from + " --config " + gateway.config_file();
+    return run_to_end(
+        {"/bin/sh", "-c", "echo " + typed + " | script --quiet --return --command '" + command + "' /dev/null"}, {},
+        seconds(60));
+  }
+  double skipped() const { return term("tidegate_readings_dropped_total", "export", "skipped"); }
   /// Of the log, as the gateway tells it.
   std::string epoch() const {
     const std::string answer = records("readings", "oldest");
@@ -162,23 +172,26 @@ TEST_F(AccountingShort, HoldsThroughOutageKillReplayAndSkip) {
   uplink_down();
   gateway.start();
   ASSERT_TRUE(wait_until([&] { return backlog("export") > 2'000; }, seconds(60)));
-  const double skipped_before = term("tidegate_readings_dropped_total", "export", "skipped");
+  const double skipped_before = skipped();
   const auto asked = replay("end");
   EXPECT_EQ(asked.end.exit_code, 1);
   EXPECT_THAT(asked.errors, ContainsRegex("uplink export stands at [0-9:]+ of readings, before [0-9:]+: [0-9]+ "
                                           "records in between, not delivered yet, would be skipped"));
   EXPECT_THAT(asked.errors, HasSubstr("; with --skip it is done"));
-  EXPECT_EQ(term("tidegate_readings_dropped_total", "export", "skipped"), skipped_before);
+  const auto denied = replay_at_terminal("end", "n");
+  EXPECT_EQ(denied.end.exit_code, 1);
+  EXPECT_THAT(denied.output, ContainsRegex("would be skipped and never be sent to it.*Skip them"));
+  EXPECT_EQ(skipped(), skipped_before);
   const auto skip = replay_and_skip("end");
   EXPECT_EQ(skip.end.exit_code, 0) << skip.errors;
-  EXPECT_GE(term("tidegate_readings_dropped_total", "export", "skipped"), 2'000);
+  EXPECT_GE(skipped(), 2'000);
   expect_balanced("skipped");
   const auto events =
       gateway.command({"tail", "--stream", "events", "--from", "oldest", "--config", gateway.config_file()});
   EXPECT_THAT(events.output, HasSubstr("\"reason\":\"skipped\",\"uplink\":\"export\""));
   gateway.stop();
   gateway.start();
-  EXPECT_GE(term("tidegate_readings_dropped_total", "export", "skipped"), 2'000);
+  EXPECT_GE(skipped(), 2'000);
   expect_balanced("started again");
 }
 

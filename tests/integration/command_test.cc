@@ -320,7 +320,7 @@ TEST_F(CommandShort, TailsReadingsFromTheDaemonAndFromTheFiles) {
 }
 
 // The readings that a daemon has which takes no more of them.
-TEST_F(CommandShort, TailsTheLastOnesUnlessItIsToldFromWhere) {
+TEST_F(CommandShort, TailsTheLastOnesWhereThatIsAskedFor) {
   run_for_a_while(200);
   gateway.stop();
   gateway.configure("[[driver.simulator]]\nname = \"sim\"\ninterval = \"1h\"\n");
@@ -336,7 +336,8 @@ TEST_F(CommandShort, TailsTheLastOnesUnlessItIsToldFromWhere) {
   const auto ends_all = [&](const std::vector<std::string>& lines) {
     return lines.size() <= all.size() && std::equal(lines.rbegin(), lines.rend(), all.rbegin());
   };
-  const auto last = tail({});
+  EXPECT_EQ(lines_with(tail({}).output, "{"), all);
+  const auto last = tail({"--last", "10"});
   EXPECT_EQ(lines_with(last.output, "{").size(), 10U);
   EXPECT_TRUE(ends_all(lines_with(last.output, "{"))) << last.output;
   EXPECT_THAT(last.errors, HasSubstr("the last 10; --from oldest prints all"));
@@ -344,11 +345,11 @@ TEST_F(CommandShort, TailsTheLastOnesUnlessItIsToldFromWhere) {
   const auto many = tail({"--last", "100000"});
   EXPECT_EQ(lines_with(many.output, "{"), all);
   EXPECT_EQ(many.errors, "") << "nothing is left out";
-  const auto of_tag = lines_with(tail({"--tag", "sim-2/tag-1"}).output, "{");
+  const auto of_tag = lines_with(tail({"--last", "10", "--tag", "sim-2/tag-1"}).output, "{");
   EXPECT_EQ(of_tag.size(), 10U);
-  EXPECT_EQ(lines_with(tail({"--tag", "sim-2/tag-1"}).output, "sim-2/tag-1"), of_tag);
+  EXPECT_EQ(lines_with(tail({"--last", "10", "--tag", "sim-2/tag-1"}).output, "sim-2/tag-1"), of_tag);
   gateway.stop();
-  const auto of_files = tail({"--data-dir", gateway.data_directory()});
+  const auto of_files = tail({"--last", "10", "--data-dir", gateway.data_directory()});
   EXPECT_EQ(of_files.output, last.output);
   EXPECT_EQ(gateway.command({"tail", "--last", "3", "--from", "oldest"}).end.exit_code, kUsage);
 }
