@@ -2,6 +2,7 @@
 #include <librdkafka/rdkafka.h>
 
 #include <chrono>
+#include <future>
 #include <memory>
 #include <string>
 #include <vector>
@@ -115,6 +116,18 @@ TEST_F(KafkaExactlyOnceTest, RepeatsNothingThroughOutages) {
   }
   deliver(*uplink, kReadings);
   expect_each_once(kReadings);
+}
+
+// The claim waits for its report at the same inbox as the thread does later, and takes what it is woken by there.
+TEST_F(KafkaExactlyOnceTest, EndsWhenItIsToldSoWhileItClaimsItsCursor) {
+  constexpr std::size_t kRefusals = 20;  // each is repeated after a tenth of a second
+  cluster_.refuse_to_produce_at(1, RD_KAFKA_RESP_ERR_NOT_ENOUGH_REPLICAS, kRefusals);
+  const auto uplink = start_uplink();
+  ASSERT_TRUE(uplink->run_until([&] { return cluster_.refusals_left() < kRefusals; }, kPatience));
+  auto ended = std::async(std::launch::async, [&] { uplink->stop(kPatience); });
+  const bool is_in_time = ended.wait_for(seconds(30)) == std::future_status::ready;
+  EXPECT_TRUE(is_in_time);
+  if (!is_in_time) cluster_.set_up(1, false);  // which wakes it
 }
 
 TEST_F(KafkaExactlyOnceTest, StopsInTimeWithoutABroker) {

@@ -180,12 +180,15 @@ class KafkaExactlyOnce final : public TransportWorker {
     return read_kafka_cursor(access_, {kReadPatience, is_over, tell});
   }
 
-  // What stands there, as it is but by us: whoever is fenced by this finds out by whom.
+  // What stands there, as it is but by us: whoever is fenced by this finds out by whom. It waits at the inbox for its
+  // report, and may be woken there by what only run() takes: run() has to look once more before it waits.
   bool claim(const std::optional<TargetCursor>& found) {
     go_on_from(found, ours_);
     TargetCursor claimed = found.value_or(ours_);
     claimed.instance = ours_.instance;
-    return commit({}, claimed);
+    const bool is_claimed = commit({}, claimed);
+    inbox_.wake();
+    return is_claimed;
   }
 
   void take(const Batches& batches) {
