@@ -1,4 +1,3 @@
-#include <malloc.h>
 #include <sys/prctl.h>
 
 #include <csignal>
@@ -13,18 +12,13 @@
 #include "daemon/commands/problems.h"
 #include "daemon/config/config.h"
 #include "daemon/gateway.h"
+#include "daemon/heap_keeper.h"
 #include "daemon/start_pages.h"
 
 namespace tidegate::daemon {
 namespace {
 
 constexpr Duration kStartAgainAfter = std::chrono::seconds(1);
-
-// A dozen threads would each get an arena of their own, which costs more memory than it saves time here.
-void bound_allocator() {
-  mallopt(M_ARENA_MAX, 2);
-  mallopt(M_TRIM_THRESHOLD, 256 * 1024);
-}
 
 // Passwords and keys are in it: no core file, and no look into it for whoever runs as the same user. Debuggers and
 // sanitizers of a build for tests may.
@@ -120,6 +114,7 @@ int run(const Config& config) {
   if (const auto started = gateway.start(); !started) return report_failure(started.error().message);
   log_info("gateway", "ready");
   give_back_start_pages();
+  const HeapKeeper heap_keeper(loop);
   loop.run();
   log_info("gateway", "stopped");
   return kExitDone;
@@ -144,7 +139,7 @@ int run_gateway(const std::string& config_file, const std::string& log_level) {
     print_problems(config.error());
     return kExitConfiguration;
   }
-  bound_allocator();
+  HeapKeeper::bound_allocator();
   std::signal(SIGPIPE, SIG_IGN);
   std::signal(SIGXFSZ, SIG_IGN);  // a file that may not grow is an error like a full disk
   std::signal(SIGHUP, SIG_IGN);   // until there is something to reload
