@@ -16,11 +16,17 @@ def needs(test, *programs):
         raise SystemExit(77)
 
 
+def native_architecture():
+    return subprocess.run(["dpkg", "--print-architecture"], check=True, text=True, capture_output=True).stdout.strip()
+
+
 class Root:
     def __init__(self, path, architecture, include):
         self.path = path
+        # Of another architecture the point release alone, as in its sysroot: a mirror may lack a security update for one of them.
+        mirrors = ["http://deb.debian.org/debian"] if architecture != native_architecture() else []
         subprocess.run(["mmdebstrap", "--quiet", "--variant=apt", f"--architectures={architecture}", f"--include={','.join(include)}",
-                        "bookworm", str(path)], check=True)
+                        "bookworm", str(path), *mirrors], check=True)
         shutil.copy("/etc/resolv.conf", path / "etc/resolv.conf")
         self.run("apt-get", "update", "-q")
         # As in any root that is only set up: nothing is started by an installation.
