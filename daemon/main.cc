@@ -198,12 +198,12 @@ void add_replay(CLI::App& app, Chosen& chosen) {
   command->add_option("--from", options.from, kPlaces)->required();
   command->add_option("--stream", options.stream, "readings, alarms or events")->capture_default_str();
   static bool skip = false;
-  auto* const flag = command->add_flag(
-      "--skip,!--no-skip", skip,
-      "whether it is done where that leaves out records which the uplink has not sent yet; without either "
-      "a terminal is asked, and where there is none it is done");
-  command->callback([&chosen, flag] {
-    if (flag->count() > 0) options.skip = skip;
+  static bool no_skip = false;
+  auto* const allow = command->add_flag("--skip", skip, "skip what the uplink has not sent yet, unasked");
+  command->add_flag("--no-skip", no_skip, "skip nothing of it; without either a terminal is asked, and a script is not")
+      ->excludes(allow);
+  command->callback([&chosen] {
+    if (skip || no_skip) options.skip = skip;
     chosen = [] { return replay_uplink(options); };
   });
 }
