@@ -1,21 +1,18 @@
 """Programs of another architecture that run here as if they were the machine's own, by qemu-user-static and the kernel's binfmt_misc."""
 import contextlib
 import pathlib
-import platform
 import signal
 import subprocess
 import sys
-import threading
 
-from debian_root import needs
+from debian_root import native_architecture, needs
 
 BINFMT = pathlib.Path("/proc/sys/fs/binfmt_misc")
 EMULATORS = {"arm64": "qemu-aarch64", "armhf": "qemu-arm"}  # as Debian names them to the kernel
-NATIVE = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "armhf"}
 
 
 def is_foreign(architecture):
-    return NATIVE.get(platform.machine()) != architecture
+    return architecture != native_architecture()
 
 
 def _end(number, _):
@@ -25,9 +22,6 @@ def _end(number, _):
 @contextlib.contextmanager
 def _ends_in_order():
     """A SIGTERM ends this program as an exception does, and not before what was set up is taken down."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
     before = signal.signal(signal.SIGTERM, _end)
     try:
         yield
