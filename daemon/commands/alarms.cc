@@ -11,10 +11,10 @@
 #include <string_view>
 
 #include "core/text.h"
-#include "daemon/admin_client.h"
+#include "daemon/admin/admin_client.h"
+#include "daemon/admin/percent_encode.h"
 #include "daemon/commands/ask.h"
 #include "daemon/json_writer.h"
-#include "daemon/percent_encode.h"
 
 namespace tidegate::daemon {
 namespace {

@@ -1,7 +1,7 @@
 #pragma once
 
 #include "core/error.h"
-#include "daemon/admin_client.h"
+#include "daemon/admin/admin_client.h"
 #include "daemon/commands/commands.h"
 
 namespace tidegate::daemon {

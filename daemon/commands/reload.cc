@@ -3,7 +3,7 @@
 #include <filesystem>
 #include <iostream>
 
-#include "daemon/admin_client.h"
+#include "daemon/admin/admin_client.h"
 #include "daemon/commands/ask.h"
 #include "daemon/commands/problems.h"
 #include "daemon/config/admin_address.h"

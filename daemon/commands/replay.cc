@@ -5,11 +5,11 @@
 
 #include "core/counted.h"
 #include "core/text.h"
-#include "daemon/admin_client.h"
+#include "daemon/admin/admin_client.h"
+#include "daemon/admin/percent_encode.h"
 #include "daemon/commands/ask.h"
 #include "daemon/json_members.h"
 #include "daemon/json_writer.h"
-#include "daemon/percent_encode.h"
 
 namespace tidegate::daemon {
 namespace {

@@ -5,9 +5,9 @@
 #include <utility>
 
 #include "core/log.h"
-#include "daemon/admin_api.h"
-#include "daemon/admin_guard.h"
-#include "daemon/admin_server.h"
+#include "daemon/admin/admin_api.h"
+#include "daemon/admin/admin_guard.h"
+#include "daemon/admin/admin_server.h"
 #include "daemon/commands/commands.h"
 #include "daemon/commands/problems.h"
 #include "daemon/config/config.h"

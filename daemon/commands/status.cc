@@ -1,6 +1,6 @@
 #include <iostream>
 
-#include "daemon/admin_client.h"
+#include "daemon/admin/admin_client.h"
 #include "daemon/commands/ask.h"
 #include "daemon/status_text.h"
 

@@ -10,10 +10,10 @@
 #include "buffer/inspect.h"
 #include "core/file_system.h"
 #include "core/parse_whole.h"
-#include "daemon/admin_client.h"
+#include "daemon/admin/admin_client.h"
+#include "daemon/admin/percent_encode.h"
 #include "daemon/commands/ask.h"
 #include "daemon/commands/read_range.h"
-#include "daemon/percent_encode.h"
 #include "daemon/record_json.h"
 
 namespace tidegate::daemon {

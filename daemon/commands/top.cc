@@ -15,7 +15,7 @@
 
 #include "core/clock.h"
 #include "core/descriptor.h"
-#include "daemon/admin_client.h"
+#include "daemon/admin/admin_client.h"
 #include "daemon/commands/ask.h"
 #include "daemon/top_screen.h"
 

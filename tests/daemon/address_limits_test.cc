@@ -1,4 +1,4 @@
-#include "daemon/address_limits.h"
+#include "daemon/admin/address_limits.h"
 
 #include <gtest/gtest.h>
 

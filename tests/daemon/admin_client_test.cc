@@ -2,8 +2,8 @@
 
 #include <thread>
 
-#include "daemon/admin_client.h"
-#include "daemon/admin_server.h"
+#include "daemon/admin/admin_client.h"
+#include "daemon/admin/admin_server.h"
 #include "tests/support/temporary_directory.h"
 
 namespace tidegate::daemon {

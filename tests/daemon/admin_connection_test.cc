@@ -13,7 +13,7 @@
 
 #include <boost/asio/io_context.hpp>
 
-#include "daemon/admin_server.h"
+#include "daemon/admin/admin_server.h"
 #include "tests/support/temporary_directory.h"
 
 namespace tidegate::daemon {

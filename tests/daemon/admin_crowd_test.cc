@@ -1,4 +1,4 @@
-#include "daemon/admin_crowd.h"
+#include "daemon/admin/admin_crowd.h"
 
 #include <gtest/gtest.h>
 

@@ -1,4 +1,4 @@
-#include "daemon/admin_guard.h"
+#include "daemon/admin/admin_guard.h"
 
 #include <gmock/gmock.h>
 

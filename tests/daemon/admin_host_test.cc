@@ -1,4 +1,4 @@
-#include "daemon/admin_host.h"
+#include "daemon/admin/admin_host.h"
 
 #include <gtest/gtest.h>
 

@@ -1,4 +1,4 @@
-#include "daemon/admin_sessions.h"
+#include "daemon/admin/admin_sessions.h"
 
 #include <gtest/gtest.h>
 

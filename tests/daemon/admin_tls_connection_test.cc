@@ -11,7 +11,7 @@
 
 #include <boost/asio/io_context.hpp>
 
-#include "daemon/admin_server.h"
+#include "daemon/admin/admin_server.h"
 #include "mqtt/tls_client.h"
 #include "tests/support/network.h"
 #include "tests/support/test_authority.h"

@@ -1,4 +1,4 @@
-#include "daemon/live_feed.h"
+#include "daemon/admin/live_feed.h"
 
 #include <gmock/gmock.h>
 

@@ -1,4 +1,4 @@
-#include "daemon/login_limits.h"
+#include "daemon/admin/login_limits.h"
 
 #include <gtest/gtest.h>
 

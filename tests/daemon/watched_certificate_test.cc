@@ -1,4 +1,4 @@
-#include "daemon/watched_certificate.h"
+#include "daemon/admin/watched_certificate.h"
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
