@@ -112,6 +112,16 @@ def under_next_number(package, directory):
     return other
 
 
+def check_sums(package, directory):
+    """The sums are of the files of the package, which dpkg --verify goes by; so are those of its symbols, where they lie beside it."""
+    for number, file in enumerate([package, *package.parent.glob(package.name.replace("_", "-dbgsym_", 1)[:-len("deb")] + "ddeb")]):
+        content = directory / f"sums{number}"
+        subprocess.run(["dpkg-deb", "-R", str(file), str(content)], check=True)
+        done = subprocess.run(["md5sum", "--check", "--quiet", "--strict", "DEBIAN/md5sums"], cwd=content, check=False, capture_output=True, text=True)
+        expect(done.returncode == 0, f"{file.name}: {done.stdout}{done.stderr}")
+        shutil.rmtree(content)
+
+
 def check_shipped(root):
     """Every program of the package is built as the guide says, and the bill of materials names what they link."""
     listed = root.run("dpkg-query", "--listfiles", "tidegate").stdout.split()
@@ -215,6 +225,7 @@ def test(package, architecture):
                     ["init-system-helpers", "systemd-standalone-sysusers", "passwd", "procps"])
         port = free_port()
         other = under_next_number(package, directory)
+        check_sums(package, directory)
 
         root.install(package)
         check_installed(root)
