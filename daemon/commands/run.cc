@@ -113,7 +113,7 @@ int run(const Config& config) {
   });
   if (const auto started = gateway.start(); !started) return report_failure(started.error().message);
   log_info("gateway", "ready");
-  give_back_start_pages();
+  const StartPages start_pages(loop);
   const HeapKeeper heap_keeper(loop);
   loop.run();
   log_info("gateway", "stopped");
