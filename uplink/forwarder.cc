@@ -5,25 +5,17 @@
 #include <random>
 #include <utility>
 
-#include "core/backoff.h"
 #include "core/log.h"
 #include "uplink/backlog_window.h"
 #include "uplink/batch_encoder.h"
+#include "uplink/link_pace.h"
 #include "uplink/stream_lanes.h"
+#include "uplink/stream_turns.h"
 #include "uplink/tag_filter.h"
 #include "uplink/token_bucket.h"
-#include "uplink/turn.h"
 
 namespace tidegate::uplink {
 namespace {
-
-// In this order they are read and sent,
-constexpr std::array<Stream, kStreamCount> kPriority{Stream::alarms, Stream::events, Stream::readings};
-// but before all others who is due: readings first, so that events have their turns among those of alarms.
-constexpr std::array<Stream, 2> kDuePriority{Stream::readings, Stream::events};
-
-// Of alarms to one of events.
-constexpr std::uint64_t kAlarmsToEvents = 7;
 
 // Records, if there are as many.
 constexpr std::size_t kReadForTrial = 64;
@@ -38,10 +30,6 @@ ForwarderOptions checked(ForwarderOptions options) {
   return options;
 }
 
-std::uint64_t weight_of_readings(const LaneWeights& weights) {
-  return std::uint64_t{weights.live} + std::uint64_t{weights.backlog};
-}
-
 }  // namespace
 
 // Decides among the streams: who is read, who is sent, how much is held.
@@ -52,9 +40,8 @@ class Forwarder::Impl {
       : options_(checked(std::move(options))),
         encoder_(gateway, tags),
         filter_(options_.tags, tags),
-        backoff_(options_.retry_first, options_.retry_most, jitter_seed),
-        readings_turn_(weight_of_readings(options_.weights), options_.weights.alarms),
-        backlog_turn_(options_.weights.backlog, options_.weights.live),
+        pace_(options_.retry_first, options_.retry_most, jitter_seed),
+        turns_(options_.weights),
         random_(jitter_seed) {
     if (options_.backfill_rate > 0) {
       bucket_.emplace(options_.backfill_rate, std::max<double>(options_.backfill_rate, options_.batch_readings_max));
@@ -85,15 +72,15 @@ class Forwarder::Impl {
     const auto is_left_out = [&](LaneOf of) {
       return std::find(left_out.begin(), left_out.end(), of) != left_out.end();
     };
-    for (const Stream stream : kDuePriority) {
-      for (const Lane lane : lane_order(stream)) {
+    for (const Stream stream : StreamTurns::kDuePriority) {
+      for (const Lane lane : turns_.lane_order(stream)) {
         if (is_left_out({stream, lane})) continue;
-        if (is_due(stream) && needs_reading({stream, lane})) return demand(LaneOf(stream, lane));
+        if (turns_.is_due(stream) && needs_reading({stream, lane})) return demand(LaneOf(stream, lane));
       }
     }
     for (const bool doubtful : {false, true}) {
-      for (const Stream stream : kPriority) {
-        for (const Lane lane : lane_order(stream)) {
+      for (const Stream stream : StreamTurns::kPriority) {
+        for (const Lane lane : turns_.lane_order(stream)) {
           if (is_left_out({stream, lane})) continue;
           const auto wanted = demand(LaneOf(stream, lane));
           if (wanted && chain({stream, lane})->may_be_at_end() == doubtful) return wanted;
@@ -106,7 +93,7 @@ class Forwarder::Impl {
   // How many batches may be made before there is an acknowledgement.
   std::size_t room() const {
     const std::size_t held = sum(&StreamChain::held);
-    return link_up_ && held < options_.inflight_max ? options_.inflight_max - held : 0;
+    return pace_.is_up() && held < options_.inflight_max ? options_.inflight_max - held : 0;
   }
 
   // How many of these a lane may make. What goes at a limited rate makes none ahead of time: waiting for its time it
@@ -125,11 +112,14 @@ class Forwarder::Impl {
     const auto of = choose(now);
     if (!of) return std::nullopt;
     StreamChain& c = *chain(*of);
-    count_turn(*of);
-    session_sent_ = true;
+    const StreamLanes* const readings = lanes(Stream::readings);
+    turns_.count(*of, {.readings = has_more(Stream::readings),
+                       .events = has_more(Stream::events),
+                       .backlog = readings != nullptr && readings->has_backlog()});
+    pace_.sent();
     const bool takes_tokens = is_limited(*of) && c.is_next_historical(now);
     OutgoingBatch batch = c.send(now, wall_now);
-    batch.link = links_;
+    batch.link = pace_.links();
     if (takes_tokens) bucket_->take(batch.count, now);
     if (window_ && of->lane == Lane::backlog) window_->sent(batch.id, batch.payload->size(), c.in_flight(), now);
     return batch;
@@ -142,7 +132,7 @@ class Forwarder::Impl {
 
   std::optional<BootTime> next_deadline() const {
     std::optional<BootTime> deadline;
-    for (const Stream stream : kPriority) {
+    for (const Stream stream : StreamTurns::kPriority) {
       for (const Lane lane : kAllLanes) {
         const auto ready = ready_at({stream, lane}, seen_);
         if (ready && (!deadline || *ready < *deadline)) deadline = ready;
@@ -158,13 +148,12 @@ class Forwarder::Impl {
     if (window_ && of.lane == Lane::backlog) answered_.push_back(batch_id);
     if (!c->acknowledge(batch_id)) return std::nullopt;
     lanes(of.stream)->settle();
-    session_acknowledged_ = true;
-    backoff_.reset();
+    pace_.acknowledged();
     return c->take_refused();
   }
 
   std::optional<RefusedRecord> failed(std::uint64_t batch_id, BootTime now, const BatchFailure& how) {
-    if (how.retry_after > Duration::zero()) wait_until(now, how.retry_after);
+    if (how.retry_after > Duration::zero()) pace_.leave_alone(now, how.retry_after);
     const LaneOf of = StreamChain::lane_of(batch_id);
     StreamChain* const c = chain(of);
     if (c == nullptr) return std::nullopt;
@@ -198,24 +187,16 @@ class Forwarder::Impl {
                         at.sequence,
                         1,
                         std::make_shared<const std::string>(std::move(record))};
-    batch.link = links_;
+    batch.link = pace_.links();
     batch.beside = random_() | 1U;
     batch.lane = uplink::lane_of(head);
     return batch;
   }
 
-  void link_up(BootTime now) {
-    if (link_up_) return;
-    link_up_ = true;
-    ++links_;
-    // A target that takes connections and drops them at the first batch must not be overrun; where the last connection
-    // worked, nothing is waited for.
-    held_back_until_ = session_sent_ && !session_acknowledged_ ? now + backoff_.next() : BootTime::min();
-    session_sent_ = session_acknowledged_ = false;
-  }
+  void link_up(BootTime now) { pace_.up(now); }
 
   void link_down() {
-    link_up_ = false;
+    pace_.down();
     if (window_) window_->forget();
     answered_.clear();
     for_each_chain([this](StreamChain& c) {
@@ -250,12 +231,6 @@ class Forwarder::Impl {
         options_.name, bytes, advice);
   }
 
-  // Up to a tenth later, so that a fleet that was turned away together does not come back together.
-  void wait_until(BootTime now, Duration retry_after) {
-    std::uniform_int_distribution<std::int64_t> jitter(0, retry_after.count() / 10);
-    silent_until_ = std::max(silent_until_, now + retry_after + Duration(jitter(random_)));
-  }
-
   std::size_t sum(std::size_t (StreamChain::*count)() const) const {
     std::size_t total = 0;
     for_each_chain([&](const StreamChain& c) { total += (c.*count)(); });
@@ -275,19 +250,9 @@ class Forwarder::Impl {
   bool is_limited(LaneOf of) const {
     return bucket_ && of.stream == Stream::readings && (of.lane == Lane::backlog || !options_.live_first);
   }
-  bool is_due(Stream stream) const {
-    return (stream == Stream::events && events_turn_.is_due()) ||
-           (stream == Stream::readings && readings_turn_.is_due());
-  }
   bool needs_reading(LaneOf of) const {
     const StreamChain* const c = chain(of);
     return c != nullptr && c->is_behind() && !c->may_be_at_end() && c->waiting() == 0 && !c->fill_is_full();
-  }
-
-  // Who is asked first.
-  std::array<Lane, 2> lane_order(Stream stream) const {
-    const bool backlog_is_due = stream == Stream::readings && backlog_turn_.is_due();
-    return backlog_is_due ? std::array{Lane::backlog, Lane::live} : std::array{Lane::live, Lane::backlog};
   }
 
   // What is current must not wait for what is old. While batches are on their way the target is only slow, and these
@@ -301,33 +266,22 @@ class Forwarder::Impl {
   }
 
   std::optional<LaneOf> choose(BootTime now) const {
-    for (const Stream stream : kDuePriority) {
-      const auto of = is_due(stream) ? ready_lane(stream, now) : std::nullopt;
+    for (const Stream stream : StreamTurns::kDuePriority) {
+      const auto of = turns_.is_due(stream) ? ready_lane(stream, now) : std::nullopt;
       if (of) return of;
     }
-    for (const Stream stream : kPriority) {
+    for (const Stream stream : StreamTurns::kPriority) {
       if (const auto of = ready_lane(stream, now)) return of;
     }
     return std::nullopt;
   }
   std::optional<LaneOf> ready_lane(Stream stream, BootTime now) const {
-    for (const Lane lane : lane_order(stream)) {
+    for (const Lane lane : turns_.lane_order(stream)) {
       if (is_ready({stream, lane}, now)) return LaneOf(stream, lane);
     }
     return std::nullopt;
   }
 
-  void count_turn(LaneOf sent) {
-    if (sent.stream == Stream::readings) return count_turn_of_readings(sent.lane);
-    if (has_more(Stream::readings)) readings_turn_.pass_over();
-    if (sent.stream == Stream::events) return events_turn_.take();
-    if (has_more(Stream::events)) events_turn_.pass_over();
-  }
-  void count_turn_of_readings(Lane sent) {
-    readings_turn_.take();
-    if (sent == Lane::backlog) return backlog_turn_.take();
-    lanes(Stream::readings)->has_backlog() ? backlog_turn_.pass_over() : backlog_turn_.forget();
-  }
   bool has_more(Stream stream) const {
     const StreamLanes* const l = lanes(stream);
     return l != nullptr && (l->chain(Lane::live).has_more() || l->chain(Lane::backlog).has_more());
@@ -336,7 +290,7 @@ class Forwarder::Impl {
   // A trial may need what is behind its record, also where one batch of one record may be in flight.
   std::size_t room_in_trial(const StreamChain& c) const {
     const std::size_t most = 2 + kReadForTrial / options_.batch_readings_max;
-    return link_up_ && c.is_in_trial() && c.held() < most ? most - c.held() : 0;
+    return pace_.is_up() && c.is_in_trial() && c.held() < most ? most - c.held() : 0;
   }
 
   // While nothing leaves, one batch is filled and no more, and that is not begun unless there is a trial.
@@ -376,13 +330,13 @@ class Forwarder::Impl {
   // `seen`: what is late then is limited.
   std::optional<BootTime> ready_at(LaneOf of, BootTime seen) const {
     const StreamChain* const c = chain(of);
-    if (c == nullptr || !link_up_ || sum(&StreamChain::in_flight) >= options_.inflight_max || !may_hold_more(of)) {
+    if (c == nullptr || !pace_.is_up() || sum(&StreamChain::in_flight) >= options_.inflight_max || !may_hold_more(of)) {
       return std::nullopt;
     }
     if (of.lane == Lane::backlog && window_ && c->in_flight() >= window_->size()) return std::nullopt;
     auto ready = c->ready_at();
     if (!ready) return std::nullopt;
-    ready = std::max({*ready, held_back_until_, silent_until_, held_until_[index_of(of.stream)]});
+    ready = std::max({*ready, pace_.ready_at(), held_until_[index_of(of.stream)]});
     if (!is_limited(of) || !c->is_next_historical(std::max(*ready, seen))) return ready;
     return std::max(*ready, bucket_->ready_at(c->next_count()));
   }
@@ -391,23 +345,15 @@ class Forwarder::Impl {
   BatchEncoder encoder_;
   TagFilter filter_;
   std::array<std::unique_ptr<StreamLanes>, kStreamCount> lanes_;
-  Backoff backoff_;
-  BootTime held_back_until_ = BootTime::min();
-  BootTime silent_until_ = BootTime::min();          // as the target asked
+  LinkPace pace_;
   std::array<BootTime, kStreamCount> held_until_{};  // as hold() said
   std::optional<TokenBucket> bucket_;                // of readings that are backlog
   std::optional<BacklogWindow> window_;              // with live-first
   std::vector<std::uint64_t> answered_;              // of the lane backlog, since next_batch() was asked
   BootTime seen_{};                                  // the latest time that next_batch() was told
-  Turn events_turn_{1, kAlarmsToEvents};
-  Turn readings_turn_;  // beside alarms and events
-  Turn backlog_turn_;   // beside what is current
+  StreamTurns turns_;
   std::mt19937_64 random_;
-  bool link_up_ = false;
-  std::uint64_t links_ = 0;
   std::uint64_t letters_ = 0;  // that were made
-  bool session_sent_ = false;  // since the link came up
-  bool session_acknowledged_ = false;
   bool size_said_ = false;
 };
 
