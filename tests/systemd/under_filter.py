@@ -4,7 +4,8 @@
     TIDEGATE_UNDER_FILTER=PROGRAM tests/systemd/under_filter.py ARGUMENT ...
 
 The service gets EPERM there, which a library may take for something else or try to live with: a test wants to see it. Tests run
-as root or not, and ask the kernel of the clock themselves; what that takes is let through (EXTRA).
+as root or not, and ask the kernel of the clock themselves; what that takes is let through (EXTRA). A command that the unit does not run,
+such as "top", is run as it is.
 """
 import ctypes
 import os
@@ -49,8 +50,17 @@ class Filter:
             raise SystemExit(f"under_filter: the filter cannot be loaded: {os.strerror(-done)}")
 
 
+def run_by_unit(unit):
+    """The commands of the program that the unit runs: the word behind it."""
+    lines = [line.split() for key in ("ExecStartPre", "ExecStart", "ExecStartPost", "ExecReload", "ExecStop") for line in values_of(unit, key)]
+    return {words[1] for words in lines if words[0] == "/usr/bin/tidegate"}
+
+
 def main():
     unit = text_of("tidegate.service")
+    program = os.environ["TIDEGATE_UNDER_FILTER"]
+    if sys.argv[1:2] and sys.argv[1] not in run_by_unit(unit):
+        os.execv(program, [program, *sys.argv[1:]])
     allowed = {FAMILIES[family] for value in values_of(unit, "RestrictAddressFamilies") for family in value.split()}
     rules = Filter()
     for name in sorted((set(listed_calls(unit)) | members_of("@default") | EXTRA) - {"socket"}):
@@ -59,7 +69,6 @@ def main():
         # As RestrictAddressFamilies= has it: an error that libraries know, since kernels differ in what they support.
         rules.add(ALLOW if family in allowed else ERRNO | EAFNOSUPPORT, "socket", Comparison(0, EQUAL, family, 0))
     rules.load()
-    program = os.environ["TIDEGATE_UNDER_FILTER"]
     os.execv(program, [program, *sys.argv[1:]])
 
 
