@@ -9,6 +9,7 @@
 
 #include "core/counted.h"
 #include "daemon/json_members.h"
+#include "daemon/status_verdict.h"
 
 namespace tidegate::daemon {
 namespace {
@@ -98,11 +99,7 @@ void put_uplinks(std::string& out, const element& status) {
 }
 
 void put_idle_rules(std::string& out, const element& status) {
-  each_element(status, "rules_without_tag", [&](const element& rule) {
-    std::string_view name;
-    if (rule.get(name) != simdjson::SUCCESS) return;
-    out += fmt::format("rule   {:<16} matches no tag so far\n", name);
-  });
+  for (const auto& rule : idle_rules_of(status)) out += fmt::format("rule   {:<16} matches no tag so far\n", rule);
 }
 
 }  // namespace
@@ -119,6 +116,7 @@ Result<std::string> status_as_text(const std::string& status_json) {
                   text_of(status, "version"), flag_of(status, "ready") ? "ready" : "not ready",
                   seconds_of(status, "uptime_seconds"), text_of(status, "clock"),
                   counted(count_of(status, "tags"), "tag"), counted(count_of(status, "alarms_active"), "alarm"));
+  out += verdict_of(status).text + "\n";
   put_drivers(out, status);
   put_log(out, status);
   put_uplinks(out, status);

@@ -2,6 +2,7 @@
 
 #include <simdjson.h>
 #include <spdlog/fmt/fmt.h>
+#include <spdlog/fmt/ranges.h>
 
 #include <algorithm>
 #include <cmath>
@@ -12,6 +13,7 @@
 #include "core/counted.h"
 #include "core/text.h"
 #include "daemon/json_members.h"
+#include "daemon/status_verdict.h"
 
 namespace tidegate::daemon {
 namespace {
@@ -104,10 +106,15 @@ void put_gateway(std::vector<Line>& out, const View& view) {
                              span_text(seconds_of(status, "uptime_seconds")), note_text(text_of(status, "clock")),
                              counted(count_of(status, "tags"), "tag")),
                  is_ready ? Emphasis::none : Emphasis::trouble});
+  const Verdict verdict = verdict_of(status);
+  out.push_back({note_text(verdict.text), verdict.is_well ? Emphasis::none : Emphasis::trouble});
   const std::uint64_t raised = count_of(status, "alarms_active");
   out.push_back({fmt::format("alarms {} raised, {} not acknowledged, {} shelved", raised,
                              count_of(status, "alarms_unacknowledged"), count_of(status, "alarms_shelved")),
                  raised > 0 ? Emphasis::trouble : Emphasis::none});
+  if (const auto idle = idle_rules_of(status); !idle.empty()) {
+    out.push_back({note_text(fmt::format("rules that match no tag so far: {}", fmt::join(idle, ", ")))});
+  }
 }
 
 // A line of its own: what is to be done has no room beside the figures.

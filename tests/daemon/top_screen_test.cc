@@ -23,7 +23,7 @@ std::string status(std::uint64_t uptime, std::uint64_t accepted, std::uint64_t d
   return R"({"gateway":"plant-7","version":"0.1.0","ready":true,"clock":"synced","uptime_seconds":)" + text(uptime) +
          R"(.5,"tags":12,"alarms_active":0,"drivers":[{"name":"line-1","up":true,"accepted":)" + text(accepted) +
          R"(,"devices":[{"name":"boiler","up":false,"detail":"no answer"},{"name":"pump","up":true}]}],)" +
-         R"("log":{"written_bytes":0,"syncs":1,"last_sync_seconds":0.0021,"streams":{"readings":)" +
+         R"("log":{"taking_records":true,"written_bytes":0,"syncs":1,"last_sync_seconds":0.0021,"streams":{"readings":)" +
          R"({"stored":5,"bytes":3145728,"fill":0.25,"full":false}}},"uplinks":[{"name":"cloud",)" + uplink +
          R"(,"delay_seconds":7500,"streams":{"readings":{"delivered":)" + text(delivered) + R"(,"pending":)" +
          text(pending) + R"(},"alarms":{"delivered":0,"pending":0}}}]})";
@@ -95,6 +95,16 @@ TEST_F(TopScreenTest, MarksWhatIsInTrouble) {
     EXPECT_EQ(line.emphasis, TopScreen::Emphasis::trouble) << line.text;
   }
   EXPECT_THAT(text(), ContainsRegex("cloud +DOWN .*\n  no connection; 3 dead letters\n"));
+}
+
+TEST_F(TopScreenTest, SaysAtOneLookWhatWantsSomebody) {
+  std::string idle = status(10, 0, 0, 0);
+  idle.insert(1, R"("rules_without_tag":["hot","wet"],)");
+  ASSERT_TRUE(screen.note(idle, at(0)));
+  EXPECT_THAT(text(), HasSubstr("\nLOOK AT: device boiler DOWN; 2 rules match no tag so far\n"));
+  EXPECT_THAT(text(), HasSubstr("\nrules that match no tag so far: hot, wet\n"));
+  ASSERT_TRUE(screen.note(status(11, 0, 0, 0), at(1)));
+  EXPECT_THAT(text(), Not(HasSubstr("match no tag")));
 }
 
 TEST_F(TopScreenTest, HasRoomForItsColumnsOnATerminalOfEighty) {

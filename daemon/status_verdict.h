@@ -1,0 +1,23 @@
+#pragma once
+
+#include <simdjson.h>
+
+#include <string>
+#include <vector>
+
+namespace tidegate::daemon {
+
+/// An answer of /api/v1/status at one look.
+struct Verdict {
+  bool is_well = true;
+  std::string text;  // "all is well", or "LOOK AT: " and what wants somebody, the gravest first and a few words each
+};
+
+/// Of what is now: what was refused or lost since the start is in the counters. Rules that match no tag are named, and
+/// trouble nobody: after a start a tag that comes by MQTT is not known until its first reading.
+Verdict verdict_of(const simdjson::dom::element& status);
+
+/// The rules that match no tag that there is so far.
+std::vector<std::string> idle_rules_of(const simdjson::dom::element& status);
+
+}  // namespace tidegate::daemon
