@@ -445,8 +445,15 @@ function drawEvents(events) {
   });
 }
 
+function drawIdleRules() {
+  const idle = state.status.rules_without_tag || [];
+  $("idle-rules").hidden = idle.length === 0;
+  put($("idle-rules"), idle.length === 0 ? "" : `Rules that match no tag so far, and so raise nothing: ${idle.join(", ")}`);
+}
+
 function drawStatus() {
   put($("gateway"), state.status.gateway);
+  drawIdleRules();
   drawUplinks();
   drawDrivers();
   drawLog();

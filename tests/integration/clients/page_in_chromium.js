@@ -176,9 +176,12 @@ async function checkValues(page, ports) {
 }
 
 async function checkAlarms(page, ports) {
+  const idle = page.getByText("Rules that match no tag so far, and so raise nothing: valve-open", { exact: true });
+  await idle.waitFor();
   publish(ports.source, "plant/valve-1/position", 97);
   publish(ports.source, "plant/valve-2/position", 95);
   await page.getByText("valve-1/position stands at 97 %").waitFor();
+  await idle.waitFor({ state: "detached" });
   const said = (words) => until(`"${words}" is said`, async () => (await page.locator("#announce").textContent()).match(words));
   const keepsFocus = () => until("the focus stays with the alarms", () =>
     page.evaluate(() => document.activeElement.closest("#alarms, #shelved, #h-alarms") !== null));
