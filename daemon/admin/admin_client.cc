@@ -1,5 +1,7 @@
 #include "daemon/admin/admin_client.h"
 
+#include <simdjson.h>
+
 #include <cstdint>
 #include <memory>
 #include <type_traits>
@@ -141,6 +143,13 @@ Result<AdminAnswer> send(const AdminDoor& door, http::request<http::string_body>
   return connect_and_ask<net::ip::tcp>(context, endpoints, question, door);
 }
 
+// What a refusal says, without the JSON around it; any other answer as it is.
+std::string refusal_text(const std::string& body) {
+  simdjson::dom::parser parser;
+  std::string_view error;
+  return clip(parser.parse(body)["error"].get(error) == simdjson::SUCCESS ? error : body, 300);
+}
+
 }  // namespace
 
 Result<std::string> admin_body(const AdminDoor& door, const std::string& target, Result<AdminAnswer> answer) {
@@ -153,7 +162,7 @@ Result<std::string> admin_body(const AdminDoor& door, const std::string& target,
   const std::string when = answer->retry_after.empty() ? "" : "; in " + clip(answer->retry_after, 20) + " s again";
   return fail(is_over_soon ? ErrorCode::retry : ErrorCode::invalid, format_admin_address(door.address) + target +
                                                                         " answered " + std::to_string(answer->status) +
-                                                                        ": " + clip(answer->body, 300) + when);
+                                                                        ": " + refusal_text(answer->body) + when);
 }
 
 Result<AdminAnswer> admin_ask(const AdminDoor& door, std::string_view method, const std::string& target,

@@ -82,12 +82,17 @@ Result<bool> retry_one(const AdminDoor& door, const std::string& uplink, std::ui
 int list_dead_letters(const DeadLetterOptions& options) {
   const auto door = find_daemon(options.daemon);
   if (!door) return report_failure(door.error().message);
-  const auto listed = for_each_letter(*door, options.uplink, [&options](const auto& letter) {
+  bool has_some = false;
+  const auto listed = for_each_letter(*door, options.uplink, [&](const auto& letter) {
+    has_some = true;
     if (!options.json) return print_letter(letter);
     std::cout << simdjson::minify(letter) << '\n';
     return true;
   });
-  return listed ? kExitDone : report_failure(listed.error().message);
+  if (!listed) return report_failure(listed.error().message);
+  if (!has_some)
+    std::cerr << "no dead letter is kept" << (options.uplink.empty() ? "" : " of " + options.uplink) << '\n';
+  return kExitDone;
 }
 
 int retry_dead_letters(const DeadLetterOptions& options) {

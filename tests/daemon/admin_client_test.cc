@@ -11,6 +11,7 @@ namespace {
 
 using namespace std::chrono_literals;
 using ::testing::AllOf;
+using ::testing::EndsWith;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
@@ -71,6 +72,7 @@ TEST_P(AdminClientTest, TellsWhatMayBeAskedAgainFromWhatMayNot) {
   ASSERT_FALSE(never.has_value());
   EXPECT_EQ(never.error().code, ErrorCode::invalid);
   EXPECT_THAT(never.error().message, Not(HasSubstr("again")));
+  EXPECT_THAT(never.error().message, EndsWith("/never answered 401: no")) << "no JSON around it";
 }
 
 TEST_P(AdminClientTest, SaysThatAnAnswerIsTooLong) {

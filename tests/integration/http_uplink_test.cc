@@ -231,7 +231,9 @@ TEST(HttpUplinkShort, WhatTheTargetRefusesForGoodIsADeadLetterAndAllElseArrives)
   EXPECT_EQ(rig.deadletter({"drop", "--uplink", "sea", "--id", "1"}).end.exit_code, 1);
   const auto dropped = rig.deadletter({"drop", "--uplink", "lake", "--all"});
   EXPECT_EQ(dropped.output, "1 dead letter of lake dropped\n") << dropped.errors;
-  EXPECT_EQ(rig.deadletter({"ls"}).output, "");
+  const auto none = rig.deadletter({"ls"});
+  EXPECT_EQ(none.output, "");
+  EXPECT_EQ(none.errors, "no dead letter is kept\n");
   EXPECT_EQ(gateway.metric(letters), 0);
   gateway.stop();
 }
