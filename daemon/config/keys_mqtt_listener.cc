@@ -66,9 +66,11 @@ Result<void> store_watched(PublishRight& right, Setting& setting) {
 
 void check_exposure(const MqttListenerOptions& listener, const Scope& scope) {
   if (!scope.has("listen") || !scope.is_sound("listen") || is_loopback_host(listener.host)) return;
-  if (listener.users.empty() && listener.tls.client_ca.empty()) {
+  // What is there and cannot be read is an error of its own; that it is missing would be a wrong hint.
+  const bool asks_who = !listener.users.empty() || !scope.is_sound("users") || !listener.tls.client_ca.empty();
+  if (!asks_who) {
     scope.odd("listen", "everybody who reaches this address can publish: give \"users\", or \"ca\" in \"tls\"");
-  } else if (listener.tls.certificate.empty()) {
+  } else if (!scope.has("tls")) {
     scope.odd("listen", "passwords and readings cross the network in the clear: give the table \"tls\"");
   }
 }

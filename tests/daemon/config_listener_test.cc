@@ -6,7 +6,9 @@
 namespace tidegate::daemon {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 // Made by mosquitto_passwd 2.0.11.
 constexpr const char* kUsers =
@@ -79,6 +81,15 @@ TEST_F(ConfigListenerTest, warns_of_an_address_that_others_reach_without_login_o
   EXPECT_TRUE(load_good(listener("127.0.0.1:1883")).warnings.empty());
 }
 
+TEST_F(ConfigListenerTest, users_and_certificates_that_cannot_be_read_are_not_said_to_be_missing) {
+  const std::string text = listener("0.0.0.0:1883",
+                                    "users = { file = \"nowhere\" }\n"
+                                    "tls = { cert = \"nowhere\", key = { file = \"nowhere\" } }\n");
+  const std::string problems = all(load_bad(text));
+  EXPECT_THAT(problems, AllOf(HasSubstr("users: cannot open"), HasSubstr("tls.cert: cannot open")));
+  EXPECT_THAT(problems, Not(HasSubstr("listen:"))) << "they are given";
+}
+
 TEST_F(ConfigListenerTest, durable_needs_syncs) {
   EXPECT_THAT(only_problem(listener("127.0.0.1:1883", "", "buffer.sync = \"os\"\n")),
               HasSubstr("\"durable\" does not go with buffer.sync \"os\""));
@@ -102,7 +113,7 @@ TEST_F(ConfigListenerTest, a_password_file_that_is_none_is_named_by_its_line) {
   const std::string problem = only_problem(listener("127.0.0.1:1883", "users = { file = \"users\" }\n"));
   EXPECT_THAT(problem, HasSubstr("driver.mqtt_listener[0].users: " + path("users") + ": line 1 must be NAME:$7$"));
   EXPECT_THAT(problem, HasSubstr("users of driver \"l\""));
-  EXPECT_THAT(problem, ::testing::Not(HasSubstr("secret")));
+  EXPECT_THAT(problem, Not(HasSubstr("secret")));
 }
 
 TEST_F(ConfigListenerTest, the_bare_name_of_a_file_of_users_is_shown_as_it_should_be_written) {
