@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cerrno>
 #include <limits>
 #include <map>
 #include <set>
@@ -199,6 +200,14 @@ void MqttListener::plan_descriptors() {
               options_.limits.connections_max, limit, fit);
 }
 
+std::string cannot_listen(const MqttListenerOptions& options, const error_code& problem) {
+  const char* help = "";
+  if (problem == asio::error::address_in_use) help = "; another program has this port, `ss -ltnp` tells which";
+  if (problem == asio::error::access_denied) help = "; ports below 1024 are for root";
+  if (problem.value() == EADDRNOTAVAIL) help = "; this machine has no such address, `ip address` shows those it has";
+  return "cannot listen on " + options.host + ":" + std::to_string(options.port) + ": " + problem.message() + help;
+}
+
 Result<void> MqttListener::listen() {
   const std::string address = options_.host + ":" + std::to_string(options_.port);
   error_code problem;
@@ -210,8 +219,7 @@ Result<void> MqttListener::listen() {
   if (!problem) acceptor_.listen(kBacklog, problem);
   if (!problem) acceptor_.non_blocking(true, problem);
   if (problem) {
-    return fail(ErrorCode::invalid,
-                "driver " + options_.name + ": cannot listen on " + address + ": " + problem.message());
+    return fail(ErrorCode::invalid, "driver " + options_.name + ": " + cannot_listen(options_, problem));
   }
   log_info(options_.name, "listens on {}:{}{}", options_.host, acceptor_.local_endpoint().port(), tls_ ? " (TLS)" : "");
   events_.push_back({"driver-up", {}, "listens on " + address});
@@ -465,8 +473,7 @@ Result<void> try_listening(const MqttListenerOptions& options) {
   if (!problem) acceptor.set_option(tcp::acceptor::reuse_address(true), problem);
   if (!problem) acceptor.bind(endpoint, problem);
   if (!problem) return {};
-  return fail(ErrorCode::invalid,
-              "cannot listen on " + options.host + ":" + std::to_string(options.port) + ": " + problem.message());
+  return fail(ErrorCode::invalid, cannot_listen(options, problem));
 }
 
 Result<void> check_user_list(const std::string& content) {

@@ -176,6 +176,16 @@ TEST_F(MqttListenerTest, APortThatIsTakenIsAnErrorOfTheStart) {
   const auto started = (*second)->start();
   ASSERT_FALSE(started);
   EXPECT_THAT(started.error().message, HasSubstr("driver direct: cannot listen on 127.0.0.1:"));
+  EXPECT_THAT(started.error().message, HasSubstr("; another program has this port, `ss -ltnp` tells which"));
+}
+
+TEST_F(MqttListenerTest, AnAddressThatThisMachineDoesNotHaveIsNamed) {
+  options_.host = "192.0.2.1";
+  options_.port = 1883;
+  const auto problem = try_listening(options_);
+  ASSERT_FALSE(problem);
+  EXPECT_THAT(problem.error().message,
+              HasSubstr("; this machine has no such address, `ip address` shows those it has"));
 }
 
 TEST_F(MqttListenerTest, AsksForALoginWhereThereAreUsers) {
