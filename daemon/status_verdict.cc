@@ -4,6 +4,7 @@
 #include <spdlog/fmt/ranges.h>
 
 #include <string_view>
+#include <utility>
 
 #include "core/counted.h"
 #include "core/text.h"
@@ -111,6 +112,12 @@ std::vector<std::string> idle_rules_of(const element& status) {
 Verdict verdict_of(const element& status) {
   const Texts troubles = troubles_of(status);
   Texts said{troubles.empty() ? "all is well" : fmt::format("LOOK AT: {}", fmt::join(troubles, "; "))};
+  for (const auto& [parts, what] : {std::pair{"drivers", "driver"}, std::pair{"uplinks", "uplink"}}) {
+    simdjson::dom::array there;
+    if (status[parts].get(there) == simdjson::SUCCESS && there.size() == 0) {
+      said.push_back(fmt::format("no {} is configured", what));
+    }
+  }
   const Texts idle = idle_rules_of(status);
   put_these(said, idle, "rule", idle.size() == 1 ? "matches no tag so far" : "match no tag so far");
   return {troubles.empty(), fmt::format("{}", fmt::join(said, "; "))};

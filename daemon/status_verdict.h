@@ -14,7 +14,8 @@ struct Verdict {
 };
 
 /// Of what is now: what was refused or lost since the start is in the counters. Rules that match no tag are named, and
-/// trouble nobody: after a start a tag that comes by MQTT is not known until its first reading.
+/// trouble nobody: after a start a tag that comes by MQTT is not known until its first reading. So is it that there is
+/// no driver or no uplink.
 Verdict verdict_of(const simdjson::dom::element& status);
 
 /// The rules that match no tag that there is so far.

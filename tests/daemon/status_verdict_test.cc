@@ -75,6 +75,11 @@ TEST(StatusVerdictTest, NamesAlarmsAndRulesThatJudgeNothing) {
             "LOOK AT: 1 alarm raised; rule hot matches no tag so far");
 }
 
+TEST(StatusVerdictTest, SaysThatNothingIsConfigured) {
+  EXPECT_EQ(verdict_after([](Parts& parts) { parts.drivers = ""; }), "all is well; no driver is configured");
+  EXPECT_EQ(verdict_after([](Parts& parts) { parts.uplinks = ""; }), "all is well; no uplink is configured");
+}
+
 TEST(StatusVerdictTest, CountsTheManyAndPutsTheGravestFirst) {
   Parts parts;
   parts.drivers = R"({"name":"line-1","up":true,"devices":[{"name":"a","up":false},{"name":"b","up":false}]})";

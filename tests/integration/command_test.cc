@@ -268,7 +268,7 @@ TEST_F(CommandShort, ShowsRulesThatMatchNoTag) {
   const auto text = gateway.command({"status", "--config", gateway.config_file()});
   EXPECT_THAT(text.output, ContainsRegex("\nrule +astray +matches no tag so far\n"));
   EXPECT_THAT(text.output, Not(ContainsRegex("rule +right")));
-  EXPECT_THAT(text.output, HasSubstr("\nall is well; rule astray matches no tag so far\n"));
+  EXPECT_THAT(text.output, HasSubstr("\nall is well; no uplink is configured; rule astray matches no tag so far\n"));
   const auto top = gateway.command({"top", "--count", "1", "--config", gateway.config_file()});
   EXPECT_THAT(top.output, HasSubstr("\nrules that match no tag so far: astray\n"));
 }
