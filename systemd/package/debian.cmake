@@ -24,10 +24,11 @@ if(TIDEGATE_DEBIAN_ARCH)
 endif()
 
 # By hand: dpkg-shlibdeps knows nothing of an unpacked sysroot, and the names are the same on every architecture of
-# Debian 12. That nothing is missing is seen where the package is installed (scripts/test --target package).
+# Debian 12. That nothing is missing is seen where the package is installed (scripts/test --target package). procps has the
+# /bin/kill of the unit's ExecReload=.
 set(CPACK_DEBIAN_PACKAGE_DEPENDS
   "libc6 (>= 2.36), libgcc-s1, libstdc++6 (>= 12), libfmt9, libmodbus5, \
-libprotobuf-lite32, libsimdjson14, libspdlog1.10, libsqlite3-0 (>= 3.40), libssl3 (>= 3.0), libzstd1, \
+libprotobuf-lite32, libsimdjson14, libspdlog1.10, libsqlite3-0 (>= 3.40), libssl3 (>= 3.0), libzstd1, procps, \
 systemd | systemd-standalone-sysusers")
 set(CPACK_DEBIAN_PACKAGE_RECOMMENDS "libcurl4, libpq5, librdkafka1")
 set(CPACK_DEBIAN_PACKAGE_SUGGESTS "mosquitto")

@@ -145,14 +145,21 @@ def linked_by(root, program):
 
 
 def check_dependencies(root, programs, linked):
-    """The package depends on the packages of what its programs name, and on no library besides: the list is written by hand."""
+    """The package depends on the packages of what its programs name and its units run, and on no other: the list is written by hand."""
     named = {name for program in programs
              for name in re.findall(r"\(NEEDED\).*\[(.+)\]", subprocess.run(["readelf", "-dW", program], check=True, text=True, capture_output=True).stdout)}
     owners = {root.run("dpkg-query", "--search", f"*/{(root.path / linked[name].lstrip('/')).resolve().name}").stdout.split(":")[0]
               for name in named if not name.startswith("ld-linux")}
+    owners |= {root.run("dpkg-query", "--search", program).stdout.split(":")[0] for program in run_by_units(root)} - {"tidegate"}
     depends = root.run("dpkg-query", "--show", "--showformat=${Depends}", "tidegate").stdout
     listed = {word.split()[0] for word in depends.split(", ") if "|" not in word}
-    expect(owners == listed, f"the programs link files of {sorted(owners)}, the package depends on {sorted(listed)}")
+    expect(owners == listed, f"the programs need files of {sorted(owners)}, the package depends on {sorted(listed)}")
+
+
+def run_by_units(root):
+    """The programs that stand in Exec...= of the units."""
+    texts = [(root.path / path).read_text(encoding="utf-8") for path in MODES if path.endswith(".service")]
+    return {program for text in texts for program in re.findall(r"^Exec\w+=(/\S+)", text, re.MULTILINE)}
 
 
 def check_documents(root):
@@ -221,8 +228,8 @@ def test(package, architecture):
     directory = pathlib.Path(tempfile.mkdtemp(prefix="tidegate-package-"))
     os.chmod(directory, 0o755)
     try:
-        root = Root(directory / "root", architecture,
-                    ["init-system-helpers", "systemd-standalone-sysusers", "passwd", "procps"])
+        # Nothing that the package itself has to bring: what it lacks is seen.
+        root = Root(directory / "root", architecture, ["systemd-standalone-sysusers", "passwd"])
         port = free_port()
         other = under_next_number(package, directory)
         check_sums(package, directory)

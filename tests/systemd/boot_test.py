@@ -105,7 +105,7 @@ ReadWritePaths=/srv/export
 WatchdogSec=3s
 SystemCallErrorNumber=kill
 """
-PACKAGES = ["systemd", "systemd-sysv", "init-system-helpers", "passwd", "procps", "libcurl4", "libpq5", "librdkafka1"]
+PACKAGES = ["systemd", "systemd-sysv", "passwd", "libcurl4", "libpq5", "librdkafka1"]
 
 
 class Lake(http.server.BaseHTTPRequestHandler):

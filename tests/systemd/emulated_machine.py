@@ -41,7 +41,7 @@ KINDS = {
     "arm64": Kind("qemu-system-aarch64", ("-machine", "virt", "-cpu", "cortex-a72"), "console=ttyAMA0", "linux-image-cloud-arm64"),
     "amd64": Kind("qemu-system-x86_64", ("-machine", "q35", "-cpu", "max"), "console=ttyS0 no_timer_check", "linux-image-cloud-amd64"),
 }
-PACKAGES = ["systemd", "systemd-sysv", "init-system-helpers", "passwd", "procps", "e2fsprogs", "udev", "initramfs-tools"]
+PACKAGES = ["systemd", "systemd-sysv", "passwd", "e2fsprogs", "udev", "initramfs-tools"]
 # What has nothing to do here and takes a minute of an emulated machine.
 NOT_STARTED = ["apt-daily.timer", "apt-daily-upgrade.timer", "dpkg-db-backup.timer", "e2scrub_all.timer", "e2scrub_reap.service",
                "getty-static.service", "getty@tty1.service", "systemd-networkd-wait-online.service"]
