@@ -55,6 +55,7 @@ MODES = {  # path: (mode, owner)
     "usr/share/man/man5/tidegate.toml.5.gz": (0o644, 0),
     "usr/share/doc/tidegate/copyright": (0o644, 0),
     "usr/share/doc/tidegate/changelog.gz": (0o644, 0),
+    "usr/share/doc/tidegate/changelog.Debian.gz": (0o644, 0),
 }
 
 
