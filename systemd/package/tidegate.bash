@@ -2,8 +2,9 @@
 _tidegate() {
   local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]} word command=() names
   case "$previous" in
-    --config | --token-file | --admin-ca | --password-file | --ca | --serial) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
-    --data-dir) mapfile -t COMPREPLY < <(compgen -d -- "$current"); return ;;
+    # As names of files: the shell quotes them, and puts a / behind a folder.
+    --config | --token-file | --admin-ca | --password-file | --ca | --serial) compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
+    --data-dir) compopt -o filenames; mapfile -t COMPREPLY < <(compgen -d -- "$current"); return ;;
     --stream) mapfile -t COMPREPLY < <(compgen -W "readings alarms events" -- "$current"); return ;;
     --order) mapfile -t COMPREPLY < <(compgen -W "ABCD CDAB BADC DCBA" -- "$current"); return ;;
     --payload) mapfile -t COMPREPLY < <(compgen -W "json number csv flat array" -- "$current"); return ;;

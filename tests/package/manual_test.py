@@ -6,6 +6,7 @@
 import re
 import subprocess
 import sys
+import tempfile
 import unittest
 from pathlib import Path
 
@@ -47,11 +48,15 @@ def sections_of_manual():
     return found
 
 
-def completed(*words):
-    script = f'source {PACKAGE}/tidegate.bash; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _tidegate; printf "%s\\n" "${{COMPREPLY[@]}}"'
+def completed(*words, options=None):
+    """The words that are offered; what the shell is told of them (compopt) goes into `options`."""
+    script = f"""compopt() {{ echo "$*" >&2; }}
+        source {PACKAGE}/tidegate.bash; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _tidegate; printf "%s\\n" "${{COMPREPLY[@]}}" """
     done = subprocess.run(["bash", "-c", script, "bash", "tidegate", *words], check=True, capture_output=True, text=True,
                           env={"PATH": f"{PROGRAM.parent}:/usr/bin:/bin"})
-    return set(done.stdout.split())
+    if options is not None:
+        options += done.stderr.splitlines()
+    return set(done.stdout.splitlines()) - {""}
 
 
 class Manual(unittest.TestCase):
@@ -86,6 +91,15 @@ class Manual(unittest.TestCase):
         self.assertEqual({"readings"}, completed("tail", "--stream", "r"))
         self.assertEqual({"warning"}, completed("run", "--log-level", "w"))
         self.assertEqual({"flat"}, completed("simulate", "mqtt", "--payload", "f"))
+
+    def test_completion_tells_the_shell_what_is_the_name_of_a_file(self):
+        with tempfile.TemporaryDirectory() as folder:
+            (Path(folder) / "a folder").mkdir()
+            (Path(folder) / "a.toml").touch()
+            for option, expected in (("--config", {f"{folder}/a folder", f"{folder}/a.toml"}), ("--data-dir", {f"{folder}/a folder"})):
+                told = []
+                self.assertEqual(expected, completed("rules", "test", option, f"{folder}/a", options=told))
+                self.assertEqual(["-o filenames"], told)
 
 
 if __name__ == "__main__":
