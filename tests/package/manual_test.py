@@ -79,6 +79,9 @@ class Manual(unittest.TestCase):
         for name in ("tidegate.1", "tidegate.toml.5"):
             done = subprocess.run(["groff", "-man", "-Tutf8", "-ww", "-z", str(PACKAGE / name)], check=False, capture_output=True, text=True)
             self.assertEqual("", done.stderr)
+            # A bare one is set as a hyphen, which is another character for whoever copies an option or a time.
+            page = (PACKAGE / name).read_text(encoding="utf-8")
+            self.assertEqual([], re.findall(r"^.*(?:\d-\d|(?<![\w\\])-[-\w]).*$", page, re.MULTILINE), name)
 
     def test_completion_knows_commands_and_options(self):
         self.assertEqual(set(subcommands_of(help_of())), {word for word in completed("") if not word.startswith("-")})
