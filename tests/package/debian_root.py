@@ -1,23 +1,56 @@
-"""A directory with a Debian in it, for tests that install the package."""
+"""A directory with a Debian in it, for tests that install the package, and what such a test needs to begin and to end in order."""
+import contextlib
 import os
+import pathlib
 import shutil
+import signal
 import subprocess
+import sys
+import tempfile
 
 ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C.UTF-8"}
 
 
+def cannot_be_made(test, why):
+    """Ends the test: 77 is the status of one that could not be made."""
+    print(f"{test}: NOT RUN: {why}", file=sys.stderr)
+    sys.exit(77)
+
+
 def needs(test, *programs):
-    """Ends the test where something is missing, and says what: 77 is the status of a test that could not be made."""
     missing = [program for program in programs if shutil.which(program) is None]
     if os.geteuid() != 0:
         missing.append("root")
     if missing:
-        print(f"{test}: not run, needs {', '.join(missing)}")
-        raise SystemExit(77)
+        cannot_be_made(test, f"it needs {', '.join(missing)}")
+
+
+def _end(number, _):
+    sys.exit(128 + number)
+
+
+@contextlib.contextmanager
+def folder_for(test, kept=None):
+    """A folder that everybody may enter; one that is not `kept` goes at the end. A SIGTERM is such an end: what was set up is taken down."""
+    before = signal.signal(signal.SIGTERM, _end)
+    folder = kept or pathlib.Path(tempfile.mkdtemp(prefix=f"tidegate-{test}-"))
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        folder.chmod(0o755)
+        yield folder.resolve()
+    finally:
+        if not kept:
+            # What was interrupted while it made a root may have left a /dev there that is the machine's own.
+            subprocess.run(["rm", "-rf", "--one-file-system", str(folder)], check=False)
+        signal.signal(signal.SIGTERM, before)
 
 
 def native_architecture():
     return subprocess.run(["dpkg", "--print-architecture"], check=True, text=True, capture_output=True).stdout.strip()
+
+
+def architecture_of(package):
+    return subprocess.run(["dpkg-deb", "-f", str(package), "Architecture"], check=True, text=True, capture_output=True).stdout.strip()
 
 
 class Root:

@@ -1,11 +1,9 @@
 """Programs of another architecture that run here as if they were the machine's own, by qemu-user-static and the kernel's binfmt_misc."""
 import contextlib
 import pathlib
-import signal
 import subprocess
-import sys
 
-from debian_root import native_architecture, needs
+from debian_root import cannot_be_made, native_architecture, needs
 
 BINFMT = pathlib.Path("/proc/sys/fs/binfmt_misc")
 EMULATORS = {"arm64": "qemu-aarch64", "armhf": "qemu-arm"}  # as Debian names them to the kernel
@@ -13,25 +11,6 @@ EMULATORS = {"arm64": "qemu-aarch64", "armhf": "qemu-arm"}  # as Debian names th
 
 def is_foreign(architecture):
     return architecture != native_architecture()
-
-
-def _end(number, _):
-    sys.exit(128 + number)
-
-
-@contextlib.contextmanager
-def _ends_in_order():
-    """A SIGTERM ends this program as an exception does, and not before what was set up is taken down."""
-    before = signal.signal(signal.SIGTERM, _end)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-def _cannot_be_made(test, why):
-    print(f"{test}: NOT RUN: {why}", file=sys.stderr)
-    sys.exit(77)
 
 
 def _mount():
@@ -54,22 +33,21 @@ def programs(architecture, test):
     needs(test, f"{name}-static")
     mounted = not (BINFMT / "register").exists()
     registered = False
-    with _ends_in_order():
+    try:
         try:
-            try:
-                if mounted:
-                    _mount()
-                if not (BINFMT / name).exists():
-                    (BINFMT / "register").write_text(rule_of(name), encoding="latin-1")
-                    registered = True
-            except OSError as problem:
-                _cannot_be_made(test, f"the kernel takes no emulator for {architecture} by binfmt_misc: {problem}")
-            yield
-        finally:
-            if registered:
-                (BINFMT / name).write_text("-1")
-            if mounted and BINFMT.is_mount():
-                subprocess.run(["umount", str(BINFMT)], check=True)
+            if mounted:
+                _mount()
+            if not (BINFMT / name).exists():
+                (BINFMT / "register").write_text(rule_of(name), encoding="latin-1")
+                registered = True
+        except OSError as problem:
+            cannot_be_made(test, f"the kernel takes no emulator for {architecture} by binfmt_misc: {problem}")
+        yield
+    finally:
+        if registered:
+            (BINFMT / name).write_text("-1")
+        if mounted and BINFMT.is_mount():
+            subprocess.run(["umount", str(BINFMT)], check=True)
 
 
 def rule_of(name):

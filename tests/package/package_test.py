@@ -11,22 +11,19 @@ program under the next number. Programs of another architecture run by qemu-user
 import argparse
 import gzip
 import json
-import os
 import pathlib
 import re
 import shutil
-import signal
 import socket
 import stat
 import subprocess
 import sys
-import tempfile
 import time
 import urllib.request
 
 import foreign
 from bill_of_materials import faults_of, files_of
-from debian_root import Root, needs
+from debian_root import Root, architecture_of, folder_for, needs
 
 CONFIGURATION = """[gateway]
 data_dir = "/var/lib/tidegate"
@@ -63,10 +60,18 @@ class Daemon:
     """The program in the root, as its user, until it is killed."""
 
     def __init__(self, root, port):
-        self.port = port
-        self.process = subprocess.Popen(
-            ["chroot", "--userspec=tidegate:tidegate", str(root.path), "/usr/bin/tidegate", "run", "--config",
-             "/etc/tidegate/tidegate.toml"], stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        self.port, self.log = port, root.path.parent / "daemon.log"
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(
+                ["chroot", "--userspec=tidegate:tidegate", str(root.path), "/usr/bin/tidegate", "run", "--config",
+                 "/etc/tidegate/tidegate.toml"], stdin=subprocess.DEVNULL, stderr=log)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.kill()
+        self.process.wait()
 
     def metric(self, name):
         try:
@@ -79,14 +84,9 @@ class Daemon:
     def wait_for(self, name, least):
         deadline = time.monotonic() + 120
         while self.metric(name) < least:
-            if self.process.poll() is not None or time.monotonic() > deadline:
-                self.process.kill()
-                raise SystemExit(f"package_test: the daemon does not get {name} to {least}:\n{self.process.stderr.read()}")
+            expect(self.process.poll() is None and time.monotonic() < deadline,
+                   f"the daemon does not get {name} to {least}:\n{self.log.read_text(errors='replace')}")
             time.sleep(0.05)
-
-    def kill(self):
-        self.process.send_signal(signal.SIGKILL)
-        self.process.wait()
 
 
 def expect(condition, message):
@@ -201,9 +201,8 @@ def check_installed(root):
 
 
 def run_and_kill(root, port, records):
-    daemon = Daemon(root, port)
-    daemon.wait_for("tidegate_readings_delivered_total", records)
-    daemon.kill()
+    with Daemon(root, port) as daemon:
+        daemon.wait_for("tidegate_readings_delivered_total", records)
     expect(root.run("tidegate", "log", "verify", "--data-dir", "/var/lib/tidegate").returncode == 0, "the log is damaged")
 
 
@@ -218,55 +217,49 @@ def main():
     parser.add_argument("package", type=pathlib.Path)
     arguments = parser.parse_args()
     needs("package_test", "mmdebstrap")
-    architecture = subprocess.run(["dpkg-deb", "-f", str(arguments.package), "Architecture"], check=True, text=True,
-                                  capture_output=True).stdout.strip()
-    with foreign.programs(architecture, "package_test"):
-        test(arguments.package, architecture)
+    architecture = architecture_of(arguments.package)
+    with folder_for("package") as directory, foreign.programs(architecture, "package_test"):
+        test(arguments.package, architecture, directory)
     return 0
 
 
-def test(package, architecture):
-    directory = pathlib.Path(tempfile.mkdtemp(prefix="tidegate-package-"))
-    os.chmod(directory, 0o755)
-    try:
-        # Nothing that the package itself has to bring: what it lacks is seen.
-        root = Root(directory / "root", architecture, ["systemd-standalone-sysusers", "passwd"])
-        port = free_port()
-        other = under_next_number(package, directory)
-        check_sums(package, directory)
+def test(package, architecture, directory):
+    # Nothing that the package itself has to bring: what it lacks is seen.
+    root = Root(directory / "root", architecture, ["systemd-standalone-sysusers", "passwd"])
+    port = free_port()
+    other = under_next_number(package, directory)
+    check_sums(package, directory)
 
-        root.install(package)
+    root.install(package)
+    check_installed(root)
+    check_size(root)
+    check_documents(root)
+    check_shipped(root)
+    # What systemd makes of StateDirectory= and RuntimeDirectory=.
+    for path in ("var/lib/tidegate", "run/tidegate", "srv/export"):
+        (root.path / path).mkdir(parents=True, exist_ok=True)
+    root.run("chown", "-R", "tidegate:tidegate", "/var/lib/tidegate", "/run/tidegate", "/srv/export")
+    (root.path / "etc/tidegate/tidegate.toml").write_text(CONFIGURATION.format(port=port))
+    run_and_kill(root, port, 2000)
+    print(f"installed: {len(sequences(root))} readings exported, killed")
+
+    for step, version in (("upgraded", other), ("downgraded", package)):
+        before = len(sequences(root))
+        root.install(version)
+        expect("interval = \"20ms\"" in (root.path / "etc/tidegate/tidegate.toml").read_text(), "the configuration was replaced")
         check_installed(root)
-        check_size(root)
-        check_documents(root)
-        check_shipped(root)
-        # What systemd makes of StateDirectory= and RuntimeDirectory=.
-        for path in ("var/lib/tidegate", "run/tidegate", "srv/export"):
-            (root.path / path).mkdir(parents=True, exist_ok=True)
-        root.run("chown", "-R", "tidegate:tidegate", "/var/lib/tidegate", "/run/tidegate", "/srv/export")
-        (root.path / "etc/tidegate/tidegate.toml").write_text(CONFIGURATION.format(port=port))
-        run_and_kill(root, port, 2000)
-        print(f"installed: {len(sequences(root))} readings exported, killed")
+        run_and_kill(root, port, before + 1000)
+        print(f"{step}: {len(sequences(root))} readings exported, killed")
+    numbers = sorted(set(seq for _, seq in sequences(root)))
+    expect(numbers == list(range(numbers[0], numbers[-1] + 1)), "the export has holes")
 
-        for step, version in (("upgraded", other), ("downgraded", package)):
-            before = len(sequences(root))
-            root.install(version)
-            expect("interval = \"20ms\"" in (root.path / "etc/tidegate/tidegate.toml").read_text(), "the configuration was replaced")
-            check_installed(root)
-            run_and_kill(root, port, before + 1000)
-            print(f"{step}: {len(sequences(root))} readings exported, killed")
-        numbers = sorted(set(seq for _, seq in sequences(root)))
-        expect(numbers == list(range(numbers[0], numbers[-1] + 1)), "the export has holes")
-
-        root.run("apt-get", "remove", "-q", "-y", "tidegate")
-        expect((root.path / "var/lib/tidegate/log").is_dir(), "a removal took the data")
-        expect((root.path / "etc/tidegate/tidegate.toml").is_file(), "a removal took the configuration")
-        root.run("apt-get", "purge", "-q", "-y", "tidegate")
-        expect(root.named() == [], f"a purge leaves {root.named()}")
-        expect("tidegate" not in (root.path / "etc/passwd").read_text(), "a purge leaves the user")
-        print("removed: data kept; purged: nothing left")
-    finally:
-        shutil.rmtree(directory, ignore_errors=True)
+    root.run("apt-get", "remove", "-q", "-y", "tidegate")
+    expect((root.path / "var/lib/tidegate/log").is_dir(), "a removal took the data")
+    expect((root.path / "etc/tidegate/tidegate.toml").is_file(), "a removal took the configuration")
+    root.run("apt-get", "purge", "-q", "-y", "tidegate")
+    expect(root.named() == [], f"a purge leaves {root.named()}")
+    expect("tidegate" not in (root.path / "etc/passwd").read_text(), "a purge leaves the user")
+    print("removed: data kept; purged: nothing left")
 
 
 if __name__ == "__main__":
