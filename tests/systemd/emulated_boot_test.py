@@ -22,10 +22,7 @@ import http.server
 import json
 import pathlib
 import random
-import shutil
-import subprocess
 import sys
-import tempfile
 import threading
 import time
 import zlib
@@ -34,9 +31,9 @@ import paho.mqtt.client as mqtt
 
 sys.path.append(str(pathlib.Path(__file__).resolve().parents[1] / "package"))
 import foreign  # noqa: E402
-from debian_root import Root, needs  # noqa: E402
+from debian_root import Root, architecture_of, folder_for, needs  # noqa: E402
 from emulated_machine import CUTS, KINDS, PACKAGES, Disk, EmulatedMachine, free_port, prepare  # noqa: E402
-from machine import Failed, expect, wait_for  # noqa: E402
+from machine import Failed, expect, expect_confined, expect_nothing_denied, wait_for  # noqa: E402
 
 LISTENER = 1883
 SENSORS, IN_FLIGHT = 4, 64
@@ -209,20 +206,9 @@ class Boot:
         return self.machine.show("tidegate", "MainPID")["MainPID"]
 
     def check_sandbox(self):
-        lines = self.machine.run(f"cat /proc/{self.pid()}/status").splitlines()
-        found = dict(line.split(":", 1) for line in lines if ":" in line)
-        expect("0" not in found["Uid"].split(), f"it runs as root: {found['Uid']}")
-        for name in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"):
-            expect(int(found[name], 16) == 0, f"it has capabilities: {name} {found[name]}")
-        expect(found["NoNewPrivs"].strip() == "1" and found["Seccomp"].strip() == "2", "no filter of system calls is on")
+        expect_confined(self.machine.run(f"cat /proc/{self.pid()}/status"))
         score = self.machine.run(f"cat /proc/{self.pid()}/oom_score_adj").strip()
         expect(score == "-500", f"oom_score_adj is {score}")
-
-    def check_nothing_was_denied(self):
-        for unit in ("tidegate", "tidegate-clock"):
-            for entry in self.machine.journal(unit):
-                text = str(entry.get("MESSAGE", ""))
-                expect("Operation not permitted" not in text and "status=31/SYS" not in text, f"{unit} was refused something: {text}")
 
     def log(self, stream):
         """The records of a stream by (epoch, sequence), in their order."""
@@ -317,10 +303,6 @@ def make_root(package, folder):
     return path
 
 
-def architecture_of(package):
-    return subprocess.run(["dpkg-deb", "-f", str(package), "Architecture"], check=True, text=True, capture_output=True).stdout.strip()
-
-
 class Test:
     def __init__(self, kind, folder, seed, buffer):
         self.kind, self.folder, self.rng = kind, folder, random.Random(seed)
@@ -337,7 +319,7 @@ class Test:
         print(f"up after {time.monotonic() - began:.0f} s here; {boot.figures()}", flush=True)
         boot.check_service()
         boot.check_sandbox()
-        boot.check_nothing_was_denied()
+        expect_nothing_denied(self.machine)
         return boot
 
     def flow(self, boot):
@@ -374,7 +356,7 @@ class Test:
         self.machine.run("systemctl stop tidegate")
         ended = self.machine.show("tidegate", "ActiveState", "Result", "ExecMainStatus")
         expect(ended == {"ActiveState": "inactive", "Result": "success", "ExecMainStatus": "0"}, f"after a stop: {ended}")
-        boot.check_nothing_was_denied()
+        expect_nothing_denied(self.machine)
         self.machine.power_off()
         print(f"{len(cuts)} cuts, {self.sensors.count()} messages acknowledged: all in the log, upstream and in the file")
 
@@ -432,15 +414,8 @@ def main():
     architecture = architecture_of(arguments.package)
     kind = KINDS[architecture]
     needs("emulated_boot_test", kind.emulator, "mmdebstrap", "mke2fs", *(["arch-test"] if foreign.is_foreign(architecture) else []))
-    folder = arguments.keep or pathlib.Path(tempfile.mkdtemp(prefix="tidegate-emulated-"))
-    folder.mkdir(parents=True, exist_ok=True)
-    folder.chmod(0o755)
-    try:
-        with foreign.programs(architecture, "emulated_boot_test"):
-            return try_in(folder.resolve(), arguments, kind)
-    finally:
-        if not arguments.keep:
-            shutil.rmtree(folder, ignore_errors=True)
+    with folder_for("emulated", arguments.keep) as folder, foreign.programs(architecture, "emulated_boot_test"):
+        return try_in(folder, arguments, kind)
 
 
 if __name__ == "__main__":

@@ -210,7 +210,8 @@ class EmulatedMachine:
         for _ in range(CUT_TRIES):
             time.sleep(rng.uniform(0, 0.3))
             self.process.send_signal(signal.SIGSTOP)
-            os.waitid(os.P_PID, self.process.pid, os.WSTOPPED)
+            os.waitid(os.P_PID, self.process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
+            expect(self.process.poll() is None, f"the emulator ended by itself with {self.process.returncode}: {self.said()[-2000:]}")
             if disk.has_unflushed():
                 break
             self.process.send_signal(signal.SIGCONT)
