@@ -2,6 +2,7 @@
 """Checks the service units with systemd-analyze, which needs no running systemd: they are well formed, and the sandbox stays as tight
 as it was."""
 import ctypes
+import re
 import shutil
 import subprocess
 import tempfile
@@ -12,6 +13,8 @@ from unit_files import UNITS, listed_calls, members_of, text_of, values_of
 
 SERVICE, CLOCK, SERIAL = "tidegate.service", "tidegate-clock.service", "tidegate-serial.conf"
 EXPOSURE_MAX, SERIAL_EXPOSURE_MAX = 1.1, 1.5
+CLOSING = re.compile(r"(?:AmbientCapabilities|CapabilityBoundingSet|DevicePolicy|KeyringMode|LimitCORE|LockPersonality|MemoryDenyWriteExecute|"
+                     r"NoNewPrivileges|Private\w+|ProcSubset|Protect\w+|ReadOnlyPaths|RemoveIPC|Restrict(?!Prevent)\w+|SystemCallArchitectures)=.*")
 CALLS_MAX = 90
 
 
@@ -73,6 +76,13 @@ class Unit(unittest.TestCase):
     def test_sandbox_is_tight(self):
         self.assert_exposed_at_most(EXPOSURE_MAX)
         self.assert_exposed_at_most(EXPOSURE_MAX, CLOCK)
+
+    def test_what_is_closed_to_one_service_is_closed_to_the_other(self):
+        """But for the network, which the gateway is there for, and the clock, which tidegate-clock is there for."""
+        service, clock = ({line for line in text_of(name).splitlines() if CLOSING.fullmatch(line)} for name in (SERVICE, CLOCK))
+        self.assertGreater(len(service & clock), 20)
+        self.assertEqual({"ProtectClock=yes", "RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX"}, service - clock)
+        self.assertEqual({"PrivateNetwork=yes", "RestrictAddressFamilies=AF_UNIX"}, clock - service)
 
     def test_sandbox_with_serial_buses_is_tight(self):
         self.add_drop_in()
