@@ -13,7 +13,7 @@ from pathlib import Path
 import source_rules
 import tree_rules
 
-TEXT_SUFFIXES = {".h", ".cc", ".py", ".md", ".txt", ".cmake", ".json", ".toml", ".service", ".conf", ".sh", ""}
+PICTURES = {".png"}
 
 
 def tree_files(root: Path):
@@ -21,7 +21,7 @@ def tree_files(root: Path):
         folders[:] = sorted(name for name in folders if name not in tree_rules.IGNORED_NAMES)
         for name in sorted(set(names) - tree_rules.IGNORED_NAMES):
             file = Path(folder) / name
-            if file.suffix in TEXT_SUFFIXES and file.is_file():
+            if file.suffix not in PICTURES and file.is_file():
                 yield file
 
 

@@ -172,6 +172,12 @@ class TreeRules(unittest.TestCase):
         findings = tree_rules.check_shadowed_headers(self.root, self.root / "system")
         self.assertEqual(["mqtt/topic.h"], [finding.path for finding in findings])
 
+    def test_text_is_looked_at_whatever_its_file_is_called(self):
+        for path in ("systemd/a.bash", "systemd/a.1", "docs/a.yml", "daemon/a.html", "scripts/a"):
+            with self.subTest(path):
+                self.write(path, "ends in a blank \n")
+                self.assertIn(("whitespace", path), self.findings())
+
     def test_what_git_and_builds_leave_is_left_alone(self):
         self.write(".git", "gitdir: /home/somebody/tree\n")
         self.write("build/notes.txt", "/root/x \n")
