@@ -140,6 +140,13 @@ class TreeRules(unittest.TestCase):
         self.write("tests/new/CMakeLists.txt", "tidegate_test(new SOURCES c_test.cc)\n")
         self.assertEqual({("unlisted-test", "tests/core/b_test.cc"), ("unlisted-test", "tests/new/c_test.cc")}, self.findings())
 
+    def test_a_test_in_python_that_nobody_calls_is_reported(self):
+        self.write("tests/docs/CMakeLists.txt", "documents_test(words docs)\n")
+        for name in ("words", "sentences", "boots"):
+            self.write(f"tests/docs/{name}_test.py")
+        self.write("scripts/test", "python3 -B tests/docs/boots_test.py  # and not sentences\n")
+        self.assertEqual({("unlisted-test", "tests/docs/sentences_test.py")}, self.findings())
+
     def test_a_source_that_is_not_listed_is_reported(self):
         self.write("drivers/CMakeLists.txt", "tidegate_library(drivers SOURCES modbus/a.cc)\n")
         self.write("drivers/modbus/a.cc")

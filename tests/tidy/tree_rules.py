@@ -64,6 +64,14 @@ def check_registration(root: Path) -> Iterator[Finding]:
             yield Finding(relative, 1, "unlisted-test", f"tests/CMakeLists.txt does not add {folder.name}")
 
 
+def check_python_tests(root: Path) -> Iterator[Finding]:
+    """Every test in Python is run: by the name that a CMakeLists.txt or scripts/test calls it, with or without its ending."""
+    for test in sorted((root / "tests").rglob("*_test.py")):
+        callers = _listed(test.parent / "CMakeLists.txt") + _listed(root / "scripts/test")
+        if not re.search(rf"\b{re.escape(test.stem.removesuffix('_test'))}(?:_test)?\b", callers):
+            yield Finding(test.relative_to(root).as_posix(), 1, "unlisted-test", "neither the CMakeLists.txt beside it nor scripts/test names it")
+
+
 def check_link_graph(root: Path) -> Iterator[Finding]:
     """The libraries link what their folder may include, so that a wrong include does not link."""
     for folder in sorted(FOLDERS - {"daemon"}):
@@ -97,4 +105,4 @@ def check_decisions(root: Path) -> Iterator[Finding]:
             yield Finding(decision.relative_to(root).as_posix(), 1, "unlisted-decision", "docs/architecture.md does not list it")
 
 
-TREE_RULES = [check_decisions, check_shadowed_headers, check_registration, check_link_graph, check_top]
+TREE_RULES = [check_decisions, check_shadowed_headers, check_registration, check_python_tests, check_link_graph, check_top]
