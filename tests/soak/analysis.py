@@ -39,13 +39,18 @@ def warm_up(seconds, round_seconds):
     return max(seconds / 6, WARM_UP_ROUNDS * round_seconds)
 
 
-def calm_rounds(samples, warm_up):
-    """The calm samples by round, of the rounds that begin behind the warm-up."""
+def rounds_behind(samples, warm_up):
+    """The samples by round, of the rounds that begin behind the warm-up."""
     rounds = {}
     for sample in samples:
         rounds.setdefault(int(sample["round"]), []).append(sample)
-    return {number: [sample for sample in all_of_it if sample["calm"]] for number, all_of_it in sorted(rounds.items())
-            if all_of_it[0]["seconds"] >= warm_up and any(sample["calm"] for sample in all_of_it)}
+    return {number: all_of_it for number, all_of_it in sorted(rounds.items()) if all_of_it[0]["seconds"] >= warm_up}
+
+
+def calm_rounds(samples, warm_up):
+    """Of these, the calm samples of the rounds that have any."""
+    calm = {number: [sample for sample in all_of_it if sample["calm"]] for number, all_of_it in rounds_behind(samples, warm_up).items()}
+    return {number: some for number, some in calm.items() if some}
 
 
 def points(samples, name, warm_up):
@@ -77,6 +82,9 @@ def least_by_round(samples, name, warm_up):
 
 def complaints(samples, warm_up, most_mib_a_day=1.0):
     """What is wrong with what the process took."""
+    rounds, calm = len(rounds_behind(samples, warm_up)), len(calm_rounds(samples, warm_up))
+    if calm < ROUNDS_MIN <= rounds:
+        yield f"memory and descriptors were judged by {calm} of {rounds} rounds: the others did not come to rest"
     growth = Growth(samples, "anonymous_kib", warm_up)
     if growth.is_over(most_mib_a_day):
         yield f"memory grows by more than {most_mib_a_day} MiB a day: {growth}"

@@ -69,6 +69,12 @@ class GrowthTest(unittest.TestCase):
         self.assertTrue(math.isinf(theil_sen([(0, 1), (1, 2), (2, 3)])[2]))
         self.assertEqual(list(complaints(samples(12, leak(500)), 120)), [])
 
+    def test_rounds_that_never_come_to_rest_judge_nothing_and_are_refused(self):
+        made = samples(60, leak(500))
+        for sample in made:
+            sample["calm"] = sample["calm"] and sample["round"] < 6
+        self.assertEqual(["memory and descriptors were judged by 2 of 16 rounds: the others did not come to rest"], list(complaints(made, 600)))
+
     def test_a_descriptor_that_stays_open_is_refused(self):
         found = list(complaints(samples(60, descriptors=lambda seconds: 60 + seconds // 1800), 600))
         self.assertEqual(len(found), 1)
