@@ -41,6 +41,7 @@ SAMPLE_SECONDS = 5
 CALM_SECONDS, JUDGED_SECONDS = 110, 35  # at the end of a round; of these, the last are the samples that count
 BACKLOG_CALM = 2000  # records: what comes in some seconds
 DRAIN_SECONDS = 180
+EXIT_SECONDS = 10  # of a daemon that crashes, with its report
 
 
 class Soak:
@@ -160,10 +161,14 @@ class Soak:
         with open(folder / "samples.csv", "w", newline="", encoding="utf-8") as samples:
             self.files = {"samples": Rows(samples)}
             number = 0
-            while time.monotonic() - self.began < self.arguments.minutes * 60 - 1 and self.gateway.is_running():
-                self.run_round(number)
-                samples.flush()
-                number += 1
+            try:
+                while time.monotonic() - self.began < self.arguments.minutes * 60 - 1 and self.gateway.is_running():
+                    self.run_round(number)
+                    samples.flush()
+                    number += 1
+            except OSError:
+                # The verdict says how a daemon ended that does not answer because it is not there.
+                wait_until(lambda: not self.gateway.is_running(), "the daemon does not answer, and does not end", EXIT_SECONDS)
         with open(folder / "faults.csv", "w", newline="", encoding="utf-8") as marks:
             writer = csv.DictWriter(marks, ["seconds", "row", "fault", "what"])
             writer.writeheader()
