@@ -103,9 +103,18 @@ class Gateway:
             return subprocess.Popen([str(part) for part in command], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
 
     def stop(self):
+        """Both are gone afterwards; one that does not end by itself is a mistake."""
+        late = []
         for process in reversed(self.processes):
             process.terminate()
-            process.wait(timeout=PATIENCE_SECONDS)
+            try:
+                process.wait(timeout=PATIENCE_SECONDS)
+            except subprocess.TimeoutExpired:
+                late.append(process.args)
+                process.kill()
+                process.wait()
+        if late:
+            raise AssertionError(f"not ended within {PATIENCE_SECONDS} s: {late}")
 
     def publish(self, topic: str, payload: str):
         subprocess.run(["mosquitto_pub", "-h", "127.0.0.1", "-p", str(self.listener), "-q", "1", "-t", topic, "-m", payload],
