@@ -207,6 +207,8 @@ class Run:
         for _ in range(LOOKS):
             looks.append(struct.unpack("qq", self.counts.read_bytes()))
             time.sleep(LOOK_SECONDS)
+        if min(looks) <= (0, 0):
+            raise RuntimeError(f"nothing is counted: the daemon runs without the heap shim: {self.daemon.log.read_text(errors='replace')[:500]}")
         return min(looks)
 
     def run(self, cycles):
@@ -225,8 +227,9 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--build", default="build/release")
     parser.add_argument("--cycles", type=int, default=200)
-    parser.add_argument("--only", nargs="*", choices=PARTS, default=list(PARTS))
+    parser.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS))
     arguments = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("cycles: ended by SIGTERM"))
     growing = []
     for name in arguments.only:
         with Rig(arguments.build) as rig:
