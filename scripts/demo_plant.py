@@ -353,6 +353,8 @@ class Demo:
               f"(repeats, with the same identity: {receiver.repeats}), alarms raised {receiver.alarms_raised}")
         print(f"MQTT readings that the sensors' broker acknowledged {published}, received {receiver.sensor_readings}")
         lost = max(lost, published - receiver.sensor_readings)
+        if not published or not figures["accepted"]:
+            raise Failure("no reading came, so none could get lost; see the logs")
         if self.daemon.process.stop() != 0:
             raise Failure("the daemon did not stop cleanly; see its log")
         print(f"lost: {lost}")
