@@ -36,7 +36,8 @@ class BillOfMaterials(unittest.TestCase):
     def test_mistakes_would_be_found(self):
         for spoil in (lambda bill: bill.pop("serialNumber"), lambda bill: bill["components"].append(bill["components"][0]),
                       lambda bill: bill["components"][0].update(scope="excluded"), lambda bill: bill["components"][0].update(purl="pkg:deb/x"),
-                      lambda bill: bill["dependencies"][0]["dependsOn"].append("pkg:deb/debian/nothing")):
+                      lambda bill: bill["dependencies"][0]["dependsOn"].append("pkg:deb/debian/nothing"), lambda bill: bill["dependencies"].pop(),
+                      lambda bill: bill["metadata"].pop("authors"), lambda bill: bill["metadata"]["component"].pop("supplier")):
             spoilt = json.loads(json.dumps(self.bill))
             spoil(spoilt)
             self.assertNotEqual([], list(faults_of(spoilt)))
