@@ -90,7 +90,7 @@ class Relay:
 
     def measure_floor(self):
         with Rig(self.build) as rig:
-            source, target = rig.broker("source"), rig.broker("target")
+            source = rig.broker("source")
             count = self.arguments.count
             subscriber = rig.start("null", rig.build / "bin/null_subscriber", f"mqtt://127.0.0.1:{source.port}", "bench/#", count + 1)
             wait_until(lambda: subscriber.says("subscribed"), "the null subscriber subscribes")

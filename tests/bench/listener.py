@@ -14,7 +14,6 @@ Prints medians and writes BUILD/listener.json. Exits 1 when an acknowledgement o
 import argparse
 import json
 import os
-import statistics
 import subprocess
 import sys
 import time

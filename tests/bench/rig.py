@@ -6,6 +6,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -82,13 +83,14 @@ class Process:
 
 
 class Rig:
-    """One measurement: a folder and processes that end with it."""
+    """One measurement: a folder and processes that end with it, also when a SIGTERM ends it. In the main thread."""
 
     def __init__(self, build):
         self.build = Path(build).resolve()
         self.processes = []
 
     def __enter__(self):
+        self.before = signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended by SIGTERM"))
         self.temporary = tempfile.TemporaryDirectory(prefix="tidegate-bench-")
         self.folder = Path(self.temporary.name)
         return self
@@ -98,6 +100,7 @@ class Rig:
             process.end()
         shutil.rmtree(self.runtime_folder(), ignore_errors=True)
         self.temporary.cleanup()
+        signal.signal(signal.SIGTERM, self.before)
 
     def start(self, name, *command, environment=None):
         process = Process(name, command, self.folder, environment)

@@ -53,8 +53,9 @@ class LoopDisk:
         return int(fields[6]) * SECTOR
 
     def close(self):
+        """Also of a disk that a daemon still has, which ends with its rig."""
         try:
-            subprocess.run(["umount", self.path], check=True)
+            subprocess.run(["umount", "--lazy", self.path], check=True)
         finally:
             self.detach()
 
