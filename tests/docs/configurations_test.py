@@ -53,6 +53,16 @@ class Configurations(unittest.TestCase):
                 done = self.checked(file.read_text(encoding="utf-8"))
                 self.assertEqual(0, done.returncode, done.stderr)
 
+    def test_what_the_package_and_its_manual_show_is_valid(self):
+        """The configuration as installed with what it has in comments, and the example of tidegate.toml(5)."""
+        package = configurations.TOP / "systemd/package"
+        installed = re.sub(r"(?m)^# (?= *(?:\[|\w+ = ))", "", (package / "tidegate.toml").read_text(encoding="utf-8"))
+        page = (package / "tidegate.toml.5").read_text(encoding="utf-8").replace("\\-", "-")
+        for text in (installed, page.split("\n.nf\n", 1)[1].split("\n.fi\n", 1)[0]):
+            done = self.checked(text)
+            self.assertEqual((0, ""), (done.returncode, done.stderr))
+            self.assertIn("[[uplink.mqtt]]\n", text)
+
     def test_a_mistake_would_be_found(self):
         text = next(block.text for block in self.blocks if block.place.startswith("README.md"))
         done = self.checked(text.replace("broker =", "brokr ="))
