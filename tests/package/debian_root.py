@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 
+SECONDS_TO_END = 30
 ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C.UTF-8"}
 
 
@@ -45,6 +46,28 @@ def folder_for(test, kept=None):
         signal.signal(signal.SIGTERM, before)
 
 
+def run(command, check=True, **options):
+    """As subprocess.run; when this program is ended meanwhile, so is all that the command has started, before anything is taken down."""
+    with subprocess.Popen(command, start_new_session=True, **options) as process:
+        try:
+            output, errors = process.communicate()
+        except BaseException:
+            _end_session(process)
+            raise
+    done = subprocess.CompletedProcess(command, process.returncode, output, errors)
+    if check:
+        done.check_returncode()
+    return done
+
+
+def _end_session(process):
+    with contextlib.suppress(ProcessLookupError, subprocess.TimeoutExpired):
+        os.killpg(process.pid, signal.SIGTERM)
+        process.wait(SECONDS_TO_END)
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+
+
 def native_architecture():
     return subprocess.run(["dpkg", "--print-architecture"], check=True, text=True, capture_output=True).stdout.strip()
 
@@ -58,8 +81,8 @@ class Root:
         self.path = path
         # Of another architecture the point release alone, as in its sysroot: a mirror may lack a security update for one of them.
         mirrors = ["http://deb.debian.org/debian"] if architecture != native_architecture() else []
-        subprocess.run(["mmdebstrap", "--quiet", "--variant=apt", f"--architectures={architecture}", f"--include={','.join(include)}",
-                        "bookworm", str(path), *mirrors], check=True)
+        run(["mmdebstrap", "--quiet", "--variant=apt", f"--architectures={architecture}", f"--include={','.join(include)}",
+             "bookworm", str(path), *mirrors])
         shutil.copy("/etc/resolv.conf", path / "etc/resolv.conf")
         self.run("apt-get", "update", "-q")
         # As in any root that is only set up: nothing is started by an installation.
@@ -67,7 +90,7 @@ class Root:
         (path / "usr/sbin/policy-rc.d").chmod(0o755)
 
     def run(self, *command, check=True):
-        done = subprocess.run(["chroot", str(self.path), *command], env=ENVIRONMENT, text=True, capture_output=True, check=False)
+        done = run(["chroot", str(self.path), *command], check=False, env=ENVIRONMENT, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         if check and done.returncode != 0:
             raise SystemExit(f"{' '.join(command)} failed with {done.returncode}:\n{done.stdout}{done.stderr}")
         return done
