@@ -45,6 +45,13 @@ bool is_same_name(std::string_view name, std::string_view small) {
                     [](unsigned char a, unsigned char b) { return std::tolower(a) == b; });
 }
 
+// What to look at, where libcurl's text does not say so.
+const char* advice_for(CURLcode code) {
+  if (code == CURLE_COULDNT_CONNECT) return ": check address, port, route and whether the server runs";
+  if (code == CURLE_COULDNT_RESOLVE_HOST) return ": check the name, and the name servers of this machine";
+  return "";
+}
+
 }  // namespace
 
 HttpRequest::~HttpRequest() {
@@ -180,7 +187,7 @@ std::string HttpRequest::problem_of(CURLcode code) const {
   if (code == CURLE_OUT_OF_MEMORY && is_connected()) {
     return "a line of the answer's headers is too long (or there is no memory left)";
   }
-  return text;
+  return text + advice_for(code);
 }
 
 bool HttpRequest::is_connected() const {

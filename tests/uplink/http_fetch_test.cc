@@ -48,6 +48,7 @@ TEST(HttpFetchTest, SaysNotHowManyMillisecondsItHasTried) {
   server.stop();
   const std::string away = fetch.post(options, {}, "", 100).problem;
   EXPECT_THAT(away, HasSubstr("Failed to connect to 127.0.0.1 port " + std::to_string(server.port())));
+  EXPECT_THAT(away, HasSubstr(": check address, port, route and whether the server runs"));
   EXPECT_THAT(away, Not(HasSubstr(" ms")));
 }
 
