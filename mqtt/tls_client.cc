@@ -58,6 +58,9 @@ int is_expected(X509_STORE_CTX* shown, void* expected) {
 }  // namespace
 
 Result<std::unique_ptr<TlsClient>> TlsClient::make(const TlsOptions& options) {
+  if (auto regular = check_regular({options.ca_file, options.cert_file, options.key_file}); !regular) {
+    return tl::unexpected(regular.error());
+  }
   raise_tls_floor();
   ERR_clear_error();
   std::unique_ptr<TlsClient> client(new TlsClient(SSL_CTX_new(TLS_client_method()), options.verify));
@@ -67,6 +70,7 @@ Result<std::unique_ptr<TlsClient>> TlsClient::make(const TlsOptions& options) {
 }
 
 Result<std::unique_ptr<TlsClient>> TlsClient::make_for(const std::string& certificate_file) {
+  if (auto regular = check_regular({certificate_file}); !regular) return tl::unexpected(regular.error());
   auto made = make(TlsOptions{});
   if (!made) return made;
   TlsClient& client = **made;

@@ -5,6 +5,7 @@
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
 #include <openssl/x509err.h>
+#include <sys/stat.h>
 
 #include <array>
 #include <fstream>
@@ -55,10 +56,20 @@ void warm_files(const TlsOptions& options) {
   std::array<char, 16 * 1024> piece;
   for (const std::string& path : {authorities.empty() ? std::string(X509_get_default_cert_file()) : authorities,
                                   options.cert_file, options.key_file}) {
+    if (!check_regular({path})) continue;
     std::ifstream file(path, std::ios::binary);
     while (file.read(piece.data(), piece.size()) || file.gcount() > 0) {
     }
   }
+}
+
+Result<void> check_regular(std::initializer_list<std::string_view> paths) {
+  for (const std::string_view path : paths) {
+    struct stat status {};
+    if (path.empty() || ::stat(std::string(path).c_str(), &status) != 0 || S_ISREG(status.st_mode)) continue;
+    return fail(ErrorCode::invalid, clip(path, 200) + " is not a regular file");
+  }
+  return {};
 }
 
 bool load_authorities(SSL_CTX* context, const std::string& path) {

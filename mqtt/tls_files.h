@@ -1,6 +1,8 @@
 #pragma once
 
+#include <initializer_list>
 #include <string>
+#include <string_view>
 
 #include "core/error.h"
 #include "mqtt/broker_options.h"
@@ -13,6 +15,10 @@ namespace tidegate::mqtt {
 /// whoever must not wait for a disk does not. Without OpenSSL, so that it may still run when the process ends. Any
 /// thread.
 void warm_files(const TlsOptions& options);
+
+/// That each of them is a regular file, as far as it is named: OpenSSL waits for the other end of a FIFO, and reads on
+/// and on in a device, whatever thread it is in. One that is not there is left to OpenSSL to complain of.
+Result<void> check_regular(std::initializer_list<std::string_view> paths);
 
 /// Whether OpenSSL can use the files of a TLS configuration, found out before there is a connection. They are taken as
 /// a connection would take them, weak keys refused; whether a certificate is still valid is not looked at, because at a

@@ -46,6 +46,9 @@ Result<void> set_up(SSL_CTX* context, const ServerTls& options) {
 }  // namespace
 
 Result<std::unique_ptr<TlsServer>> TlsServer::make(const ServerTls& options) {
+  if (auto regular = check_regular({options.certificate, options.key, options.client_ca}); !regular) {
+    return tl::unexpected(regular.error());
+  }
   raise_tls_floor();
   ERR_clear_error();
   std::unique_ptr<TlsServer> server(new TlsServer(SSL_CTX_new(TLS_server_method())));

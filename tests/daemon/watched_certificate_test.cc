@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <array>
 #include <map>
@@ -63,6 +64,23 @@ TEST_F(WatchedCertificateTest, shows_what_the_files_hold_now) {
 TEST_F(WatchedCertificateTest, goes_on_with_the_one_of_before_until_both_go_together) {
   install("two", "one");
   EXPECT_TRUE(shows("one"));
+  install("two", "two");
+  EXPECT_TRUE(shows("two"));
+}
+
+// OpenSSL would wait for who writes into a FIFO, and the core thread with it.
+TEST_F(WatchedCertificateTest, waits_for_no_file_that_is_none) {
+  for (const char* name : {"shown.crt", "shown.key"}) {
+    const std::string path = authority_ / name;
+    ASSERT_EQ(::unlink(path.c_str()), 0);
+    ASSERT_EQ(::mkfifo(path.c_str(), 0600), 0);
+    EXPECT_TRUE(shows("one"));
+    ASSERT_EQ(::unlink(path.c_str()), 0);
+    ASSERT_EQ(::symlink("/dev/zero", path.c_str()), 0);
+    EXPECT_TRUE(shows("one"));
+    ASSERT_EQ(::unlink(path.c_str()), 0);
+    install("one", "one");
+  }
   install("two", "two");
   EXPECT_TRUE(shows("two"));
 }
