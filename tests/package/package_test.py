@@ -212,6 +212,46 @@ def sequences(root):
     return [(entry["epoch"], entry["seq"]) for entry in entries]
 
 
+def check_purge_of_others(root, package):
+    """A purge takes what the package made: neither the account of somebody who had the name before, nor a place where a disk is mounted."""
+    root.run("useradd", "-m", "-s", "/bin/sh", "tidegate")
+    root.install(package)
+    data = root.path / "var/lib/tidegate"
+    data.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "tidegate-test", str(data)], check=True)
+    try:
+        (data / "log").mkdir()
+        (data / "log/record").write_text("x")
+        root.run("apt-get", "purge", "-q", "-y", "tidegate")
+        expect(not list(data.iterdir()), "a purge leaves the data on a disk of their own")
+    finally:
+        subprocess.run(["umount", str(data)], check=True)
+    expect("tidegate:" in (root.path / "etc/passwd").read_text(), "a purge takes the account of somebody else")
+    root.run("userdel", "-r", "tidegate", check=False)
+    data.rmdir()
+
+
+def check_removal_given_up(root, package):
+    """prerm has stopped the service, and the removal does not go on: the service is started again."""
+    root.install(package)
+    (root.path / "run/systemd/system").mkdir(parents=True)
+    invoke = root.path / "usr/bin/deb-systemd-invoke"
+    invoke.rename(invoke.with_suffix(".kept"))
+    invoke.write_text("#!/bin/sh\necho \"$@\" >> /tmp/invoked\n")
+    invoke.chmod(0o755)
+    prerm = root.path / "var/lib/dpkg/info/tidegate.prerm"
+    text = prerm.read_text()
+    prerm.write_text(text + "exit 1\n")
+    expect(root.run("dpkg", "--remove", "tidegate", check=False).returncode != 0, "a prerm that fails stops no removal")
+    said = (root.path / "tmp/invoked").read_text().splitlines()
+    expect(said == ["stop tidegate.service", "start tidegate.service"], f"a removal that is given up does {said}")
+    prerm.write_text(text)
+    invoke.with_suffix(".kept").rename(invoke)
+    (root.path / "run/systemd/system").rmdir()
+    (root.path / "tmp/invoked").unlink()
+    root.run("apt-get", "purge", "-q", "-y", "tidegate")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("package", type=pathlib.Path)
@@ -260,6 +300,9 @@ def test(package, architecture, directory):
     expect(root.named() == [], f"a purge leaves {root.named()}")
     expect("tidegate" not in (root.path / "etc/passwd").read_text(), "a purge leaves the user")
     print("removed: data kept; purged: nothing left")
+    check_purge_of_others(root, package)
+    check_removal_given_up(root, package)
+    print("a purge takes nothing of others; a removal that is given up starts the service again")
 
 
 if __name__ == "__main__":
