@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "core/parse_whole.h"
+#include "core/standard_descriptors.h"
 #include "core/text.h"
 #include "daemon/commands/commands.h"
 #include "daemon/dead_letter_id.h"
@@ -395,6 +396,7 @@ int run_chosen(const Chosen& chosen) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  tidegate::fill_standard_descriptors();
   CLI::App app("Tidegate: takes sensor readings in, keeps them safe, forwards them when the link allows", "tidegate");
   app.set_version_flag("--version", std::string("tidegate ") + TIDEGATE_VERSION);
   app.require_subcommand(1);
