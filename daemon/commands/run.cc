@@ -1,6 +1,7 @@
 #include <sys/prctl.h>
 
 #include <csignal>
+#include <filesystem>
 #include <iostream>
 #include <utility>
 
@@ -134,7 +135,8 @@ int run_gateway(const std::string& config_file, const std::string& log_level) {
     report_failure(level.error().message);
     return kExitUsage;
   }
-  auto config = load_config(config_file);
+  // As a reload will: files that are named beside it are then the same ones by name, too.
+  auto config = load_config(std::filesystem::absolute(config_file).lexically_normal().string());
   if (!config) {
     print_problems(config.error());
     return kExitConfiguration;

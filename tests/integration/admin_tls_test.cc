@@ -192,6 +192,17 @@ TEST_F(AdminTlsShort, AReloadTakesAnotherToken) {
   EXPECT_THAT(gateway_.log(), AllOf(Not(HasSubstr(kToken)), Not(HasSubstr(kOtherToken))));
 }
 
+// Certificate and key stand beside the file: they are to be the same ones, however it was named at the start.
+TEST_F(AdminTlsShort, AReloadOfAFileThatIsNamedFromWhereOneIsChangesNothing) {
+  configure(both());
+  const std::string place = "--chdir=" + gateway_.directory();
+  ProcessUnderTest daemon({{"/usr/bin/env", place, program_path(), "run", "--config", "./tidegate.toml"}, {}, "", ""});
+  ASSERT_TRUE(wait_until([&] { return daemon.errors().find("ready") != std::string::npos; }, std::chrono::seconds(20)))
+      << daemon.errors();
+  const auto reloaded = run({"reload", "--config", gateway_.config_file()}, {{"TIDEGATE_TOKEN", kToken}});
+  EXPECT_THAT(reloaded.output + reloaded.errors, HasSubstr("nothing has changed"));
+}
+
 TEST_F(AdminTlsShort, StartsOnNoAddressThatOthersReachWithoutTokenAndTls) {
   for (const std::string& part : {std::string(), std::string("admin_token = { file = \"token\" }\n"),
                                   std::string("admin_tls = { cert = \"gateway.crt\", key = \"gateway.key\" }\n")}) {
