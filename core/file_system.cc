@@ -6,8 +6,11 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
+#include <cstdint>
 #include <cstdio>
+#include <string>
 #include <utility>
 
 #include "core/descriptor.h"
@@ -41,11 +44,22 @@ class PosixFile final : public File {
       if (count < 0) return fail_errno("write " + path_);
       done += static_cast<std::size_t>(count);
     }
+    if (offset + done > written_to_.load()) written_to_.store(offset + done);  // one thread at a time writes
     return {};
   }
 
   Result<void> sync() override {
+    const std::uint64_t written_to = written_to_.load();
     if (::fdatasync(fd_.get()) != 0) return fail_errno("fdatasync " + path_);
+    // The kernel syncs these without an error, and after a restart nothing of what was written is there.
+    struct stat status {};
+    if (::fstat(fd_.get(), &status) != 0) return fail_errno("stat " + path_);
+    if (status.st_nlink == 0) return fail(ErrorCode::retry, path_ + " was removed by something else while in use");
+    if (static_cast<std::uint64_t>(status.st_size) < written_to) {
+      return fail(ErrorCode::retry, path_ + " was cut to " + std::to_string(status.st_size) +
+                                        " bytes by something else while in use: " + std::to_string(written_to) +
+                                        " were written");
+    }
     return {};
   }
 
@@ -77,6 +91,7 @@ class PosixFile final : public File {
  private:
   std::string path_;
   Descriptor fd_;
+  std::atomic<std::uint64_t> written_to_ = 0;
 };
 
 }  // namespace

@@ -19,7 +19,7 @@ class File {
   /// Reads up to `into.size()` bytes; fewer only at the end of the file.
   virtual Result<std::size_t> read_at(std::uint64_t offset, std::span<std::byte> into) const = 0;
   virtual Result<void> write_at(std::uint64_t offset, std::span<const std::byte> data) = 0;
-  /// fdatasync. After an error the file's unsynced content is lost to us: never call sync on this file again.
+  /// fdatasync; removed or cut is an error. After one unsynced content is lost to us: never sync this file again.
   virtual Result<void> sync() = 0;
   /// Writes zeros to [size, bytes), so that, once synced, later overwrites need neither space nor metadata.
   virtual Result<void> reserve(std::uint64_t bytes) = 0;

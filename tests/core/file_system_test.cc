@@ -68,6 +68,31 @@ TEST_F(PosixFiles, ErrorsNameTheFileAndTheReason) {
   EXPECT_EQ(missing.error().code, ErrorCode::not_found);
 }
 
+// fdatasync tells nothing of it, and after a restart what was written would not be there.
+TEST_F(PosixFiles, ThatWereRemovedAreNotSynced) {
+  auto file = files_.open(path("a"), OpenMode::create).value();
+  ASSERT_TRUE(file->write_at(0, bytes("abc")));
+  ASSERT_TRUE(file->sync());
+  std::filesystem::rename(path("a"), path("b"));
+  EXPECT_TRUE(file->sync()) << "it is there, whatever its name";
+  std::filesystem::remove(path("b"));
+  const auto synced = file->sync();
+  ASSERT_FALSE(synced);
+  EXPECT_EQ(synced.error().code, ErrorCode::retry);
+  EXPECT_NE(synced.error().message.find("a was removed"), std::string::npos) << synced.error().message;
+}
+
+TEST_F(PosixFiles, ThatWereCutAreNotSynced) {
+  auto file = files_.open(path("a"), OpenMode::create).value();
+  ASSERT_TRUE(file->reserve(1'000));
+  ASSERT_TRUE(file->write_at(10, bytes("abc")));
+  ASSERT_TRUE(file->sync());
+  std::filesystem::resize_file(path("a"), 999);
+  const auto synced = file->sync();
+  ASSERT_FALSE(synced);
+  EXPECT_NE(synced.error().message.find("cut to 999 bytes"), std::string::npos) << synced.error().message;
+}
+
 // Rights may be given back; whoever takes this for a wrong request gives up what he wants to write.
 TEST_F(PosixFiles, RefusedRightsMayPass) {
   const auto refused = files_.open("/proc/self/status/none", OpenMode::create);

@@ -4,6 +4,8 @@
 #include <sys/resource.h>
 
 #include <filesystem>
+#include <utility>
+#include <vector>
 
 #include "tests/integration/relay_rig.h"
 #include "tests/support/small_disk.h"
@@ -193,6 +195,41 @@ TEST_F(Storage, ClearsItsAlarmAfterAKill) {
   EXPECT_TRUE(
       wait_until([&] { return rig_.gateway().tail("alarms", "\"state\":\"cleared\"").size() == 1; }, seconds(20)));
   rig_.gateway().stop();
+}
+
+// What would be written into files that have no name any more would be gone after a restart.
+TEST(StorageRemoved, AcknowledgesNothingUntilTheLogHasAPlaceAgain) {
+  RelayRig rig({60'000, 4'000}, "all");
+  rig.gateway().configure(relay_config(rig.source().port(), rig.target().port()));
+  const auto has_failed = [&](bool failed) {
+    return wait_until([&] { return rig.gateway().metric(kFailed) == (failed ? 1 : 0); }, seconds(30));
+  };
+  rig.start_gateway();
+  rig.publisher().start();
+  ASSERT_TRUE(rig.publisher().wait_for_acknowledged(2'000, seconds(60)));
+  const std::filesystem::path log = rig.gateway().data_directory() + "/log";
+  std::vector<std::filesystem::path> folders{log};
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(log)) {
+    if (entry.is_directory()) folders.push_back(entry.path());
+  }
+  std::filesystem::remove_all(log);
+  ASSERT_TRUE(has_failed(true));
+  // The broker's log comes after what it tells of.
+  std::size_t acknowledged = 0;
+  ASSERT_TRUE(wait_until(
+      [&] {
+        const std::size_t before = std::exchange(acknowledged, rig.acknowledged_by_gateway());
+        rig.watch_memory(seconds(1));
+        return before > 0 && before == rig.acknowledged_by_gateway();
+      },
+      seconds(30)));
+  rig.watch_memory(seconds(2));
+  EXPECT_EQ(rig.acknowledged_by_gateway(), acknowledged);
+  for (const auto& folder : folders) std::filesystem::create_directory(folder);
+  EXPECT_TRUE(has_failed(false)) << "it does not recover by itself";
+  EXPECT_TRUE(wait_until([&] { return rig.acknowledged_by_gateway() > acknowledged; }, seconds(30)));
+  rig.gateway().stop();
+  if (::testing::Test::HasFailure()) ADD_FAILURE() << rig.gateway().log();
 }
 
 }  // namespace
