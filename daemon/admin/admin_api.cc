@@ -130,17 +130,17 @@ std::string impossible(const buffer::RingLog& log, Stream stream, const buffer::
          format_position(log.oldest(stream)) + " up to " + format_position(end) + ", where the next record will be";
 }
 
+LiveSources sources_of(Gateway& gateway) {
+  LiveSources sources;
+  sources.status = [&gateway] { return render_live_status(gateway); };
+  sources.latest = [&gateway]() -> const auto& { return gateway.pipeline().normaliser().latest(); };
+  sources.watch = [&gateway](PipelineWatcher* watcher) { gateway.set_watcher(watcher); };
+  return sources;
+}
+
 }  // namespace
 
-AdminApi::AdminApi(Gateway& gateway)
-    : gateway_(gateway),
-      live_(gateway.loop(), gateway.tags(),
-            {[&gateway] {
-  return render_live_status(gateway); },
-             [&gateway]() -> const auto& { return gateway.pipeline().normaliser().latest();
-}  // namespace tidegate::daemon
-, [&gateway](PipelineWatcher* watcher) { gateway.set_watcher(watcher); }
-}) {}
+AdminApi::AdminApi(Gateway& gateway) : gateway_(gateway), live_(gateway.loop(), gateway.tags(), sources_of(gateway)) {}
 
 void AdminApi::answer(const AdminRequest& request, const AdminRespond& respond) {
   if (is_replay_path(request.path)) return answer_replay(gateway_, request, respond);
