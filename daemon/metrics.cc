@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "core/text.h"
+#include "daemon/admin/admin_refusals.h"
 #include "daemon/gateway.h"
 
 namespace tidegate::daemon {
@@ -276,9 +277,18 @@ void put_alarms(Exposition& out, const Gateway& gateway) {
   out.sample({}, std::uint64_t{gateway.pipeline().rules().shelved().size()});
 }
 
+void put_admin(Exposition& out, const AdminRefusals& refusals) {
+  out.begin("tidegate_admin_refused_total", "counter",
+            "Requests, log-ins and handshakes that the admin address has turned away since the start, by reason.");
+  for (std::size_t i = 0; i < kAdminRefusalCount; ++i) {
+    const auto why = static_cast<AdminRefusal>(i);
+    out.sample({{"reason", to_string(why)}}, refusals.of(why));
+  }
+}
+
 }  // namespace
 
-std::string render_metrics(const Gateway& gateway) {
+std::string render_metrics(const Gateway& gateway, const AdminRefusals& refusals) {
   Exposition out;
   out.begin("tidegate_build_info", "gauge", "Always 1; the labels say which build runs.");
   out.sample({{"version", TIDEGATE_VERSION}}, std::uint64_t{1});
@@ -287,6 +297,7 @@ std::string render_metrics(const Gateway& gateway) {
   put_uplinks(out, gateway);
   put_log(out, gateway);
   put_alarms(out, gateway);
+  put_admin(out, refusals);
   return out.take();
 }
 

@@ -140,7 +140,8 @@ LiveSources sources_of(Gateway& gateway) {
 
 }  // namespace
 
-AdminApi::AdminApi(Gateway& gateway) : gateway_(gateway), live_(gateway.loop(), gateway.tags(), sources_of(gateway)) {}
+AdminApi::AdminApi(Gateway& gateway, const AdminRefusals& refusals)
+    : gateway_(gateway), refusals_(refusals), live_(gateway.loop(), gateway.tags(), sources_of(gateway)) {}
 
 void AdminApi::answer(const AdminRequest& request, const AdminRespond& respond) {
   if (is_replay_path(request.path)) return answer_replay(gateway_, request, respond);
@@ -160,7 +161,7 @@ void AdminApi::answer(const AdminRequest& request, const AdminRespond& respond) 
     response.body = "{\"status\":\"ready\"}";
   } else if (request.path == "/metrics") {
     response.content_type = "text/plain; version=0.0.4; charset=utf-8";
-    response.body = render_metrics(gateway_);
+    response.body = render_metrics(gateway_, refusals_);
   } else if (request.path == "/api/v1/status") {
     response.body = render_status(gateway_);
   } else if (request.path == "/api/v1/readings/latest") {

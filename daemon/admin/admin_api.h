@@ -8,14 +8,15 @@
 
 namespace tidegate::daemon {
 
+class AdminRefusals;
 class Gateway;
 
 /// What the admin address answers: the status page, /healthz, /readyz, /metrics, /api/v1/status,
 /// /api/v1/readings/latest, /api/v1/alarms, /api/v1/records, /api/v1/live, all of which only read; alarms_api.h,
-/// reload_api.h, replay_api.h and dead_letters_api.h answer the rest. The gateway outlives it.
+/// reload_api.h, replay_api.h and dead_letters_api.h answer the rest. What it is given outlives it.
 class AdminApi {
  public:
-  explicit AdminApi(Gateway& gateway);
+  AdminApi(Gateway& gateway, const AdminRefusals& refusals);
   void answer(const AdminRequest& request, const AdminRespond& respond);
   /// Ends answers that go on.
   void end() { live_.end(); }
@@ -25,6 +26,7 @@ class AdminApi {
   void answer_records(const AdminRequest& request, const AdminRespond& respond);
 
   Gateway& gateway_;
+  const AdminRefusals& refusals_;
   LiveFeed live_;
 };
 

@@ -20,6 +20,7 @@
 #include "daemon/admin/admin_crowd.h"
 #include "daemon/admin/admin_host.h"
 #include "daemon/admin/admin_message.h"
+#include "daemon/admin/admin_refusals.h"
 #include "daemon/admin/admin_server.h"
 #include "daemon/admin/tls_stream.h"
 
@@ -28,8 +29,9 @@ namespace tidegate::daemon {
 /// What the connections of an admin server share; it outlives what they do.
 struct AdminSite {
   std::string host;  // of the configuration; empty: a Unix socket
-  bool is_tls = false;
   AdminHandler handler;
+  AdminRefusals& refusals;
+  bool is_tls = false;
   std::function<void(const std::string& peer, const std::string& why)> tell_failure{};  // of TLS
   std::function<void(const std::string& peer)> welcome{};                               // who has been let in
 };
@@ -119,9 +121,11 @@ class AdminConnection : public std::enable_shared_from_this<AdminConnection<Stre
     // However long the answer takes, the peer is not to blame.
     lowest().expires_never();
     if (!is_for_us(parser_->get())) {
+      site_.refusals.add(AdminRefusal::other_host);
       return turn_away(421, "the Host of a request is to be an address, localhost, or the host of gateway.admin");
     }
     if (is_of_another_site(parser_->get())) {
+      site_.refusals.add(AdminRefusal::other_site);
       parser_->get().keep_alive(false);
       return turn_away(403, "a page of another site asks for this: it may have a link to the status page, no more");
     }

@@ -117,6 +117,7 @@ AdminGuard::AdminGuard(const Clock& clock, Token token, const Site& site, AdminH
     : clock_(clock),
       token_(std::move(token)),
       is_tls_(site.is_tls),
+      refusals_(site.refusals),
       cookie_name_(cookie_name_of(site)),
       inner_(std::move(inner)) {}
 
@@ -142,15 +143,24 @@ AdminGuard::Verdict AdminGuard::judge(const AdminRequest& request, std::string_v
   const std::string digest = mqtt::sha256(shown);
   const bool is_right = is_same_secret(digest, digest_);
   if (is_right || !limits_.is_known(request.peer, digest)) {
-    if (const auto wait = limits_.wait(request.peer, now)) return {false, wait};
+    if (const auto wait = limits_.wait(request.peer, now)) {
+      refusals_.add(AdminRefusal::too_many);
+      return {false, wait};
+    }
     if (is_right) {
       limits_.note_success(request.peer, now);
       return {true};
     }
     limits_.note_failure(request.peer, digest, now);
   }
+  refusals_.add(AdminRefusal::wrong_token);
   tell_failure(request.peer, now);
   return {false};
+}
+
+AdminResponse AdminGuard::refuse_other_site(std::string_view why) {
+  refusals_.add(AdminRefusal::other_site);
+  return refuse(403, why);
 }
 
 void AdminGuard::tell_failure(const std::string& peer, BootTime now) {
@@ -188,9 +198,9 @@ void AdminGuard::answer_bearer(const AdminRequest& request, const AdminRespond& 
 // A cookie comes with whatever the browser asks for; what changes something is asked for by our own page.
 void AdminGuard::answer_session(const AdminRequest& request, const AdminRespond& respond, const std::string& session) {
   if (!is_reading(request) && !is_same_origin(request)) {
-    return respond(refuse(403,
-                          "with the cookie of a log-in only the status page itself asks for changes: show the "
-                          "token instead"));
+    return respond(
+        refuse_other_site("with the cookie of a log-in only the status page itself asks for changes: show the token "
+                          "instead"));
   }
   if (request.path == "/logout" && request.method == "POST") {
     sessions_.end(session);
@@ -235,6 +245,7 @@ void AdminGuard::answer_stranger(const AdminRequest& request, const AdminRespond
   if (is_reading(request) && request.path == "/" && request.accept.find("text/html") != std::string::npos) {
     return respond(for_stranger(go_to("/login")));
   }
+  refusals_.add(AdminRefusal::no_token);
   respond(refuse_stranger(kWanted));
 }
 
@@ -251,7 +262,7 @@ AdminResponse AdminGuard::try_to_log_in(const AdminRequest& request) {
         refuse(415, "the content type must be application/x-www-form-urlencoded, as the page sends it"));
   }
   if (is_of_another_page(request)) {
-    return for_stranger(refuse(403, "a page of another site asks for this: log in by the page of this address"));
+    return for_stranger(refuse_other_site("a page of another site asks for this: log in by the page of this address"));
   }
   const Verdict verdict = judge(request, field_of(request.body, "token"));
   if (verdict.wait) {

@@ -8,6 +8,7 @@
 
 #include "core/clock.h"
 #include "core/log.h"
+#include "daemon/admin/admin_refusals.h"
 #include "daemon/admin/admin_server.h"
 #include "daemon/admin/admin_sessions.h"
 #include "daemon/admin/login_limits.h"
@@ -24,7 +25,8 @@ class AdminGuard {
 
   struct Site {
     bool is_tls = false;
-    std::string gateway;  // its id
+    std::string gateway;      // its id
+    AdminRefusals& refusals;  // of whom it does not let in; outlives it
   };
 
   AdminGuard(const Clock& clock, Token token, const Site& site, AdminHandler inner);
@@ -49,6 +51,7 @@ class AdminGuard {
   void let_in(const AdminRequest& request, const AdminRespond& respond, StillLetIn still_let_in, bool is_session);
   void look_at_token();
   Verdict judge(const AdminRequest& request, std::string_view shown);
+  AdminResponse refuse_other_site(std::string_view why);
   void tell_failure(const std::string& peer, BootTime now);
   /// What the cookie of the request says, where that is a session.
   std::string session_of(const AdminRequest& request) const;
@@ -59,6 +62,7 @@ class AdminGuard {
   const Clock& clock_;
   const Token token_;
   const bool is_tls_;
+  AdminRefusals& refusals_;
   const std::string cookie_name_;
   const AdminHandler inner_;
   std::string digest_;  // of the token

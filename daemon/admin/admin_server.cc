@@ -150,6 +150,7 @@ class Listener final : public AdminServer {
   }
 
   void tell_failure(const std::string& peer, const std::string& why) {
+    site_.refusals.add(AdminRefusal::no_tls);
     const auto left_out = complaints_.admit("tls", clock_.boot_now());
     if (left_out) log_info("gateway", "admin address: no TLS with {}: {}{}", peer, why, since_last_line(*left_out));
   }
@@ -171,12 +172,12 @@ tl::unexpected<Error> cannot_listen(const std::string& address, const NetError& 
                                       "; is another daemon using it? gateway.admin names another one, \"\" is off");
 }
 
-Result<std::unique_ptr<AdminServer>> listen_unix(EventLoop& loop, const std::string& path, AdminHandler handler) {
+Result<std::unique_ptr<AdminServer>> listen_unix(EventLoop& loop, const std::string& path, AdminServerParts parts) {
   struct stat status {};
   // What a killed daemon left behind; the lock of the data directory keeps two daemons apart.
   if (::lstat(path.c_str(), &status) == 0 && S_ISSOCK(status.st_mode)) ::unlink(path.c_str());
-  auto listener =
-      std::make_unique<Listener<net::local::stream_protocol>>(loop, AdminSite{"", false, std::move(handler)}, nullptr);
+  auto listener = std::make_unique<Listener<net::local::stream_protocol>>(
+      loop, AdminSite{"", std::move(parts.handler), parts.refusals}, nullptr);
   if (const NetError problem = listener->listen(net::local::stream_protocol::endpoint(path))) {
     return cannot_listen("unix:" + path, problem);
   }
@@ -186,11 +187,10 @@ Result<std::unique_ptr<AdminServer>> listen_unix(EventLoop& loop, const std::str
   return listener;
 }
 
-Result<std::unique_ptr<AdminServer>> listen_tcp(EventLoop& loop, AdminAddress address, AdminHandler handler,
-                                                const mqtt::ServerTls& tls) {
+Result<std::unique_ptr<AdminServer>> listen_tcp(EventLoop& loop, AdminAddress address, AdminServerParts parts) {
   std::unique_ptr<WatchedCertificate> certificate;
-  if (!tls.certificate.empty()) {
-    auto made = WatchedCertificate::make(tls);
+  if (!parts.tls.certificate.empty()) {
+    auto made = WatchedCertificate::make(parts.tls);
     if (!made) return fail(made.error().code, "gateway.admin_tls: " + made.error().message);
     certificate = std::move(*made);
   }
@@ -198,8 +198,8 @@ Result<std::unique_ptr<AdminServer>> listen_tcp(EventLoop& loop, AdminAddress ad
   NetError problem;
   const auto found = resolver.resolve(address.host, std::to_string(address.port), problem);
   if (problem) return cannot_listen(format_admin_address(address), problem);
-  auto listener = std::make_unique<Listener<net::ip::tcp>>(loop, AdminSite{address.host, false, std::move(handler)},
-                                                           std::move(certificate));
+  auto listener = std::make_unique<Listener<net::ip::tcp>>(
+      loop, AdminSite{address.host, std::move(parts.handler), parts.refusals}, std::move(certificate));
   const net::ip::tcp::endpoint endpoint = found.begin()->endpoint();
   if ((problem = listener->listen(endpoint))) return cannot_listen(format_admin_address(address), problem);
   address.port = listener->endpoint().port();
@@ -218,9 +218,9 @@ AdminResponse refuse(unsigned status, std::string_view why) {
 }
 
 Result<std::unique_ptr<AdminServer>> start_admin_server(EventLoop& loop, const AdminAddress& address,
-                                                        AdminHandler handler, const mqtt::ServerTls& tls) {
-  if (address.kind == AdminAddress::Kind::unix_socket) return listen_unix(loop, address.path, std::move(handler));
-  return listen_tcp(loop, address, std::move(handler), tls);
+                                                        AdminServerParts parts) {
+  if (address.kind == AdminAddress::Kind::unix_socket) return listen_unix(loop, address.path, std::move(parts));
+  return listen_tcp(loop, address, std::move(parts));
 }
 
 }  // namespace tidegate::daemon

@@ -10,6 +10,7 @@
 
 #include "core/error.h"
 #include "core/time.h"
+#include "daemon/admin/admin_refusals.h"
 #include "daemon/config/admin_address.h"
 #include "daemon/event_loop.h"
 #include "mqtt/tls_server.h"
@@ -60,9 +61,16 @@ using AdminRespond = std::function<void(AdminResponse)>;
 /// Answers a request, at once or later, on the core thread, exactly once.
 using AdminHandler = std::function<void(const AdminRequest&, AdminRespond)>;
 
-/// HTTP/1.1 on "HOST:PORT" or "unix:/path" (Boost.Beast), with `tls` in TLS. Bounded: so many connections, so large a
-/// request, so long to wait for one. Without TLS only requests to a host that is_own_host() are answered. Runs on the
-/// event loop.
+/// What an admin server works with.
+struct AdminServerParts {
+  AdminHandler handler;
+  AdminRefusals& refusals;  // of whom it does not let come as far as the handler
+  mqtt::ServerTls tls{};    // without a certificate there is none
+};
+
+/// HTTP/1.1 on "HOST:PORT" or "unix:/path" (Boost.Beast), with a certificate in TLS. Bounded: so many connections, so
+/// large a request, so long to wait for one. Without TLS only requests to a host that is_own_host() are answered. Runs
+/// on the event loop.
 class AdminServer {
  public:
   virtual ~AdminServer() = default;
@@ -74,6 +82,6 @@ class AdminServer {
 };
 
 Result<std::unique_ptr<AdminServer>> start_admin_server(EventLoop& loop, const AdminAddress& address,
-                                                        AdminHandler handler, const mqtt::ServerTls& tls = {});
+                                                        AdminServerParts parts);
 
 }  // namespace tidegate::daemon

@@ -8,6 +8,7 @@
 #include "core/log.h"
 #include "daemon/admin/admin_api.h"
 #include "daemon/admin/admin_guard.h"
+#include "daemon/admin/admin_refusals.h"
 #include "daemon/admin/admin_server.h"
 #include "daemon/commands/commands.h"
 #include "daemon/commands/problems.h"
@@ -62,16 +63,9 @@ Result<std::unique_ptr<Gateway>> open_gateway(const Config& config, EventLoop& l
   }
 }
 
-Result<std::unique_ptr<AdminServer>> serve_admin(EventLoop& loop, const Gateway& gateway, AdminGuard& guard,
-                                                 AdminApi& api) {
-  const GatewayOptions& options = gateway.configuration().gateway;
-  AdminHandler handler = [&api](const AdminRequest& request, const AdminRespond& respond) {
-    api.answer(request, respond);
-  };
-  if (!options.admin_token.empty()) {
-    handler = [&guard](const AdminRequest& request, const AdminRespond& respond) { guard.answer(request, respond); };
-  }
-  auto started = start_admin_server(loop, options.admin, std::move(handler), options.admin_tls);
+Result<std::unique_ptr<AdminServer>> serve_admin(EventLoop& loop, const GatewayOptions& options, AdminHandler handler,
+                                                 AdminRefusals& refusals) {
+  auto started = start_admin_server(loop, options.admin, {std::move(handler), refusals, options.admin_tls});
   if (!started) return started;
   const std::string scheme = options.admin_tls.certificate.empty() ? "http://" : "https://";
   const std::string address = (*started)->address();
@@ -90,14 +84,20 @@ int run(const Config& config) {
   if (*opened == nullptr) return kExitDone;
   Gateway& gateway = **opened;
 
-  AdminApi api(gateway);
+  AdminRefusals refusals;
+  AdminApi api(gateway, refusals);
+  const AdminHandler inner = [&api](const AdminRequest& request, const AdminRespond& respond) {
+    api.answer(request, respond);
+  };
   AdminGuard guard(
       gateway.clock(), [&gateway]() -> const std::string& { return gateway.configuration().gateway.admin_token; },
-      AdminGuard::Site{!config.gateway.admin_tls.certificate.empty(), config.gateway.id},
-      [&api](const AdminRequest& request, const AdminRespond& respond) { api.answer(request, respond); });
+      AdminGuard::Site{!config.gateway.admin_tls.certificate.empty(), config.gateway.id, refusals}, inner);
+  const AdminHandler guarded = [&guard](const AdminRequest& request, const AdminRespond& respond) {
+    guard.answer(request, respond);
+  };
   std::unique_ptr<AdminServer> server;
   if (admin.kind != AdminAddress::Kind::off) {
-    auto started = serve_admin(loop, gateway, guard, api);
+    auto started = serve_admin(loop, config.gateway, config.gateway.admin_token.empty() ? inner : guarded, refusals);
     if (!started) return report_failure(started.error().message);
     server = std::move(*started);
   }

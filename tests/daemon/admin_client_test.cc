@@ -20,7 +20,7 @@ class AdminClientTest : public ::testing::TestWithParam<std::string> {
  protected:
   void serve(AdminHandler handler) {
     const std::string where = GetParam() == "unix" ? "unix:" + (directory_ / "admin.sock") : "127.0.0.1:0";
-    auto server = start_admin_server(loop_, parse_admin_address(where).value(), std::move(handler));
+    auto server = start_admin_server(loop_, parse_admin_address(where).value(), {std::move(handler), refusals_});
     ASSERT_TRUE(server.has_value()) << server.error().message;
     server_ = std::move(*server);
     address_ = parse_admin_address(server_->address()).value();
@@ -36,6 +36,7 @@ class AdminClientTest : public ::testing::TestWithParam<std::string> {
 
   testing::TemporaryDirectory directory_;
   EventLoop loop_;
+  AdminRefusals refusals_;
   std::unique_ptr<AdminServer> server_;
   std::vector<AdminRespond> unanswered_;  // the server's thread fills it, and has ended before it goes
   AdminAddress address_;

@@ -68,12 +68,13 @@ class AdminConnectionTest : public ::testing::Test {
     AdminAddress address;
     address.kind = AdminAddress::Kind::unix_socket;
     address.path = path_;
-    server_ = start_admin_server(loop_, address, [this](const AdminRequest& request, const AdminRespond& respond) {
-                AdminResponse response;
-                response.body = request.method + " " + request.path + " " + request.body;
-                bodies_.push_back(request.body);
-                respond(std::move(response));
-              }).value();
+    AdminHandler handler = [this](const AdminRequest& request, const AdminRespond& respond) {
+      AdminResponse response;
+      response.body = request.method + " " + request.path + " " + request.body;
+      bodies_.push_back(request.body);
+      respond(std::move(response));
+    };
+    server_ = start_admin_server(loop_, address, {std::move(handler), refusals_}).value();
     let_it_work();
   }
 
@@ -97,6 +98,7 @@ class AdminConnectionTest : public ::testing::Test {
   const std::string path_ = directory_ / "admin.sock";
   EventLoop loop_;
   std::vector<std::string> bodies_;
+  AdminRefusals refusals_;
   std::unique_ptr<AdminServer> server_;
 };
 
@@ -162,6 +164,19 @@ TEST_F(AdminConnectionTest, answers_one_request_after_the_other) {
   let_it_work();
   EXPECT_THAT(visitor.read(), HasSubstr("GET /b"));
   EXPECT_FALSE(visitor.has_ended());
+}
+
+TEST_F(AdminConnectionTest, counts_whom_it_turns_away) {
+  EXPECT_THAT(answer({"GET / HTTP/1.1\r\nHost: evil.example\r\n\r\n"}), StartsWith("HTTP/1.1 421 "));
+  for (const char* site : {"cross-site", "same-site"}) {
+    const std::string text =
+        std::string("GET /metrics HTTP/1.1\r\nHost: localhost\r\nSec-Fetch-Site: ") + site + "\r\n\r\n";
+    EXPECT_THAT(answer({text}), StartsWith("HTTP/1.1 403 "));
+  }
+  answer({"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"});
+  EXPECT_EQ(refusals_.of(AdminRefusal::other_host), 1U);
+  EXPECT_EQ(refusals_.of(AdminRefusal::other_site), 2U);
+  EXPECT_EQ(bodies_.size(), 1U);
 }
 
 // What has no end is not kept until it has one.

@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 
+#include <array>
 #include <memory>
 #include <optional>
 #include <string>
@@ -14,6 +15,7 @@ namespace {
 using namespace std::chrono_literals;
 using ::testing::AllOf;
 using ::testing::ContainsRegex;
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::Not;
 using ::testing::StartsWith;
@@ -39,7 +41,8 @@ class AdminGuardTest : public ::testing::TestWithParam<bool> {
  protected:
   AdminGuardTest()
       : guard_(
-            clock_, [this]() -> const std::string& { return token_; }, AdminGuard::Site{GetParam(), "plant-7"},
+            clock_, [this]() -> const std::string& { return token_; },
+            AdminGuard::Site{GetParam(), "plant-7", refusals_},
             [this](const AdminRequest& request, const AdminRespond& respond) { serve(request, respond); }) {}
 
   void serve(const AdminRequest& request, const AdminRespond& respond) {
@@ -101,6 +104,7 @@ class AdminGuardTest : public ::testing::TestWithParam<bool> {
   std::shared_ptr<EndlessStream> stream_ = std::make_shared<EndlessStream>();
   std::string token_ = kToken;
   int served_ = 0;
+  AdminRefusals refusals_;
   AdminGuard guard_;
 };
 
@@ -267,7 +271,7 @@ TEST_P(AdminGuardTest, a_request_without_a_token_or_with_an_old_cookie_is_no_wro
 // Which browsers give to both, where both are reached by tunnels of one machine.
 TEST_P(AdminGuardTest, a_cookie_of_another_gateway_does_not_replace_its_own) {
   AdminGuard other(
-      clock_, [this]() -> const std::string& { return token_; }, AdminGuard::Site{GetParam(), "plant-8"},
+      clock_, [this]() -> const std::string& { return token_; }, AdminGuard::Site{GetParam(), "plant-8", refusals_},
       [this](const AdminRequest& request, const AdminRespond& respond) { serve(request, respond); });
   const std::string mine = cookie();
   AdminRequest request = get("/login");
@@ -353,6 +357,34 @@ TEST_P(AdminGuardTest, says_nothing_more_when_the_log_in_ended_while_it_waited) 
   with_cookie(mine, "/logout", "POST");
   stream_->say("secret");
   EXPECT_EQ(got, "");
+}
+
+TEST_P(AdminGuardTest, counts_whom_it_turns_away_by_reason) {
+  const auto counts = [this] {
+    return std::array{refusals_.of(AdminRefusal::no_token), refusals_.of(AdminRefusal::wrong_token),
+                      refusals_.of(AdminRefusal::too_many), refusals_.of(AdminRefusal::other_site)};
+  };
+  const std::string mine = cookie();
+  with_cookie(mine, "/metrics");
+  for (const char* path : {"/healthz", "/login", "/style.css"}) ask(get(path));
+  EXPECT_THAT(counts(), ElementsAre(0, 0, 0, 0));
+  ask(get("/metrics"));
+  EXPECT_THAT(counts(), ElementsAre(1, 0, 0, 0));
+  with_cookie(mine, "/api/v1/reload", "POST", "cross-site");
+  EXPECT_THAT(counts(), ElementsAre(1, 0, 0, 1));
+  AdminRequest form = get("/login");
+  form.method = "POST";
+  form.content_type = "application/x-www-form-urlencoded";
+  form.origin = "https://evil.example";
+  ask(form);
+  EXPECT_THAT(counts(), ElementsAre(1, 0, 0, 2));
+  bearer("Bearer wrong");
+  log_in("wrong");  // known by now, and counted all the same
+  EXPECT_THAT(counts(), ElementsAre(1, 2, 0, 2));
+  for (int i = 0; i < 9; ++i) log_in("wrong" + std::to_string(i));
+  log_in(kToken);
+  bearer("Bearer another");
+  EXPECT_THAT(counts(), ElementsAre(1, 11, 2, 2));
 }
 
 INSTANTIATE_TEST_SUITE_P(Tls, AdminGuardTest, ::testing::Bool());

@@ -36,9 +36,10 @@ class AdminTlsConnectionTest : public ::testing::Test {
       response.body = request.path == "/long" ? std::string(kAnswerBytes, 'x') + "end" : "short";
       respond(std::move(response));
     };
-    server_ = start_admin_server(loop_, parse_admin_address("127.0.0.1:0").value(), handler,
-                                 {authority_.certificate("gateway"), authority_.key("gateway"), ""})
-                  .value();
+    server_ =
+        start_admin_server(loop_, parse_admin_address("127.0.0.1:0").value(),
+                           {handler, refusals_, {authority_.certificate("gateway"), authority_.key("gateway"), ""}})
+            .value();
     socket_ = testing::connect_to_loopback(parse_admin_address(server_->address()).value().port);
     trust_ = mqtt::TlsClient::make({authority_.certificate("ca"), "", "", true}).value();
     channel_.emplace(trust_->connect("127.0.0.1").value());
@@ -72,6 +73,7 @@ class AdminTlsConnectionTest : public ::testing::Test {
 
   testing::TestAuthority authority_;
   EventLoop loop_;
+  AdminRefusals refusals_;
   std::unique_ptr<AdminServer> server_;
   int socket_ = -1;
   std::unique_ptr<mqtt::TlsClient> trust_;
@@ -100,6 +102,13 @@ TEST_F(AdminTlsConnectionTest, answers_who_has_said_goodbye_to_the_end) {
   }
   EXPECT_THAT(text_, EndsWith("xend"));
   EXPECT_GT(text_.size(), kAnswerBytes);
+  EXPECT_EQ(refusals_.of(AdminRefusal::no_tls), 0U);
+}
+
+TEST_F(AdminTlsConnectionTest, counts_who_speaks_no_tls) {
+  EXPECT_TRUE(testing::send_all(socket_, "GET /short HTTP/1.1\r\n\r\n"));
+  while (!HasFailure() && refusals_.of(AdminRefusal::no_tls) == 0) loop_.context().run_one();
+  EXPECT_EQ(refusals_.of(AdminRefusal::no_tls), 1U);
 }
 
 }  // namespace

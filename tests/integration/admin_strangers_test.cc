@@ -140,5 +140,21 @@ TEST_F(AdminTlsStrangersShort, TellsOfAllWhoShowWrongTokensInOneLineAMinute) {
   EXPECT_EQ(lines_with(gateway_.log(), "a wrong token from 127.0.0.1").size(), 1U);
 }
 
+TEST_F(AdminTlsStrangersShort, CountsWhomItTurnsAwayByReason) {
+  start();
+  const auto counted = [](const std::string& reason, int count) {
+    return HasSubstr("\ntidegate_admin_refused_total{reason=\"" + reason + "\"} " + std::to_string(count) + "\n");
+  };
+  EXPECT_THAT(get("/metrics", kToken), AllOf(counted("no_token", 0), counted("wrong_token", 0), counted("too_many", 0),
+                                             counted("other_site", 0), counted("other_host", 0), counted("no_tls", 0)));
+  ask(request("GET", "/metrics", ""));
+  for (int i = 0; i < 2; ++i) get("/metrics", "wrong");
+  log_in("wrong");
+  ask(request("GET", "/metrics", "Sec-Fetch-Site: cross-site\r\n" + bearer(kToken)));
+  http_get(gateway_.admin_port(), "/metrics");
+  EXPECT_THAT(get("/metrics", kToken), AllOf(counted("no_token", 1), counted("wrong_token", 3), counted("too_many", 0),
+                                             counted("other_site", 1), counted("other_host", 0), counted("no_tls", 1)));
+}
+
 }  // namespace
 }  // namespace tidegate::testing
