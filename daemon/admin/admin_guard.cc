@@ -76,7 +76,7 @@ std::string field_of(std::string_view form, std::string_view name) {
   for (const std::string_view part : split(form, '&')) {
     const std::size_t equals = part.find('=');
     if (equals != std::string_view::npos && part.substr(0, equals) == name) {
-      return percent_decode(part.substr(equals + 1));
+      return form_decode(part.substr(equals + 1));
     }
   }
   return "";

@@ -51,7 +51,7 @@ AdminRequest to_admin_request(const AdminMessage& message) {
   for (const auto part : split(target.substr(mark + 1), '&')) {
     const std::size_t equals = part.find('=');
     const std::string_view text = equals == std::string_view::npos ? std::string_view() : part.substr(equals + 1);
-    request.query[percent_decode(part.substr(0, equals))] = percent_decode(text);
+    request.query[form_decode(part.substr(0, equals))] = form_decode(text);
   }
   return request;
 }

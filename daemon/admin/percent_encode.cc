@@ -1,5 +1,7 @@
 #include "daemon/admin/percent_encode.h"
 
+#include <algorithm>
+
 namespace tidegate::daemon {
 namespace {
 
@@ -42,10 +44,16 @@ std::string percent_decode(std::string_view text) {
       decoded += static_cast<char>(hex_digit(text[i + 1]) * 16 + hex_digit(text[i + 2]));
       i += 2;
     } else {
-      decoded += text[i] == '+' ? ' ' : text[i];
+      decoded += text[i];
     }
   }
   return decoded;
+}
+
+std::string form_decode(std::string_view text) {
+  std::string spaced(text);
+  std::replace(spaced.begin(), spaced.end(), '+', ' ');
+  return percent_decode(spaced);
 }
 
 }  // namespace tidegate::daemon
