@@ -153,7 +153,7 @@ void PartSwap::save() {
 
 void PartSwap::exchange() {
   Outcome outcome;
-  outcome.left = left_behind();
+  outcome.left = left_behind(*parts_.uplinks, *plan_);
   destroy_leaving();
   if (const auto built = build(*wanted_, nullptr); !built) {
     outcome.failure = built.error().message;
@@ -166,17 +166,6 @@ void PartSwap::exchange() {
     (void)build(*running_, &outcome.missing);
   }
   finish(outcome);
-}
-
-std::map<std::string, std::string> PartSwap::left_behind() const {
-  std::map<std::string, std::string> left;
-  for (const PlannedChange& change : plan_->changes) {
-    if (!is_uplink(change) || change.effect != ReloadEffect::stop) continue;
-    for (const auto& uplink : *parts_.uplinks) {
-      if (uplink->name() == change.name) left[change.name] = left_by(*uplink, *plan_);
-    }
-  }
-  return left;
 }
 
 void PartSwap::destroy_leaving() {
@@ -195,7 +184,6 @@ void PartSwap::destroy_leaving() {
   }
 }
 
-// In-place changes and untouched parts have nothing removed, and nothing to be built.
 void PartSwap::remove_driver(const std::string& name) {
   auto& sources = parts_.pipeline->sources();
   const auto found =

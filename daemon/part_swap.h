@@ -49,7 +49,7 @@ class PartSwap {
     std::string failure;                        // why nothing came of it, with file and line; empty: it is done
     std::vector<std::string> disturbed{};       // then, by title: what had ended already, and was started again
     std::vector<MissingPart> missing{};         // of these, what could not even be started with its old settings
-    std::map<std::string, std::string> left{};  // by name: what uplinks that have ended for good have not delivered
+    std::map<std::string, std::string> left{};  // see left_behind()
   };
   using Done = std::function<void(const Outcome&)>;
 
@@ -71,7 +71,6 @@ class PartSwap {
   bool has_to_wait() const;
   void save();
   void exchange();
-  std::map<std::string, std::string> left_behind() const;
   void destroy_leaving();
   Result<void> build(const Config& target, std::vector<MissingPart>* missing);
   Result<void> build_drivers(const Config& target, std::vector<MissingPart>* missing);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <iterator>
+#include <map>
 #include <utility>
 
 #include "core/log.h"
@@ -29,6 +30,15 @@ std::vector<std::string> titles_with(const ReloadPlan& plan, ReloadEffect effect
     if (one.effect == effect) titles.push_back(one.title());
   }
   return titles;
+}
+
+// By the name of the uplink.
+void note_left(ReloadPlan& plan, const std::map<std::string, std::string>& left) {
+  for (PlannedChange& change : plan.changes) {
+    if (change.effect != ReloadEffect::stop || !change.section.starts_with("uplink.")) continue;
+    const auto found = left.find(change.name);
+    change.note = found == left.end() ? "" : found->second;
+  }
 }
 
 }  // namespace
@@ -65,17 +75,8 @@ ReloadAnswer Reloader::read(std::optional<Config>& wanted) const {
   wanted->gateway = loaded->gateway;
   wanted->buffer = loaded->buffer;
   answer.plan = plan_reload(running, *wanted);
-  note_backlogs(answer.plan);
+  note_left(answer.plan, left_behind(*parts_.uplinks, answer.plan));
   return answer;
-}
-
-void Reloader::note_backlogs(ReloadPlan& plan) const {
-  for (PlannedChange& change : plan.changes) {
-    if (change.effect != ReloadEffect::stop || !change.section.starts_with("uplink.")) continue;
-    for (const auto& uplink : *parts_.uplinks) {
-      if (uplink->name() == change.name) change.note = left_by(*uplink, plan);
-    }
-  }
 }
 
 void Reloader::reload(Done done) {
@@ -105,7 +106,9 @@ void Reloader::begin() {
 void Reloader::on_swapped(const PartSwap::Outcome& outcome) {
   if (outcome.failure.empty()) {
     answer_.result = ReloadAnswer::Result::done;
-    note_what_is_left(outcome.left);
+    // Less than at the beginning, where they could still send.
+    note_left(answer_.plan, outcome.left);
+    for (const auto& [uplink, what] : outcome.left) log_warning("uplink", "{} is stopped with {}", uplink, what);
     take_over();
     report_done();
   } else {
@@ -114,16 +117,6 @@ void Reloader::on_swapped(const PartSwap::Outcome& outcome) {
     report_failure(outcome);
   }
   finish();
-}
-
-// Which was less than at the beginning, where they could still send.
-void Reloader::note_what_is_left(const std::map<std::string, std::string>& left) {
-  for (PlannedChange& change : answer_.plan.changes) {
-    if (change.effect != ReloadEffect::stop || !change.section.starts_with("uplink.")) continue;
-    const auto found = left.find(change.name);
-    change.note = found == left.end() ? "" : found->second;
-    if (!change.note.empty()) log_warning("uplink", "{} is stopped with {}", change.name, change.note);
-  }
 }
 
 void Reloader::finish() {

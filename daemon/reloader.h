@@ -2,7 +2,6 @@
 
 #include <cstdint>
 #include <functional>
-#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -65,10 +64,8 @@ class Reloader {
 
  private:
   ReloadAnswer read(std::optional<Config>& wanted) const;
-  void note_backlogs(ReloadPlan& plan) const;
   void begin();
   void on_swapped(const PartSwap::Outcome& outcome);
-  void note_what_is_left(const std::map<std::string, std::string>& left);
   void take_over();
   void take_users();
   void read_files_anew();

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <utility>
 
 #include "core/counted.h"
 
@@ -17,7 +18,11 @@ const PlannedChange* follower_of(const UplinkRunner& uplink, const ReloadPlan& p
   return found == plan.changes.end() ? nullptr : &*found;
 }
 
-}  // namespace
+bool is_ended(const UplinkRunner& uplink, const ReloadPlan& plan) {
+  return std::any_of(plan.changes.begin(), plan.changes.end(), [&](const PlannedChange& change) {
+    return change.effect == ReloadEffect::stop && change.section.starts_with("uplink.") && change.name == uplink.name();
+  });
+}
 
 std::string left_by(const UplinkRunner& uplink, const ReloadPlan& plan) {
   std::uint64_t left = 0;
@@ -36,6 +41,18 @@ std::string left_by(const UplinkRunner& uplink, const ReloadPlan& plan) {
   return undelivered + "nothing sends them, and they hold back nothing: they stay in the log until newer ones take " +
          "their place. An uplink that is called " + uplink.name() + " again goes on there until then; one of " +
          "another name begins with the oldest record of the log";
+}
+
+}  // namespace
+
+std::map<std::string, std::string> left_behind(const std::vector<std::unique_ptr<UplinkRunner>>& uplinks,
+                                               const ReloadPlan& plan) {
+  std::map<std::string, std::string> left;
+  for (const auto& uplink : uplinks) {
+    if (!is_ended(*uplink, plan)) continue;
+    if (std::string said = left_by(*uplink, plan); !said.empty()) left[uplink->name()] = std::move(said);
+  }
+  return left;
 }
 
 }  // namespace tidegate::daemon
