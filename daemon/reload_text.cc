@@ -8,27 +8,15 @@
 #include <string_view>
 
 #include "core/text.h"
+#include "daemon/json_members.h"
 
 namespace tidegate::daemon {
 namespace {
 
+using json::count_of;
+using json::each_element;
+using json::text_of;
 using simdjson::dom::element;
-
-std::string_view text_of(const element& object, std::string_view key) {
-  std::string_view text;
-  return object[key].get(text) == simdjson::SUCCESS ? text : std::string_view("");
-}
-std::uint64_t count_of(const element& object, std::string_view key) {
-  std::uint64_t count = 0;
-  return object[key].get(count) == simdjson::SUCCESS ? count : 0;
-}
-
-template <class Visit>
-void each_element(const element& object, std::string_view key, Visit&& visit) {
-  simdjson::dom::array items;
-  if (object[key].get(items) != simdjson::SUCCESS) return;
-  for (const element item : items) visit(item);
-}
 
 char mark_of(std::string_view change) { return change == "added" ? '+' : change == "removed" ? '-' : '~'; }
 

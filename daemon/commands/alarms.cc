@@ -14,11 +14,13 @@
 #include "daemon/admin/admin_client.h"
 #include "daemon/admin/percent_encode.h"
 #include "daemon/commands/ask.h"
+#include "daemon/json_members.h"
 #include "daemon/json_writer.h"
 
 namespace tidegate::daemon {
 namespace {
 
+using json::text_of;
 using simdjson::dom::element;
 
 // Who sits here, for the record: it proves nothing.
@@ -26,11 +28,6 @@ std::string user_name() {
   if (const char* const name = std::getenv("SUDO_USER"); name != nullptr && *name != '\0') return name;
   const passwd* const user = ::getpwuid(::getuid());
   return user == nullptr ? std::to_string(::getuid()) : user->pw_name;
-}
-
-std::string text_of(const element& object, std::string_view key) {
-  std::string_view text;
-  return object[key].get(text) == simdjson::SUCCESS ? std::string(text) : std::string();
 }
 
 std::string time_of(const element& object, std::string_view key) {
@@ -44,8 +41,8 @@ std::string time_of(const element& object, std::string_view key) {
 }
 
 std::string by_of(const element& said) {
-  const std::string by = text_of(said, "by");
-  const std::string note = text_of(said, "note");
+  const std::string_view by = text_of(said, "by");
+  const std::string_view note = text_of(said, "note");
   return (by.empty() ? "" : " by " + clip(by)) + (note.empty() ? "" : ": " + clip(note));
 }
 
@@ -59,7 +56,7 @@ void print_alarm(const element& alarm) {
   if (!alarm["shelved"].get(said)) fmt::print("           shelved until {}{}\n", time_of(said, "until"), by_of(said));
 }
 
-std::optional<element> find_alarm(const simdjson::dom::array& alarms, const std::string& id) {
+std::optional<element> find_alarm(const simdjson::dom::array& alarms, std::string_view id) {
   for (const auto alarm : alarms) {
     if (text_of(alarm, "alarm") == id) return alarm;
   }
@@ -81,7 +78,7 @@ bool print_all(const std::string& answer, bool json) {
   }
   for (const auto alarm : alarms) print_alarm(alarm);
   for (const auto said : shelved) {
-    const std::string id = text_of(said, "alarm");
+    const std::string_view id = text_of(said, "alarm");
     if (!find_alarm(alarms, id))
       fmt::print("not raised  {}  shelved until {}{}\n", clip(id), time_of(said, "until"), by_of(said));
   }
