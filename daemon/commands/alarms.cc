@@ -114,7 +114,7 @@ Result<void> do_to_one(const AdminDoor& door, const AlarmsOptions& options, cons
   if (!answer) return tl::unexpected(answer.error());
   simdjson::dom::parser parser;
   element root;
-  if (parser.parse(*answer).get(root)) return fail(ErrorCode::corrupt, "strange answer: " + *answer);
+  if (parser.parse(*answer).get(root)) return fail(ErrorCode::corrupt, not_understood(*answer));
   std::cout << alarm << ' ' << text_of(root, "state") << '\n';
   return {};
 }
@@ -139,7 +139,7 @@ int list_alarms(const AlarmsOptions& options) {
   const auto answer = admin_get(*door, "/api/v1/alarms");
   if (!answer) return report_failure(answer.error().message);
   if (print_all(*answer, options.json)) return kExitDone;
-  return report_failure("the daemon's answer is not what this version understands: " + *answer);
+  return report_failure(not_understood(*answer));
 }
 
 int change_alarms(const AlarmsOptions& options) {

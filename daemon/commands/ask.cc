@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdlib>
 
+#include "core/text.h"
 #include "daemon/config/admin_address.h"
 #include "daemon/config/files.h"
 
@@ -82,6 +83,11 @@ Result<AdminDoor> find_daemon(const DaemonLocation& location) {
   if (!token) return tl::unexpected(token.error());
   door->token = std::move(*token);
   return door;
+}
+
+std::string not_understood(std::string_view answer) {
+  constexpr std::size_t kShownBytes = 300;
+  return "the daemon's answer is not what this version understands: " + clip(answer, kShownBytes);
 }
 
 }  // namespace tidegate::daemon

@@ -17,10 +17,6 @@ namespace {
 
 constexpr int kUnansweredMost = 3;  // letters in a row that the target does not answer as it should
 
-std::string strange(const std::string& answer) {
-  return "the daemon's answer is not what this version understands: " + answer;
-}
-
 // A line for what it is and why, one for the record.
 bool print_letter(const simdjson::dom::element& letter) {
   std::uint64_t id = 0;
@@ -54,7 +50,7 @@ Result<void> for_each_letter(const AdminDoor& door, const std::string& uplink, c
     bool is_known = !parser.parse(*answer).get(root) && !root["dead_letters"].get(letters) &&
                     !root["next"].get(after) && !root["end"].get(end);
     for (const auto letter : is_known ? letters : simdjson::dom::array()) is_known = is_known && visit(letter);
-    if (!is_known) return fail(ErrorCode::corrupt, strange(*answer));
+    if (!is_known) return fail(ErrorCode::corrupt, not_understood(*answer));
   }
   return {};
 }
@@ -69,7 +65,7 @@ Result<bool> retry_one(const AdminDoor& door, const std::string& uplink, std::ui
   simdjson::dom::element root;
   bool delivered = false;
   if (parser.parse(*answer).get(root) || root["delivered"].get(delivered)) {
-    return fail(ErrorCode::corrupt, strange(*answer));
+    return fail(ErrorCode::corrupt, not_understood(*answer));
   }
   std::string_view reason;
   if (root["reason"].get(reason)) reason = "";
@@ -150,7 +146,7 @@ int drop_dead_letters(const DeadLetterOptions& options) {
   simdjson::dom::parser parser;
   simdjson::dom::element root;
   std::uint64_t dropped = 0;
-  if (parser.parse(*answer).get(root) || root["dropped"].get(dropped)) return report_failure(strange(*answer));
+  if (parser.parse(*answer).get(root) || root["dropped"].get(dropped)) return report_failure(not_understood(*answer));
   std::cout << counted(dropped, "dead letter") << " of " << options.uplink << " dropped\n";
   // What was named and was not there.
   if (!options.all && dropped < options.ids.size()) {

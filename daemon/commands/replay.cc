@@ -69,7 +69,7 @@ int replay_uplink(const ReplayOptions& options) {
   std::uint64_t skipped = 0;
   if (parser.parse(*answer).get(root) != simdjson::SUCCESS || root["from"].get(from) != simdjson::SUCCESS ||
       root["replayed"].get(again) != simdjson::SUCCESS || root["skipped"].get(skipped) != simdjson::SUCCESS) {
-    return report_failure("the daemon's answer is not what this version understands: " + *answer);
+    return report_failure(not_understood(*answer));
   }
   std::cout << options.uplink << " goes on with " << options.stream << " at " << from << ": "
             << counted(again, "record") << " given again, " << skipped << " skipped\n";

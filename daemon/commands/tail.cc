@@ -63,7 +63,7 @@ Result<void> take_answer(const std::string& answer, Lines& lines, std::string& n
   std::string_view next_text;
   if (parser.parse(answer).get(root) != simdjson::SUCCESS || root["records"].get(records) != simdjson::SUCCESS ||
       root["next"].get(next_text) != simdjson::SUCCESS || root["end"].get(end) != simdjson::SUCCESS) {
-    return fail(ErrorCode::corrupt, "the daemon's answer is not what this version understands");
+    return fail(ErrorCode::corrupt, not_understood(answer));
   }
   next = std::string(next_text);
   for (const auto record : records) lines.add(simdjson::minify(record));
@@ -80,7 +80,7 @@ Result<std::string> begin_of_last(const AdminDoor& door, const TailOptions& opti
   bool end = false;
   if (auto taken = take_answer(*answer, lines, next, end); !taken) return tl::unexpected(taken.error());
   const auto sequence = parse_whole<std::uint64_t>(std::string_view(next).substr(next.find(':') + 1));
-  if (!sequence) return fail(ErrorCode::corrupt, "the daemon's answer is not what this version understands");
+  if (!sequence) return fail(ErrorCode::corrupt, not_understood(*answer));
   if (*sequence <= options.last + 1) return std::string("oldest");
   lines.note_left_out();
   return std::to_string(*sequence - options.last);

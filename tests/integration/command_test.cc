@@ -9,6 +9,7 @@
 
 #include "core/parse_whole.h"
 #include "tests/integration/gateway_process.h"
+#include "tests/support/http_server.h"
 #include "tests/support/mosquitto_broker.h"
 #include "tests/support/network.h"
 #include "tests/support/test_authority.h"
@@ -355,6 +356,27 @@ TEST_F(CommandShort, TailsTheLastOnesWhereThatIsAskedFor) {
   const auto of_files = tail({"--last", "10", "--data-dir", gateway.data_directory()});
   EXPECT_EQ(of_files.output, last.output);
   EXPECT_EQ(gateway.command({"tail", "--last", "3", "--from", "oldest"}).end.exit_code, kUsage);
+}
+
+// Something else may listen at the address.
+TEST_F(CommandShort, ShowsTheBeginningOfAnAnswerThatIsNone) {
+  ScriptedHttpServer server([](const HttpRequestSeen&) {
+    return http_reply(200, "<html>\x1b[2J" + std::string(100'000, 'x'), "Content-Type: text/html\r\n");
+  });
+  const std::string address = "127.0.0.1:" + std::to_string(server.port());
+  for (const std::vector<std::string>& words : {std::vector<std::string>{"alarms", "ls"},
+                                                {"alarms", "ack", "hot/boiler/temp"},
+                                                {"deadletter", "drop", "--uplink", "lake", "--id", "3"},
+                                                {"replay", "--uplink", "lake", "--from", "oldest"},
+                                                {"tail"},
+                                                {"reload"}}) {
+    std::vector<std::string> arguments = words;
+    arguments.insert(arguments.end(), {"--admin", address});
+    const auto done = gateway.command(arguments);
+    EXPECT_EQ(done.end.exit_code, 1) << words.front();
+    EXPECT_THAT(done.errors, HasSubstr("is not what this version understands: <html>\\x1b[2J")) << words.front();
+    EXPECT_LT(done.errors.size(), 600U) << words.front();
+  }
 }
 
 TEST_F(CommandShort, NamesWhatIsWrongByWhatItIsCalledHere) {
