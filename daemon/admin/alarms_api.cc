@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "core/text.h"
+#include "daemon/admin/json_request.h"
 #include "daemon/admin/percent_encode.h"
 #include "daemon/gateway.h"
 #include "daemon/json_writer.h"
@@ -111,10 +112,7 @@ bool is_alarm_action_path(std::string_view path) { return find_end(path) != null
 
 void answer_alarm_action(Gateway& gateway, const AdminRequest& request, const AdminRespond& respond) {
   if (request.method != "POST") return respond(refuse(405, "what is done to an alarm is asked for by POST"));
-  // Which a page of another site cannot send without asking first.
-  if (!request.content_type.starts_with("application/json")) {
-    return respond(refuse(415, "the content type is to be application/json"));
-  }
+  if (auto refused = refuse_unless_json(request)) return respond(std::move(*refused));
   if (!gateway.is_ready()) return respond(refuse(503, "not ready"));
   const auto& [end, action] = *find_end(request.path);
   const std::string_view path(request.path);

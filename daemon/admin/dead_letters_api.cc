@@ -16,6 +16,7 @@
 #include "core/log.h"
 #include "core/parse_whole.h"
 #include "core/text.h"
+#include "daemon/admin/json_request.h"
 #include "daemon/dead_letter_id.h"
 #include "daemon/gateway.h"
 #include "daemon/json_writer.h"
@@ -230,10 +231,7 @@ void retry(Gateway& gateway, const Order& order, const AdminRespond& respond) {
 void change(Gateway& gateway, const AdminRequest& request, const AdminRespond& respond) {
   if (request.method != "POST")
     return respond(refuse(405, "dead letters are put aside, dropped and sent again by POST"));
-  // Which a page of another site cannot send without asking first.
-  if (!request.content_type.starts_with("application/json")) {
-    return respond(refuse(415, "the content type is to be application/json"));
-  }
+  if (auto refused = refuse_unless_json(request)) return respond(std::move(*refused));
   if (request.path == kPut) return put(gateway, request, respond);
   const auto order = parse_order(request.body);
   if (!order) return respond(refuse(400, order.error().message));

@@ -4,6 +4,7 @@
 #include <string>
 #include <utility>
 
+#include "daemon/admin/json_request.h"
 #include "daemon/gateway.h"
 #include "daemon/json_writer.h"
 
@@ -86,10 +87,7 @@ void answer_reload(Gateway& gateway, const AdminRequest& request, const AdminRes
   if (!gateway.is_ready()) return respond(refuse(503, "not ready"));
   if (request.method == "GET" || request.method == "HEAD") return respond(response_of(gateway.reloader().preview()));
   if (request.method != "POST") return respond(refuse(405, "GET says what a reload would do, POST does it"));
-  // Which a page of another site cannot send without asking first.
-  if (!request.content_type.starts_with("application/json")) {
-    return respond(refuse(415, "the content type is to be application/json"));
-  }
+  if (auto refused = refuse_unless_json(request)) return respond(std::move(*refused));
   const std::shared_ptr<Timer> timer = gateway.loop().make_timer();
   const auto is_answered = std::make_shared<bool>(false);
   timer->arm(kAnswerMost, [respond, is_answered] {

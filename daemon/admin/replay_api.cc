@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "core/text.h"
+#include "daemon/admin/json_request.h"
 #include "daemon/admin/percent_encode.h"
 #include "daemon/find_place.h"
 #include "daemon/gateway.h"
@@ -142,10 +143,7 @@ bool is_replay_path(std::string_view path) {
 
 void answer_replay(Gateway& gateway, const AdminRequest& request, const AdminRespond& respond) {
   if (request.method != "POST") return respond(refuse(405, "a replay is asked for by POST"));
-  // Which a page of another site cannot send without asking first.
-  if (!request.content_type.starts_with("application/json")) {
-    return respond(refuse(415, "the content type is to be application/json"));
-  }
+  if (auto refused = refuse_unless_json(request)) return respond(std::move(*refused));
   if (!gateway.is_ready()) return respond(refuse(503, "not ready"));
   const std::string_view path(request.path);
   const std::string name =

@@ -172,7 +172,7 @@ TEST_F(AlarmShort, WhatIsWrongWithWhatIsAskedOfAlarmsIsSaid) {
   publish_value(95);
   ASSERT_TRUE(gateway.wait_for_metric("tidegate_alarms_active{severity=\"warning\"}", 1, seconds(20)));
   EXPECT_EQ(post("hot/boiler/temp/ack", "{}", "text/plain"),
-            "{\"error\":\"the content type is to be application/json\"} 415");
+            "{\"error\":\"the content type is to be application/json, found \\\"text/plain\\\"\"} 415");
   EXPECT_EQ(post("hot/boiler/none/ack", "{}"), "{\"error\":\"alarm \\\"hot/boiler/none\\\" is not raised\"} 409");
   EXPECT_EQ(post("hot/boiler/temp/ack", R"({"who":"ann"})"),
             "{\"error\":\"unknown member who: known are by, note, occurrence\"} 400");
