@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdint>
-#include <memory>
 #include <optional>
 #include <set>
 #include <string>
@@ -16,6 +15,7 @@
 #include "core/log.h"
 #include "core/parse_whole.h"
 #include "core/text.h"
+#include "daemon/admin/answer_in_time.h"
 #include "daemon/admin/json_request.h"
 #include "daemon/dead_letter_id.h"
 #include "daemon/gateway.h"
@@ -208,23 +208,15 @@ void retry(Gateway& gateway, const Order& order, const AdminRespond& respond) {
   if (!order.ids || order.ids->size() != 1) {
     return respond(refuse(400, R"(one letter at a time is sent again: {"uplink":"lake","ids":[3]})"));
   }
-  const std::shared_ptr<Timer> timer = gateway.loop().make_timer();
-  const auto is_answered = std::make_shared<bool>(false);
-  const auto answer = [respond, timer, is_answered](AdminResponse response) {
-    timer->cancel();
-    if (!std::exchange(*is_answered, true)) respond(std::move(response));
-  };
-  timer->arm(kAnswerMost, [respond, is_answered] {
-    if (!std::exchange(*is_answered, true)) respond(refuse(504, "the target has not answered yet"));
-  });
+  const auto in_time = answer_in_time(gateway.loop(), kAnswerMost, respond, "the target has not answered yet");
   const auto send = [&gateway, name = order.uplink](const buffer::DeadLetter& letter, auto sent) {
     UplinkRunner* const uplink = gateway.find_uplink(name);
     if (uplink != nullptr) return uplink->send_letter(letter, std::move(sent));
     sent(fail(ErrorCode::invalid, "a reload has ended uplink " + name));
   };
-  gateway.dead_letters().retry(order.uplink, order.ids->front(), send, [order, answer](const Result<void>& sent) {
+  gateway.dead_letters().retry(order.uplink, order.ids->front(), send, [order, in_time](const Result<void>& sent) {
     if (sent) log_info("uplink", "{}: dead letter {} is delivered, as was asked for", order.uplink, order.ids->front());
-    answer(answer_to_retry(order, sent));
+    in_time(answer_to_retry(order, sent));
   });
 }
 

@@ -1,9 +1,9 @@
 #include "daemon/admin/reload_api.h"
 
-#include <memory>
 #include <string>
 #include <utility>
 
+#include "daemon/admin/answer_in_time.h"
 #include "daemon/admin/json_request.h"
 #include "daemon/gateway.h"
 #include "daemon/json_writer.h"
@@ -88,18 +88,11 @@ void answer_reload(Gateway& gateway, const AdminRequest& request, const AdminRes
   if (request.method == "GET" || request.method == "HEAD") return respond(response_of(gateway.reloader().preview()));
   if (request.method != "POST") return respond(refuse(405, "GET says what a reload would do, POST does it"));
   if (auto refused = refuse_unless_json(request)) return respond(std::move(*refused));
-  const std::shared_ptr<Timer> timer = gateway.loop().make_timer();
-  const auto is_answered = std::make_shared<bool>(false);
-  timer->arm(kAnswerMost, [respond, is_answered] {
-    if (std::exchange(*is_answered, true)) return;
-    respond(refuse(504,
-                   "the reload is still under way, and goes on; the event \"reload\" or \"reload-failed\" says "
-                   "what came of it"));
-  });
-  gateway.reloader().reload([respond, timer, is_answered](const ReloadAnswer& answer) {
-    timer->cancel();
-    if (!std::exchange(*is_answered, true)) respond(response_of(answer));
-  });
+  const auto in_time =
+      answer_in_time(gateway.loop(), kAnswerMost, respond,
+                     "the reload is still under way, and goes on; the event \"reload\" or \"reload-failed\" says what "
+                     "came of it");
+  gateway.reloader().reload([in_time](const ReloadAnswer& answer) { in_time(response_of(answer)); });
 }
 
 }  // namespace tidegate::daemon
