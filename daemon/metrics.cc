@@ -153,7 +153,9 @@ void put_accounts(Exposition& out, const Gateway& gateway) {
   for (const auto& [uplink, stream, balance] : accounts) {
     out.sample({{"stream", to_string(stream)}, {"uplink", uplink}}, balance.counts.replayed);
   }
-  out.begin("tidegate_uplink_account_mismatch", "gauge", "By how much that does not hold: other than 0 is a mistake.");
+  out.begin("tidegate_uplink_account_mismatch", "gauge",
+            "By how much accepted and replayed differ from delivered, filtered, dropped and backlog: other than 0 is a "
+            "mistake.");
   for (const auto& [uplink, stream, balance] : accounts) {
     const auto mismatch = static_cast<std::int64_t>(balance.mismatch());
     out.sample({{"stream", to_string(stream)}, {"uplink", uplink}}, static_cast<double>(mismatch));
@@ -231,7 +233,8 @@ void put_storage(Exposition& out, const Gateway& gateway) {
   out.begin("tidegate_log_undurable_seconds", "gauge",
             "Age of the oldest record that is written and not durable yet: what a power cut would take.");
   out.sample({}, to_seconds(age));
-  out.begin("tidegate_log_undurable_worst_seconds", "gauge", "The same at its worst since the start.");
+  out.begin("tidegate_log_undurable_worst_seconds", "gauge",
+            "Age of the oldest record that was written and not durable yet, at its worst since the start.");
   out.sample({}, to_seconds(std::max(age, log.counters().undurable_worst)));
 }
 
@@ -249,7 +252,8 @@ void put_log(Exposition& out, const Gateway& gateway) {
   out.sample({}, counters.written_bytes);
   out.begin("tidegate_log_rewritten_segments_total", "counter", "Segments rewritten in dense frames since the start.");
   out.sample({}, counters.rewritten_segments);
-  out.begin("tidegate_log_rewritten_bytes_total", "counter", "Bytes of rewritten segments, before and after.");
+  out.begin("tidegate_log_rewritten_bytes_total", "counter",
+            "Bytes of segments rewritten in dense frames since the start, before and after.");
   out.sample({{"when", "before"}}, counters.rewritten_from_bytes);
   out.sample({{"when", "after"}}, counters.rewritten_to_bytes);
   out.begin("tidegate_log_sync_failures_total", "counter", "Syncs that failed since the start.");
