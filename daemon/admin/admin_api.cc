@@ -120,8 +120,8 @@ class RecordsAnswer : public std::enable_shared_from_this<RecordsAnswer> {
   bool at_end_ = false;
 };
 
-// What is wrong with a place that the log can never answer for, or that lies behind its end; empty when nothing is.
-std::string impossible(const buffer::RingLog& log, Stream stream, const buffer::ReadPlace& place) {
+// Says of a place that lies behind the end of the log that it does; empty where it does not.
+std::string why_beyond(const buffer::RingLog& log, Stream stream, const buffer::ReadPlace& place) {
   const Position end = log.end(stream);
   const bool is_beyond = (place.kind == buffer::ReadPlace::Kind::position && place.position > end) ||
                          (place.kind == buffer::ReadPlace::Kind::sequence && place.position.sequence > end.sequence);
@@ -196,7 +196,7 @@ void AdminApi::answer_records(const AdminRequest& request, const AdminRespond& r
   const WallTime now = gateway_.clock().wall_now();
   const auto place = parse_offset(from, now);
   if (!place) return respond(refuse(400, place.error().message));
-  if (const auto why = impossible(gateway_.log(), *stream, *place); !why.empty()) {
+  if (const auto why = why_beyond(gateway_.log(), *stream, *place); !why.empty()) {
     return respond(refuse(400, "from " + clip(from) + " " + why));
   }
   const auto answer =

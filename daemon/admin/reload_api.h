@@ -8,10 +8,10 @@ namespace tidegate::daemon {
 
 class Gateway;
 
-/// Whether it is that of the next one.
-bool is_reload_path(std::string_view path);
-
-/// GET /api/v1/reload: what a reload would do. POST: does it, and answers when it is done.
+/// GET /api/v1/reload: what a reload would do. POST: does it, and answers when it is done, or after a minute that it
+/// is not (504). The gateway outlives the answer.
 void answer_reload(Gateway& gateway, const AdminRequest& request, const AdminRespond& respond);
+/// Whether the path is that one.
+bool is_reload_path(std::string_view path);
 
 }  // namespace tidegate::daemon
