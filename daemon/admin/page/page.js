@@ -382,7 +382,7 @@ function drawUplinks() {
     put(facts, `${live.up ? "up" : "down"}${since} · backlog ${grouped(live.pending || 0)}, delay ${span(live.delay_seconds)}` +
       `${backlogEnd(one.name)} · delivered ${grouped(delivered)}, lost ${grouped(lost)}` +
       (one.dead_letters > 0 ? ` · dead letters ${grouped(one.dead_letters)}` : "") + (one.waiting ? ` · ${one.waiting}` : ""));
-    put(problem, live.up ? "" : one.detail || "");
+    put(problem, (live.up ? one.refused : one.detail) || "");  // what is refused for long is down, and its detail
   });
   $("no-uplinks").hidden = state.status.uplinks.length > 0;
 }

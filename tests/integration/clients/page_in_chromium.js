@@ -283,6 +283,17 @@ raise = "> -1000000"
   }
 }
 
+// As it stands in the status while it is sought which record is to blame, before the next one is read.
+async function checkRefused(page) {
+  const said = await page.evaluate(() => {
+    const uplink = state.status.uplinks.find((one) => one.name === "cloud");
+    uplink.refused = "readings are refused: 422 (for 3 s)";
+    drawUplinks();
+    return [...document.querySelectorAll("#uplinks li")].find((row) => row.textContent.includes("cloud")).textContent;
+  });
+  assert.ok(said.includes("readings are refused: 422 (for 3 s)"), said);
+}
+
 async function run() {
   const ports = {};
   for (const name of ["admin", "source", "target", "modbus"]) ports[name] = await freePort();
@@ -306,6 +317,7 @@ async function run() {
   broker("target", ports.target);
   await page.locator("#uplinks li", { hasText: "cloud" }).getByText("up", { exact: true }).waitFor({ timeout: 90000 });
   await page.locator("#events").getByText("uplink-up · uplink cloud").waitFor();
+  await checkRefused(page);
   await checkLogIn(browser, complaints);
   await checkPartlyOld(page);
   await checkReconnect(page, start, daemon);
