@@ -83,19 +83,21 @@ class LiveFeedTest : public ::testing::Test {
     if (watcher_ != nullptr) watcher_->on_alarm(transition);
   }
 
+  LiveSources sources() {
+    LiveSources sources;
+    sources.status = [this] { return "{\"n\":" + std::to_string(++statuses_) + "}"; };
+    sources.latest = [this]() -> const auto& { return latest_; };
+    sources.watch = [this](PipelineWatcher* watcher) { watcher_ = watcher; };
+    return sources;
+  }
+
   EventLoop loop_;
   TagRegistry tags_;
   std::vector<Reading> latest_;
   PipelineWatcher* watcher_ = nullptr;
   int statuses_ = 0;
-  LiveFeed feed_{
-      loop_, tags_,
-      {[this] { return "{\"n\":" + std::to_string(++statuses_) + "}"; }, [this]() -> const auto& {return latest_;
-}, [this](PipelineWatcher* watcher) { watcher_ = watcher; }
-}  // namespace
-};  // namespace tidegate::daemon
-}
-;
+  LiveFeed feed_{loop_, tags_, sources()};
+};
 
 TEST_F(LiveFeedTest, TellsWhatIsKnownAndThenEachChangeOnceWithItsLatestValue) {
   read("a/x", 1);
