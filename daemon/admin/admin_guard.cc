@@ -6,6 +6,7 @@
 #include <string_view>
 #include <utility>
 
+#include "core/small_letters.h"
 #include "core/text.h"
 #include "daemon/admin/percent_encode.h"
 #include "daemon/admin/status_page.h"
@@ -41,17 +42,11 @@ std::string in_seconds(Duration wait) { return std::to_string(std::chrono::ceil<
 
 bool is_reading(const AdminRequest& request) { return request.method == "GET" || request.method == "HEAD"; }
 
-std::string small(std::string text) {
-  std::transform(text.begin(), text.end(), text.begin(),
-                 [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; });
-  return text;
-}
-
 // Of "Bearer TOKEN" (RFC 6750, the scheme in any case). Nothing of other schemes: those are of a proxy in front.
 std::optional<std::string_view> bearer_of(std::string_view header) {
   constexpr std::string_view kScheme = "bearer";
   const std::size_t end = std::min(header.find(' '), header.size());
-  if (small(std::string(header.substr(0, end))) != kScheme) return std::nullopt;
+  if (small_letters(std::string(header.substr(0, end))) != kScheme) return std::nullopt;
   header.remove_prefix(end);
   header.remove_prefix(std::min(header.find_first_not_of(' '), header.size()));
   return header;
@@ -257,7 +252,7 @@ void AdminGuard::answer_log_in(const AdminRequest& request, const AdminRespond& 
 }
 
 AdminResponse AdminGuard::try_to_log_in(const AdminRequest& request) {
-  if (!small(request.content_type).starts_with("application/x-www-form-urlencoded")) {
+  if (!small_letters(request.content_type).starts_with("application/x-www-form-urlencoded")) {
     return for_stranger(
         refuse(415, "the content type must be application/x-www-form-urlencoded, as the page sends it"));
   }
@@ -289,7 +284,8 @@ std::string AdminGuard::cookie(const std::string& value, Duration lifetime) cons
 
 bool AdminGuard::is_same_origin(const AdminRequest& request) const {
   if (!request.fetch_site.empty()) return request.fetch_site == "same-origin";
-  return !request.host.empty() && small(request.origin) == (is_tls_ ? "https://" : "http://") + small(request.host);
+  return !request.host.empty() &&
+         small_letters(request.origin) == (is_tls_ ? "https://" : "http://") + small_letters(request.host);
 }
 
 // A form needs no permission to be sent elsewhere. Programs say nothing of where they come from.

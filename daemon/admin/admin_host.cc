@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <string>
 
+#include "core/small_letters.h"
+
 namespace tidegate::daemon {
 namespace {
 
@@ -20,10 +22,8 @@ bool is_address(int family, std::string_view text) {
   return ::inet_pton(family, std::string(text).c_str(), &address) == 1;
 }
 
-char small(char letter) { return letter >= 'A' && letter <= 'Z' ? static_cast<char>(letter - 'A' + 'a') : letter; }
-
 bool is_same_name(std::string_view a, std::string_view b) {
-  return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](char x, char y) { return small(x) == small(y); });
+  return small_letters(std::string(a)) == small_letters(std::string(b));
 }
 
 }  // namespace

@@ -7,6 +7,7 @@
 #include <utility>
 #include <variant>
 
+#include "core/small_letters.h"
 #include "core/text.h"
 #include "daemon/config/admin_address.h"
 #include "daemon/config/host_port.h"
@@ -52,9 +53,7 @@ Result<void> check_admin_token(const std::string& token) {
   if (std::set<char>(token.begin(), token.end()).size() < kTokenKindsLeast) {
     return wrong("the token must not be the same few characters again and again");
   }
-  std::string small = token;
-  std::transform(small.begin(), small.end(), small.begin(),
-                 [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; });
+  const std::string small = small_letters(token);
   for (const char* known : {"changeme", "change-me", "password", "tidegate", "example", "0123456789", "abcdefgh"}) {
     if (small.find(known) == std::string::npos) continue;
     return wrong(std::string("the token must not be one that others would try: it has \"") + known + "\" in it");
