@@ -1,5 +1,6 @@
 #include <simdjson.h>
 
+#include <algorithm>
 #include <functional>
 #include <iostream>
 #include <string>
@@ -55,6 +56,13 @@ Result<void> for_each_letter(const AdminDoor& door, const std::string& uplink, c
   return {};
 }
 
+// Somebody may have named one twice.
+std::vector<std::uint64_t> once_each(std::vector<std::uint64_t> ids) {
+  std::sort(ids.begin(), ids.end());
+  ids.erase(std::unique(ids.begin(), ids.end()), ids.end());
+  return ids;
+}
+
 /// Whether it is delivered; says what became of it.
 Result<bool> retry_one(const AdminDoor& door, const std::string& uplink, std::uint64_t id) {
   std::string body;
@@ -94,7 +102,7 @@ int list_dead_letters(const DeadLetterOptions& options) {
 int retry_dead_letters(const DeadLetterOptions& options) {
   const auto door = find_daemon(options.daemon);
   if (!door) return report_failure(door.error().message);
-  std::vector<std::uint64_t> ids = options.ids;
+  std::vector<std::uint64_t> ids = once_each(options.ids);
   const auto add = [&ids](const auto& letter) { return !letter["id"].get(ids.emplace_back()); };
   if (options.all) {
     if (const auto listed = for_each_letter(*door, options.uplink, add); !listed) {
@@ -131,13 +139,14 @@ int put_dead_letter(const DeadLetterOptions& options) {
 int drop_dead_letters(const DeadLetterOptions& options) {
   const auto door = find_daemon(options.daemon);
   if (!door) return report_failure(door.error().message);
+  const std::vector<std::uint64_t> ids = once_each(options.ids);
   std::string body;
   JsonWriter json(body);
   json.begin_object().member("uplink", options.uplink);
   if (options.all) json.member("all", true);
   if (!options.all) {
     json.key("ids").begin_array();
-    for (const std::uint64_t id : options.ids) json.value(id);
+    for (const std::uint64_t id : ids) json.value(id);
     json.end_array();
   }
   json.end_object();
@@ -149,7 +158,7 @@ int drop_dead_letters(const DeadLetterOptions& options) {
   if (parser.parse(*answer).get(root) || root["dropped"].get(dropped)) return report_failure(not_understood(*answer));
   std::cout << counted(dropped, "dead letter") << " of " << options.uplink << " dropped\n";
   // What was named and was not there.
-  if (!options.all && dropped < options.ids.size()) {
+  if (!options.all && dropped < ids.size()) {
     return report_failure("of " + options.uplink + " there were only " + std::to_string(dropped) + " with these ids");
   }
   return kExitDone;

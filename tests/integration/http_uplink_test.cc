@@ -229,8 +229,11 @@ TEST(HttpUplinkShort, WhatTheTargetRefusesForGoodIsADeadLetterAndAllElseArrives)
     EXPECT_NE(unknown.errors.find("no uplink sea; there are: lake"), std::string::npos) << unknown.errors;
   }
   EXPECT_EQ(rig.deadletter({"drop", "--uplink", "sea", "--id", "1"}).end.exit_code, 1);
-  const auto dropped = rig.deadletter({"drop", "--uplink", "lake", "--all"});
-  EXPECT_EQ(dropped.output, "1 dead letter of lake dropped\n") << dropped.errors;
+  const std::string listed = rig.deadletter({"ls"}).output;
+  const std::string id = listed.substr(0, listed.find(' '));
+  const auto dropped = rig.deadletter({"drop", "--uplink", "lake", "--id", id, "--id", id});
+  EXPECT_EQ(dropped.output, "1 dead letter of lake dropped\n");
+  EXPECT_EQ(dropped.end.exit_code, 0) << dropped.errors;
   const auto none = rig.deadletter({"ls"});
   EXPECT_EQ(none.output, "");
   EXPECT_EQ(none.errors, "no dead letter is kept\n");
@@ -256,7 +259,7 @@ TEST(HttpUplinkShort, ADeadLetterIsSentAgainBesideTheChainAndGoneWhenItIsTaken) 
             std::string::npos);
   EXPECT_NE(rig.deadletter({"retry", "--uplink", "sea", "--id", "1"}).errors.find("no uplink sea"), std::string::npos);
   rig.receiver().mend();
-  const auto delivered = rig.deadletter({"retry", "--uplink", "lake", "--id", "1"});
+  const auto delivered = rig.deadletter({"retry", "--uplink", "lake", "--id", "1", "--id", "1"});
   EXPECT_EQ(delivered.output, "1  delivered\n1 of 1 dead letters of lake are delivered\n") << delivered.errors;
   EXPECT_EQ(delivered.end.exit_code, 0);
   EXPECT_EQ(gateway.metric(letters), 0);
