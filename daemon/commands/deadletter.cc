@@ -48,10 +48,13 @@ Result<void> for_each_letter(const AdminDoor& door, const std::string& uplink, c
     simdjson::dom::parser parser;
     simdjson::dom::element root;
     simdjson::dom::array letters;
-    bool is_known = !parser.parse(*answer).get(root) && !root["dead_letters"].get(letters) &&
-                    !root["next"].get(after) && !root["end"].get(end);
-    for (const auto letter : is_known ? letters : simdjson::dom::array()) is_known = is_known && visit(letter);
-    if (!is_known) return fail(ErrorCode::corrupt, not_understood(*answer));
+    if (parser.parse(*answer).get(root) || root["dead_letters"].get(letters) || root["next"].get(after) ||
+        root["end"].get(end)) {
+      return fail(ErrorCode::corrupt, not_understood(*answer));
+    }
+    for (const auto letter : letters) {
+      if (!visit(letter)) return fail(ErrorCode::corrupt, not_understood(*answer));
+    }
   }
   return {};
 }

@@ -366,6 +366,8 @@ TEST_F(CommandShort, ShowsTheBeginningOfAnAnswerThatIsNone) {
   const std::string address = "127.0.0.1:" + std::to_string(server.port());
   for (const std::vector<std::string>& words : {std::vector<std::string>{"alarms", "ls"},
                                                 {"alarms", "ack", "hot/boiler/temp"},
+                                                {"deadletter", "ls"},
+                                                {"deadletter", "retry", "--uplink", "lake", "--all"},
                                                 {"deadletter", "drop", "--uplink", "lake", "--id", "3"},
                                                 {"replay", "--uplink", "lake", "--from", "oldest"},
                                                 {"tail"},
