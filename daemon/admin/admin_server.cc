@@ -172,9 +172,20 @@ tl::unexpected<Error> cannot_listen(const std::string& address, const NetError& 
                                       "; is another daemon using it? gateway.admin names another one, \"\" is off");
 }
 
+bool somebody_listens(EventLoop& loop, const std::string& path) {
+  net::local::stream_protocol::socket probe(loop.context());
+  NetError problem;
+  probe.open({}, problem);
+  probe.non_blocking(true, problem);  // where its queue is full, connect() would wait for ever
+  probe.connect(net::local::stream_protocol::endpoint(path), problem);
+  return !problem || problem == net::error::would_block || problem == net::error::try_again;
+}
+
 Result<std::unique_ptr<AdminServer>> listen_unix(EventLoop& loop, const std::string& path, AdminServerParts parts) {
+  // Daemons with data directories of their own may have been given the same path.
+  if (somebody_listens(loop, path)) return cannot_listen("unix:" + path, net::error::address_in_use);
   struct stat status {};
-  // What a killed daemon left behind; the lock of the data directory keeps two daemons apart.
+  // What a killed daemon left behind.
   if (::lstat(path.c_str(), &status) == 0 && S_ISSOCK(status.st_mode)) ::unlink(path.c_str());
   auto listener = std::make_unique<Listener<net::local::stream_protocol>>(
       loop, AdminSite{"", std::move(parts.handler), parts.refusals}, nullptr);

@@ -5,6 +5,7 @@
 
 #include <array>
 #include <cerrno>
+#include <memory>
 #include <string>
 #include <string_view>
 // <utility> stands before Asio: Boost 1.74 uses std::exchange without it.
@@ -209,6 +210,28 @@ TEST_F(AdminConnectionTest, reads_on_with_nobody_who_comes_to_no_end) {
     EXPECT_TRUE(visitor.has_ended()) << endless.head;
     EXPECT_LT(taken, 128 * 1024) << endless.head;
   }
+}
+
+TEST_F(AdminConnectionTest, takes_no_socket_on_which_somebody_listens) {
+  AdminAddress address;
+  address.kind = AdminAddress::Kind::unix_socket;
+  address.path = path_;
+  const auto start_another = [&] {
+    return start_admin_server(loop_, address, {[](const auto&, const auto&) {}, refusals_});
+  };
+  const auto refused = start_another();
+  ASSERT_FALSE(refused);
+  EXPECT_THAT(refused.error().message, HasSubstr("is another daemon using it?"));
+  EXPECT_THAT(answer({"GET / HTTP/1.0\r\n\r\n"}), StartsWith("HTTP/1.0 200 OK"));
+  // What a killed daemon leaves behind.
+  server_.reset();
+  const int left = ::socket(AF_UNIX, SOCK_STREAM, 0);
+  sockaddr_un name{};
+  name.sun_family = AF_UNIX;
+  path_.copy(static_cast<char*>(name.sun_path), sizeof name.sun_path - 1);
+  ASSERT_EQ(::bind(left, reinterpret_cast<const sockaddr*>(&name), sizeof name), 0);
+  ::close(left);
+  EXPECT_TRUE(start_another());
 }
 
 }  // namespace
