@@ -98,6 +98,7 @@ class AdminConnection : public std::enable_shared_from_this<AdminConnection<Stre
     parser_->header_limit(kHeaderBytesMax);
     parser_->body_limit(kBodyBytesMax);
     lowest().expires_after(kIdleTime);
+    crowd_->set_idle(*guest_, is_let_in_);
     boost::beast::http::async_read_header(stream_, buffer_, *parser_,
                                           [self = this->shared_from_this()](NetError problem, std::size_t) {
                                             if (!problem) self->read_body();
@@ -107,6 +108,7 @@ class AdminConnection : public std::enable_shared_from_this<AdminConnection<Stre
   // Never in chunks: Beast 1.74 asserts what may come behind the last of them, and bounds neither their lines nor their
   // trailers. Nobody who asks here has more to say than it knows before.
   void read_body() {
+    crowd_->set_idle(*guest_, false);
     if (parser_->get().count(boost::beast::http::field::transfer_encoding) > 0) {
       parser_->get().keep_alive(false);
       return turn_away(411, "a request has a Content-Length here, and no Transfer-Encoding");

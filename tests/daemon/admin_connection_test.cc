@@ -212,6 +212,21 @@ TEST_F(AdminConnectionTest, reads_on_with_nobody_who_comes_to_no_end) {
   }
 }
 
+// Browsers and scrapers keep connections that they ask nothing on.
+TEST_F(AdminConnectionTest, answers_a_newcomer_where_all_others_are_idle) {
+  const std::string request = "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n";
+  std::vector<std::unique_ptr<Visitor>> idle;
+  for (int i = 0; i < 64; ++i) {
+    idle.push_back(std::make_unique<Visitor>(path_));
+    idle.back()->send(request);
+    let_it_work();
+    ASSERT_THAT(idle.back()->read(), StartsWith("HTTP/1.1 200 OK")) << i;
+  }
+  EXPECT_THAT(answer({request}), StartsWith("HTTP/1.1 200 OK"));
+  EXPECT_TRUE(idle[0]->has_ended());
+  EXPECT_FALSE(idle[1]->has_ended());
+}
+
 TEST_F(AdminConnectionTest, takes_no_socket_on_which_somebody_listens) {
   AdminAddress address;
   address.kind = AdminAddress::Kind::unix_socket;

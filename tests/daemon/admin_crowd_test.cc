@@ -64,6 +64,20 @@ TEST_F(AdminCrowdTest, there_is_no_room_where_all_are_let_in_until_one_leaves) {
   EXPECT_TRUE(ended_.empty());
 }
 
+TEST_F(AdminCrowdTest, where_all_are_let_in_a_newcomer_ends_who_has_been_idle_longest) {
+  std::vector<std::uint64_t> guests;
+  for (std::size_t i = 0; i < kMost; ++i) {
+    guests.push_back(enter("a").value());
+    crowd_.set_stranger(guests.back(), false);
+  }
+  for (const std::size_t i : {3U, 1U, 2U}) crowd_.set_idle(guests[i], true);
+  crowd_.set_idle(guests[3], false);
+  EXPECT_TRUE(enter("b"));
+  EXPECT_EQ(ended_, std::vector<std::string>{"a#2"});
+  EXPECT_TRUE(enter("c"));
+  EXPECT_EQ(ended_.back(), "b#7") << "a stranger goes before";
+}
+
 TEST_F(AdminCrowdTest, who_was_let_in_for_one_answer_is_a_stranger_again) {
   const auto guest = enter("a").value();
   crowd_.set_stranger(guest, false);
