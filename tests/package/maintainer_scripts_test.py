@@ -23,6 +23,10 @@ class MaintainerScripts(unittest.TestCase):
             (programs / name).write_text(f'#!/bin/sh\necho "{name} $*" >> {self.calls}\n', encoding="utf-8")
             (programs / name).chmod(0o755)
 
+    def give_account(self, home):
+        account = self.folder / "programs/getent"
+        account.write_text(f"#!/bin/sh\necho tidegate:x:999:999::{home}:/usr/sbin/nologin\n", encoding="utf-8")
+
     def called(self, script, *arguments, status=0):
         """What the script calls, a line each."""
         self.calls.write_text("", encoding="utf-8")
@@ -51,10 +55,15 @@ class MaintainerScripts(unittest.TestCase):
 
     def test_a_removal_keeps_the_data_and_a_purge_deletes_it(self):
         self.assertEqual(["systemctl --system daemon-reload"], self.called("postrm", "remove"))
+        self.give_account("/var/lib/tidegate")
         purge = self.called("postrm", "purge")
-        self.assertIn("rm -rf /var/lib/tidegate /run/tidegate", purge)
+        self.assertLessEqual({"rm -rf /var/lib/tidegate", "rm -rf /run/tidegate"}, set(purge))
         self.assertIn("deb-systemd-helper purge tidegate.service", purge)
         self.assertIn("userdel tidegate", purge)
+
+    def test_a_purge_keeps_the_account_of_somebody_who_had_the_name_before(self):
+        self.give_account("/srv/somebody")
+        self.assertEqual([], [line for line in self.called("postrm", "purge") if line.startswith("userdel")])
 
     def test_nothing_is_started_or_stopped_where_systemd_does_not_run(self):
         self.running.rmdir()
