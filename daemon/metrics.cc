@@ -279,6 +279,9 @@ void put_alarms(Exposition& out, const Gateway& gateway) {
   }
   out.begin("tidegate_alarms_shelved", "gauge", "Alarms that are set aside for a while, raised or not.");
   out.sample({}, std::uint64_t{gateway.pipeline().rules().shelved().size()});
+  out.begin("tidegate_rules_without_tag", "gauge",
+            "Rules that match no tag that was seen since the start: they judge nothing.");
+  out.sample({}, std::uint64_t{gateway.pipeline().rules().idle_rules().size()});
 }
 
 void put_admin(Exposition& out, const AdminRefusals& refusals) {

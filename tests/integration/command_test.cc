@@ -272,6 +272,7 @@ TEST_F(CommandShort, ShowsRulesThatMatchNoTag) {
   EXPECT_THAT(text.output, HasSubstr("\nall is well; no uplink is configured; rule astray matches no tag so far\n"));
   const auto top = gateway.command({"top", "--count", "1", "--config", gateway.config_file()});
   EXPECT_THAT(top.output, HasSubstr("\nrules that match no tag so far: astray\n"));
+  EXPECT_EQ(gateway.metric("tidegate_rules_without_tag"), 1);
 }
 
 TEST_F(CommandShort, ShowsItsStateAgainAndAgain) {
