@@ -1,7 +1,9 @@
 #include <fcntl.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
+#include <cerrno>
+#include <csignal>
+#include <cstring>
 #include <filesystem>
 
 #include "tests/drivers/mqtt_subscriber_fixture.h"
@@ -117,23 +119,21 @@ TEST_F(MqttSubscriberTlsTest, SaysThatACertificateOfItsOwnIsWanted) {
   EXPECT_THAT(driver_->status().detail, HasSubstr("the broker wants a certificate of this gateway"));
 }
 
-// As a disk that stalls: whoever opens the pipe to read waits for a writer. What stands under the name when it is over
-// is what counts.
+// As a disk that stalls: whoever opens a file that somebody has a lease of waits for that one.
 TEST_F(MqttSubscriberTlsTest, KeepsNobodyWaitingWhileItsFilesAreRead) {
   start_broker("server");
-  const std::string pipe = mosquitto_.directory() + "/pipe";
   const std::string name = mosquitto_.directory() + "/authority";
-  ASSERT_EQ(::mkfifo(pipe.c_str(), 0600), 0);
-  ASSERT_EQ(::link(pipe.c_str(), name.c_str()), 0);
+  std::filesystem::copy_file(authority_.certificate("ca"), name);
+  const int held = ::open(name.c_str(), O_RDWR | O_CLOEXEC);
+  ASSERT_GE(held, 0);
+  ASSERT_EQ(::fcntl(held, F_SETSIG, SIGURG), 0);  // which is ignored
+  ASSERT_EQ(::fcntl(held, F_SETLEASE, F_WRLCK), 0) << std::strerror(errno);
   options_.broker.tls.ca_file = name;
   start();
-  int writer = -1;  // opens only where somebody reads
-  ASSERT_TRUE(turn_until([&] { return (writer = ::open(pipe.c_str(), O_WRONLY | O_NONBLOCK | O_CLOEXEC)) >= 0; }));
+  EXPECT_TRUE(turn_until([&] { return ::fcntl(held, F_GETLEASE) != F_WRLCK; })) << "nobody reads it";
   turn_out();
   EXPECT_FALSE(driver_->status().up);
-  std::filesystem::copy_file(authority_.certificate("ca"), name + ".new");
-  std::filesystem::rename(name + ".new", name);
-  ::close(writer);
+  ::close(held);
   EXPECT_TRUE(wait_until_up()) << driver_->status().detail;
 }
 
