@@ -198,7 +198,8 @@ inline Key only_word(std::string name, std::string word) {
   Key key = row(std::move(name), KeyType::word, 0, 0);
   key.words = {std::move(word)};
   key.store = [](void*, Setting&) -> Result<void> { return {}; };
-  return std::move(key).by_default(key.words.front().c_str());
+  const char* const by_itself = key.words.front().c_str();  // of the vector's memory, which moves along
+  return std::move(key).by_default(by_itself);
 }
 
 /// A key that the interface promises and this version refuses.
