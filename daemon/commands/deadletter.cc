@@ -97,8 +97,9 @@ int list_dead_letters(const DeadLetterOptions& options) {
     return true;
   });
   if (!listed) return report_failure(listed.error().message);
-  if (!has_some)
+  if (!has_some) {
     std::cerr << "no dead letter is kept" << (options.uplink.empty() ? "" : " of " + options.uplink) << '\n';
+  }
   return kExitDone;
 }
 
