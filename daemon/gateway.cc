@@ -33,7 +33,11 @@ Gateway::Gateway(Config config, EventLoop& loop, const Clock& clock)
       loop_(loop),
       clock_(clock),
       started_(clock.boot_now()),
-      reserve_(config_.gateway.data_dir + "/reserve") {
+      reserve_(config_.gateway.data_dir + "/reserve"),
+      turn_timer_(loop.make_timer()),
+      rules_timer_(loop.make_timer()),
+      watchdog_timer_(loop.make_timer()),
+      storage_timer_(loop.make_timer()) {
   runtime_dir_ = config_.gateway.runtime_dir;
   if (hooks_.plain_queue) runtime_dir_ += "/" + std::to_string(::getpid());
 }
@@ -51,10 +55,6 @@ Gateway::~Gateway() {
 }
 
 Result<void> Gateway::start() {
-  turn_timer_ = loop_.make_timer();
-  rules_timer_ = loop_.make_timer();
-  watchdog_timer_ = loop_.make_timer();
-  storage_timer_ = loop_.make_timer();
   if (auto started = start_parts(); !started) return started;
   checkpointer_->start();
   loop_.on_clock_set([this] { look_at_clock(); });
@@ -218,6 +218,13 @@ void Gateway::stop() {
   stop_uplinks(uplinks_, kStopGrace);
   // What the transports reported on their way out is in the loop's queue before this.
   loop_.post([this] { finish_stop(); });
+}
+
+void Gateway::close() {
+  reloader_->stop();
+  stopping_ = true;
+  compactor_->stop();
+  finish_stop();
 }
 
 void Gateway::finish_stop() {

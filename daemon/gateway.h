@@ -54,6 +54,8 @@ class Gateway {
   Result<void> start();
   /// Ends drivers, makes everything durable, saves the cursors, stops the loop.
   void stop();
+  /// The same for one that could not be started and has taken nothing in: the next start finds a clean end.
+  void close();
 
   bool is_ready() const { return ready_; }
   /// See Pipeline::change_alarms.
@@ -144,10 +146,10 @@ class Gateway {
   std::unique_ptr<PartMaker> maker_;
   std::unique_ptr<PartSwap> swap_;
   std::unique_ptr<Reloader> reloader_;
-  std::unique_ptr<Timer> turn_timer_;
-  std::unique_ptr<Timer> rules_timer_;
-  std::unique_ptr<Timer> watchdog_timer_;
-  std::unique_ptr<Timer> storage_timer_;
+  const std::unique_ptr<Timer> turn_timer_;
+  const std::unique_ptr<Timer> rules_timer_;
+  const std::unique_ptr<Timer> watchdog_timer_;
+  const std::unique_ptr<Timer> storage_timer_;
   std::atomic<bool> wake_posted_{false};
   BootTime retry_at_{};  // of what the log refused
   bool ready_ = false;

@@ -75,6 +75,13 @@ Result<std::unique_ptr<AdminServer>> serve_admin(EventLoop& loop, const GatewayO
   return started;
 }
 
+int give_up_start(Gateway& gateway, EventLoop& loop, const std::string& why) {
+  const int code = report_failure(why);
+  gateway.close();
+  loop.run();
+  return code;
+}
+
 int run(const Config& config) {
   const SystemClock clock;
   EventLoop loop;
@@ -98,7 +105,7 @@ int run(const Config& config) {
   std::unique_ptr<AdminServer> server;
   if (admin.kind != AdminAddress::Kind::off) {
     auto started = serve_admin(loop, config.gateway, config.gateway.admin_token.empty() ? inner : guarded, refusals);
-    if (!started) return report_failure(started.error().message);
+    if (!started) return give_up_start(gateway, loop, started.error().message);
     server = std::move(*started);
   }
   for (const int signal_number : {SIGTERM, SIGINT}) {
@@ -112,7 +119,7 @@ int run(const Config& config) {
     if (server) server->read_files_anew();
     gateway.reloader().reload([](const ReloadAnswer&) {});
   });
-  if (const auto started = gateway.start(); !started) return report_failure(started.error().message);
+  if (const auto started = gateway.start(); !started) return give_up_start(gateway, loop, started.error().message);
   log_info("gateway", "ready");
   const StartPages start_pages(loop);
   const HeapKeeper heap_keeper(loop);
