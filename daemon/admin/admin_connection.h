@@ -101,8 +101,20 @@ class AdminConnection : public std::enable_shared_from_this<AdminConnection<Stre
     crowd_->set_idle(*guest_, is_let_in_);
     boost::beast::http::async_read_header(stream_, buffer_, *parser_,
                                           [self = this->shared_from_this()](NetError problem, std::size_t) {
-                                            if (!problem) self->read_body();
+                                            return problem ? self->give_up(problem) : self->read_body();
                                           });
+  }
+
+  // What cannot be read to its end has no request behind it that could be found. Who is gone gets no answer.
+  void give_up(const NetError& problem) {
+    using Http = boost::beast::http::error;
+    if (problem.category() != boost::beast::http::make_error_code(Http::bad_method).category()) return;
+    if (problem == Http::end_of_stream || problem == Http::partial_message) return;
+    crowd_->set_idle(*guest_, false);
+    parser_->get().keep_alive(false);
+    if (problem == Http::header_limit) return turn_away(431, "the head of a request has at most 16 KiB here");
+    if (problem == Http::body_limit) return turn_away(413, "the body of a request has at most 64 KiB here");
+    turn_away(400, "no request of HTTP/1.1: " + problem.message());
   }
 
   // Never in chunks: Beast 1.74 asserts what may come behind the last of them, and bounds neither their lines nor their
@@ -115,7 +127,7 @@ class AdminConnection : public std::enable_shared_from_this<AdminConnection<Stre
     }
     boost::beast::http::async_read(stream_, buffer_, *parser_,
                                    [self = this->shared_from_this()](NetError problem, std::size_t) {
-                                     if (!problem) self->answer();
+                                     return problem ? self->give_up(problem) : self->answer();
                                    });
   }
 
@@ -170,8 +182,8 @@ class AdminConnection : public std::enable_shared_from_this<AdminConnection<Stre
     for (const auto& [name, value] : response.headers) reply_.set(name, value);
     if (response.stream) return begin(std::move(response.stream));
     reply_.body() = std::move(response.body);
-    if (request.method() == boost::beast::http::verb::head) reply_.body().clear();
     reply_.prepare_payload();
+    if (request.method() == boost::beast::http::verb::head) reply_.body().clear();  // the length is that of a GET
     lowest().expires_after(kIdleTime);
     boost::beast::http::async_write(stream_, reply_, [self = this->shared_from_this()](NetError problem, std::size_t) {
       if (problem) return;

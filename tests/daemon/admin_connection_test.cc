@@ -20,8 +20,8 @@
 namespace tidegate::daemon {
 namespace {
 
+using ::testing::EndsWith;
 using ::testing::HasSubstr;
-using ::testing::IsEmpty;
 using ::testing::StartsWith;
 
 /// Somebody at the Unix socket, who waits for nothing.
@@ -106,7 +106,7 @@ class AdminConnectionTest : public ::testing::Test {
 
 struct Request {
   std::string text;
-  std::string answer;  // begins like this; empty: there is none
+  std::string answer;  // begins like this
 };
 
 std::vector<Request> requests() {
@@ -114,6 +114,7 @@ std::vector<Request> requests() {
   const std::string chunked = post + "Transfer-Encoding: chunked\r\n\r\n";
   const std::string ok = "HTTP/1.1 200 OK\r\n";
   const std::string none = "HTTP/1.1 411 Length Required\r\n";
+  const std::string bad = "HTTP/1.1 400 Bad Request\r\n";
   return {{"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n", ok},
           {"GET / HTTP/1.0\r\n\r\n", "HTTP/1.0 200 OK\r\n"},
           {"HEAD /metrics HTTP/1.1\r\nHost: [::1]:8480\r\nAccept: */*\r\n\r\n", ok},
@@ -128,28 +129,30 @@ std::vector<Request> requests() {
           {post + "Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", none},
           {post + "Transfer-Encoding: gzip\r\nContent-Length: 1\r\n\r\nx", none},
           {post + "Transfer-Encoding: identity\r\n\r\n", none},
-          {post + "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", ""},
-          {post + "Content-Length: 99999999\r\n\r\n", ""},
-          {post + "Content-Length: 1\r\nContent-Length: 2\r\n\r\nxx", ""},
-          {"\r\n\r\n", ""}};
-}
-
-::testing::Matcher<std::string> is_answer_to(const Request& request) {
-  if (request.answer.empty()) return IsEmpty();
-  return StartsWith(request.answer);
+          {post + "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", bad},
+          {post + "Content-Length: 99999999\r\n\r\n", "HTTP/1.1 413 Payload Too Large\r\n"},
+          {post + "Content-Length: 1\r\nContent-Length: 2\r\n\r\nxx", bad},
+          {"\r\n\r\n", bad}};
 }
 
 TEST_F(AdminConnectionTest, answers_a_request_however_it_is_cut_and_takes_no_chunks) {
   for (const Request& request : requests()) {
     const std::string_view text = request.text;
     for (std::size_t cut = 0; cut <= text.size(); ++cut) {
-      EXPECT_THAT(answer({text.substr(0, cut), text.substr(cut)}), is_answer_to(request))
+      EXPECT_THAT(answer({text.substr(0, cut), text.substr(cut)}), StartsWith(request.answer))
           << request.text << "cut at " << cut;
     }
     std::vector<std::string_view> bytes;
     for (std::size_t i = 0; i < text.size(); ++i) bytes.push_back(text.substr(i, 1));
-    EXPECT_THAT(answer(bytes), is_answer_to(request)) << request.text << "byte by byte";
+    EXPECT_THAT(answer(bytes), StartsWith(request.answer)) << request.text << "byte by byte";
   }
+}
+
+TEST_F(AdminConnectionTest, tells_by_head_how_long_the_body_is_and_leaves_it_out) {
+  const std::string head = answer({"HEAD /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n"});
+  const std::string body = "HEAD /metrics ";
+  EXPECT_THAT(head, HasSubstr("Content-Length: " + std::to_string(body.size()) + "\r\n"));
+  EXPECT_THAT(head, EndsWith("\r\n\r\n"));
 }
 
 TEST_F(AdminConnectionTest, gives_the_body_to_the_handler_whole) {
@@ -193,10 +196,13 @@ TEST_F(AdminConnectionTest, reads_on_with_nobody_who_comes_to_no_end) {
   struct Endless {
     std::string head;
     std::string more;
+    std::string answer;
   };
-  for (const Endless& endless :
-       {Endless{"GET /", "aaaaaaaa"}, Endless{post, "A: b\r\n"}, Endless{post + "A: ", "bbbbbbb"},
-        Endless{chunked + "1;", "aaaaaaaa"}, Endless{chunked + "0\r\n", "A: b\r\n"}, Endless{chunked, "1\r\na\r\n"}}) {
+  const std::string large = "HTTP/1.1 431 Request Header Fields Too Large\r\n";
+  const std::string none = "HTTP/1.1 411 Length Required\r\n";
+  for (const Endless& endless : {Endless{"GET /", "aaaaaaaa", large}, Endless{post, "A: b\r\n", large},
+                                 Endless{post + "A: ", "bbbbbbb", large}, Endless{chunked + "1;", "aaaaaaaa", none},
+                                 Endless{chunked + "0\r\n", "A: b\r\n", none}, Endless{chunked, "1\r\na\r\n", none}}) {
     Visitor visitor(path_);
     std::string piece;
     while (piece.size() < 4096) piece += endless.more;
@@ -208,6 +214,7 @@ TEST_F(AdminConnectionTest, reads_on_with_nobody_who_comes_to_no_end) {
       let_it_work();
     }
     EXPECT_TRUE(visitor.has_ended()) << endless.head;
+    EXPECT_THAT(visitor.read(), StartsWith(endless.answer)) << endless.head;
     EXPECT_LT(taken, 128 * 1024) << endless.head;
   }
 }
