@@ -5,6 +5,7 @@
 
 #include "buffer/gap_record.h"
 #include "buffer/segment_file.h"
+#include "core/spare_room.h"
 
 namespace tidegate::buffer {
 namespace {
@@ -66,7 +67,7 @@ void StreamLog::take_segments(RecoveredStream& recovered) {
     Stored stored{segment.identity.number, whole_bytes(segment), 0, std::move(segment.content)};
     if (segment.sealed) {
       stored.footer_at = stored.bytes - kBlockBytes;
-      stored.content.sections = {};
+      free_room(stored.content.sections);
     }
     if (segment.header) {
       stored.begun = segment.header->times;

@@ -3,6 +3,7 @@
 
 #include "buffer/gap_record.h"
 #include "buffer/stream_log.h"
+#include "core/spare_room.h"
 
 namespace tidegate::buffer {
 namespace {
@@ -252,7 +253,7 @@ bool StreamLog::finish(StreamWork& work) {
     if (one.footer_written) shared_.counters.written_bytes += kBlockBytes;
     if (!one.footer_written || segment == segments_.end() || work.generation != generation_) continue;
     segment->footer_at = one.footer_at;
-    segment->content.sections = {};
+    free_room(segment->content.sections);
   }
   for (SegmentTask& task : work.tasks) finish_task(task);
   shrink_tail();

@@ -5,6 +5,7 @@
 #include "buffer/segment_rewriter.h"
 #include "buffer/stream_log.h"
 #include "core/log.h"
+#include "core/spare_room.h"
 
 namespace tidegate::buffer {
 namespace {
@@ -95,7 +96,7 @@ void StreamLog::finish_replacement(const SegmentTask& task) {
     segment->footer_at = done.bytes - kBlockBytes;
     segment->content.used_bytes = done.content.used_bytes;
     segment->content.frames = done.content.frames;
-    segment->content.sections = {};
+    free_room(segment->content.sections);
     segment->dense = true;
     ++shared_.counters.rewritten_segments;
     shared_.counters.rewritten_from_bytes += old_bytes;

@@ -7,6 +7,7 @@
 
 #include <boost/asio/buffer.hpp>
 
+#include "core/spare_room.h"
 #include "mqtt/broker_dial.h"
 
 namespace tidegate::mqtt {
@@ -23,7 +24,7 @@ bool is_not_now(const error_code& problem) {
 }
 
 void let_go(std::string& idle) {
-  if (idle.capacity() > kIdleBytesMost) idle = std::string();
+  if (idle.capacity() > kIdleBytesMost) free_room(idle);
 }
 
 }  // namespace
@@ -51,7 +52,7 @@ void BrokerSocket::begin() {
 
 // With wait instead of read, an idle connection needs no buffer.
 void BrokerSocket::wait_for_input() {
-  plain_ = std::string();
+  free_room(plain_);
   if (!is_open_ || std::exchange(waits_for_input_, true)) return;
   socket_.async_wait(tcp::socket::wait_read, [this, kept = owner_.lock()](const error_code& failed) {
     waits_for_input_ = false;

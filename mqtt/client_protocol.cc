@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "core/spare_room.h"
 #include "mqtt/connect_failure.h"
 #include "mqtt/packet_encoder.h"
 
@@ -86,7 +87,7 @@ void ClientProtocol::receive(std::string_view input, BootTime now) {
     held_.append(input);
     held_.erase(0, work_through(held_));
   }
-  if (held_.empty() && held_.capacity() > kSendAhead) held_ = std::string();
+  if (held_.empty() && held_.capacity() > kSendAhead) free_room(held_);
 }
 
 bool ClientProtocol::resume(BootTime now) {

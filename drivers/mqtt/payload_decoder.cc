@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/spare_room.h"
 #include "core/text.h"
 #include "drivers/mqtt/csv_line.h"
 #include "drivers/mqtt/decimal.h"
@@ -154,7 +155,7 @@ class PayloadDecoder::Json {
 
   void parse(std::string_view payload) {
     if (buffer_.size() > kBufferKeptBytes && payload.size() < kBufferKeptBytes / 2) {
-      buffer_ = {};
+      free_room(buffer_);
       parser_ = simdjson::dom::parser();
     }
     auto problem = parse_text(payload);

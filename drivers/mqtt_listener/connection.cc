@@ -6,6 +6,7 @@
 #include <boost/asio/buffer.hpp>
 
 #include "core/log.h"
+#include "core/spare_room.h"
 #include "core/text.h"
 
 namespace tidegate::drivers {
@@ -121,7 +122,7 @@ bool Connection::take(std::string_view input) {
 void Connection::work_through(std::string_view plain) {
   std::size_t used = receive(plain);
   while (used > 0 && !held_.empty() && may_take()) used = receive({});
-  if (held_.empty() && held_.capacity() > 4096) held_ = std::string();
+  if (held_.empty() && held_.capacity() > 4096) free_room(held_);
   if (beyond_share_ > 0) context_.make_room();
 }
 
@@ -174,7 +175,7 @@ void Connection::count_held() {
 void Connection::give_up_held() {
   session_.end(mqtt::ReasonCode::quota_exceeded,
                "the connections together hold too much of unfinished packets, and this one holds most");
-  held_ = std::string();
+  free_room(held_);
   count_held();
 }
 
@@ -239,7 +240,7 @@ void Connection::write_more() {
     if (problem) return close();
     sending_.erase(0, count);
   }
-  if (sending_.capacity() > 16 * 1024) sending_ = std::string();
+  if (sending_.capacity() > 16 * 1024) free_room(sending_);
   end_when_sent();
 }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "core/spare_room.h"
 #include "mqtt/packet_encoder.h"
 #include "mqtt/topic_filter.h"
 
@@ -44,9 +45,10 @@ void Subscriber::leave() {
   retained_open_ = 0;
   changed_.reset();
   forget_matches();
-  matches_ = {};
+  free_room(matches_);
   unmatched_.reset();
-  topic_ = document_ = std::string();
+  free_room(topic_);
+  free_room(document_);
 }
 
 ReasonCode Subscriber::subscribe(const mqtt::SubscribeEntry& entry) {

@@ -2,6 +2,8 @@
 
 #include <boost/asio/io_context.hpp>
 
+#include "core/spare_room.h"
+
 namespace tidegate::drivers {
 namespace {
 
@@ -60,7 +62,7 @@ void BrokerConnection::drop_input() {
 void BrokerConnection::work_through(std::string_view plain) {
   std::size_t used = receive(plain);
   while (used > 0 && !held_.empty() && may_read()) used = receive({});
-  if (held_.empty() && held_.capacity() > 4096) held_ = std::string();
+  if (held_.empty() && held_.capacity() > 4096) free_room(held_);
 }
 
 // Returns how much the session has taken of what was held and of `plain`.

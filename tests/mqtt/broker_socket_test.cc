@@ -59,6 +59,29 @@ class BrokerSocketTest : public ::testing::Test {
   std::array<char, 4096> buffer_{};
 };
 
+TEST_F(BrokerSocketTest, LetsGoOfTheMemoryOfABurst) {
+  constexpr std::size_t kBurst = std::size_t{256} * 1024;
+  constexpr std::size_t kKept = std::size_t{16} * 1024;
+  open();
+  std::string out;
+  for (int burst = 0; burst < 2; ++burst) {  // both texts that take turns
+    out.assign(kBurst, 'a');
+    ASSERT_TRUE(owner_->socket.put(out));
+    ASSERT_TRUE(owner_->socket.write());
+    std::size_t received = 0;
+    ASSERT_TRUE(turn_until([&] { return (received += read_of_broker().size()) == kBurst; }));
+  }
+  EXPECT_GT(out.capacity(), kKept);
+  for (int turn = 0; turn < 2; ++turn) {
+    ASSERT_TRUE(owner_->socket.put(out));
+    EXPECT_LE(out.capacity(), kKept);
+    out = "a few bytes";
+    ASSERT_TRUE(owner_->socket.put(out));  // gives back what it had for the next
+    ASSERT_TRUE(owner_->socket.write());
+    EXPECT_LE(out.capacity(), kKept);
+  }
+}
+
 TEST_F(BrokerSocketTest, WhatTheSocketDoesNotTakeWaitsAndLeavesInOrder) {
   open();
   std::string sent;
