@@ -52,10 +52,9 @@ void BatchFill::raise_limit() {
 DoubtfulTimes BatchFill::take_doubts() { return std::exchange(doubts_, {}); }
 
 std::string BatchFill::begin_next(std::uint64_t from) {
-  std::string entries;
   // A little more than this one needed, so that the next is rarely copied and never takes twice its size.
-  entries.reserve(std::min(entries_.size() + entries_.size() / 8, bytes_max_) + encoder_.frame_bytes_max());
-  entries.swap(entries_);
+  expected_bytes_ = std::min(entries_.size() + entries_.size() / 8, bytes_max_) + encoder_.frame_bytes_max();
+  std::string entries = std::exchange(entries_, {});
   doubts_.clear();
   stretch_ = Stretch{};
   stretch_.from = from;
@@ -78,6 +77,7 @@ bool BatchFill::passes(const RecordBatch& batch, std::size_t index) {
 // Whether it fits is known when it is encoded; a record a batch is encoded twice for that. What correcting its time may
 // add has its room from the beginning.
 bool BatchFill::append(const RecordBatch& batch, std::size_t index) {
+  if (entries_.empty()) entries_.reserve(expected_bytes_);  // not before: there may be none for a long time
   const std::size_t size_before = entries_.size();
   const std::uint64_t sequence = batch.first + index;
   TimeSpot spot;

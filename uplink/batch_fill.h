@@ -62,6 +62,7 @@ class BatchFill {
   BatchEncoder& encoder_;
   TagFilter& filter_;
   std::string entries_;
+  std::size_t expected_bytes_ = 0;  // of these, and what goes around them
   DoubtfulTimes doubts_;
   Stretch stretch_;
   BootTime since_{};

@@ -11,6 +11,7 @@
 
 #include "core/clock.h"
 #include "core/text.h"
+#include "uplink/fitted_parser.h"
 #include "uplink/json_text.h"
 
 namespace tidegate::uplink {
@@ -135,7 +136,7 @@ void append_more(std::string& out, Stream stream, const dom::object& entry, bool
 }  // namespace
 
 struct CsvLines::Parser {
-  dom::parser dom;
+  FittedParser dom;
 };
 
 CsvLines::CsvLines(std::string gateway, bool spreadsheet_safe)

@@ -92,15 +92,14 @@ const std::string& FileWriter::trouble() const {
 }
 
 Result<void> FileWriter::append(const OutgoingBatch& batch) {
-  lines_.clear();
-  const auto sent = renderer_->append(lines_, batch);
+  const auto sent = renderer_->append(lines_.begin(), batch);
   if (!sent) return tl::unexpected(sent.error());
   const auto path = path_for(batch.stream, *sent);
   if (!path) return tl::unexpected(path.error());
   note_day(batch.stream, *path);
   const auto open = file_at(*path, batch.stream);
   if (!open) return tl::unexpected(open.error());
-  if (auto appended = (*open)->file->append(lines_); !appended) return appended;
+  if (auto appended = (*open)->file->append(lines_.text()); !appended) return appended;
   (*open)->unsynced.push_back(&batch);
   order_.on_taken(BatchPlace(batch));
   return {};

@@ -12,6 +12,7 @@
 #include "core/error.h"
 #include "core/log.h"
 #include "core/record.h"
+#include "core/spare_room.h"
 #include "uplink/append_file.h"
 #include "uplink/batch_order.h"
 #include "uplink/forwarder.h"
@@ -71,7 +72,7 @@ class FileWriter {
   const std::uint64_t rotate_bytes_;
   const std::string part_suffix_;
   const std::unique_ptr<const RecordLines> renderer_;
-  std::string lines_;                              // reused
+  ReusedText lines_;                               // of a batch
   std::map<std::string, OpenFile> files_;          // by their names when they are finished, as below
   std::array<std::string, kStreamCount> current_;  // with part_suffix: where the stream's newest batch went
   std::array<bool, kStreamCount> has_looked_{};    // for what an earlier process left

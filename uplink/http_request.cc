@@ -5,6 +5,7 @@
 #include <string_view>
 #include <utility>
 
+#include "core/spare_room.h"
 #include "core/text.h"
 
 namespace tidegate::uplink {
@@ -91,6 +92,12 @@ Result<void> HttpRequest::set_up(const HttpUplinkOptions& options, const std::st
   set(CURLOPT_PRIVATE, static_cast<void*>(this));
   if (refused_ == CURLE_OK) return {};
   return fail(ErrorCode::retry, std::string("libcurl refuses a request: ") + curl_.easy_strerror(refused_));
+}
+
+void HttpRequest::let_go() {
+  batch_ = {};
+  free_room(body_);
+  free_room(answer_);
 }
 
 Result<void> HttpRequest::set_headers(const std::vector<std::string>& headers) {

@@ -30,6 +30,8 @@ class HttpRequest {
   void keep_answer(std::size_t bytes_most) { answer_bytes_kept_ = bytes_most; }
   /// What came of it, once libcurl says that it is done.
   HttpAnswer answer(CURLcode code) const;
+  /// It is on no multi handle any more, and keeps nothing of the batch for the next one.
+  void let_go();
 
   CURL* handle() const { return easy_; }
   const OutgoingBatch& batch() const { return batch_; }

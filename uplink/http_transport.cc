@@ -179,6 +179,7 @@ class HttpTransport final : public Transport {
     answer.body = signer_.redact(headers_.redact(std::move(answer.body)));
     answer.location = signer_.redact(headers_.redact(std::move(answer.location)));
     const OutgoingBatch batch = request->batch();
+    request->let_go();
     idle_.push_back(std::move(request));
     report(batch, body_.judge(batch, answer));
   }

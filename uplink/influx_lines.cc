@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "core/text.h"
+#include "uplink/fitted_parser.h"
 #include "uplink/json_text.h"
 
 namespace tidegate::uplink {
@@ -162,7 +163,7 @@ void append_series(std::string& out, Stream stream, const dom::object& entry, co
 }  // namespace
 
 struct InfluxLines::Parser {
-  dom::parser dom;
+  FittedParser dom;
 };
 
 InfluxLines::InfluxLines(const std::string& gateway, bool integers_as_floats)

@@ -12,10 +12,9 @@ KeyedRecords::KeyedRecords(std::string gateway, std::string key_template)
 
 Result<void> KeyedRecords::for_each(const OutgoingBatch& batch,
                                     const std::function<void(const std::string& key, std::string_view record)>& visit) {
-  lines_.clear();
-  if (const auto sent = renderer_.append(lines_, batch); !sent) return tl::unexpected(sent.error());
+  if (const auto sent = renderer_.append(lines_.begin(), batch); !sent) return tl::unexpected(sent.error());
   const bool has_tag = key_template_.find("{tag}") != std::string::npos;
-  for (std::string_view rest = lines_; !rest.empty();) {
+  for (std::string_view rest = lines_.text(); !rest.empty();) {
     const std::size_t end = rest.find('\n');
     const std::string_view record = rest.substr(0, end);
     rest.remove_prefix(end + 1);

@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "core/error.h"
+#include "core/spare_room.h"
 #include "uplink/forwarder.h"
 #include "uplink/ndjson_lines.h"
 
@@ -24,7 +25,7 @@ class KeyedRecords {
   const std::string gateway_;
   const std::string key_template_;
   const NdjsonLines renderer_;
-  std::string lines_;  // of a batch; reused
+  ReusedText lines_;  // of a batch
 };
 
 }  // namespace tidegate::uplink

@@ -4,6 +4,8 @@
 #include <cassert>
 #include <utility>
 
+#include "core/spare_room.h"
+
 namespace tidegate::uplink {
 namespace {
 
@@ -222,7 +224,7 @@ void StreamChain::put_head(Link& link, const BatchHead& head) const {
   std::string message = link.message ? *link.message : std::move(link.entries);
   link.entries_at = link.message ? encoder_.finish_again(message, link.entries_at, head)  //
                                  : encoder_.finish(message, head);
-  link.entries = std::string();
+  free_room(link.entries);
   link.message = std::make_shared<const std::string>(std::move(message));
 }
 
@@ -269,7 +271,7 @@ void StreamChain::take(std::size_t index) {
   end_joined_before(index);
   look_whether_refusing();
   link.message.reset();
-  link.entries = std::string();
+  free_room(link.entries);
   grow_again();
   settle();
 }

@@ -7,9 +7,11 @@
 #include <utility>
 #include <vector>
 
+#include "core/spare_room.h"
 #include "uplink/avro/avro_documents.h"
 #include "uplink/avro/avro_values.h"
 #include "uplink/avro/avro_writer.h"
+#include "uplink/fitted_parser.h"
 #include "uplink/json_text.h"
 
 namespace tidegate::uplink {
@@ -132,8 +134,9 @@ error_code take_entry(ondemand::object& object, ReadingParts& parts) {
 struct AvroRecords::Workspace {
   std::string payload;  // with the padding that the parser wants
   ondemand::parser parser;
-  dom::parser tree_parser;
+  FittedParser tree_parser;
   std::string messages;        // of a batch, one behind the other
+  SpareRoom spare;             // of these
   std::size_t same_bytes = 0;  // at the beginning of each
   struct Message {
     std::string_view tag;  // in a parser
@@ -143,6 +146,11 @@ struct AvroRecords::Workspace {
 
   void begin_batch(std::int32_t id, std::string_view gateway, std::uint32_t epoch) {
     parts.clear();
+    if (spare.is_too_much(messages.size(), messages.capacity())) {
+      free_room(messages);
+      free_room(payload);
+      parser = ondemand::parser();
+    }
     messages.assign(1, '\0');
     for (const unsigned shift : {24U, 16U, 8U, 0U}) {
       messages += static_cast<char>(static_cast<std::uint32_t>(id) >> shift & 0xffU);

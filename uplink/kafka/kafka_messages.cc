@@ -17,9 +17,8 @@ KafkaMessages::KafkaMessages(std::string gateway, std::string key_template, cons
 
 Result<void> KafkaMessages::for_each(const OutgoingBatch& batch, const Visit& visit) {
   if (avro_) return for_each_avro(batch, visit);
-  lines_.clear();
-  if (const auto sent = renderer_.append(lines_, batch); !sent) return tl::unexpected(sent.error());
-  for (std::string_view rest = lines_; !rest.empty();) {
+  if (const auto sent = renderer_.append(lines_.begin(), batch); !sent) return tl::unexpected(sent.error());
+  for (std::string_view rest = lines_.text(); !rest.empty();) {
     const std::size_t end = rest.find('\n');
     const std::string_view record = rest.substr(0, end);
     rest.remove_prefix(end + 1);

@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "core/error.h"
+#include "core/spare_room.h"
 #include "uplink/avro/avro_records.h"
 #include "uplink/forwarder.h"
 #include "uplink/json_text.h"
@@ -37,7 +38,7 @@ class KafkaMessages {
   const NdjsonLines renderer_;
   const std::unique_ptr<AvroRecords> avro_;
   TextMemberFinder finder_;
-  std::string lines_;  // of a batch; reused
+  ReusedText lines_;  // of a batch
 };
 
 }  // namespace tidegate::uplink

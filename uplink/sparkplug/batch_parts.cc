@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "uplink/fitted_parser.h"
 #include "uplink/json_text.h"
 
 namespace tidegate::uplink {
@@ -120,7 +121,7 @@ struct SparkplugBatchParser::Parser {
   void take_readings(const dom::array& readings, const Head& head, SparkplugEntries& into);
   Result<void> take_documents(const OutgoingBatch& batch, const Head& head, SparkplugEntries& into);
 
-  dom::parser batches;
+  FittedParser batches;
   dom::parser documents;
 };
 

@@ -189,7 +189,9 @@ std::vector<SparkplugMetric> SparkplugMetrics::take_data() {
     const bool is_late = pending.metric.is_historical && pending.metric.timestamp < pending.slot->last.timestamp;
     if (!is_late) remember(pending.slot->last, std::move(pending.metric));
   }
+  const bool has_spare = spare_.is_too_much(pending_.size() * sizeof(Pending), pending_.capacity() * sizeof(Pending));
   pending_.clear();
+  if (has_spare) free_room(pending_);
   return data;
 }
 

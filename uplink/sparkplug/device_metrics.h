@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/spare_room.h"
 #include "core/value.h"
 #include "mqtt/sparkplug_payload.h"
 #include "uplink/sparkplug/batch_parts.h"
@@ -85,6 +86,7 @@ class SparkplugMetrics {
   std::unordered_map<std::uint64_t, const Key*> by_alias_;
   std::map<Key, Slot> slots_;  // births are in this order
   std::vector<Pending> pending_;
+  SpareRoom spare_;  // of that
   bool needs_birth_ = false;
 };
 

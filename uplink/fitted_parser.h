@@ -1,0 +1,26 @@
+#pragma once
+
+#include <simdjson.h>
+
+#include <string>
+
+#include "core/spare_room.h"
+
+namespace tidegate::uplink {
+
+/// simdjson's parser for text after text. It takes some fourteen times the bytes of its largest text, and would keep
+/// that.
+class FittedParser {
+ public:
+  /// What is given points into the parser: until the next call.
+  simdjson::simdjson_result<simdjson::dom::element> parse(const std::string& text) {
+    if (spare_.is_too_much(text.size(), parser_.capacity())) parser_ = simdjson::dom::parser();
+    return parser_.parse(text);
+  }
+
+ private:
+  simdjson::dom::parser parser_;
+  SpareRoom spare_;
+};
+
+}  // namespace tidegate::uplink
