@@ -48,11 +48,19 @@ void DiskFeed::read(Position from, Done done) {
     reader_ = std::make_shared<Reader>(Reader{log_.disk_reader(stream_)});
     stale_ = false;
   }
-  busy_ = true;
+  busy_ = was_used_ = true;
   const auto job = [reader = reader_, from] { return read_ahead(*reader->reader, from); };
   work_on(storage_, loop_, job, [this, alive = alive_, done = std::move(done)](Result<Outcomes> outcomes) {
     if (*alive) take(std::make_shared<Result<Outcomes>>(std::move(outcomes)), done);
   });
+}
+
+void DiskFeed::let_go_unused(BootTime now) {
+  if (busy_ || !reader_) return;
+  if (std::exchange(was_used_, false)) unused_since_ = now;
+  if (now - unused_since_ < kKeptFor) return;
+  reader_.reset();
+  stale_ = true;
 }
 
 void DiskFeed::take(const std::shared_ptr<Result<Outcomes>>& outcomes, const Done& done) {

@@ -28,6 +28,10 @@ class DiskFeed {
   bool busy() const { return busy_; }
   /// Reads from `from` on; `done` gets at least one outcome, in order, on the core thread.
   void read(Position from, Done done);
+  /// Its files and what it read ahead, once nothing has been read for kKeptFor.
+  void let_go_unused(BootTime now);
+
+  static constexpr Duration kKeptFor = std::chrono::seconds(10);
 
  private:
   void take(const std::shared_ptr<Result<Outcomes>>& outcomes, const Done& done);
@@ -43,7 +47,9 @@ class DiskFeed {
   std::shared_ptr<Reader> reader_;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
   bool busy_ = false;
-  bool stale_ = true;  // the reader's picture of the log ended: make a new one
+  bool stale_ = true;      // the reader's picture of the log ended: make a new one
+  bool was_used_ = false;  // since let_go_unused() looked
+  BootTime unused_since_{};
 };
 
 }  // namespace tidegate::daemon

@@ -113,6 +113,9 @@ void UplinkRunner::pump() {
   read_on();  // what the lane live has just left to the lane backlog
   look_at_doubt();
   const BootTime now = environment_.clock->boot_now();
+  for (const auto& feed : feeds_) {
+    if (feed) feed->let_go_unused(now);
+  }
   auto next = forwarder_.next_deadline();
   if (doubt_ && doubt_->ends_at() > now) next = std::min(next.value_or(*doubt_->ends_at()), *doubt_->ends_at());
   for (const BootTime again : read_again_at_) {
