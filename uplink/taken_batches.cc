@@ -8,11 +8,22 @@ namespace tidegate::uplink {
 
 std::string tag_of(std::string_view entry) { return find_text_member(entry, "tag").value_or(""); }
 
+namespace {
+
+// The list's place of it, the counted pointer, and what the allocator has around these.
+constexpr std::size_t kBytesBeside = 128;
+
+std::size_t bytes_of(const std::string& message) { return message.size() + kBytesBeside; }
+
+}  // namespace
+
 void TakenBatches::add(std::shared_ptr<const std::string> message, std::uint32_t epoch) {
   ++count_;
-  bytes_ += message->size();
+  bytes_ += bytes_of(*message);
   batches_.push_back({std::move(message), epoch});
-  for (; batches_.size() > 2 && bytes_ > kBytesMost; batches_.pop_front()) bytes_ -= batches_.front().message->size();
+  for (; batches_.size() > 2 && bytes_ > bytes_most(); batches_.pop_front()) {
+    bytes_ -= bytes_of(*batches_.front().message);
+  }
 }
 
 void TakenBatches::clear() {

@@ -55,14 +55,17 @@ class TakenBatches {
   bool is_distrusted(BootTime now) const { return now < distrusted_until_; }
 
   static constexpr Duration kDistrust = std::chrono::hours(1);
-  /// The two newest batches are kept, however large.
+  /// Of readings, with what each batch takes beside its text. The two newest batches are kept, however large.
   static constexpr std::size_t kBytesMost = 128 * 1024;
+  /// Of alarms, and of events: a batch of theirs is a record, as a rule, so they would fill up for hours and days.
+  static constexpr std::size_t kDocumentBytesMost = 32 * 1024;
 
  private:
   struct Batch {
     std::shared_ptr<const std::string> message;
     std::uint32_t epoch = 0;
   };
+  std::size_t bytes_most() const { return stream_ == Stream::readings ? kBytesMost : kDocumentBytesMost; }
   template <class IsWanted>
   std::optional<Record> find_newest(IsWanted is_wanted) const;
 
