@@ -320,8 +320,11 @@ TEST_F(MqttDriverTest, MessagesThatAreDamagedInTheQueueAreAnEvent) {
   driver_.reset();
   const std::string path = broker_.directory() + "/mqtt-local.queue";
   std::fstream file(path, std::ios::in | std::ios::out | std::ios::binary);
-  file.seekp(4096 + 20);  // into the first entry's head
-  file.put('\x55');
+  constexpr std::streamoff kAt = 4096 + 20;  // in the first entry's head
+  file.seekg(kAt);
+  const auto another = static_cast<char>(file.get() ^ 1);
+  file.seekp(kAt);
+  file.put(another);
   file.close();
   start_driver();
   ASSERT_TRUE(collect_event("queue-damaged"));
