@@ -197,11 +197,11 @@ def drivers_gone(text):
 
 
 class Gateway:
-    def __init__(self, rig, places, has_kafka):
+    def __init__(self, rig, places, has_kafka, environment=None):
         self.places, self.has_kafka, self.changes = places, has_kafka, {}
         self.uplinks = ["cloud", "cloud5", "scada", "lake", "influx", "export", "table"] + (["fleet"] if has_kafka else [])
         self.pools = {places[name] for name in ("lake", "influx", "fleet") if name in places}
-        self.daemon = rig.daemon(self.body())
+        self.daemon = rig.daemon(self.body(), environment)
         self.pid, self.file = self.daemon.pid, rig.folder / "tidegate.toml"
         self.head = self.file.read_text(encoding="utf-8").split("\n[buffer]", 1)[0]
         self.reloads = 0

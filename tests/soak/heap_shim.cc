@@ -1,11 +1,15 @@
 // Preloaded into the daemon: counts what is in use of its heap, which its resident memory does not tell: that has the
-// holes between, too. A file that TIDEGATE_HEAP_COUNTS names holds both numbers as long as the process runs.
+// holes between, too. A file that TIDEGATE_HEAP_COUNTS names holds the numbers as long as the process runs: bytes,
+// blocks, and how many blocks there are of each class of sizes, four classes to each doubling (heap_counts.py reads
+// them).
 #include <fcntl.h>
 #include <malloc.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <array>
 #include <atomic>
+#include <bit>
 #include <cerrno>
 #include <cstddef>
 #include <cstdint>
@@ -22,18 +26,30 @@ void __libc_free(void* block);
 
 namespace {
 
+constexpr std::size_t kClasses = 128;
+
 struct Counts {
   std::atomic<std::int64_t> bytes;
   std::atomic<std::int64_t> blocks;
+  std::array<std::atomic<std::int64_t>, kClasses> by_class;
 };
+
+// The exponent, and the two bits behind the first. No block is smaller than 16 bytes.
+std::size_t class_of(std::size_t size) {
+  const auto exponent = static_cast<std::size_t>(std::bit_width(size | 16) - 1);
+  const std::size_t of_class = 4 * exponent + ((size >> (exponent - 2)) & 3);
+  return of_class < kClasses ? of_class : kClasses - 1;
+}
 
 Counts early;
 Counts* counts = &early;
 
 void note(void* block, std::int64_t sign) {
   if (block == nullptr) return;
-  counts->bytes.fetch_add(sign * static_cast<std::int64_t>(::malloc_usable_size(block)), std::memory_order_relaxed);
+  const std::size_t size = ::malloc_usable_size(block);
+  counts->bytes.fetch_add(sign * static_cast<std::int64_t>(size), std::memory_order_relaxed);
   counts->blocks.fetch_add(sign, std::memory_order_relaxed);
+  counts->by_class[class_of(size)].fetch_add(sign, std::memory_order_relaxed);
 }
 
 void* noted(void* block) {
@@ -52,6 +68,7 @@ __attribute__((constructor)) void share() {
   auto* const shared = new (at) Counts;
   shared->bytes = early.bytes.load();
   shared->blocks = early.blocks.load();
+  for (std::size_t i = 0; i < kClasses; ++i) shared->by_class[i] = early.by_class[i].load();
   counts = shared;
 }
 

@@ -30,6 +30,7 @@ for _folder in ("bench", "integration"):
 import faults  # noqa: E402
 import plot  # noqa: E402
 from gateway import OTHER, Gateway, taken  # noqa: E402
+from heap_counts import HeapCounts  # noqa: E402
 from plant import ModbusDevices, Sensors, SerialLine, SparkplugNode  # noqa: E402
 from proxy import Proxies  # noqa: E402
 from rig import Rig, free_port, wait_until  # noqa: E402
@@ -38,7 +39,7 @@ from targets import (BrokerReceiver, FileCollector, Fleet, HttpReceiver, Sparkpl
 from verdict import Verdict  # noqa: E402
 
 SAMPLE_SECONDS = 5
-CALM_SECONDS, JUDGED_SECONDS = 110, 35  # at the end of a round; of these, the last are the samples that count
+CALM_PART, JUDGED_SECONDS = 0.46, 35  # at the end of a round; of these, the last are the samples that count
 BACKLOG_CALM = 2000  # records: what comes in some seconds
 DRAIN_SECONDS = 180
 EXIT_SECONDS = 10  # of a daemon that crashes, with its report
@@ -48,6 +49,7 @@ class Soak:
     def __init__(self, rig, arguments):
         self.rig, self.arguments, self.chance = rig, arguments, random.Random(arguments.seed)
         # A copy: what is built meanwhile must not change under a daemon that runs for hours.
+        self.counts = HeapCounts(arguments.build, rig.folder)
         self.program = rig.folder / "bin/tidegate"
         self.program.parent.mkdir()
         shutil.copy2(Path(arguments.build) / "bin/tidegate", self.program)
@@ -65,7 +67,7 @@ class Soak:
         places = {name: proxy.port for name, proxy in self.proxies.by_name.items()}
         places |= {"listener": self.listener, "serial": self.line.paths[0], "export": self.collector.folder}
         self.rig.build = self.rig.folder
-        self.gateway = Gateway(self.rig, places, self.has_kafka)
+        self.gateway = Gateway(self.rig, places, self.has_kafka, self.counts.environment)
         self.start_sources()
 
     def start_targets(self):
@@ -139,6 +141,9 @@ class Soak:
         metrics = self.gateway.metrics()
         row = {"seconds": round(time.monotonic() - self.began, 1), "round": number, "calm": int(is_calm), "pid": self.gateway.daemon.pid}
         row |= taken(self.gateway.pid, self.gateway.pools)
+        size, row["blocks"], by_class = self.counts.read()
+        row["in_use_kib"] = size / 1024
+        self.files["heap"].write(json.dumps({"seconds": row["seconds"], "round": number, "blocks": by_class}) + "\n")
         row |= {"cpu_seconds": self.gateway.daemon.cpu_seconds(), "accepted": metrics.sum("tidegate_readings_accepted_total"),
                 "lost": metrics.sum("tidegate_readings_dropped_total") + metrics.sum("tidegate_log_dropped_readings_total"),
                 "syncs": metrics.sum("tidegate_log_sync_seconds_count"), "sync_failures": metrics.sum("tidegate_log_sync_failures_total"),
@@ -158,8 +163,9 @@ class Soak:
     def run(self):
         folder = self.arguments.out
         self.began = time.monotonic()
-        with open(folder / "samples.csv", "w", newline="", encoding="utf-8") as samples:
-            self.files = {"samples": Rows(samples)}
+        with (open(folder / "samples.csv", "w", newline="", encoding="utf-8") as samples,
+              open(folder / "heap.ndjson", "w", encoding="utf-8") as heap):
+            self.files = {"samples": Rows(samples), "heap": heap}
             number = 0
             try:
                 while time.monotonic() - self.began < self.arguments.minutes * 60 - 1 and self.gateway.is_running():
@@ -176,7 +182,7 @@ class Soak:
 
     def run_round(self, number):
         began, length = time.monotonic(), self.arguments.round
-        plan = faults.Round(list(self.faults_of_a_round()), began, length, CALM_SECONDS, self.chance)
+        plan = faults.Round(list(self.faults_of_a_round()), began, length, CALM_PART * length, self.chance)
         self.left_out += plan.left_out
         next_sample = began
         while (now := time.monotonic()) < began + length and self.gateway.is_running():
