@@ -16,6 +16,7 @@ ROUNDS_MIN = 4
 WARM_UP_ROUNDS = 5
 POOLED_MAX = 30  # two HTTP uplinks of inflight 8, Kafka's brokers and coordinators, and as many that are just ending
 PASSING_MAX = 40  # of each stream's log two that are written, and one for each uplink that reads behind; three files of the file uplink
+GROWING = ("anonymous_kib", "in_use_kib")  # all that is the process's own; of that what is allocated and not freed, which swings far less
 TITLES = {"steady": "descriptors that are not of a pool or of the log", "pooled": "connections to HTTP targets and Kafka",
           "passing": "files of the log and of the file uplink", "threads": "threads"}
 
@@ -85,9 +86,10 @@ def complaints(samples, warm_up, most_mib_a_day=1.0):
     rounds, calm = len(rounds_behind(samples, warm_up)), len(calm_rounds(samples, warm_up))
     if calm < ROUNDS_MIN <= rounds:
         yield f"memory and descriptors were judged by {calm} of {rounds} rounds: the others did not come to rest"
-    growth = Growth(samples, "anonymous_kib", warm_up)
-    if growth.is_over(most_mib_a_day):
-        yield f"memory grows by more than {most_mib_a_day} MiB a day: {growth}"
+    for name in GROWING:
+        growth = Growth(samples, name, warm_up)
+        if growth.is_over(most_mib_a_day):
+            yield f"memory grows by more than {most_mib_a_day} MiB a day: {growth}"
     for name in ("steady", "threads"):
         least = least_by_round(samples, name, warm_up)
         if least and least[-1] > least[0]:

@@ -9,7 +9,7 @@ from analysis import DAY, Growth, complaints, theil_sen, warm_up
 ROUND = 180
 
 
-def samples(minutes, growth=lambda seconds: 0.0, noise_kib=30, descriptors=lambda seconds: 60, seed=1):
+def samples(minutes, growth=lambda seconds: 0.0, noise_kib=30, descriptors=lambda seconds: 60, seed=1, in_use=lambda seconds: 0.0):
     """Each round has outages, in which memory is far up, and a calm end. `growth`: KiB since the start."""
     chance, made = random.Random(seed), []
     for seconds in range(0, minutes * 60, 5):
@@ -17,7 +17,8 @@ def samples(minutes, growth=lambda seconds: 0.0, noise_kib=30, descriptors=lambd
         swing = 0 if calm else chance.uniform(0, 4000)
         made.append({"seconds": seconds, "round": seconds // ROUND, "calm": calm, "pid": 7, "threads": 20,
                      "steady": descriptors(seconds), "pooled": 9, "passing": 8,
-                     "anonymous_kib": 12000 + growth(seconds) + swing + chance.gauss(0, noise_kib)})
+                     "anonymous_kib": 12000 + growth(seconds) + swing + chance.gauss(0, noise_kib),
+                     "in_use_kib": 5000 + in_use(seconds) + swing / 4 + chance.gauss(0, 10)})
     return made
 
 
@@ -39,6 +40,12 @@ class GrowthTest(unittest.TestCase):
     def test_a_leak_of_two_mib_a_day_is_refused_after_a_day(self):
         found = list(complaints(samples(24 * 60, leak(2), noise_kib=100), 4 * 3600))
         self.assertEqual(len(found), 1)
+
+    def test_two_mib_a_day_of_what_is_in_use_are_refused_after_an_hour_though_noise_hides_them(self):
+        for seed in range(1, 30):
+            found = list(complaints(samples(60, noise_kib=1500, seed=seed, in_use=leak(2)), 600))
+            self.assertEqual(len(found), 1)
+            self.assertIn("in_use_kib", found[0])
 
     def test_half_a_mib_a_day_passes_after_a_day(self):
         self.assertEqual(list(complaints(samples(24 * 60, leak(0.5), noise_kib=100), 4 * 3600)), [])

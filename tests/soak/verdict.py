@@ -151,7 +151,7 @@ class Verdict:
                  f"({test.left_out} left out for want of room), {test.gateway.reloads} reloads, {resets} connections reset",
                  self.rates(), f"resident {last['rss_kib'] / 1024:.1f} MiB at the end, {last['rss_most_kib'] / 1024:.1f} at the most; "
                  f"anonymous {last['anonymous_kib'] / 1024:.1f}"]
-        lines += [str(analysis.Growth(test.samples, name, self.warm_up)) for name in ("anonymous_kib", "rss_kib", "pss_kib")]
+        lines += [str(analysis.Growth(test.samples, name, self.warm_up)) for name in ("anonymous_kib", "in_use_kib", "rss_kib", "pss_kib")]
         for name in ("descriptors", "steady", "pooled", "passing", "threads"):
             lines.append(f"{name}, least of each calm part: {analysis.least_by_round(test.samples, name, self.warm_up)}")
         lines.append(f"largest backlogs: {most}")
