@@ -223,6 +223,8 @@ void Gateway::stop() {
 void Gateway::close() {
   reloader_->stop();
   stopping_ = true;
+  for (const auto& source : pipeline_->sources()) source.driver->stop();
+  for (const auto& uplink : uplinks_) uplink->begin_stop();
   compactor_->stop();
   finish_stop();
 }

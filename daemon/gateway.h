@@ -54,7 +54,7 @@ class Gateway {
   Result<void> start();
   /// Ends drivers, makes everything durable, saves the cursors, stops the loop.
   void stop();
-  /// The same for one that could not be started and has taken nothing in: the next start finds a clean end.
+  /// The same for one that could not be started, so that the next start finds a clean end. Nothing more is taken in.
   void close();
 
   bool is_ready() const { return ready_; }

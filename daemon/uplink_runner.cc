@@ -68,13 +68,14 @@ uplink::TransportHandlers UplinkRunner::handlers() {
 }
 
 void UplinkRunner::restore(const buffer::StoredCursor& cursor) {
+  if (cursor.acked_to.epoch == 0) return;  // of none that ever began
   forwarder_.restore(cursor.stream, places_of(cursor), accounting_of(cursor), is_replay(cursor));
-  restored_[index_of(cursor.stream)] = true;
+  has_place_[index_of(cursor.stream)] = true;
 }
 
 Result<void> UplinkRunner::start() {
   for (const Stream stream : forwarder_.options().streams) {
-    if (!restored_[index_of(stream)]) {
+    if (!std::exchange(has_place_[index_of(stream)], true)) {
       const Position oldest = environment_.log->oldest(stream);
       uplink::Accounting counts;
       counts.first = oldest.sequence;
@@ -360,6 +361,7 @@ void UplinkRunner::on_done(std::uint64_t batch_id, bool ok) {
 std::vector<buffer::StoredCursor> UplinkRunner::cursors() const {
   std::vector<buffer::StoredCursor> cursors;
   for (const Stream stream : forwarder_.options().streams) {
+    if (!has_place_[index_of(stream)]) continue;
     const auto cursor = forwarder_.cursor(stream);
     const auto counts = forwarder_.accounting(stream);
     cursors.push_back({name(), stream, cursor.acked_to, cursor.passed_to, counts.delivered, counts.filtered,

@@ -158,7 +158,7 @@ class UplinkRunner {
 
   UplinkEnvironment environment_;
   uplink::Forwarder forwarder_;
-  std::array<bool, kStreamCount> restored_{};
+  std::array<bool, kStreamCount> has_place_{};       // of each stream
   std::array<std::uint32_t, kStreamCount> moves_{};  // what was read for the place before is of no use
   bool mismatch_said_ = false;
   uplink::PerLane<std::unique_ptr<DiskFeed>> feeds_;

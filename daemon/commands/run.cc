@@ -102,17 +102,17 @@ int run(const Config& config) {
   const AdminHandler guarded = [&guard](const AdminRequest& request, const AdminRespond& respond) {
     guard.answer(request, respond);
   };
-  std::unique_ptr<AdminServer> server;
-  if (admin.kind != AdminAddress::Kind::off) {
-    auto started = serve_admin(loop, config.gateway, config.gateway.admin_token.empty() ? inner : guarded, refusals);
-    if (!started) return give_up_start(gateway, loop, started.error().message);
-    server = std::move(*started);
-  }
   for (const int signal_number : {SIGTERM, SIGINT}) {
     loop.on_signal(signal_number, [&api, &gateway] {
       api.end();
       gateway.stop();
     });
+  }
+  std::unique_ptr<AdminServer> server;
+  if (admin.kind != AdminAddress::Kind::off) {
+    auto started = serve_admin(loop, config.gateway, config.gateway.admin_token.empty() ? inner : guarded, refusals);
+    if (!started) return give_up_start(gateway, loop, started.error().message);
+    server = std::move(*started);
   }
   // Who asks for one over the address has made it look at its files with that.
   loop.on_signal(SIGHUP, [&gateway, &server] {

@@ -153,6 +153,34 @@ TEST_F(UplinkRunnerTest, ASegmentThatCannotBeReadKeepsNoOtherStreamBack) {
   EXPECT_TRUE(run_until([this] { return sent_->of(Stream::alarms) != nullptr; }));
 }
 
+// It would hold for the next start, too, which could not tell it from one of records that are done.
+TEST_F(UplinkRunnerTest, HasNoPlaceToKeepBeforeItHasBegun) {
+  append_readings(3);
+  make_runner();
+  EXPECT_THAT(runner_->cursors(), IsEmpty());
+  start();
+  const auto kept = runner_->cursors();
+  ASSERT_EQ(kept.size(), options_.streams.size());
+  for (const auto& cursor : kept) EXPECT_EQ(cursor.acked_to, log_->oldest(cursor.stream)) << to_string(cursor.stream);
+}
+
+TEST_F(UplinkRunnerTest, TakesAPlaceOfNoEpochForNone) {
+  make_runner();
+  for (const Stream stream : kAllStreams) {
+    buffer::StoredCursor none;
+    none.uplink = "lake";
+    none.stream = stream;
+    runner_->restore(none);
+  }
+  start();
+  for (const auto& cursor : runner_->cursors()) {
+    EXPECT_EQ(cursor.acked_to, log_->oldest(cursor.stream)) << to_string(cursor.stream);
+  }
+  append_readings(1);
+  runner_->pump();
+  run_until([this] { return sent_->of({Stream::readings, Lane::live}) != nullptr; });
+}
+
 TEST_F(UplinkRunnerTest, ALetterThatDidNotArriveSaysSomething) {
   make_runner();
   start();

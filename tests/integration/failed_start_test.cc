@@ -47,7 +47,7 @@ listen = "127.0.0.1:)" +
 name = "high"
 type = "threshold"
 tags = ["sim-*/tag-*"]
-raise = "> 0"
+raise = "> 1e9"
 raise_after = "1s"
 [[uplink.mqtt]]
 name = "cloud"
@@ -92,6 +92,9 @@ TEST_F(FailedStartShort, LeavesACleanEndWhereAPortIsTaken) {
   gateway_.start();
   EXPECT_THAT(lines_with(gateway_.log(), "after a clean stop"), SizeIs(2)) << gateway_.log();
   EXPECT_THAT(lines_with(gateway_.log(), "unclean"), IsEmpty());
+  EXPECT_TRUE(gateway_.wait_for_metric("tidegate_readings_delivered_total{uplink=\"export\",stream=\"readings\"}", 1,
+                                       std::chrono::seconds(60)))
+      << gateway_.status_of("export");
   gateway_.stop();
 }
 
