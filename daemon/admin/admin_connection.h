@@ -80,6 +80,9 @@ class AdminConnection : public std::enable_shared_from_this<AdminConnection<Stre
   static constexpr int kStreamBufferBytes = 64 * 1024;
   static constexpr auto kIdleTime = std::chrono::seconds(30);
   static constexpr auto kHandshakeTime = std::chrono::seconds(10);
+  static constexpr auto kLingerTime = std::chrono::seconds(2);
+  static constexpr std::size_t kLingerBytesMost = std::size_t{16} * 1024 * 1024;
+  static constexpr std::size_t kLingerPieceBytes = std::size_t{16} * 1024;
 
   boost::beast::lowest_layer_type<Stream>& lowest() { return boost::beast::get_lowest_layer(stream_); }
 
@@ -105,16 +108,21 @@ class AdminConnection : public std::enable_shared_from_this<AdminConnection<Stre
                                           });
   }
 
-  // What cannot be read to its end has no request behind it that could be found. Who is gone gets no answer.
+  // Behind what cannot be read no request can be found. Who is gone gets no answer.
   void give_up(const NetError& problem) {
     using Http = boost::beast::http::error;
     if (problem.category() != boost::beast::http::make_error_code(Http::bad_method).category()) return;
     if (problem == Http::end_of_stream || problem == Http::partial_message) return;
     crowd_->set_idle(*guest_, false);
-    parser_->get().keep_alive(false);
+    end_behind_answer();
     if (problem == Http::header_limit) return turn_away(431, "the head of a request has at most 16 KiB here");
     if (problem == Http::body_limit) return turn_away(413, "the body of a request has at most 64 KiB here");
-    turn_away(400, "no request of HTTP/1.1: " + problem.message());
+    turn_away(400, "no request of HTTP/1: " + problem.message());
+  }
+
+  void end_behind_answer() {
+    parser_->get().keep_alive(false);
+    has_unread_ = true;
   }
 
   // Never in chunks: Beast 1.74 asserts what may come behind the last of them, and bounds neither their lines nor their
@@ -122,7 +130,7 @@ class AdminConnection : public std::enable_shared_from_this<AdminConnection<Stre
   void read_body() {
     crowd_->set_idle(*guest_, false);
     if (parser_->get().count(boost::beast::http::field::transfer_encoding) > 0) {
-      parser_->get().keep_alive(false);
+      end_behind_answer();
       return turn_away(411, "a request has a Content-Length here, and no Transfer-Encoding");
     }
     boost::beast::http::async_read(stream_, buffer_, *parser_,
@@ -187,7 +195,8 @@ class AdminConnection : public std::enable_shared_from_this<AdminConnection<Stre
     lowest().expires_after(kIdleTime);
     boost::beast::http::async_write(stream_, reply_, [self = this->shared_from_this()](NetError problem, std::size_t) {
       if (problem) return;
-      return self->reply_.keep_alive() ? self->read() : self->say_goodbye();
+      if (self->reply_.keep_alive()) return self->read();
+      return self->has_unread_ ? self->linger() : self->say_goodbye();
     });
   }
 
@@ -224,6 +233,34 @@ class AdminConnection : public std::enable_shared_from_this<AdminConnection<Stre
         });
   }
 
+  // A connection that is closed with something unread is reset, and the answer on its way lost with it.
+  void linger() {
+    crowd_->set_idle(*guest_, true);
+    lowest().expires_after(kLingerTime);
+    if constexpr (kIsTls<Stream>) {
+      stream_.async_goodbye([self = this->shared_from_this()](NetError problem, std::size_t) {
+        if (!problem) self->end_output();
+      });
+    } else {
+      end_output();
+    }
+  }
+
+  void end_output() {
+    NetError ignored;
+    lowest().socket().shutdown(boost::asio::socket_base::shutdown_send, ignored);
+    piece_.resize(kLingerPieceBytes);
+    pass_over();
+  }
+
+  void pass_over() {
+    lowest().async_read_some(boost::asio::buffer(piece_),
+                             [self = this->shared_from_this()](NetError problem, std::size_t count) {
+                               self->passed_over_ += count;
+                               if (!problem && self->passed_over_ < kLingerBytesMost) self->pass_over();
+                             });
+  }
+
   void say_goodbye() {
     if constexpr (kIsTls<Stream>) {
       lowest().expires_after(kStreamPatience);
@@ -237,6 +274,8 @@ class AdminConnection : public std::enable_shared_from_this<AdminConnection<Stre
   const std::shared_ptr<AdminCrowd> crowd_;
   std::optional<std::uint64_t> guest_;
   bool is_let_in_ = false;
+  bool has_unread_ = false;
+  std::size_t passed_over_ = 0;
   boost::beast::flat_buffer buffer_{kHeaderBytesMax + kBodyBytesMax};
   std::optional<boost::beast::http::request_parser<boost::beast::http::string_body>> parser_;
   boost::beast::http::response<boost::beast::http::string_body> reply_;

@@ -5,6 +5,8 @@
 
 #include <array>
 #include <cerrno>
+#include <chrono>
+#include <future>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -14,7 +16,9 @@
 
 #include <boost/asio/io_context.hpp>
 
+#include "core/descriptor.h"
 #include "daemon/admin/admin_server.h"
+#include "tests/support/network.h"
 #include "tests/support/temporary_directory.h"
 
 namespace tidegate::daemon {
@@ -189,7 +193,7 @@ TEST_F(AdminConnectionTest, counts_whom_it_turns_away) {
   EXPECT_EQ(bodies_.size(), 1U);
 }
 
-// What has no end is not kept until it has one.
+// What has no end is not kept until it has one, nor read for long behind the answer.
 TEST_F(AdminConnectionTest, reads_on_with_nobody_who_comes_to_no_end) {
   const std::string post = "POST /login HTTP/1.1\r\nHost: localhost\r\n";
   const std::string chunked = post + "Transfer-Encoding: chunked\r\n\r\n";
@@ -208,14 +212,49 @@ TEST_F(AdminConnectionTest, reads_on_with_nobody_who_comes_to_no_end) {
     while (piece.size() < 4096) piece += endless.more;
     visitor.send(endless.head);
     std::size_t taken = 0;
-    constexpr std::size_t kSent = 1024 * 1024;
+    constexpr std::size_t kSent = std::size_t{32} * 1024 * 1024;
     for (std::size_t sent = 0; sent < kSent; sent += piece.size()) {
       taken += visitor.send(piece);
       let_it_work();
     }
     EXPECT_TRUE(visitor.has_ended()) << endless.head;
     EXPECT_THAT(visitor.read(), StartsWith(endless.answer)) << endless.head;
-    EXPECT_LT(taken, 128 * 1024) << endless.head;
+    EXPECT_LT(taken, 17 * 1024 * 1024) << endless.head;
+  }
+}
+
+// A browser, or a proxy, sends all of it before it reads.
+TEST_F(AdminConnectionTest, SaysWhyToWhoIsStillSendingOverTcp) {
+  constexpr std::size_t kBody = std::size_t{4} * 1024 * 1024;
+  AdminAddress address;
+  address.kind = AdminAddress::Kind::tcp;
+  address.host = "127.0.0.1";
+  const auto server = start_admin_server(loop_, address, {[](const auto&, const auto&) {}, refusals_}).value();
+  const auto port = static_cast<std::uint16_t>(std::stoi(server->address().substr(server->address().rfind(':') + 1)));
+  const std::string head = "POST /x HTTP/1.1\r\nHost: localhost\r\n";
+  for (const Request& request :
+       {Request{head + "Content-Length: " + std::to_string(kBody) + "\r\n\r\n", "HTTP/1.1 413 "},
+        Request{head + "Cookie: ", "HTTP/1.1 431 "},
+        Request{head + "Transfer-Encoding: chunked\r\n\r\n400000\r\n", "HTTP/1.1 411 "}}) {
+    auto answer = std::async(std::launch::async, [&] {
+      const Descriptor socket(testing::connect_to_loopback(port));
+      EXPECT_TRUE(testing::send_all(socket.get(), request.text + std::string(kBody, 'a')));
+      std::string text;
+      std::array<char, 4096> bytes{};
+      ssize_t count = 0;
+      while ((count = ::recv(socket.get(), bytes.data(), bytes.size(), 0)) > 0) {
+        text.append(bytes.data(), static_cast<std::size_t>(count));
+      }
+      EXPECT_EQ(count, 0) << "reset";
+      return text;
+    });
+    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(30);
+    while (answer.wait_for(std::chrono::seconds(0)) != std::future_status::ready) {
+      ASSERT_LT(std::chrono::steady_clock::now(), deadline);
+      loop_.context().restart();
+      loop_.context().run_one_for(std::chrono::milliseconds(10));
+    }
+    EXPECT_THAT(answer.get(), StartsWith(request.answer));
   }
 }
 
