@@ -4,8 +4,8 @@
 #include "buffer/segment_file.h"
 #include "buffer/segment_rewriter.h"
 #include "buffer/stream_log.h"
+#include "core/free_room.h"
 #include "core/log.h"
-#include "core/spare_room.h"
 
 namespace tidegate::buffer {
 namespace {

@@ -5,25 +5,20 @@
 #include <cstdint>
 #include <string>
 
-namespace tidegate {
+#include "core/free_room.h"
 
-/// Frees what a string or a vector has room for. Assigning an empty one does not: libstdc++ keeps the room of a string
-/// that a short one is moved into, and `= {}` assigns an empty list.
-template <class Container>
-void free_room(Container& of) {
-  Container().swap(of);
-}
+namespace tidegate {
 
 /// Tells when a buffer that is used over and over has much more room than it needs. Batches are at their largest behind
 /// an outage; what these took would else be kept until the end, by each part that they passed.
 class SpareRoom {
  public:
   /// After each use: what it took of the room that there is, bytes. True when the room is to be given back: the largest
-  /// of the last kUses took less than two thirds of it.
+  /// of the last kUses took less than half of it, so that what has doubled to its size is kept.
   bool is_too_much(std::size_t used, std::size_t room) {
     most_ = std::max(most_, used);
     if (++uses_ < kUses) return false;
-    const bool is = room > kLeast && most_ < room / 3 * 2;
+    const bool is = room > kLeast && most_ < room / 2;
     uses_ = 0;
     most_ = 0;
     return is;

@@ -60,6 +60,8 @@ bool Pipeline::turn() {
 }
 
 bool Pipeline::take_in(std::size_t source) {
+  auto& readings = intake_.readings;
+  if (spare_.is_too_much(readings.size() * sizeof(Reading), readings.capacity() * sizeof(Reading))) free_room(readings);
   intake_.clear();
   stored_ = 0;
   sources_[source].driver->collect(intake_);

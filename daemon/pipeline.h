@@ -15,6 +15,7 @@
 #include "buffer/log_appender.h"
 #include "core/clock.h"
 #include "core/log.h"
+#include "core/spare_room.h"
 #include "daemon/latest_table.h"
 #include "daemon/normaliser.h"
 #include "daemon/pipeline_watcher.h"
@@ -146,6 +147,7 @@ class Pipeline {
   Position judged_from_;
   std::vector<Source> sources_;
   drivers::Intake intake_;              // of the stalled source while stalled_
+  SpareRoom spare_;                     // of its readings
   std::optional<std::size_t> stalled_;  // the source whose intake the log refuses
   std::size_t stored_ = 0;              // readings of the intake that the log has
   std::string stall_reason_;

@@ -7,7 +7,7 @@
 
 #include <boost/asio/buffer.hpp>
 
-#include "core/spare_room.h"
+#include "core/free_room.h"
 #include "mqtt/broker_dial.h"
 
 namespace tidegate::mqtt {

@@ -14,11 +14,15 @@ class FittedParser {
  public:
   /// What is given points into the parser: until the next call.
   simdjson::simdjson_result<simdjson::dom::element> parse(const std::string& text) {
-    if (spare_.is_too_much(text.size(), parser_.capacity())) parser_ = simdjson::dom::parser();
+    if (spare_.is_too_much(text.size() * kBytesPerByte, parser_.capacity() * kBytesPerByte)) {
+      parser_ = simdjson::dom::parser();
+    }
     return parser_.parse(text);
   }
 
  private:
+  static constexpr std::size_t kBytesPerByte = 14;  // 8 of its tape, 4 of its indexes, 5/3 of its texts
+
   simdjson::dom::parser parser_;
   SpareRoom spare_;
 };

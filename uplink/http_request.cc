@@ -5,7 +5,7 @@
 #include <string_view>
 #include <utility>
 
-#include "core/spare_room.h"
+#include "core/free_room.h"
 #include "core/text.h"
 
 namespace tidegate::uplink {

@@ -4,7 +4,7 @@
 #include <cassert>
 #include <utility>
 
-#include "core/spare_room.h"
+#include "core/free_room.h"
 
 namespace tidegate::uplink {
 namespace {
@@ -225,6 +225,8 @@ void StreamChain::put_head(Link& link, const BatchHead& head) const {
   link.entries_at = link.message ? encoder_.finish_again(message, link.entries_at, head)  //
                                  : encoder_.finish(message, head);
   free_room(link.entries);
+  // A small one behind a large one has the room of that, and may be kept for long as a witness.
+  if (message.capacity() > 2 * message.size()) message.shrink_to_fit();
   link.message = std::make_shared<const std::string>(std::move(message));
 }
 

@@ -55,6 +55,7 @@ bool Inbox::collect(Intake& into, std::size_t messages) {
   if (into.readings.empty() && count == ready_.size()) {
     into.readings.swap(ready_);
     ready_.clear();
+    if (spare_.is_too_much(count * sizeof(Reading), ready_.capacity() * sizeof(Reading))) free_room(ready_);
   } else {
     const auto end = ready_.begin() + static_cast<std::ptrdiff_t>(count);
     into.readings.insert(into.readings.end(), std::make_move_iterator(ready_.begin()), std::make_move_iterator(end));

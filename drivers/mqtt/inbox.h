@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "core/clock.h"
+#include "core/spare_room.h"
 #include "drivers/driver.h"
 #include "drivers/mqtt/message_decoder.h"
 #include "drivers/mqtt/options.h"
@@ -64,6 +65,7 @@ class Inbox {
   const std::function<void()> wake_;
 
   std::vector<Reading> ready_;
+  SpareRoom spare_;  // of these
   std::size_t ready_bytes_ = 0;
   std::deque<std::size_t> ends_;  // in ready_, behind the readings of each message
   Ticket taken_ = 0;

@@ -11,7 +11,7 @@
 #include <utility>
 #include <vector>
 
-#include "core/spare_room.h"
+#include "core/free_room.h"
 #include "core/text.h"
 #include "drivers/mqtt/csv_line.h"
 #include "drivers/mqtt/decimal.h"

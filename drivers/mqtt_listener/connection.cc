@@ -5,8 +5,8 @@
 
 #include <boost/asio/buffer.hpp>
 
+#include "core/free_room.h"
 #include "core/log.h"
-#include "core/spare_room.h"
 #include "core/text.h"
 
 namespace tidegate::drivers {
@@ -19,6 +19,7 @@ using boost::system::error_code;
 constexpr int kReadsPerTurn = 4;
 // TLS answers by itself, also whom the socket takes nothing for: who does not read is not read from.
 constexpr std::size_t kUnsentMax = std::size_t{256} * 1024;
+constexpr std::size_t kSendingKept = std::size_t{32} * 1024;  // twice what a subscriber gets in a round
 constexpr std::size_t kReadBytesLeast = 4096;
 // A packet that has begun has so much time, and more for what of it has come: keep alive says nothing of a client that
 // asked for none, or that sends a byte now and then.
@@ -240,7 +241,7 @@ void Connection::write_more() {
     if (problem) return close();
     sending_.erase(0, count);
   }
-  if (sending_.capacity() > 16 * 1024) free_room(sending_);
+  if (sending_.capacity() > kSendingKept) free_room(sending_);
   end_when_sent();
 }
 

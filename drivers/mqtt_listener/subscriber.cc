@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "core/spare_room.h"
+#include "core/free_room.h"
 #include "mqtt/packet_encoder.h"
 #include "mqtt/topic_filter.h"
 

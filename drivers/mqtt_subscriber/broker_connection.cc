@@ -2,7 +2,7 @@
 
 #include <boost/asio/io_context.hpp>
 
-#include "core/spare_room.h"
+#include "core/free_room.h"
 
 namespace tidegate::drivers {
 namespace {

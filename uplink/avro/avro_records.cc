@@ -149,6 +149,7 @@ struct AvroRecords::Workspace {
     if (spare.is_too_much(messages.size(), messages.capacity())) {
       free_room(messages);
       free_room(payload);
+      free_room(parts);
       parser = ondemand::parser();
     }
     messages.assign(1, '\0');
@@ -205,6 +206,7 @@ struct AvroRecords::Workspace {
     return SUCCESS;
   }
   error_code encode_readings(std::string_view text) {
+    payload.reserve(text.size() + simdjson::SIMDJSON_PADDING);
     payload.assign(text).append(simdjson::SIMDJSON_PADDING, ' ');
     ondemand::document parsed;
     ondemand::array entries;

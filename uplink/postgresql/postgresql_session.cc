@@ -166,9 +166,8 @@ Result<void> PostgresqlSession::copy(const Batches& batches, Stream stream) {
   std::uint64_t sent = 0;
   for (const OutgoingBatch& batch : batches) {
     if (batch.stream != stream || batch.count == 0) continue;
-    rows_.clear();
-    if (auto made = encoder_.append(rows_, batch); !made) return made;
-    if (auto copied = connection_->copy(rows_, deadline_); !copied) return named(copied.error());
+    if (auto made = encoder_.append(rows_.begin(), batch); !made) return made;
+    if (auto copied = connection_->copy(rows_.text(), deadline_); !copied) return named(copied.error());
     sent += batch.count;
   }
   if (auto ended = connection_->end_copy(deadline_); !ended) return named(ended.error());

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "core/clock.h"
+#include "core/spare_room.h"
 #include "uplink/forwarder.h"
 #include "uplink/postgresql/postgresql_connection.h"
 #include "uplink/postgresql/postgresql_cursor.h"
@@ -76,7 +77,7 @@ class PostgresqlSession {
   // The last claim waited in vain, perhaps for a lock of an earlier session that the server takes for alive: what is
   // between may keep its side of a connection open for ever. The next one ends that session first.
   bool was_held_up_ = false;
-  std::string rows_;  // of a batch; reused
+  ReusedText rows_;  // of a batch
 };
 
 }  // namespace tidegate::uplink
