@@ -23,8 +23,8 @@ TEST(FreeRoom, LeavesNoneOfALargeText) {
 
 TEST(SpareRoom, IsTooMuchWhereAllOfARoundNeededMuchLess) {
   SpareRoom spare;
-  for (std::uint32_t use = 1; use < SpareRoom::kUses; ++use) EXPECT_FALSE(spare.is_too_much(kLarge / 2, kLarge)) << use;
-  EXPECT_TRUE(spare.is_too_much(kLarge / 2, kLarge));
+  for (std::uint32_t use = 1; use < SpareRoom::kUses; ++use) EXPECT_FALSE(spare.is_too_much(kLarge / 3, kLarge)) << use;
+  EXPECT_TRUE(spare.is_too_much(kLarge / 3, kLarge));
   for (std::uint32_t use = 1; use < SpareRoom::kUses; ++use) EXPECT_FALSE(spare.is_too_much(0, kLarge)) << use;
   EXPECT_TRUE(spare.is_too_much(0, kLarge));
 }
@@ -32,7 +32,7 @@ TEST(SpareRoom, IsTooMuchWhereAllOfARoundNeededMuchLess) {
 TEST(SpareRoom, IsOfUseWhereOneOfARoundNeededIt) {
   SpareRoom spare;
   for (std::uint32_t use = 0; use < 10 * SpareRoom::kUses; ++use) {
-    ASSERT_FALSE(spare.is_too_much(use % SpareRoom::kUses == 3 ? kLarge / 4 * 3 : 0, kLarge)) << use;
+    ASSERT_FALSE(spare.is_too_much(use % SpareRoom::kUses == 3 ? kLarge / 2 : 0, kLarge)) << use;
   }
 }
 
@@ -50,7 +50,7 @@ TEST(ReusedText, KeepsItsRoomAsLongAsThatIsOfUse) {
     std::string& next = text.begin();
     ASSERT_EQ(next, "");
     ASSERT_GE(next.capacity(), kLarge) << use;
-    next.assign(kLarge / 4 * 3, 'b');
+    next.assign(kLarge / 2, 'b');
   }
   for (std::uint32_t use = 0; use < 2 * SpareRoom::kUses; ++use) text.begin() = "a little";
   EXPECT_EQ(text.text(), "a little");

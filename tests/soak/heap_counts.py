@@ -1,4 +1,5 @@
 """What the daemon has in use of its heap, counted by heap_shim.cc, which is preloaded into it."""
+import shutil
 import struct
 from pathlib import Path
 
@@ -10,7 +11,9 @@ class HeapCounts:
     def __init__(self, build, folder):
         self.file = folder / "heap-counts"
         self.file.write_bytes(bytes(LAYOUT.size))
-        self.environment = {"LD_PRELOAD": str(Path(build).resolve() / "tests/soak/libheap_shim.so"), "TIDEGATE_HEAP_COUNTS": str(self.file)}
+        # A copy: what is built meanwhile must not change under a daemon that runs for hours.
+        shim = shutil.copy2(Path(build) / "tests/soak/libheap_shim.so", folder.resolve())
+        self.environment = {"LD_PRELOAD": str(shim), "TIDEGATE_HEAP_COUNTS": str(self.file)}
 
     def read(self):
         """(bytes, blocks, {least size of a class: blocks})."""

@@ -13,7 +13,7 @@ parts of the configuration are changed by SIGHUP, and back. The end of a round i
 Exits 1 when a reading that was acknowledged to a sensor is missing anywhere, when a sequence is missing at a target, or twice in
 PostgreSQL or Kafka, when targets had different readings, when an account does not add up, when a backlog does not drain, when the daemon
 was started again, or when it takes ever more: memory (analysis.py says how that is judged), descriptors, threads.
-Writes samples.csv, faults.csv, summary.txt and soak.svg into --out. Root, for PostgreSQL; 0.6 GB of disk an hour.
+Writes samples.csv, heap.ndjson (blocks in use by size), faults.csv, summary.txt and soak.svg into --out. Root, for PostgreSQL; 0.6 GB of disk an hour.
 """
 import argparse
 import csv
@@ -48,9 +48,8 @@ EXIT_SECONDS = 10  # of a daemon that crashes, with its report
 class Soak:
     def __init__(self, rig, arguments):
         self.rig, self.arguments, self.chance = rig, arguments, random.Random(arguments.seed)
-        # A copy: what is built meanwhile must not change under a daemon that runs for hours.
         self.counts = HeapCounts(arguments.build, rig.folder)
-        self.program = rig.folder / "bin/tidegate"
+        self.program = rig.folder / "bin/tidegate"  # a copy, as of the shim that counts
         self.program.parent.mkdir()
         shutil.copy2(Path(arguments.build) / "bin/tidegate", self.program)
         self.samples, self.marks, self.left_out, self.problems = [], [], 0, []
