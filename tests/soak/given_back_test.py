@@ -1,0 +1,110 @@
+#!/usr/bin/env python3
+"""Whether what an outage made large is given back behind it: what the daemon has in use of its heap, counted by heap_shim.cc, before and after.
+
+  tests/soak/given_back_test.py BUILD_FOLDER
+"""
+import sys
+import threading
+import time
+import unittest
+from pathlib import Path
+from urllib.request import urlopen
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "bench"))
+from cycles import Receiver, Taker  # noqa: E402
+from gateway import Metrics  # noqa: E402
+from heap_counts import HeapCounts  # noqa: E402
+from proxy import Proxies  # noqa: E402
+from rig import Rig, wait_until  # noqa: E402
+
+TAGS = 40
+OUTAGE_READINGS = 20_000
+GROWTH_MOST = 300 * 1024  # witnesses, and what the tails of the log in memory hold; buffers that stay are 1 to 2 MiB
+LOOKS, LOOK_SECONDS = 40, 0.05
+BODY = f"""
+[buffer]
+size = "16MiB"
+memory = "64KiB"
+
+[[driver.simulator]]
+name = "sim"
+devices = 10
+tags = {TAGS}
+interval = "200ms"
+
+[[uplink.http]]
+name = "lines"
+url = "http://127.0.0.1:{{http}}/"
+format = "influx"
+timeout = "5s"
+retry_most = "1s"
+batch = {{{{ max_delay = "100ms", max_readings = 2000 }}}}
+
+[[uplink.mqtt]]
+name = "cloud"
+broker = "mqtt://127.0.0.1:{{mqtt}}"
+reconnect_most = "1s"
+retry_most = "1s"
+batch = {{{{ max_delay = "100ms", max_readings = 2000 }}}}
+
+[[uplink.mqtt]]
+name = "node"
+broker = "mqtt://127.0.0.1:{{mqtt}}"
+format = "sparkplug"
+sparkplug = {{{{ group = "g" }}}}
+reconnect_most = "1s"
+retry_most = "1s"
+batch = {{{{ max_delay = "100ms", max_readings = 2000 }}}}
+"""
+
+
+class GivenBackTest(unittest.TestCase):
+    build = "build/release"
+
+    def metrics(self):
+        with urlopen(f"http://127.0.0.1:{self.daemon.admin}/metrics", timeout=30) as reply:
+            return Metrics(reply.read().decode())
+
+    def wait_for_more(self, count):
+        def least():
+            metrics = self.metrics()
+            return min(metrics.sum("tidegate_readings_delivered_total", f'uplink="{name}"') for name in ("lines", "cloud", "node"))
+        before = least()
+        wait_until(lambda: least() > before + count, "readings are delivered", 120)
+
+    def in_use(self):
+        """The least of two seconds, in which batches are on their way."""
+        looks = []
+        for _ in range(LOOKS):
+            looks.append(self.counts.read()[0])
+            time.sleep(LOOK_SECONDS)
+        return min(looks)
+
+    def test_what_an_outage_made_large_is_given_back(self):
+        with Rig(self.build) as rig:
+            server = Receiver(("127.0.0.1", 0), Taker)
+            threading.Thread(target=server.serve_forever, daemon=True).start()
+            proxies = Proxies()
+            places = {"http": proxies.add("http", server.server_port).port, "mqtt": proxies.add("mqtt", rig.broker("hub").port).port}
+            self.counts = HeapCounts(self.build, rig.folder)
+            self.daemon = rig.daemon(BODY.format(**places), self.counts.environment)
+            self.wait_for_more(20 * 10 * TAGS)  # what is kept of the newest is full
+            before = self.in_use()
+            for proxy in proxies.by_name.values():
+                proxy.vanish(True)
+            wait_until(lambda: self.metrics().sum("tidegate_uplink_backlog_readings") > 3 * OUTAGE_READINGS, "the outage has lasted", 120)
+            for proxy in proxies.by_name.values():
+                proxy.vanish(False)
+            wait_until(lambda: self.metrics().sum("tidegate_uplink_backlog_readings") < 5000, "the backlog is gone", 120)
+            after = []
+
+            def is_given_back():
+                after.append(self.in_use())
+                return after[-1] < before + GROWTH_MOST
+            wait_until(is_given_back, f"of {before} bytes in use before the outage there are no more than these", 60, lambda: str(after))
+
+
+if __name__ == "__main__":
+    if len(sys.argv) > 1:
+        GivenBackTest.build = sys.argv.pop(1)
+    unittest.main()
