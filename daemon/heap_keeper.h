@@ -19,7 +19,7 @@ class HeapKeeper {
   static void bound_allocator();
 
  private:
-  static constexpr Duration kEvery = std::chrono::seconds(30);
+  static constexpr Duration kEvery = std::chrono::seconds(10);
 
   void arm();
 
