@@ -9,6 +9,7 @@ from rig import wait_until
 from seen import Arrivals, Bits
 
 ONCE = ("table", "fleet")
+SILENT_SECONDS = 15  # longer than an uplink takes to find its target again
 SETTLE_SECONDS = 30  # for what the targets' brokers have and their subscribers do not
 
 
@@ -71,11 +72,23 @@ class Verdict:
         began = time.monotonic()
         wait_until(lambda: self.backlog() == 0, "all backlogs are 0", self.patience, lambda: self.test.gateway.get("/api/v1/status")[-3000:])
         self.say(f"all backlogs were 0 {time.monotonic() - began:.1f} s after the sources had ended")
-        self.status = json.loads(self.test.gateway.get("/api/v1/status"))
-        self.ends = {stream: int(self.status["log"]["streams"][stream]["end"].split(":")[1]) for stream in Arrivals.STREAMS}
+        self.wait_for_silence()
         self.not_there()
         if self.test.has_kafka:
             self.test.fleet.take_all(self.test.arrivals["fleet"])
+
+    def wait_for_silence(self):
+        """Until nothing more is recorded: an uplink that comes up late says so in an event."""
+        self.ends, quiet_since = {}, time.monotonic()
+
+        def is_silent():
+            nonlocal quiet_since
+            streams = json.loads(self.test.gateway.get("/api/v1/status"))["log"]["streams"]
+            ends = {stream: int(streams[stream]["end"].split(":")[1]) for stream in Arrivals.STREAMS}
+            if ends != self.ends or self.backlog() != 0:
+                self.ends, quiet_since = ends, time.monotonic()
+            return time.monotonic() - quiet_since > SILENT_SECONDS
+        wait_until(is_silent, "nothing more is recorded", self.patience, lambda: str(self.ends))
 
     def look_at_sequences(self):
         """Whatever the log ever had is at each target; behind brokers it may still be on its way."""
