@@ -19,7 +19,6 @@ import signal
 import socket
 import sys
 import threading
-import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.error import HTTPError
@@ -35,7 +34,6 @@ from proxy import Proxies  # noqa: E402
 from rig import Rig, wait_until  # noqa: E402
 
 GROWTH_MOST = 256 * 1024
-LOOKS, LOOK_SECONDS = 30, 0.1
 GONE_ON = 30  # readings
 BODY = """
 [buffer]
@@ -202,11 +200,7 @@ class Run:
     def look(self):
         """(bytes, blocks) with nothing but the usual on its way."""
         wait_until(lambda: self.sum("tidegate_uplink_backlog_readings") < 100, "the backlog is gone", 120)
-        looks = []
-        for _ in range(LOOKS):
-            looks.append(self.counts.read()[:2])
-            time.sleep(LOOK_SECONDS)
-        return min(looks)
+        return self.counts.least()
 
     def run(self, cycles):
         """What was in use at the beginning, in the middle and at the end."""

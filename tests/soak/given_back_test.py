@@ -5,7 +5,6 @@
 """
 import sys
 import threading
-import time
 import unittest
 from pathlib import Path
 from urllib.request import urlopen
@@ -20,7 +19,6 @@ from rig import Rig, wait_until  # noqa: E402
 TAGS = 40
 OUTAGE_READINGS = 20_000
 GROWTH_MOST = 300 * 1024  # witnesses, and what the tails of the log in memory hold; buffers that stay are 1 to 2 MiB
-LOOKS, LOOK_SECONDS = 40, 0.05
 BODY = f"""
 [buffer]
 size = "16MiB"
@@ -72,14 +70,6 @@ class GivenBackTest(unittest.TestCase):
         before = least()
         wait_until(lambda: least() > before + count, "readings are delivered", 120)
 
-    def in_use(self):
-        """The least of two seconds, in which batches are on their way."""
-        looks = []
-        for _ in range(LOOKS):
-            looks.append(self.counts.read()[0])
-            time.sleep(LOOK_SECONDS)
-        return min(looks)
-
     def test_what_an_outage_made_large_is_given_back(self):
         with Rig(self.build) as rig:
             server = Receiver(("127.0.0.1", 0), Taker)
@@ -89,7 +79,7 @@ class GivenBackTest(unittest.TestCase):
             self.counts = HeapCounts(self.build, rig.folder)
             self.daemon = rig.daemon(BODY.format(**places), self.counts.environment)
             self.wait_for_more(20 * 10 * TAGS)  # what is kept of the newest is full
-            before = self.in_use()
+            before, _ = self.counts.least()
             for proxy in proxies.by_name.values():
                 proxy.vanish(True)
             wait_until(lambda: self.metrics().sum("tidegate_uplink_backlog_readings") > 3 * OUTAGE_READINGS, "the outage has lasted", 120)
@@ -99,7 +89,7 @@ class GivenBackTest(unittest.TestCase):
             after = []
 
             def is_given_back():
-                after.append(self.in_use())
+                after.append(self.counts.least()[0])
                 return after[-1] < before + GROWTH_MOST
             wait_until(is_given_back, f"of {before} bytes in use before the outage there are no more than these", 60, lambda: str(after))
 
