@@ -5,7 +5,7 @@
 
 #include "buffer/gap_record.h"
 #include "buffer/segment_file.h"
-#include "core/spare_room.h"
+#include "core/free_room.h"
 
 namespace tidegate::buffer {
 namespace {

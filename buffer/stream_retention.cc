@@ -3,7 +3,7 @@
 
 #include "buffer/gap_record.h"
 #include "buffer/stream_log.h"
-#include "core/spare_room.h"
+#include "core/free_room.h"
 
 namespace tidegate::buffer {
 namespace {

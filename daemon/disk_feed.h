@@ -28,7 +28,7 @@ class DiskFeed {
   bool busy() const { return busy_; }
   /// Reads from `from` on; `done` gets at least one outcome, in order, on the core thread.
   void read(Position from, Done done);
-  /// Its files and what it read ahead, once nothing has been read for kKeptFor.
+  /// Called now and then: closes its files, and frees what it read them by, once nothing has been read for kKeptFor.
   void let_go_unused(BootTime now);
 
   static constexpr Duration kKeptFor = std::chrono::seconds(10);
