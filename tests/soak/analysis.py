@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """What the samples of a soak say: how fast memory grows, and how sure that is. By itself: tests/soak/analysis.py SAMPLES.csv ROUND_SECONDS
 
-Outages make memory swing, and what is freed is given back to the system late or never; so only the calm end of each round counts, in which every
-round has been through the same faults, where no backlog is left: one value a round, the median of its calm samples, or, of what is in use, the
-least: batches that are on their way come on top of that. Through these goes the line of Theil and Sen, the median of the slopes between all
-pairs, which a few steps do not bend; its bounds are those of Sen, by the distribution of Kendall's tau, and ask for no normal errors.
+Outages make memory swing, and what is freed is given back to the system every ten seconds; so only the calm end of each round counts, in
+which every round has been through the same faults, where no backlog is left: one value a round, the least of its calm samples, for batches that
+are on their way and holes that are not given back yet come on top of that. Through these goes the line of Theil and Sen, the median of the
+slopes between all pairs, which a few steps do not bend; its bounds are those of Sen, by the distribution of Kendall's tau, and ask for no
+normal errors.
 """
 import csv
 import itertools
@@ -19,8 +20,7 @@ ROUNDS_MIN = 4
 WARM_UP_ROUNDS = 5
 POOLED_MAX = 30  # two HTTP uplinks of inflight 8, Kafka's brokers and coordinators, and as many that are just ending
 PASSING_MAX = 40  # of each stream's log two that are written, and one for each uplink that reads behind; three files of the file uplink
-IN_USE = "in_use_kib"
-GROWING = ("anonymous_kib", IN_USE)  # all that is the process's own; of that what is allocated and not freed, which swings far less
+GROWING = ("anonymous_kib", "in_use_kib")  # all that is the process's own; of that what is allocated and not freed, which swings far less
 TITLES = {"steady": "descriptors that are not of a pool or of the log", "pooled": "connections to HTTP targets and Kafka",
           "passing": "files of the log and of the file uplink", "threads": "threads"}
 
@@ -60,8 +60,7 @@ def calm_rounds(samples, warm_up):
 
 def points(samples, name, warm_up):
     """(seconds, the value that counts of `name`) of the calm part of each round."""
-    typical = min if name == IN_USE else statistics.median
-    return [(statistics.median(sample["seconds"] for sample in calm), typical(sample[name] for sample in calm))
+    return [(statistics.median(sample["seconds"] for sample in calm), min(sample[name] for sample in calm))
             for calm in calm_rounds(samples, warm_up).values()]
 
 
