@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "core/free_room.h"
+#include "core/spare_room.h"
 #include "core/text.h"
 #include "drivers/mqtt/csv_line.h"
 #include "drivers/mqtt/decimal.h"
@@ -22,8 +23,6 @@ namespace {
 
 using simdjson::dom::element;
 using simdjson::dom::element_type;
-
-constexpr std::size_t kBufferKeptBytes = 64 * 1024;  // what a single large payload took is given back
 
 // What keeps a pointer from finding its value; none when it does.
 Refusal find_member(simdjson::dom::object object, std::string_view name, element& found) {
@@ -154,7 +153,7 @@ class PayloadDecoder::Json {
   }
 
   void parse(std::string_view payload) {
-    if (buffer_.size() > kBufferKeptBytes && payload.size() < kBufferKeptBytes / 2) {
+    if (spare_.is_too_much(payload.size(), buffer_.size())) {  // of the parser that is fourteen times as much
       free_room(buffer_);
       parser_ = simdjson::dom::parser();
     }
@@ -180,6 +179,7 @@ class PayloadDecoder::Json {
   Refusal why_ = Refusal::none;
   std::vector<char> buffer_;
   simdjson::dom::parser parser_;
+  SpareRoom spare_;
   element root_;
 };
 

@@ -221,6 +221,7 @@ void Connection::flush() {
       session_.end(mqtt::ReasonCode::unspecified_error, sent.error().message);
     out.clear();  // with the goodbye, which can be sent no more than the rest
   }
+  if (out.empty() && out.capacity() > kSendingKept) free_room(out);  // of a client that did not read for long
   write_more();
 }
 
