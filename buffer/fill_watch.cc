@@ -11,6 +11,7 @@ constexpr std::array kLevels{50, 80, 95};
 constexpr double kHysteresisPercent = 5;
 // The rate is a mean over about this long: longer than bursts and checkpoints, shorter than an outage.
 constexpr double kRateSeconds = 60;
+constexpr Duration kMinute = std::chrono::minutes(1);
 constexpr Duration kSampleAtLeast = std::chrono::milliseconds(500);
 constexpr double kSecondsMax = 10.0 * 365 * 24 * 3600;
 
@@ -32,8 +33,24 @@ void FillWatch::smooth(BootTime now, std::uint64_t unpassed_bytes) {
   fill_.unpassed_bytes = unpassed_bytes;
 }
 
+void FillWatch::note_least(BootTime now, std::uint64_t unpassed_bytes) {
+  if (minute_began_ == BootTime{}) minute_began_ = now;
+  if (now - minute_began_ >= kMinute) {
+    least_before_ = least_;
+    least_ = unpassed_bytes;
+    minute_began_ = now;
+  }
+  least_ = std::min(least_, unpassed_bytes);
+}
+
+bool FillWatch::is_filling() const {
+  const std::uint64_t least = std::min(least_, least_before_);
+  return level_ > 0 || (least > 0 && least >= fill_.unpassed_bytes / 3);
+}
+
 std::optional<FillWatch::Change> FillWatch::update(const StreamFill& fill, BootTime now) {
   smooth(now, fill.unpassed_bytes);
+  note_least(now, fill.unpassed_bytes);
   fill_.capacity_bytes = fill.capacity_bytes;
   const double percent = 100 * fill.ratio();
   const int before = level_;
@@ -47,7 +64,7 @@ std::optional<FillWatch::Change> FillWatch::update(const StreamFill& fill, BootT
 std::optional<Duration> FillWatch::time_left() const {
   if (!first_at_) return std::nullopt;
   if (fill_.unpassed_bytes >= fill_.capacity_bytes) return Duration::zero();
-  if (!rate_ || *rate_ <= 0) return std::nullopt;
+  if (!rate_ || *rate_ <= 0 || !is_filling()) return std::nullopt;
   const double seconds = static_cast<double>(fill_.capacity_bytes - fill_.unpassed_bytes) / *rate_;
   if (seconds > kSecondsMax) return std::nullopt;
   return std::chrono::duration_cast<Duration>(std::chrono::duration<double>(seconds));

@@ -70,6 +70,34 @@ TEST_F(FillWatchTest, TellsNoTimeWhileTheRingDoesNotFill) {
   EXPECT_FALSE(watch_.time_left());
 }
 
+TEST_F(FillWatchTest, TellsNoTimeOfBatchesThatWaitForTheirAnswer) {
+  for (int i = 0; i < 600; ++i) {
+    see(i % 5 == 0 ? 0 : 40'000 + static_cast<std::uint64_t>(i));  // grows by a little, and is passed again and again
+    ASSERT_FALSE(watch_.time_left()) << i;
+  }
+}
+
+TEST_F(FillWatchTest, TellsTheTimeThreeMinutesIntoAnOutageAtTheLatest) {
+  for (int i = 0; i < 100; ++i) see(0);
+  std::uint64_t bytes = 0;
+  for (int i = 0; i < 60; ++i) {
+    see(bytes += 1'000);
+    ASSERT_FALSE(watch_.time_left()) << "a burst of so long is none yet " << i;
+  }
+  for (int i = 60; i < 180; ++i) see(bytes += 1'000);
+  EXPECT_TRUE(watch_.time_left());
+}
+
+TEST_F(FillWatchTest, TellsTheTimeAtOnceWhereHalfOfTheRingWaits) {
+  for (std::uint64_t bytes = 0; bytes < 500'000; bytes += 50'000) {
+    see(bytes);
+    ASSERT_FALSE(watch_.time_left()) << bytes;
+  }
+  see(500'000);
+  ASSERT_TRUE(watch_.time_left());
+  EXPECT_NEAR(std::chrono::duration<double>(*watch_.time_left()).count(), 10, 1);
+}
+
 TEST_F(FillWatchTest, TellsNoTimeLeftWhenFull) {
   see(1'200'000);
   EXPECT_EQ(watch_.time_left(), Duration::zero());
