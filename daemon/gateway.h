@@ -84,6 +84,7 @@ class Gateway {
   Replay& replay() { return *replay_; }
   const TagWriter& tag_writer() const { return *tag_writer_; }
   Reloader& reloader() { return *reloader_; }
+  const Reloader& reloader() const { return *reloader_; }
   DeadLetters& dead_letters() { return *dead_letters_; }
   const DeadLetters& dead_letters() const { return *dead_letters_; }
   BootTime started() const { return started_; }

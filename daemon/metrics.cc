@@ -282,6 +282,9 @@ void put_alarms(Exposition& out, const Gateway& gateway) {
   out.begin("tidegate_rules_without_tag", "gauge",
             "Rules that match no tag that was seen since the start: they judge nothing.");
   out.sample({}, std::uint64_t{gateway.pipeline().rules().idle_rules().size()});
+  out.begin("tidegate_restart_needed_settings", "gauge",
+            "Settings that a reload has found changed and that only a restart takes over.");
+  out.sample({}, std::uint64_t{gateway.reloader().waiting().size()});
 }
 
 void put_admin(Exposition& out, const AdminRefusals& refusals) {

@@ -218,7 +218,8 @@ void Reloader::report_done() {
   const std::string stopped = list_of(titles_with(plan, ReloadEffect::stop));
   const std::string replaced = list_of(titles_with(plan, ReloadEffect::replace));
   const std::string in_place = list_of(titles_with(plan, ReloadEffect::in_place));
-  const std::string waiting = list_of(plan.waiting());
+  waiting_ = plan.waiting();
+  const std::string waiting = list_of(waiting_);
   if (plan.is_empty()) log_info("gateway", "reloaded: nothing has changed");
   const auto say = [](const char* what, const std::string& list) {
     if (!list.empty()) log_info("gateway", "reloaded: {} {}", what, list);

@@ -62,6 +62,9 @@ class Reloader {
   /// Does nothing more, whatever is under way.
   void stop();
 
+  /// What the newest reload that was done has left for a restart, as ReloadPlan::waiting() says it.
+  const std::vector<std::string>& waiting() const { return waiting_; }
+
  private:
   ReloadAnswer read(std::optional<Config>& wanted) const;
   void begin();
@@ -81,6 +84,7 @@ class Reloader {
   std::vector<Done> asked_behind_;  // for the next one
   std::optional<Config> wanted_;    // of the one under way
   ReloadAnswer answer_;
+  std::vector<std::string> waiting_;
   bool is_stopped_ = false;
 };
 

@@ -151,6 +151,8 @@ std::string render_status(const Gateway& gateway) {
   json.member("alarms_shelved", std::uint64_t{gateway.pipeline().rules().shelved().size()});
   json.key("rules_without_tag").begin_array();
   for (const auto& rule : gateway.pipeline().rules().idle_rules()) json.value(rule);
+  json.end_array().key("restart_needed_for").begin_array();
+  for (const auto& setting : gateway.reloader().waiting()) json.value(setting);
   json.end_array();
   json.end_object();
   return text;

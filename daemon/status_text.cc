@@ -102,6 +102,12 @@ void put_idle_rules(std::string& out, const element& status) {
   for (const auto& rule : idle_rules_of(status)) out += fmt::format("rule   {:<16} matches no tag so far\n", rule);
 }
 
+void put_waiting(std::string& out, const element& status) {
+  for (const auto& setting : restart_needed_for(status)) {
+    out += fmt::format("changed {} waits for a restart\n", setting);
+  }
+}
+
 }  // namespace
 
 Result<std::string> status_as_text(const std::string& status_json) {
@@ -121,6 +127,7 @@ Result<std::string> status_as_text(const std::string& status_json) {
   put_log(out, status);
   put_uplinks(out, status);
   put_idle_rules(out, status);
+  put_waiting(out, status);
   return out;
 }
 

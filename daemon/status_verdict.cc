@@ -98,16 +98,20 @@ Texts troubles_of(const element& status) {
   return out;
 }
 
+Texts texts_of(const element& status, std::string_view key) {
+  Texts texts;
+  each_element(status, key, [&](const element& one) {
+    std::string_view text;
+    if (one.get(text) == simdjson::SUCCESS) texts.push_back(clip(text));
+  });
+  return texts;
+}
+
 }  // namespace
 
-std::vector<std::string> idle_rules_of(const element& status) {
-  Texts names;
-  each_element(status, "rules_without_tag", [&](const element& rule) {
-    std::string_view name;
-    if (rule.get(name) == simdjson::SUCCESS) names.push_back(clip(name));
-  });
-  return names;
-}
+std::vector<std::string> idle_rules_of(const element& status) { return texts_of(status, "rules_without_tag"); }
+
+std::vector<std::string> restart_needed_for(const element& status) { return texts_of(status, "restart_needed_for"); }
 
 Verdict verdict_of(const element& status) {
   const Texts troubles = troubles_of(status);
@@ -120,6 +124,8 @@ Verdict verdict_of(const element& status) {
   }
   const Texts idle = idle_rules_of(status);
   put_these(said, idle, "rule", idle.size() == 1 ? "matches no tag so far" : "match no tag so far");
+  const Texts waiting = restart_needed_for(status);
+  put_these(said, waiting, "changed setting", waiting.size() == 1 ? "waits for a restart" : "wait for a restart");
   return {troubles.empty(), fmt::format("{}", fmt::join(said, "; "))};
 }
 

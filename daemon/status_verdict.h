@@ -15,10 +15,13 @@ struct Verdict {
 
 /// Of what is now: what was refused or lost since the start is in the counters. Rules that match no tag are named, and
 /// trouble nobody: after a start a tag that comes by MQTT is not known until its first reading. So is it that there is
-/// no driver or no uplink.
+/// no driver or no uplink, and that a reload has left something to a restart.
 Verdict verdict_of(const simdjson::dom::element& status);
 
 /// The rules that match no tag that there is so far.
 std::vector<std::string> idle_rules_of(const simdjson::dom::element& status);
+
+/// What a reload has found changed and only a restart takes over.
+std::vector<std::string> restart_needed_for(const simdjson::dom::element& status);
 
 }  // namespace tidegate::daemon

@@ -115,6 +115,9 @@ void put_gateway(std::vector<Line>& out, const View& view) {
   if (const auto idle = idle_rules_of(status); !idle.empty()) {
     out.push_back({note_text(fmt::format("rules that match no tag so far: {}", fmt::join(idle, ", ")))});
   }
+  if (const auto waiting = restart_needed_for(status); !waiting.empty()) {
+    out.push_back({note_text(fmt::format("changed, and waits for a restart: {}", fmt::join(waiting, ", ")))});
+  }
 }
 
 // A line of its own: what is to be done has no room beside the figures.

@@ -75,6 +75,15 @@ TEST(StatusVerdictTest, NamesAlarmsAndRulesThatJudgeNothing) {
             "LOOK AT: 1 alarm raised; rule hot matches no tag so far");
 }
 
+TEST(StatusVerdictTest, SaysWhatAReloadHasLeftToARestart) {
+  const auto waiting = [](const std::string& settings) {
+    return verdict_after([&](Parts& parts) { parts.rules += ",\"restart_needed_for\":[" + settings + "]"; });
+  };
+  EXPECT_EQ(waiting(""), "all is well");
+  EXPECT_EQ(waiting(R"("buffer.size")"), "all is well; changed setting buffer.size waits for a restart");
+  EXPECT_EQ(waiting(R"("buffer.size","gateway.id")"), "all is well; 2 changed settings wait for a restart");
+}
+
 TEST(StatusVerdictTest, SaysThatNothingIsConfigured) {
   EXPECT_EQ(verdict_after([](Parts& parts) { parts.drivers = ""; }), "all is well; no driver is configured");
   EXPECT_EQ(verdict_after([](Parts& parts) { parts.uplinks = ""; }), "all is well; no uplink is configured");

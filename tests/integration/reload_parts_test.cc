@@ -20,6 +20,7 @@ using std::chrono::seconds;
 using ::testing::AllOf;
 using ::testing::ContainsRegex;
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 constexpr const char* kSimulator = "[[driver.simulator]]\nname = \"sim\"\ninterval = \"20ms\"\n";
 
@@ -223,6 +224,18 @@ TEST_F(ReloadPartsShort, SaysBeforehandWhatAReloadWouldChangeAndWhatWaits) {
   EXPECT_EQ(done.end.exit_code, 0) << done.errors;
   EXPECT_THAT(done.errors, HasSubstr("waits for a restart: buffer.size"));
   EXPECT_EQ(check().end.exit_code, 1) << "it still waits";
+  const auto shown = [&](const char* command) {
+    const std::string config = gateway_.config_file();
+    return command == std::string("top") ? gateway_.command({"top", "--count", "1", "--config", config})
+                                         : gateway_.command({command, "--config", config});
+  };
+  EXPECT_THAT(shown("status").output, AllOf(HasSubstr("; changed setting buffer.size waits for a restart\n"),
+                                            HasSubstr("\nchanged buffer.size waits for a restart\n")));
+  EXPECT_THAT(shown("top").output, HasSubstr("\nchanged, and waits for a restart: buffer.size\n"));
+  EXPECT_EQ(gateway_.metric("tidegate_restart_needed_settings"), 1);
+  gateway_.configure(std::string(kSimulator) + exporter("export"));
+  EXPECT_EQ(reload().end.exit_code, 0);
+  EXPECT_THAT(shown("status").output, Not(HasSubstr("restart"))) << "it is as it runs again";
 }
 
 TEST_F(ReloadPartsShort, WillNotSayOfOneFileWhatAnotherOneWouldChange) {

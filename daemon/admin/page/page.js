@@ -445,15 +445,15 @@ function drawEvents(events) {
   });
 }
 
-function drawIdleRules() {
-  const idle = state.status.rules_without_tag || [];
-  $("idle-rules").hidden = idle.length === 0;
-  put($("idle-rules"), idle.length === 0 ? "" : `Rules that match no tag so far, and so raise nothing: ${idle.join(", ")}`);
+function drawNames(id, what, names = []) {
+  $(id).hidden = names.length === 0;
+  put($(id), names.length === 0 ? "" : `${what}: ${names.join(", ")}`);
 }
 
 function drawStatus() {
   put($("gateway"), state.status.gateway);
-  drawIdleRules();
+  drawNames("idle-rules", "Rules that match no tag so far, and so raise nothing", state.status.rules_without_tag);
+  drawNames("restart-needed", "Changed settings that a reload cannot take over, and that wait for a restart", state.status.restart_needed_for);
   drawUplinks();
   drawDrivers();
   drawLog();
