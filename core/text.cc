@@ -141,6 +141,14 @@ std::size_t edit_distance(std::string_view a, std::string_view b) {
   return row[b.size()];
 }
 
+// U+200E and F, U+2028 to U+202E, U+2066 to U+2069: with these a name shows as another one, or as a line of its own.
+bool starts_with_layout(std::string_view text) {
+  if (text.size() < 3 || text[0] != '\xe2') return false;
+  const auto last = static_cast<unsigned char>(text[2]);
+  if (text[1] == '\x80') return last == 0x8e || last == 0x8f || (last >= 0xa8 && last <= 0xae);
+  return text[1] == '\x81' && last >= 0xa6 && last <= 0xa9;
+}
+
 }  // namespace
 
 bool glob_matches(std::string_view pattern, std::string_view text) {
@@ -238,7 +246,7 @@ std::string clip(std::string_view text, std::size_t bytes_max) {
   while (!rest.empty()) {
     const std::size_t length = utf8_sequence(rest);
     if (out.size() + std::max<std::size_t>(length, 1) > bytes_max) return out + "...";
-    if (length == 0 || starts_with_control(rest)) {
+    if (length == 0 || starts_with_control(rest) || starts_with_layout(rest)) {
       const std::size_t bytes = std::max<std::size_t>(length, 1);
       for (const char c : rest.substr(0, bytes)) append_hex_byte(out, "\\x", static_cast<unsigned char>(c));
       rest.remove_prefix(bytes);

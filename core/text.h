@@ -31,7 +31,8 @@ bool is_valid_utf8(std::string_view text);
 bool starts_with_control(std::string_view text);
 bool has_control(std::string_view text);
 
-/// The first `bytes_max` bytes, cut at a character, non-printing bytes as \xNN, with "..." when cut. For log lines.
+/// The first `bytes_max` bytes, cut at a character, with "..." when cut; bytes that do not print, or that have the text
+/// around them shown in another order, as \xNN. For log lines.
 std::string clip(std::string_view text, std::size_t bytes_max = 80);
 
 /// Appends `text` as a JSON string, quotes included, always in UTF-8: other bytes as clip() has them, controls escaped.

@@ -73,6 +73,16 @@ TEST(Clip, ShowsControlCharactersAndCutsAtACharacter) {
   EXPECT_EQ(clip("°°°°", 5), "°°...");
 }
 
+TEST(Clip, ShowsWhatWouldHaveTheTextShownInAnotherOrder) {
+  EXPECT_EQ(clip("a\u202egpj.exe"), "a\\xe2\\x80\\xaegpj.exe");
+  for (const char* turns : {"\u200e", "\u200f", "\u2028", "\u2029", "\u202a", "\u202e", "\u2066", "\u2069"}) {
+    EXPECT_EQ(clip(turns).size(), 12U) << turns;
+  }
+  for (const char* plain : {"\u200d", "\u2010", "\u2027", "\u202f", "\u2065", "\u206a", "שלום"}) {
+    EXPECT_EQ(clip(plain), plain);
+  }
+}
+
 TEST(JsonText, EscapesWhatMustBeEscaped) {
   std::string out;
   append_json_string(out, "a\"b\\c\n\x02°");
