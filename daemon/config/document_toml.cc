@@ -8,6 +8,7 @@
 
 #include "core/text.h"
 #include "daemon/config/document.h"
+#include "daemon/config/toml_hints.h"
 
 // toml++ 3.3 asserts that a key or a value begins as one, before it reports the same as a syntax error: "[=" would end
 // the process. Those two are left to the report; any other assertion that fails gives the file up.
@@ -164,7 +165,8 @@ tl::expected<Node, Problem> parse_document(std::string_view text, const std::str
   return convert(table, std::make_shared<const std::string>(file));
 } catch (const toml::parse_error& error) {
   const Place place = place_of(error.source(), nullptr);
-  const std::string what = "not TOML: " + clip(error.description(), 400);
+  const std::string hint = toml_hint(text, place.line);
+  const std::string what = "not TOML: " + clip(error.description(), 400) + (hint.empty() ? "" : "; " + hint);
   return tl::unexpected(Problem{file, place.line, place.column, "", what});
 } catch (const std::exception& error) {
   return tl::unexpected(Problem{file, 1, 1, "", std::string("cannot be read as TOML: ") + error.what()});
