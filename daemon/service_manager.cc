@@ -26,6 +26,11 @@ std::optional<std::uint64_t> number_from_environment(const char* name) {
 
 ServiceManager::ServiceManager() {
   if (const char* path = std::getenv("NOTIFY_SOCKET"); path != nullptr) socket_path_ = path;
+  if (constexpr std::size_t most = sizeof(sockaddr_un::sun_path) - 1; socket_path_.size() > most) {
+    log_warning("systemd", "NOTIFY_SOCKET has {} bytes, the path of a socket at most {}: nobody is told of our state",
+                socket_path_.size(), most);
+    socket_path_.clear();
+  }
   const auto for_process = number_from_environment("WATCHDOG_PID");
   const auto microseconds = number_from_environment("WATCHDOG_USEC");
   const bool for_us = !for_process || *for_process == static_cast<std::uint64_t>(::getpid());
@@ -46,7 +51,6 @@ void ServiceManager::notify(const std::string& message) const {
   if (socket_path_.empty()) return;
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
-  if (socket_path_.size() >= sizeof address.sun_path) return;
   std::memcpy(address.sun_path, socket_path_.data(), socket_path_.size());
   if (socket_path_.front() == '@') address.sun_path[0] = '\0';  // abstract name
   const Descriptor fd(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
