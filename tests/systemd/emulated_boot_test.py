@@ -253,7 +253,7 @@ class Boot:
         pid = self.pid()
         said = self.machine.run(f"cat /proc/{pid}/status /proc/{pid}/smaps_rollup").splitlines()
         found = {words[0]: int(words[1]) / 1024 for words in map(str.split, said) if len(words) == 3 and words[2] == "kB"}
-        return ", ".join(f"{name} {found[name + ':']:.1f} MiB" for name in ("VmRSS", "VmHWM", "Pss", "Private_Dirty"))
+        return ", ".join(f"{name} {found[name + ':']:.1f} MiB" for name in ("VmRSS", "RssAnon", "RssFile", "VmHWM", "Pss", "Private_Dirty"))
 
 
 def shown(items):

@@ -1,0 +1,144 @@
+#!/usr/bin/python3
+"""The daemon as a container runs it: process 1 of its own process namespace, on a root that is only for reading, with the log and the runtime
+directory on the machine's. Killed and made anew, again and again.
+
+  tests/integration/container_test.py BUILD_FOLDER
+"""
+import collections
+import json
+import os
+import subprocess
+import sys
+import unittest
+from pathlib import Path
+from urllib.error import URLError
+from urllib.request import urlopen
+
+for _folder in ("bench", "soak"):
+    sys.path.insert(0, str(Path(__file__).resolve().parent.parent / _folder))
+from plant import Sensors  # noqa: E402
+from rig import Rig, free_port, wait_until  # noqa: E402
+from seen import Bits  # noqa: E402
+
+KILLS = 3
+MESSAGES = 400  # acknowledged between two kills
+BODY = """
+[gateway]
+id = "contained"
+data_dir = "{data}"
+runtime_dir = "{run}"
+admin = "127.0.0.1:{admin}"
+
+[[driver.mqtt]]
+name = "written"
+broker = "mqtt://127.0.0.1:{broker}"
+reconnect_most = "1s"
+  [[driver.mqtt.subscribe]]
+  topic = "written/{{device}}/{{tag}}"
+  value = "/value"
+
+[[driver.mqtt_listener]]
+name = "direct"
+listen = "127.0.0.1:{listener}"
+  [[driver.mqtt_listener.subscribe]]
+  topic = "direct/{{device}}/{{tag}}"
+  value = "/value"
+"""
+ENTRY = """
+mount -t proc proc /proc
+for folder in "$3" "$4"; do mount --bind "$folder" "$folder"; done
+mount -o remount,bind,ro /
+! touch "$5/writable" 2>/dev/null
+exec "$1" run --config "$2"
+"""
+
+
+class Container:
+    """Ends with its process 1, and that with it."""
+
+    def __init__(self, rig, configuration, data, run):
+        user = ["--user", "--map-root-user"] if os.geteuid() != 0 else []
+        self.process = rig.start("container", "unshare", *user, "--mount", "--pid", "--fork", "--kill-child", "--propagation", "private",
+                                 "sh", "-euc", ENTRY, "sh", rig.build / "bin/tidegate", configuration, data, run, rig.folder)
+
+    def daemon(self):
+        """Its process id outside."""
+        return int(Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()[0])
+
+    def kill(self):
+        self.process.process.kill()
+        self.process.process.wait()
+
+    def stop(self):
+        subprocess.run(["kill", str(self.daemon())], check=True)
+        return self.process.process.wait(30)
+
+
+class ContainerTest(unittest.TestCase):
+    build = "build/release"
+
+    def is_ready(self):
+        try:
+            with urlopen(f"http://127.0.0.1:{self.admin}/readyz", timeout=5) as reply:
+                return reply.status == 200
+        except (URLError, ConnectionError, TimeoutError):
+            return False
+
+    def start(self):
+        container = Container(self.rig, self.configuration, self.data, self.run_folder)
+        wait_until(self.is_ready, "the container is ready", explain=lambda: container.process.log.read_text(errors="replace")[-500:])
+        return container
+
+    def acknowledged(self):
+        return sum(bits.count for sensors in self.sensors for bits in sensors.acknowledged.values())
+
+    def stored(self):
+        command = [self.rig.build / "bin/tidegate", "log", "cat", "--data-dir", self.data, "--stream", "readings"]
+        stored = collections.defaultdict(Bits)
+        for line in subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines():
+            record = json.loads(line)
+            stored[record["tag"]].add(record["value"])
+        return stored
+
+    def missing(self):
+        stored = self.stored()
+        acknowledged = [one for sensors in self.sensors for one in sensors.acknowledged.items()]
+        return [(tag, numbers) for tag, bits in acknowledged if (numbers := stored[tag].missing(bits))]
+
+    def test_what_was_acknowledged_outlives_containers_that_are_killed(self):
+        with Rig(self.build) as self.rig:
+            self.data, self.run_folder, self.configuration = (self.rig.folder / name for name in ("volume", "run", "tidegate.toml"))
+            self.data.mkdir()
+            self.run_folder.mkdir()
+            self.admin, listener, broker = free_port(), free_port(), self.rig.broker("broker").port
+            self.configuration.write_text(BODY.format(data=self.data, run=self.run_folder, admin=self.admin, listener=listener, broker=broker),
+                                          encoding="utf-8")
+            container = self.start()
+            self.assertIn("\nNSpid:\t" + f"{container.daemon()}\t1\n", Path(f"/proc/{container.daemon()}/status").read_text())
+            self.assertFalse((self.rig.folder / "writable").exists(), "the root could be written to")
+            self.sensors = [Sensors("direct", listener, 4, 400), Sensors("written", broker, 4, 400)]
+            for _ in range(KILLS):
+                before = self.acknowledged()
+                wait_until(lambda: self.acknowledged() >= before + MESSAGES, "messages are acknowledged")
+                container.kill()
+                container = self.start()
+            self.refuse_a_second()
+            for sensors in self.sensors:
+                sensors.end(60)
+                sensors.leave()
+            # Of the broker's messages the last are on their way still when the sensors have their answers.
+            wait_until(lambda: not self.missing(), "all that was acknowledged is in the log", explain=self.missing)
+            self.assertEqual(0, container.stop())
+            self.assertEqual([], self.missing())
+            self.assertGreater(self.acknowledged(), KILLS * MESSAGES)
+
+    def refuse_a_second(self):
+        second = Container(self.rig, self.configuration, self.data, self.run_folder)
+        self.assertEqual(1, second.process.process.wait(30))
+        self.assertIn(str(self.data), second.process.log.read_text(errors="replace").splitlines()[-1])
+
+
+if __name__ == "__main__":
+    if len(sys.argv) > 1:
+        ContainerTest.build = sys.argv.pop(1)
+    unittest.main()
