@@ -166,8 +166,7 @@ void Session::reconnect_later(LinkProblem problem) {
 }
 
 void Session::drop_connection() {
-  // Only a connection that held proves that the trouble is over.
-  if (is_up_ && clock_.boot_now() - connected_at_ >= broker_.reconnect_most) backoff_.reset();
+  if (is_up_) backoff_.note_held(clock_.boot_now() - connected_at_);
   is_up_ = false;
   if (const auto connection = std::exchange(connection_, nullptr)) connection->close();
   fail_in_flight();

@@ -196,9 +196,9 @@ void MqttSubscriber::connection_changed() {
   }
   const auto ended = std::exchange(connection_, nullptr);
   const auto connected_at = ended->session().connected_at();
-  // Only a connection that held proves that the trouble is over.
-  const bool has_held = connected_at && context_.clock->boot_now() - *connected_at >= options_.broker.reconnect_most;
-  if (has_held && ended->session().is_subscribed()) backoff_.reset();
+  if (connected_at && ended->session().is_subscribed()) {
+    backoff_.note_held(context_.clock->boot_now() - *connected_at);
+  }
   if (!connected_at) ++addresses_failed_;
   fail(why_ended(*ended));
 }
