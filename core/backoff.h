@@ -17,9 +17,9 @@ class Backoff {
   /// The next delay; each call without reset() doubles the bound.
   Duration next();
   void reset() { attempts_ = 0; }
-  /// What the delays are for held for so long, and ended. Begins anew when that is as long as the newest delay can have
-  /// been, ten seconds at the least: on a line that is there for half a minute at a time nobody waits a minute, and who
-  /// is taken and dropped at once comes ever later.
+  /// What the delays are for held for so long, and ended. Begins anew behind ten seconds, or the longest delay where
+  /// that is less: a line that is there for half a minute at a time is not waited for by pauses that have grown to a
+  /// minute, and who is taken and dropped at once comes ever later.
   void note_held(Duration held);
   std::uint32_t attempts() const { return attempts_; }
 
@@ -28,7 +28,6 @@ class Backoff {
   Duration most_;
   std::mt19937_64 random_;
   std::uint32_t attempts_ = 0;
-  Duration bound_{};  // of the newest delay
 };
 
 }  // namespace tidegate
