@@ -141,8 +141,10 @@ std::size_t edit_distance(std::string_view a, std::string_view b) {
   return row[b.size()];
 }
 
-// U+200E and F, U+2028 to U+202E, U+2066 to U+2069: with these a name shows as another one, or as a line of its own.
+// U+061C, U+200E and F, U+2028 to U+202E, U+2066 to U+2069: with these a name shows as another one, or as a line of its
+// own.
 bool starts_with_layout(std::string_view text) {
+  if (text.starts_with("\xd8\x9c")) return true;
   if (text.size() < 3 || text[0] != '\xe2') return false;
   const auto last = static_cast<unsigned char>(text[2]);
   if (text[1] == '\x80') return last == 0x8e || last == 0x8f || (last >= 0xa8 && last <= 0xae);
@@ -241,19 +243,19 @@ bool has_control(std::string_view text) {
 }
 
 std::string clip(std::string_view text, std::size_t bytes_max) {
+  constexpr std::size_t kShownAsHex = 4;
   std::string out;
-  std::string_view rest = text;
-  while (!rest.empty()) {
+  for (std::string_view rest = text; !rest.empty();) {
     const std::size_t length = utf8_sequence(rest);
-    if (out.size() + std::max<std::size_t>(length, 1) > bytes_max) return out + "...";
-    if (length == 0 || starts_with_control(rest) || starts_with_layout(rest)) {
-      const std::size_t bytes = std::max<std::size_t>(length, 1);
-      for (const char c : rest.substr(0, bytes)) append_hex_byte(out, "\\x", static_cast<unsigned char>(c));
-      rest.remove_prefix(bytes);
+    const std::size_t bytes = std::max<std::size_t>(length, 1);
+    const bool is_shown = length != 0 && !starts_with_control(rest) && !starts_with_layout(rest);
+    if (out.size() + (is_shown ? bytes : bytes * kShownAsHex) > bytes_max) return out + "...";
+    if (is_shown) {
+      out += rest.substr(0, bytes);
     } else {
-      out += rest.substr(0, length);
-      rest.remove_prefix(length);
+      for (const char c : rest.substr(0, bytes)) append_hex_byte(out, "\\x", static_cast<unsigned char>(c));
     }
+    rest.remove_prefix(bytes);
   }
   return out;
 }

@@ -78,6 +78,8 @@ TEST(Clip, ShowsWhatWouldHaveTheTextShownInAnotherOrder) {
   for (const char* turns : {"\u200e", "\u200f", "\u2028", "\u2029", "\u202a", "\u202e", "\u2066", "\u2069"}) {
     EXPECT_EQ(clip(turns).size(), 12U) << turns;
   }
+  EXPECT_EQ(clip("a\u061cb"), "a\\xd8\\x9cb");
+  EXPECT_EQ(clip("\u202e\u202e\u202e", 30), "\\xe2\\x80\\xae\\xe2\\x80\\xae...") << "what is shown has to fit";
   for (const char* plain : {"\u200d", "\u2010", "\u2027", "\u202f", "\u2065", "\u206a", "שלום"}) {
     EXPECT_EQ(clip(plain), plain);
   }
