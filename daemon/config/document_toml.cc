@@ -49,7 +49,7 @@ class DotCounter {
     while (at_ < text_.size()) {
       const char c = text_[at_];
       if (c == '"' || c == '\'') {
-        skip_string(c);
+        skip_text();
         continue;
       }
       if (c == '#') {
@@ -65,27 +65,11 @@ class DotCounter {
   }
 
  private:
-  void skip_string(char quote) {
-    const std::string triple(3, quote);
-    const bool multi_line = text_.substr(at_, 3) == triple;
-    at_ += multi_line ? 3 : 1;
-    while (at_ < text_.size()) {
-      const char c = text_[at_];
-      if (c == '\n') {
-        if (!multi_line) return;  // not closed: the parser says so
-        ++line_;
-      }
-      if (c == '\\' && quote == '"') {
-        ++at_;
-        if (at_ < text_.size() && text_[at_] == '\n') ++line_;
-      } else if (c == quote && (!multi_line || text_.substr(at_, 3) == triple)) {
-        at_ += multi_line ? 3 : 1;
-        // Up to two quotes may stand right before the closing three.
-        for (int extra = 0; multi_line && extra < 2 && at_ < text_.size() && text_[at_] == quote; ++extra) ++at_;
-        return;
-      }
-      ++at_;
-    }
+  void skip_text() {
+    const std::size_t end = end_of_toml_text(text_, at_);
+    const std::string_view skipped = text_.substr(at_, end - at_);
+    line_ += static_cast<std::uint32_t>(std::count(skipped.begin(), skipped.end(), '\n'));
+    at_ = end;
   }
 
   std::string_view text_;
@@ -165,8 +149,10 @@ tl::expected<Node, Problem> parse_document(std::string_view text, const std::str
   return convert(table, std::make_shared<const std::string>(file));
 } catch (const toml::parse_error& error) {
   const Place place = place_of(error.source(), nullptr);
-  const std::string hint = toml_hint(text, place.line);
-  const std::string what = "not TOML: " + clip(error.description(), 400) + (hint.empty() ? "" : "; " + hint);
+  std::string what = "not TOML: " + clip(error.description(), 400);
+  const bool is_form = error.description().find("redefine") == std::string_view::npos;
+  const std::string_view hint = is_form ? toml_hint(text, place.line, place.column) : "";
+  if (!hint.empty()) what.append("; ").append(hint);
   return tl::unexpected(Problem{file, place.line, place.column, "", what});
 } catch (const std::exception& error) {
   return tl::unexpected(Problem{file, 1, 1, "", std::string("cannot be read as TOML: ") + error.what()});

@@ -2,67 +2,118 @@
 
 #include <algorithm>
 #include <cctype>
+#include <string>
 
 namespace tidegate::daemon {
 namespace {
 
 constexpr std::string_view kSpace = " \t\r";
 
-std::string_view line_of(std::string_view text, std::uint32_t line) {
-  for (; line > 1; --line) {
-    const std::size_t end = text.find('\n');
-    if (end == std::string_view::npos) return {};
-    text.remove_prefix(end + 1);
-  }
-  return text.substr(0, text.find('\n'));
-}
-
 std::string_view without_space(std::string_view text) {
   text.remove_prefix(std::min(text.find_first_not_of(kSpace), text.size()));
   return text;
 }
 
-bool is_of_key(char c) { return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_' || c == '-' || c == '.'; }
-
-// A text that begins in `value` and does not end there.
-bool lacks_closing_quote(std::string_view value) {
-  const char quote = value[0];
-  if (value.substr(0, 3) == std::string(3, quote)) return false;  // it may go on for lines
-  for (std::size_t at = 1; at < value.size(); ++at) {
-    if (value[at] == quote) return false;
-    if (value[at] == '\\' && quote == '"') ++at;
+// Where the line begins; nothing where that is within a text or a list of several lines.
+std::size_t beginning_of(std::string_view document, std::uint32_t line) {
+  std::size_t at = 0;
+  int depth = 0;
+  while (line > 1 && at < document.size()) {
+    const char c = document[at];
+    if (c == '"' || c == '\'') {
+      const std::size_t end = end_of_toml_text(document, at);
+      const auto lines = std::count(document.begin() + static_cast<std::ptrdiff_t>(at),
+                                    document.begin() + static_cast<std::ptrdiff_t>(end), '\n');
+      if (lines >= line - 1) return std::string_view::npos;
+      line -= static_cast<std::uint32_t>(lines);
+      at = end;
+      continue;
+    }
+    if (c == '#') {
+      at = std::min(document.find('\n', at), document.size());
+      continue;
+    }
+    if (c == '[' || c == '{') ++depth;
+    if (c == ']' || c == '}') --depth;
+    if (c == '\n') --line;
+    ++at;
   }
-  return true;
+  return depth == 0 && line <= 1 ? at : std::string_view::npos;
 }
 
-// Numbers with what they count, and words but for the two that are values.
-bool is_bare_text(std::string_view value) {
-  const std::string_view word = value.substr(0, value.find_first_of(" \t\r,]}#"));
-  if (word.empty() || word[0] == '"' || word[0] == '\'' || word[0] == '[' || word[0] == '{') return false;
-  if (word == "true" || word == "false") return false;
-  return !std::all_of(word.begin(), word.end(),
-                      [](char c) { return std::string_view("+-._0123456789").find(c) != std::string_view::npos; });
+bool is_of_key(char c) { return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_' || c == '-' || c == '.'; }
+
+bool is_number_or_date(std::string_view word) {
+  const std::string_view bare = word.substr(word.starts_with('+') || word.starts_with('-') ? 1 : 0);
+  if (bare == "inf" || bare == "nan") return true;
+  if (bare.empty() || std::isdigit(static_cast<unsigned char>(bare[0])) == 0) return false;
+  if (bare.starts_with("0x") || bare.starts_with("0o") || bare.starts_with("0b")) return true;
+  const bool has_date = bare.size() >= 5 && (bare[4] == '-' || bare[2] == ':');
+  const std::string_view allowed = has_date ? "0123456789-+:.TtZz" : "0123456789_.eE+-";
+  return bare.find_first_not_of(allowed) == std::string_view::npos;
+}
+
+std::string_view hint_of_word(std::string_view word) {
+  constexpr std::string_view kBooleans = "true or false, in small letters and without quotes";
+  constexpr std::string_view kQuotes = "texts, sizes and times stand in quotes: key = \"...\"";
+  std::string small(word);
+  std::transform(small.begin(), small.end(), small.begin(), [](unsigned char c) { return std::tolower(c); });
+  for (const char* meant : {"true", "false", "yes", "no", "on", "off"}) {
+    if (small == meant) return word == "true" || word == "false" ? "" : kBooleans;
+  }
+  return word.empty() || is_number_or_date(word) ? "" : kQuotes;
+}
+
+std::string_view hint_of_text(std::string_view value) {
+  if (value.starts_with("\"\"\"") || value.starts_with("'''")) return "";
+  const std::string_view text = value.substr(0, end_of_toml_text(value, 0));
+  if (value[0] == '"' && text.find('\\') != std::string_view::npos) {
+    return R"(a backslash begins an escape in "...": write \\ there, or the text in '...')";
+  }
+  if (text.size() > 1 && text.back() == value[0]) return "";
+  return "the text has no quote at its end";
 }
 
 }  // namespace
 
-std::string toml_hint(std::string_view text, std::uint32_t line) {
-  const std::string_view whole = without_space(line_of(text, line));
-  const auto key_end = std::find_if_not(whole.begin(), whole.end(), is_of_key);
-  const std::string key(whole.begin(), key_end);
-  std::string_view value = without_space(whole.substr(key.size()));
-  if (key.empty() || !value.starts_with('=')) return "";
+std::size_t end_of_toml_text(std::string_view document, std::size_t at) {
+  const char quote = document[at];
+  const std::string triple(3, quote);
+  const bool has_lines = document.substr(at, 3) == triple;
+  for (at += has_lines ? 3 : 1; at < document.size(); ++at) {
+    const char c = document[at];
+    if (c == '\n' && !has_lines) return at;
+    if (c == '\\' && quote == '"') {
+      if (!has_lines && document.substr(at + 1, 1) == "\n") return at + 1;
+      ++at;
+    } else if (c == quote && (!has_lines || document.substr(at, 3) == triple)) {
+      at += has_lines ? 3 : 1;
+      // Up to two quotes may stand right before the closing three.
+      for (int extra = 0; has_lines && extra < 2 && document.substr(at, 1) == triple.substr(0, 1); ++extra) ++at;
+      return at;
+    }
+  }
+  return document.size();
+}
+
+std::string_view toml_hint(std::string_view document, std::uint32_t line, std::uint32_t column) {
+  const std::size_t begin = beginning_of(document, line);
+  if (begin == std::string_view::npos) return "";
+  const std::string_view whole = document.substr(begin, document.find('\n', begin) - begin);
+  const std::string_view from_key = without_space(whole);
+  const auto key = std::find_if_not(from_key.begin(), from_key.end(), is_of_key) - from_key.begin();
+  std::string_view value = without_space(from_key.substr(static_cast<std::size_t>(key)));
+  if (key == 0 || !value.starts_with('=')) return "";
   value = without_space(value.substr(1));
-  if (value.empty()) return "a value is missing: " + key + " = ...";
-  if (value[0] == '=') return "one equals sign: " + key + " = ...";
-  if (value[0] == '"' || value[0] == '\'') {
-    return lacks_closing_quote(value) ? std::string("the text has no ") + value[0] + " at its end" : "";
-  }
-  constexpr std::string_view kRule = "texts, sizes and times stand in quotes: ";
-  if (value[0] == '[') {
-    return is_bare_text(without_space(value.substr(1))) ? std::string(kRule) + key + " = [\"...\"]" : "";
-  }
-  return is_bare_text(value) ? std::string(kRule) + key + " = \"...\"" : "";
+  if (value.starts_with('=')) return "one equals sign: key = ...";
+  if (value.empty() || value.starts_with('#')) return "a value is missing: key = ...";
+  if (value[0] == '"' || value[0] == '\'') return hint_of_text(value);
+  if (value[0] == '[') value = without_space(value.substr(1));
+  const std::string_view word = value.substr(0, value.find_first_of(" \t\r,]}#\"'[{"));
+  // The parser stops within the word that it cannot read, or right behind it.
+  const auto word_begins = static_cast<std::size_t>(word.data() - whole.data()) + 1;
+  if (column < word_begins || column > word_begins + word.size()) return "";
+  return hint_of_word(word);
 }
 
 }  // namespace tidegate::daemon
