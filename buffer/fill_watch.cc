@@ -33,25 +33,33 @@ void FillWatch::smooth(BootTime now, std::uint64_t unpassed_bytes) {
   fill_.unpassed_bytes = unpassed_bytes;
 }
 
-void FillWatch::note_least(BootTime now, std::uint64_t unpassed_bytes) {
-  if (minute_began_ == BootTime{}) minute_began_ = now;
-  if (now - minute_began_ >= kMinute) {
-    least_before_ = least_;
-    least_ = unpassed_bytes;
-    minute_began_ = now;
+// Once it fills it does so until half of that is gone: a series that comes and goes has no alert.
+void FillWatch::judge(BootTime now, std::uint64_t unpassed_bytes) {
+  if (!minute_) minute_ = Minute{now, unpassed_bytes, unpassed_bytes, unpassed_bytes, false};
+  minute_->least = std::min(minute_->least, unpassed_bytes);
+  minute_->most = std::max(minute_->most, unpassed_bytes);
+  minute_->has_fallen = minute_->has_fallen || unpassed_bytes < newest_;
+  newest_ = unpassed_bytes;
+  most_ = std::max(most_, unpassed_bytes);
+  if (filling_ && unpassed_bytes < most_ / 2) filling_ = false;
+  if (now - minute_->began < kMinute) return;
+  const bool nothing_leaves = !minute_->has_fallen && unpassed_bytes > minute_->first;
+  // More than what is on its way swings by.
+  const bool has_settled = minute_->least > minute_->most / 2;
+  const bool grows = has_settled && least_before_ &&
+                     minute_->least > *least_before_ + std::max(fill_.capacity_bytes / 1000, *least_before_ / 20);
+  if (!filling_ && (nothing_leaves || grows)) {
+    filling_ = true;
+    most_ = unpassed_bytes;
   }
-  least_ = std::min(least_, unpassed_bytes);
-}
-
-bool FillWatch::is_filling() const {
-  const std::uint64_t least = std::min(least_, least_before_);
-  return level_ > 0 || (least > 0 && least >= fill_.unpassed_bytes / 3);
+  least_before_ = minute_->least;
+  minute_ = Minute{now, unpassed_bytes, unpassed_bytes, unpassed_bytes, false};
 }
 
 std::optional<FillWatch::Change> FillWatch::update(const StreamFill& fill, BootTime now) {
   smooth(now, fill.unpassed_bytes);
-  note_least(now, fill.unpassed_bytes);
   fill_.capacity_bytes = fill.capacity_bytes;
+  judge(now, fill.unpassed_bytes);
   const double percent = 100 * fill.ratio();
   const int before = level_;
   while (level_ < static_cast<int>(kLevels.size()) && percent >= kLevels[static_cast<std::size_t>(level_)]) ++level_;
@@ -64,7 +72,7 @@ std::optional<FillWatch::Change> FillWatch::update(const StreamFill& fill, BootT
 std::optional<Duration> FillWatch::time_left() const {
   if (!first_at_) return std::nullopt;
   if (fill_.unpassed_bytes >= fill_.capacity_bytes) return Duration::zero();
-  if (!rate_ || *rate_ <= 0 || !is_filling()) return std::nullopt;
+  if (!rate_ || *rate_ <= 0 || !(filling_ || level_ > 0)) return std::nullopt;
   const double seconds = static_cast<double>(fill_.capacity_bytes - fill_.unpassed_bytes) / *rate_;
   if (seconds > kSecondsMax) return std::nullopt;
   return std::chrono::duration_cast<Duration>(std::chrono::duration<double>(seconds));

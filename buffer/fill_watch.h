@@ -21,22 +21,32 @@ class FillWatch {
   /// The fill at `now`; what is to be told of it.
   std::optional<Change> update(const StreamFill& fill, BootTime now);
   /// Until the ring is full at the present rate; nothing while it does not fill. Below half of it that is told only
-  /// where a third of what waits now has waited for a minute or two: else it is a burst, or a batch on its way.
+  /// once nothing has left for a minute, or the least of a minute has clearly grown: else it is a burst, or what is on
+  /// its way.
   std::optional<Duration> time_left() const;
 
  private:
   void smooth(BootTime now, std::uint64_t unpassed_bytes);
-  void note_least(BootTime now, std::uint64_t unpassed_bytes);
-  bool is_filling() const;
+  void judge(BootTime now, std::uint64_t unpassed_bytes);
 
   StreamFill fill_;
   int level_ = 0;  // index behind the highest level reached
   std::optional<BootTime> first_at_;
   BootTime seen_at_{};
   std::optional<double> rate_;  // bytes a second by which the fill grows, smoothed
-  BootTime minute_began_{};
-  std::uint64_t least_ = 0;         // unpassed, since then
-  std::uint64_t least_before_ = 0;  // in the minute before
+  /// A minute of what is unpassed, bytes.
+  struct Minute {
+    BootTime began{};
+    std::uint64_t first = 0;
+    std::uint64_t least = 0;
+    std::uint64_t most = 0;
+    bool has_fallen = false;
+  };
+  std::optional<Minute> minute_;
+  std::optional<std::uint64_t> least_before_;  // in the minute before
+  std::uint64_t newest_ = 0;
+  bool filling_ = false;
+  std::uint64_t most_ = 0;  // since it fills
 };
 
 }  // namespace tidegate::buffer

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <random>
+
 #include "buffer/drop_ledger.h"
 #include "tests/buffer/log_fixture.h"
 
@@ -71,21 +73,41 @@ TEST_F(FillWatchTest, TellsNoTimeWhileTheRingDoesNotFill) {
 }
 
 TEST_F(FillWatchTest, TellsNoTimeOfBatchesThatWaitForTheirAnswer) {
-  for (int i = 0; i < 600; ++i) {
-    see(i % 5 == 0 ? 0 : 40'000 + static_cast<std::uint64_t>(i));  // grows by a little, and is passed again and again
-    ASSERT_FALSE(watch_.time_left()) << i;
+  std::mt19937 chance(7);
+  for (const std::uint64_t least : {0U, 60'000U}) {
+    for (int i = 0; i < 3600; ++i) {
+      see(least + chance() % 80'000);  // passed again and again
+      ASSERT_FALSE(watch_.time_left()) << least << " " << i;
+    }
   }
 }
 
-TEST_F(FillWatchTest, TellsTheTimeThreeMinutesIntoAnOutageAtTheLatest) {
-  for (int i = 0; i < 100; ++i) see(0);
-  std::uint64_t bytes = 0;
-  for (int i = 0; i < 60; ++i) {
-    see(bytes += 1'000);
-    ASSERT_FALSE(watch_.time_left()) << "a burst of so long is none yet " << i;
+// Wherever in the minutes of the watch it begins.
+TEST_F(FillWatchTest, TellsTheTimeWithinTwoMinutesOfAnOutageAndGoesOn) {
+  for (int phase = 0; phase < 60; ++phase) {
+    watch_ = FillWatch();
+    for (int i = 0; i < 120 + phase; ++i) see(i % 3 == 0 ? 0 : 2'000);
+    std::uint64_t bytes = 0;
+    for (int i = 0; i < 400; ++i) {
+      see(bytes += 1'000);
+      const bool may_be_told = i >= 58;  // a burst of less is none yet
+      ASSERT_TRUE(may_be_told || !watch_.time_left()) << phase << " " << i;
+      ASSERT_TRUE(i < 120 || watch_.time_left()) << phase << " " << i;
+    }
+    for (int i = 0; i < 60; ++i) see(bytes -= 6'000);
+    see(0);
+    for (int i = 0; i < 300; ++i) {
+      see(i % 3 == 0 ? 0 : 2'000);
+      ASSERT_FALSE(watch_.time_left()) << "it is over " << phase << " " << i;
+    }
   }
-  for (int i = 60; i < 180; ++i) see(bytes += 1'000);
-  EXPECT_TRUE(watch_.time_left());
+}
+
+TEST_F(FillWatchTest, TellsTheTimeOfALinkThatIsTooSlow) {
+  std::uint64_t bytes = 0;
+  for (int i = 0; i < 300; ++i) see(bytes += i % 2 == 0 ? 1'500 : -1'000ULL);
+  ASSERT_TRUE(watch_.time_left());
+  EXPECT_NEAR(std::chrono::duration<double>(*watch_.time_left()).count(), (1e6 - 75'000) / 250, 400);
 }
 
 TEST_F(FillWatchTest, TellsTheTimeAtOnceWhereHalfOfTheRingWaits) {

@@ -239,7 +239,7 @@ function drawLive() {
     drawTile("Readings a second", rate === null ? "…" : rate < 10 ? rate.toFixed(1) : grouped(rate), `${grouped(live.tags)} tags`),
     drawTile("Uplinks", open === 0 ? "all up" : `${open} down`, `largest backlog ${grouped(pending)}`),
     drawTile("Ring filled", `${(live.log.fill * 100).toFixed(live.log.fill < 0.1 ? 1 : 0)} %`,
-      live.log.full ? "it is full" : left === undefined ? "not filling up" : `full in ${span(left)}`),
+      live.log.full ? "it is full" : left === undefined ? "waits for an uplink" : `waits for an uplink, full in ${span(left)}`),
     drawTile("Written to flash a day", ...writtenPerDay(live)),
   ];
   fill($("tiles"), tiles, (tile) => tile.name, () => {
