@@ -206,8 +206,9 @@ void put_storage(Exposition& out, const Gateway& gateway) {
   out.begin("tidegate_log_fill_ratio", "gauge",
             "Part of the ring that waits for an uplink; at 1 records are lost or held back.");
   for (const Stream stream : kAllStreams) out.sample({{"stream", to_string(stream)}}, log.fill(stream).ratio());
-  out.begin("tidegate_log_fill_seconds_left", "gauge",
-            "Until the ring is full at the present rate; absent while it does not fill.");
+  out.begin(
+      "tidegate_log_fill_seconds_left", "gauge",
+      "Until the ring is full at the present rate; absent while it does not fill, or has for less than two minutes.");
   for (const Stream stream : kAllStreams) {
     const auto left = gateway.storage_watch().fill(stream).time_left();
     if (left) out.sample({{"stream", to_string(stream)}}, to_seconds(*left));
@@ -282,6 +283,9 @@ void put_alarms(Exposition& out, const Gateway& gateway) {
   out.begin("tidegate_rules_without_tag", "gauge",
             "Rules that match no tag that was seen since the start: they judge nothing.");
   out.sample({}, std::uint64_t{gateway.pipeline().rules().idle_rules().size()});
+}
+
+void put_configuration(Exposition& out, const Gateway& gateway) {
   out.begin("tidegate_restart_needed_settings", "gauge",
             "Settings that a reload has found changed and that only a restart takes over.");
   out.sample({}, std::uint64_t{gateway.reloader().waiting().size()});
@@ -307,6 +311,7 @@ std::string render_metrics(const Gateway& gateway, const AdminRefusals& refusals
   put_uplinks(out, gateway);
   put_log(out, gateway);
   put_alarms(out, gateway);
+  put_configuration(out, gateway);
   put_admin(out, refusals);
   return out.take();
 }

@@ -98,6 +98,7 @@ void Reloader::begin() {
     report_wrong();
     return finish();
   }
+  waiting_ = answer_.plan.waiting();
   parts_.before_start(*wanted_);
   parts_.swap->run(answer_.plan, *parts_.running, *wanted_,
                    [this](const PartSwap::Outcome& outcome) { on_swapped(outcome); });
@@ -218,7 +219,6 @@ void Reloader::report_done() {
   const std::string stopped = list_of(titles_with(plan, ReloadEffect::stop));
   const std::string replaced = list_of(titles_with(plan, ReloadEffect::replace));
   const std::string in_place = list_of(titles_with(plan, ReloadEffect::in_place));
-  waiting_ = plan.waiting();
   const std::string waiting = list_of(waiting_);
   if (plan.is_empty()) log_info("gateway", "reloaded: nothing has changed");
   const auto say = [](const char* what, const std::string& list) {

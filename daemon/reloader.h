@@ -62,7 +62,8 @@ class Reloader {
   /// Does nothing more, whatever is under way.
   void stop();
 
-  /// What the newest reload that was done has left for a restart, as ReloadPlan::waiting() says it.
+  /// What the newest reload whose files were right has found that only a restart takes over, as ReloadPlan::waiting()
+  /// says it.
   const std::vector<std::string>& waiting() const { return waiting_; }
 
  private:

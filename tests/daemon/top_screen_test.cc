@@ -13,6 +13,7 @@ namespace tidegate::daemon {
 namespace {
 
 using std::chrono::seconds;
+using ::testing::AnyOf;
 using ::testing::ContainsRegex;
 using ::testing::HasSubstr;
 using ::testing::Not;
@@ -99,12 +100,14 @@ TEST_F(TopScreenTest, MarksWhatIsInTrouble) {
 
 TEST_F(TopScreenTest, SaysAtOneLookWhatWantsSomebody) {
   std::string idle = status(10, 0, 0, 0);
-  idle.insert(1, R"("rules_without_tag":["hot","wet"],)");
+  idle.insert(1, R"("rules_without_tag":["hot","wet"],"restart_needed_for":["buffer.size","gateway.id"],)");
   ASSERT_TRUE(screen.note(idle, at(0)));
-  EXPECT_THAT(text(), HasSubstr("\nLOOK AT: device boiler DOWN; 2 rules match no tag so far\n"));
-  EXPECT_THAT(text(), HasSubstr("\nrules that match no tag so far: hot, wet\n"));
+  EXPECT_THAT(text(), HasSubstr("\nLOOK AT: device boiler DOWN; 2 rules match no tag so far; 2 changed settings "
+                                "wait for a restart\n"));
+  EXPECT_THAT(text(), HasSubstr("\nrules that match no tag so far: hot, wet\n"
+                                "changed, and waits for a restart: buffer.size, gateway.id\n"));
   ASSERT_TRUE(screen.note(status(11, 0, 0, 0), at(1)));
-  EXPECT_THAT(text(), Not(HasSubstr("match no tag")));
+  EXPECT_THAT(text(), Not(AnyOf(HasSubstr("match no tag"), HasSubstr("restart"))));
 }
 
 TEST_F(TopScreenTest, HasRoomForItsColumnsOnATerminalOfEighty) {

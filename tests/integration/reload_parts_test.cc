@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstdint>
 #include <filesystem>
 #include <memory>
 #include <set>
@@ -12,6 +13,7 @@
 #include "drivers/modbus/simulated_server.h"
 #include "tests/integration/relay_rig.h"
 #include "tests/support/network.h"
+#include "tests/support/silent_port.h"
 
 namespace tidegate::testing {
 namespace {
@@ -236,6 +238,15 @@ TEST_F(ReloadPartsShort, SaysBeforehandWhatAReloadWouldChangeAndWhatWaits) {
   gateway_.configure(std::string(kSimulator) + exporter("export"));
   EXPECT_EQ(reload().end.exit_code, 0);
   EXPECT_THAT(shown("status").output, Not(HasSubstr("restart"))) << "it is as it runs again";
+  const std::uint16_t port = free_port();
+  const SilentPort taken("127.0.0.1", port);
+  gateway_.configure(std::string(kSimulator) + exporter("export") +
+                     "[buffer]\nsize = \"64MiB\"\n[[driver.mqtt_listener]]\n" +
+                     "name = \"late\"\nlisten = \"127.0.0.1:" + std::to_string(port) +
+                     "\"\n  [[driver.mqtt_listener.subscribe]]\n  topic = \"a/{device}/{tag}\"\n");
+  EXPECT_NE(reload().end.exit_code, 0);
+  EXPECT_THAT(shown("status").output, HasSubstr("buffer.size waits for a restart"))
+      << "a reload that fails finds it, too";
 }
 
 TEST_F(ReloadPartsShort, WillNotSayOfOneFileWhatAnotherOneWouldChange) {

@@ -294,6 +294,17 @@ async function checkRefused(page) {
   assert.ok(said.includes("readings are refused: 422 (for 3 s)"), said);
 }
 
+async function checkRestartNeeded(page, daemon) {
+  const file = path.join(folder, "tidegate.toml");
+  const text = fs.readFileSync(file, "utf8");
+  const reloadWith = (content) => { fs.writeFileSync(file, content); daemon.kill("SIGHUP"); };
+  const said = page.getByText("Changed settings that a reload cannot take over, and that wait for a restart: buffer.size", { exact: true });
+  reloadWith(`${text}[buffer]\nsize = "64MiB"\n`);
+  await said.waitFor();
+  reloadWith(text);
+  await said.waitFor({ state: "detached" });
+}
+
 async function run() {
   const ports = {};
   for (const name of ["admin", "source", "target", "modbus"]) ports[name] = await freePort();
@@ -318,6 +329,7 @@ async function run() {
   await page.locator("#uplinks li", { hasText: "cloud" }).getByText("up", { exact: true }).waitFor({ timeout: 90000 });
   await page.locator("#events").getByText("uplink-up · uplink cloud").waitFor();
   await checkRefused(page);
+  await checkRestartNeeded(page, daemon);
   await checkLogIn(browser, complaints);
   await checkPartlyOld(page);
   await checkReconnect(page, start, daemon);
