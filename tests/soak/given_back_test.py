@@ -3,6 +3,7 @@
 
   tests/soak/given_back_test.py BUILD_FOLDER
 """
+import json
 import sys
 import threading
 import unittest
@@ -13,6 +14,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "bench"))
 from cycles import Receiver, Taker  # noqa: E402
 from gateway import Metrics  # noqa: E402
 from heap_counts import HeapCounts  # noqa: E402
+from plant import client_of  # noqa: E402
 from proxy import Proxies  # noqa: E402
 from rig import Rig, wait_until  # noqa: E402
 
@@ -55,6 +57,18 @@ retry_most = "1s"
 batch = {{{{ max_delay = "100ms", max_readings = 2000 }}}}
 """
 
+PAYLOADS = """
+[buffer]
+memory = "64KiB"
+
+[[driver.mqtt]]
+name = "sensors"
+broker = "mqtt://127.0.0.1:{mqtt}"
+  [[driver.mqtt.subscribe]]
+  topic = "plant/{{device}}/{{tag}}"
+  value = "/value"
+"""
+
 
 class GivenBackTest(unittest.TestCase):
     build = "build/release"
@@ -92,6 +106,31 @@ class GivenBackTest(unittest.TestCase):
                 after.append(self.counts.least()[0])
                 return after[-1] < before + GROWTH_MOST
             wait_until(is_given_back, f"of {before} bytes in use before the outage there are no more than these", 60, lambda: str(after))
+
+    def publish(self, count, size):
+        """Payloads of so many bytes each; returns when all are taken."""
+        before = self.metrics().sum("tidegate_readings_accepted_total")
+        payload = json.dumps({"value": 1, "rest": ["x" * 10] * (size // 14)})
+        for _ in range(count):
+            self.client.publish("plant/device/tag", payload, qos=1)
+        wait_until(lambda: self.metrics().sum("tidegate_readings_accepted_total") >= before + count, "payloads are taken")
+
+    def test_what_large_payloads_took_is_given_back(self):
+        with Rig(self.build) as rig:
+            broker = rig.broker("broker").port
+            self.counts = HeapCounts(self.build, rig.folder)
+            self.daemon = rig.daemon(PAYLOADS.format(mqtt=broker), self.counts.environment)
+            self.client = client_of("large", broker)
+            self.client.loop_start()
+            self.publish(100, 100)
+            before, _ = self.counts.least()
+            for large, behind in ((60_000, 40), (200_000, 2)):  # by what its newest needed; at once
+                self.publish(3, large)
+                self.publish(behind, 100)
+                after, _ = self.counts.least()
+                self.assertLess(after, before + GROWTH_MOST, f"{large} bytes")
+            self.client.disconnect()
+            self.client.loop_stop()
 
 
 if __name__ == "__main__":
