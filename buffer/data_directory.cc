@@ -86,7 +86,8 @@ std::string holder_of(int fd) {
   const std::string_view all(text.data(), count > 0 ? static_cast<std::size_t>(count) : 0);
   const auto end = all.find_first_not_of("0123456789");
   const std::string_view pid = all.substr(0, end);
-  return pid.empty() ? "another process" : "process " + std::string(pid);
+  if (pid.empty()) return "another process";
+  return pid == "1" ? "a container, whose process 1 it is" : "process " + std::string(pid);
 }
 
 Result<Descriptor> lock(const std::string& path) {
