@@ -59,7 +59,7 @@ def calm_rounds(samples, warm_up):
 
 
 def points(samples, name, warm_up):
-    """(seconds, the value that counts of `name`) of the calm part of each round."""
+    """(seconds, the least of `name`) of the calm part of each round."""
     return [(statistics.median(sample["seconds"] for sample in calm), min(sample[name] for sample in calm))
             for calm in calm_rounds(samples, warm_up).values()]
 
@@ -82,7 +82,7 @@ class Growth:
 
 
 def least_by_round(samples, name, warm_up):
-    return [min(sample[name] for sample in calm) for calm in calm_rounds(samples, warm_up).values()]
+    return [least for _, least in points(samples, name, warm_up)]
 
 
 def complaints(samples, warm_up, most_mib_a_day=1.0):
