@@ -344,6 +344,8 @@ class Demo:
                 break
             self.stopping.wait(1)
             elapsed += 1
+        if figures["backlog"] > 0:
+            print(f"ended with a backlog of {figures['backlog']}, which counts as lost here; the daemon has it, and would send it when it runs again")
         return self.judge(figures, published)
 
     def judge(self, figures, published):
