@@ -93,7 +93,8 @@ class Kafka:
             "listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT\n"
             f"controller.quorum.voters=1@127.0.0.1:{controller}\noffsets.topic.replication.factor=1\n"
             "transaction.state.log.replication.factor=1\ntransaction.state.log.min.isr=1\n", encoding="utf-8")
-        java = ["/usr/bin/java", "-Xmx1g", "-cp", f"{kafka_jars(self.rig.build)}/*"]
+        # What it unpacks of its libraries stays where it is killed.
+        java = ["/usr/bin/java", "-Xmx1g", f"-Djava.io.tmpdir={folder}", "-cp", f"{kafka_jars(self.rig.build)}/*"]
         subprocess.run([*java, "kafka.tools.StorageTool", "format", "-t", "4L6g3nShT-eMCtK--X86sw", "-c", str(properties)],
                        check=True, capture_output=True)
         self.rig.start("target", *java, "kafka.Kafka", properties)

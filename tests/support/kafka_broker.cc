@@ -43,7 +43,9 @@ KafkaBroker::KafkaBroker(const std::string& jars) : jars_(jars), port_(free_port
 }
 
 std::vector<std::string> KafkaBroker::java(std::vector<std::string> arguments) const {
-  std::vector<std::string> all{"/usr/bin/java", "-Xmx512m", "-cp", jars_ + "/*"};
+  // What it unpacks of its libraries stays where it is killed.
+  std::vector<std::string> all{"/usr/bin/java", "-Xmx512m", "-Djava.io.tmpdir=" + directory_.path(), "-cp",
+                               jars_ + "/*"};
   all.insert(all.end(), std::make_move_iterator(arguments.begin()), std::make_move_iterator(arguments.end()));
   return all;
 }
