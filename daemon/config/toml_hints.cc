@@ -22,10 +22,10 @@ std::size_t beginning_of(std::string_view document, std::uint32_t line) {
     const char c = document[at];
     if (c == '"' || c == '\'') {
       const std::size_t end = end_of_toml_text(document, at);
-      const auto lines = std::count(document.begin() + static_cast<std::ptrdiff_t>(at),
-                                    document.begin() + static_cast<std::ptrdiff_t>(end), '\n');
+      const std::string_view passed = document.substr(at, end - at);
+      const auto lines = static_cast<std::uint32_t>(std::count(passed.begin(), passed.end(), '\n'));
       if (lines >= line - 1) return std::string_view::npos;
-      line -= static_cast<std::uint32_t>(lines);
+      line -= lines;
       at = end;
       continue;
     }
