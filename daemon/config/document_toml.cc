@@ -78,6 +78,25 @@ class DotCounter {
   std::size_t dots_ = 0;
 };
 
+// What the parser says, without what it quotes of the file beyond a character: that may be a secret.
+std::string without_quotations(std::string_view description) {
+  constexpr std::size_t kQuotedMost = 2;
+  std::string text;
+  while (!description.empty()) {
+    const std::size_t begin = description.find('\'');
+    text += description.substr(0, begin);
+    if (begin == std::string_view::npos) break;
+    const std::size_t end = description.find('\'', begin + 1 + (description.substr(begin, 3) == "'''" ? 1 : 0));
+    const std::string_view quoted =
+        description.substr(begin + 1, end == std::string_view::npos ? end : end - begin - 1);
+    const bool is_of_parser = quoted.size() <= kQuotedMost || text.ends_with("expected ");
+    text.append("'").append(is_of_parser ? quoted : "...").append("'");
+    if (end == std::string_view::npos) break;
+    description.remove_prefix(end + 1);
+  }
+  return clip(text, 400);
+}
+
 Place place_of(const toml::source_region& region, const FileName& file) {
   return Place{file, std::max<std::uint32_t>(region.begin.line, 1), std::max<std::uint32_t>(region.begin.column, 1)};
 }
@@ -149,9 +168,10 @@ tl::expected<Node, Problem> parse_document(std::string_view text, const std::str
   return convert(table, std::make_shared<const std::string>(file));
 } catch (const toml::parse_error& error) {
   const Place place = place_of(error.source(), nullptr);
-  std::string what = "not TOML: " + clip(error.description(), 400);
+  std::string what = "not TOML: " + without_quotations(error.description());
   const bool is_form = error.description().find("redefine") == std::string_view::npos;
-  const std::string_view hint = is_form ? toml_hint(text, place.line, place.column) : "";
+  const bool is_escape = error.description().find("escape sequence") != std::string_view::npos;
+  const std::string_view hint = is_form ? toml_hint(text, place.line, place.column, is_escape) : "";
   if (!hint.empty()) what.append("; ").append(hint);
   return tl::unexpected(Problem{file, place.line, place.column, "", what});
 } catch (const std::exception& error) {

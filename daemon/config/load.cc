@@ -14,7 +14,6 @@ namespace tidegate::daemon {
 namespace {
 
 constexpr std::size_t kFileBytesMax = std::size_t{16} << 20;
-constexpr std::size_t kProblemsMax = 1000;
 
 // The main file with what it includes, as one document.
 class Merger {
@@ -117,7 +116,7 @@ tl::expected<Config, std::vector<Problem>> load(const std::string& path, const C
   const bool has_errors = std::any_of(state.problems.begin(), state.problems.end(), is_error);
   // Errors first when there are too many to show.
   std::stable_partition(state.problems.begin(), state.problems.end(), is_error);
-  if (state.problems.size() > kProblemsMax) state.problems.resize(kProblemsMax);
+  if (state.problems.size() > LoadState::kProblemsMax) state.problems.resize(LoadState::kProblemsMax);
   sort_problems(state.problems, merger.files());
   if (has_errors) return tl::unexpected(std::move(state.problems));
   state.config.warnings = std::move(state.problems);

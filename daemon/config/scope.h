@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <map>
 #include <set>
 #include <string>
@@ -19,6 +20,8 @@ struct LoadState {
     std::string key;   // where it says so
     Place place;
   };
+
+  static constexpr std::size_t kProblemsMax = 1000;  // that anybody is told of
 
   Config config;
   const Config* running = nullptr;  // whose [gateway] and [buffer] are taken instead

@@ -61,17 +61,21 @@ std::string_view hint_of_word(std::string_view word) {
   for (const char* meant : {"true", "false", "yes", "no", "on", "off"}) {
     if (small == meant) return word == "true" || word == "false" ? "" : kBooleans;
   }
-  return word.empty() || is_number_or_date(word) ? "" : kQuotes;
+  const bool has_letter = std::any_of(word.begin(), word.end(), [](unsigned char c) { return std::isalpha(c) != 0; });
+  return is_number_or_date(word) || !(has_letter || word.find(':') != std::string_view::npos) ? "" : kQuotes;
 }
 
-std::string_view hint_of_text(std::string_view value) {
+std::string_view hint_of_text(std::string_view value, bool is_escape) {
+  constexpr std::string_view kBackslash =
+      R"(a backslash begins an escape in "...": write \\ there, or the text in '...')";
   if (value.starts_with("\"\"\"") || value.starts_with("'''")) return "";
-  const std::string_view text = value.substr(0, end_of_toml_text(value, 0));
-  if (value[0] == '"' && text.find('\\') != std::string_view::npos) {
-    return R"(a backslash begins an escape in "...": write \\ there, or the text in '...')";
-  }
-  if (text.size() > 1 && text.back() == value[0]) return "";
-  return "the text has no quote at its end";
+  if (is_escape) return kBackslash;
+  std::string_view text = value.substr(0, end_of_toml_text(value, 0));
+  text = text.substr(0, text.find_last_not_of(kSpace) + 1);
+  const bool ends_with_quote = text.size() > 1 && text.back() == value[0];
+  if (end_of_toml_text(value, 0) < value.size()) return "";
+  if (!ends_with_quote) return "the text has no quote at its end";
+  return text.ends_with("\\\"") ? kBackslash : "";
 }
 
 }  // namespace
@@ -96,7 +100,7 @@ std::size_t end_of_toml_text(std::string_view document, std::size_t at) {
   return document.size();
 }
 
-std::string_view toml_hint(std::string_view document, std::uint32_t line, std::uint32_t column) {
+std::string_view toml_hint(std::string_view document, std::uint32_t line, std::uint32_t column, bool is_escape) {
   const std::size_t begin = beginning_of(document, line);
   if (begin == std::string_view::npos) return "";
   const std::string_view whole = document.substr(begin, document.find('\n', begin) - begin);
@@ -107,7 +111,7 @@ std::string_view toml_hint(std::string_view document, std::uint32_t line, std::u
   value = without_space(value.substr(1));
   if (value.starts_with('=')) return "one equals sign: key = ...";
   if (value.empty() || value.starts_with('#')) return "a value is missing: key = ...";
-  if (value[0] == '"' || value[0] == '\'') return hint_of_text(value);
+  if (value[0] == '"' || value[0] == '\'') return hint_of_text(value, is_escape);
   if (value[0] == '[') value = without_space(value.substr(1));
   const std::string_view word = value.substr(0, value.find_first_of(" \t\r,]}#\"'[{"));
   // The parser stops within the word that it cannot read, or right behind it.

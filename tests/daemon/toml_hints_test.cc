@@ -44,6 +44,7 @@ TEST(TomlHintsTest, NamesTheQuoteThatIsNotClosed) {
   EXPECT_EQ(hint_at("id = \"plant"), kNoEnd);
   EXPECT_EQ(hint_at("id = 'plant"), kNoEnd);
   EXPECT_EQ(hint_at("id = \""), kNoEnd);
+  EXPECT_EQ(hint_at(R"(id = "a\tb)"), kNoEnd);
 }
 
 TEST(TomlHintsTest, NamesTheBackslash) {
@@ -65,15 +66,25 @@ TEST(TomlHintsTest, TellsNothingThatStandsInTheFile) {
     const std::string message = message_of(document);
     EXPECT_EQ(message.find("hunter2"), std::string::npos) << message;
   }
+  for (const char* value : {"73829104738291047382910", "0xc0ffeec0ffeec0ffee99", "-73829104738291047382910",
+                            "1e9182736459182736", "0b1021", "trC0ffee", "1979-05-27T07:32:99"}) {
+    const std::string message = message_of("password = " + std::string(value) + "\n");
+    EXPECT_EQ(message.find(std::string(value).substr(2, 6)), std::string::npos) << message;
+  }
+  EXPECT_EQ(message_of("hunter2 = 1\nhunter2 = 2").find("hunter2"), std::string::npos);
   EXPECT_LT(message_of(std::string(100'000, 'k') + " =").size(), 500U);
 }
 
 TEST(TomlHintsTest, SaysNothingWhereNothingIsClear) {
+  for (const char* line :
+       {R"(client_id = "C:\\data" x)", R"(a = "say \"hi\"" more)", "x = .5", "x = +", "x = 1;", "x => 1"}) {
+    EXPECT_EQ(hint_at(line), "") << line;
+  }
   for (const char* line : {"id = \"a\" x", "scale = 1e-3, offset = 0", "x = 0x1F x", "x = +inf,", "x = nan,",
                            "a = 2026-13-01", "tags = [1e3, \"x]", "a = true true", "a = 12:30:99", "[gateway"}) {
     EXPECT_EQ(hint_at(line), "") << line;
   }
-  for (const std::uint32_t line : {0U, 1U, 2U, 1000U}) EXPECT_EQ(toml_hint("", line, 1), "") << line;
+  for (const std::uint32_t line : {0U, 1U, 2U, 1000U}) EXPECT_EQ(toml_hint("", line, 1, false), "") << line;
 }
 
 TEST(TomlHintsTest, SaysNothingOfALineThatIsPartOfAnother) {
