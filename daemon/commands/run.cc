@@ -1,7 +1,10 @@
+#include <pthread.h>
 #include <sys/prctl.h>
+#include <unistd.h>
 
 #include <csignal>
 #include <filesystem>
+#include <initializer_list>
 #include <iostream>
 #include <utility>
 
@@ -30,11 +33,24 @@ void keep_memory_private() {
 #endif
 }
 
+// Until somebody handles them signals wait: for process 1 of a container the kernel would drop them, and what was asked
+// for would never be done. Of this thread, and of those that it starts.
+void change_mask(int how, std::initializer_list<int> numbers) {
+  sigset_t set;
+  sigemptyset(&set);
+  for (const int number : numbers) sigaddset(&set, number);
+  ::pthread_sigmask(how, &set, nullptr);
+}
+void let_in(std::initializer_list<int> numbers) { change_mask(SIG_UNBLOCK, numbers); }
+void keep_waiting(std::initializer_list<int> numbers) { change_mask(SIG_BLOCK, numbers); }
+
 /// Waits on the loop; false when a signal said to stop.
-bool wait_on(EventLoop& loop, Duration time, bool& told_to_stop) {
+bool wait_on(EventLoop& loop, Duration time, const bool& told_to_stop) {
   const auto timer = loop.make_timer();
   timer->arm(time, [&loop] { loop.stop(); });
-  if (!told_to_stop) loop.run();
+  let_in({SIGTERM, SIGINT});
+  loop.run();
+  keep_waiting({SIGTERM, SIGINT});
   return !told_to_stop;
 }
 
@@ -108,6 +124,7 @@ int run(const Config& config) {
       gateway.stop();
     });
   }
+  let_in({SIGTERM, SIGINT});
   std::unique_ptr<AdminServer> server;
   if (admin.kind != AdminAddress::Kind::off) {
     auto started = serve_admin(loop, config.gateway, config.gateway.admin_token.empty() ? inner : guarded, refusals);
@@ -119,6 +136,7 @@ int run(const Config& config) {
     if (server) server->read_files_anew();
     gateway.reloader().reload([](const ReloadAnswer&) {});
   });
+  let_in({SIGHUP});
   if (const auto started = gateway.start(); !started) return give_up_start(gateway, loop, started.error().message);
   log_info("gateway", "ready");
   const StartPages start_pages(loop);
@@ -137,6 +155,8 @@ void print_problems(const std::vector<Problem>& problems) {
 
 int run_gateway(const std::string& config_file, const std::string& log_level) {
   keep_memory_private();
+  keep_waiting({SIGTERM, SIGINT, SIGHUP});
+  if (::getpid() == 1) std::signal(SIGCHLD, SIG_IGN);  // then orphans of a container are nobody else's
   const auto level = parse_log_level(log_level);
   if (!level) {
     report_failure(level.error().message);
@@ -151,7 +171,6 @@ int run_gateway(const std::string& config_file, const std::string& log_level) {
   HeapKeeper::bound_allocator();
   std::signal(SIGPIPE, SIG_IGN);
   std::signal(SIGXFSZ, SIG_IGN);  // a file that may not grow is an error like a full disk
-  std::signal(SIGHUP, SIG_IGN);   // until there is something to reload
   set_up_logging(*level);
   for (const auto& warning : config->warnings) log_warning("config", "{}", format_problem(warning));
   return run(*config);

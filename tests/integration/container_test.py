@@ -71,6 +71,14 @@ class Container:
         """Its process id outside."""
         return int(Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()[0])
 
+    def keeps_stop_waiting(self):
+        """Whether it is the daemon that runs, and SIGTERM waits until it can be done."""
+        try:
+            status = dict(line.split(":\t", 1) for line in Path(f"/proc/{self.daemon()}/status").read_text().splitlines() if ":\t" in line)
+        except (OSError, IndexError):
+            return False
+        return status["Name"] == "tidegate" and int(status["SigBlk"], 16) >> (signal.SIGTERM - 1) & 1 == 1
+
     def kill(self):
         """Its process 1, which takes the others with it; over when that has let go of its files."""
         os.kill(self.daemon(), signal.SIGKILL)
@@ -83,6 +91,16 @@ class Container:
 
 class ContainerTest(unittest.TestCase):
     build = "build/release"
+
+    def make_folders(self, more=""):
+        """And the configuration; the ports of its listener and of a broker that runs."""
+        self.data, self.run_folder, self.configuration = (self.rig.folder / name for name in ("volume", "run", "tidegate.toml"))
+        self.data.mkdir()
+        self.run_folder.mkdir()
+        self.admin, listener, broker = free_port(), free_port(), self.rig.broker("broker").port
+        text = BODY.format(data=self.data, run=self.run_folder, admin=self.admin, listener=listener, broker=broker)
+        self.configuration.write_text(text + more, encoding="utf-8")
+        return listener, broker
 
     def is_ready(self):
         try:
@@ -125,12 +143,7 @@ class ContainerTest(unittest.TestCase):
 
     def test_what_was_acknowledged_outlives_containers_that_are_killed(self):
         with Rig(self.build) as self.rig:
-            self.data, self.run_folder, self.configuration = (self.rig.folder / name for name in ("volume", "run", "tidegate.toml"))
-            self.data.mkdir()
-            self.run_folder.mkdir()
-            self.admin, listener, broker = free_port(), free_port(), self.rig.broker("broker").port
-            self.configuration.write_text(BODY.format(data=self.data, run=self.run_folder, admin=self.admin, listener=listener, broker=broker),
-                                          encoding="utf-8")
+            listener, broker = self.make_folders()
             container = self.start()
             self.assertIn("\nNSpid:\t" + f"{container.daemon()}\t1\n", Path(f"/proc/{container.daemon()}/status").read_text())
             self.assertEqual(["ro"], self.options_of_root(container))
@@ -149,6 +162,27 @@ class ContainerTest(unittest.TestCase):
             self.assertEqual(0, container.stop())
             self.assertEqual([], self.missing())
             self.assertGreater(self.acknowledged(), KILLS * MESSAGES)
+
+    def test_a_stop_that_is_asked_for_while_it_starts_is_done(self):
+        tags = "".join(f'    {{ name = "t{i}", address = "holding:{i}" }},\n' for i in range(10_000))
+        bus = f'\n[[driver.modbus]]\nname = "bus"\nurl = "tcp://127.0.0.1:1"\n  [[driver.modbus.device]]\n  name = "d"\n  tags = [\n{tags}  ]\n'
+        with Rig(self.build) as self.rig:
+            self.make_folders(bus)
+            container = Container(self.rig, self.configuration, self.data, self.run_folder)
+            wait_until(lambda: container.has_ended() or container.keeps_stop_waiting(), "it reads its configuration", explain=container.says)
+            self.assertEqual(0, container.stop(), container.says())
+            self.assertFalse(self.is_ready())
+
+    def test_orphans_do_not_stay_as_zombies(self):
+        with Rig(self.build) as self.rig:
+            self.make_folders()
+            container = self.start()
+            inside = ["nsenter", "-t", str(container.daemon()), *(["-U"] if os.geteuid() != 0 else []), "-p", "-m"]
+            for _ in range(5):
+                subprocess.run([*inside, "sh", "-c", "(true &); exit 0"], check=True)
+            children = Path(f"/proc/{container.daemon()}/task/{container.daemon()}/children")
+            wait_until(lambda: not children.read_text().split(), "orphans are gone", 20, children.read_text)
+            self.assertEqual(0, container.stop())
 
     def refuse_a_second(self):
         second = Container(self.rig, self.configuration, self.data, self.run_folder)
