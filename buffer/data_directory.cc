@@ -101,7 +101,8 @@ Result<Descriptor> lock(const std::string& path) {
   }
   const std::string pid = fmt::format("{}\n", ::getpid());
   const bool written = ::ftruncate(fd.get(), 0) == 0 && ::pwrite(fd.get(), pid.data(), pid.size(), 0) >= 0;
-  if (!written) return refuse(path, describe_errno("write " + file, errno));
+  // It is held without a number, too, which only tells a second one whom to stop.
+  if (!written && errno != ENOSPC && errno != EDQUOT) return refuse(path, describe_errno("write " + file, errno));
   return fd;
 }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <span>
+#include <string>
 #include <utility>
 
 #include "core/log.h"
@@ -18,6 +19,11 @@ constexpr std::size_t kReasonBytesMax = 500;
 
 bool will_never_pass(const Error& error) {
   return error.code == ErrorCode::invalid || error.code == ErrorCode::give_up_item;
+}
+
+std::string without_digits(std::string text) {
+  std::erase_if(text, [](char c) { return c >= '0' && c <= '9'; });
+  return text;
 }
 
 }  // namespace
@@ -325,9 +331,11 @@ bool Pipeline::record_refusals() {
   return flush(Stream::events, pending_events_);
 }
 
+// A try each second may name another file each time.
 void Pipeline::note_refusal(const Error& error) {
-  if (stall_reason_ == error.message) return;
+  const bool is_said = without_digits(stall_reason_) == without_digits(error.message);
   stall_reason_ = error.message;
+  if (is_said) return;
   log_error("log", "takes no records, acknowledgements are withheld, trying again: {}", error.message);
 }
 
