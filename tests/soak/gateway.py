@@ -9,7 +9,7 @@ from urllib.request import urlopen
 BODY = """
 [buffer]
 size = "8MiB"
-memory = "64KiB"                     # what a stream keeps of its newest is full within the warm-up then, of events and alarms too
+memory = "64KiB"                     # what a stream keeps of its newest is full within the warm-up then, of alarms too, some 45 a minute
 events_size = "1MiB"
 alarms_size = "1MiB"
 
@@ -97,6 +97,20 @@ type = "threshold"
 tags = ["sim-*/tag-1", "meter/r2"]
 raise = "> {level}"
 clear = "< 20"
+
+[[rule]]
+name = "half"
+type = "threshold"
+tags = ["sim-*/tag-*"]
+raise = "> 55"
+clear = "< 45"
+
+[[rule]]
+name = "most"
+type = "threshold"
+tags = ["sim-*/tag-*"]
+raise = "> 70"
+clear = "< 30"
 
 [[rule]]
 name = "odd"

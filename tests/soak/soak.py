@@ -4,7 +4,7 @@
   tests/soak/soak.py --build build/release [--minutes 60] [--seed N] [--round 240] [--out build/release/soak]
 
 Some 230 readings a second come by MQTT (ack written, and durable), as Sparkplug, from sensors at the listener, by Modbus over TCP and
-over a serial line, and from the simulator; two rules judge them; and all of it goes by MQTT 3.1.1, by MQTT 5 (live first), as a Sparkplug
+over a serial line, and from the simulator; four rules judge them; and all of it goes by MQTT 3.1.1, by MQTT 5 (live first), as a Sparkplug
 node, as JSON over HTTP, as line protocol, into files that rotate, into PostgreSQL, and, where scripts/test-kafka has fetched it, into
 Apache Kafka. Time goes in rounds. In each, once and in random order: every target is ended and started again, and stopped for seconds;
 every connection is reset, and falls silent behind a proxy; devices vanish; there is noise on the line and rubbish at every port; and
