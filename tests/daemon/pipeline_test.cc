@@ -2,6 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <string>
+
 #include "tests/support/fake_driver.h"
 #include "tests/support/fake_ring_log.h"
 #include "tests/support/manual_clock.h"
@@ -132,6 +135,22 @@ TEST_F(PipelineTest, RemembersThatAPartWasDroppedWhileTheRestIsRefused) {
   EXPECT_EQ(driver.settled_readings(), 0U) << "what was dropped is not recorded yet";
   pipeline_.drops_recorded(log_.end(Stream::readings));
   EXPECT_EQ(driver.settled_readings(), 5'000U);
+}
+
+// A log without its folder names the next segment at each try.
+TEST_F(PipelineTest, SaysOnceThatTheLogRefusesWhateverNumbersAreInIt) {
+  add_driver("a").offer({reading(1)});
+  ::testing::internal::CaptureStdout();
+  ::testing::internal::CaptureStderr();
+  for (int i = 1; i < 30; ++i) {
+    log_.refuse_with(ErrorCode::retry, "open alarms/" + std::to_string(i) + ".seg: no such file");
+    pipeline_.turn();
+    ASSERT_NE(pipeline_.stall_reason().find("/" + std::to_string(i) + ".seg"), std::string::npos);
+  }
+  log_.refuse_with(ErrorCode::retry, "open alarms/30.seg: not permitted");
+  pipeline_.turn();
+  const std::string said = ::testing::internal::GetCapturedStdout() + ::testing::internal::GetCapturedStderr();
+  EXPECT_EQ(std::count(said.begin(), said.end(), '\n'), 2) << said;
 }
 
 TEST_F(PipelineTest, CollectsNothingMoreWhileTheLogRefuses) {

@@ -17,7 +17,9 @@ namespace tidegate::testing {
 /// A ring log in plain memory that can be told to refuse. Knows one epoch; evicts nothing.
 class FakeRingLog final : public buffer::RingLog {
  public:
-  void refuse_with(ErrorCode code) { refusal_ = Error{code, "pwrite: No space left on device"}; }
+  void refuse_with(ErrorCode code, const std::string& why = "pwrite: No space left on device") {
+    refusal_ = Error{code, why};
+  }
   void accept_again() { refusal_.reset(); }
   /// Takes so many more appends of readings, then refuses.
   void refuse_after(std::size_t appends, ErrorCode code) { later_ = Later{appends, code, false}; }
