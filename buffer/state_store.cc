@@ -1,14 +1,19 @@
 #include "buffer/state_store.h"
 
+#include <fcntl.h>
 #include <spdlog/fmt/fmt.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstdio>
 #include <cstring>
 #include <filesystem>
 #include <utility>
 
 #include "buffer/sqlite.h"
+#include "core/descriptor.h"
 
 namespace tidegate::buffer {
 namespace {
@@ -375,6 +380,22 @@ Result<std::unique_ptr<StateStore>> open_at(const std::string& path, std::option
   return store;
 }
 
+// SQLite maps the index of its write-ahead log, a file that it makes by a byte in each 4 KiB. Where blocks are smaller
+// the rest of these are holes, and who writes into one on a full disk is ended by SIGBUS.
+Result<void> find_room_for_index(const std::string& path) {
+  constexpr unsigned long kPageOfIndex = 4096;
+  constexpr off_t kIndexBytes = 64 * 1024;
+  struct statvfs disk {};
+  const std::string folder = std::filesystem::path(path).parent_path().string();
+  if (::statvfs(folder.c_str(), &disk) != 0 || disk.f_bsize >= kPageOfIndex) return {};
+  const std::string file = path + "-room";
+  const Descriptor fd(::open(file.c_str(), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600));
+  const int problem = fd.is_open() ? ::posix_fallocate(fd.get(), 0, kIndexBytes) : errno;
+  if (fd.is_open()) ::unlink(file.c_str());
+  if (problem != ENOSPC && problem != EDQUOT) return {};
+  return fail(ErrorCode::full, describe_errno("make " + file, problem));
+}
+
 // Renames the file with its write-ahead log, which must never be applied to the next one.
 Result<std::string> put_aside(const std::string& path) {
   std::error_code error;
@@ -402,6 +423,7 @@ bool is_unusable(const std::string& path, const Error& error) {
 }  // namespace
 
 Result<std::unique_ptr<StateStore>> StateStore::open(const std::string& path) {
+  if (auto room = find_room_for_index(path); !room) return tl::unexpected(room.error());
   auto opened = open_at(path, std::nullopt);
   // A disk that fails to read once mostly reads the next time, and every cursor is in this file.
   for (int i = 1; i < kOpensTried && !opened && opened.error().code != ErrorCode::full; ++i) {
