@@ -78,22 +78,26 @@ class DotCounter {
   std::size_t dots_ = 0;
 };
 
-// What the parser says, without what it quotes of the file beyond a character: that may be a secret.
+// What the parser says, without what it tells of the file beyond a character: that may be a secret. It quotes what it
+// expected, its own words, and then what it saw or the name of a key, apostrophes and all.
 std::string without_quotations(std::string_view description) {
   constexpr std::size_t kQuotedMost = 2;
+  constexpr std::string_view kSaw = "saw ";
   std::string text;
-  while (!description.empty()) {
-    const std::size_t begin = description.find('\'');
-    text += description.substr(0, begin);
-    if (begin == std::string_view::npos) break;
-    const std::size_t end = description.find('\'', begin + 1 + (description.substr(begin, 3) == "'''" ? 1 : 0));
-    const std::string_view quoted =
-        description.substr(begin + 1, end == std::string_view::npos ? end : end - begin - 1);
-    const bool is_of_parser = quoted.size() <= kQuotedMost || text.ends_with("expected ");
-    text.append("'").append(is_of_parser ? quoted : "...").append("'");
-    if (end == std::string_view::npos) break;
-    description.remove_prefix(end + 1);
+  std::string_view rest = description;
+  for (std::size_t quote = rest.find('\''); quote != std::string_view::npos; quote = rest.find('\'')) {
+    text += rest.substr(0, quote);
+    rest.remove_prefix(quote + 1);
+    const bool is_of_parser = text.ends_with("expected ") || text.ends_with("closing ") || text.ends_with(" or ");
+    const std::size_t end = is_of_parser ? rest.find('\'', 1) : rest.rfind('\'');
+    const std::string_view quoted = rest.substr(0, end);
+    text.append("'").append(is_of_parser || quoted.size() <= kQuotedMost ? quoted : "...").append("'");
+    rest.remove_prefix(end == std::string_view::npos ? rest.size() : end + 1);
+    if (!is_of_parser) break;
   }
+  const std::size_t saw = rest.find(kSaw);
+  text += rest.substr(0, saw);
+  if (saw != std::string_view::npos) text += "saw something else";
   return clip(text, 400);
 }
 
@@ -170,7 +174,8 @@ tl::expected<Node, Problem> parse_document(std::string_view text, const std::str
   const Place place = place_of(error.source(), nullptr);
   std::string what = "not TOML: " + without_quotations(error.description());
   const bool is_form = error.description().find("redefine") == std::string_view::npos;
-  const bool is_escape = error.description().find("escape sequence") != std::string_view::npos;
+  const bool is_escape = error.description().find("escape sequence") != std::string_view::npos ||
+                         error.description().find("unicode scalar") != std::string_view::npos;
   const std::string_view hint = is_form ? toml_hint(text, place.line, place.column, is_escape) : "";
   if (!hint.empty()) what.append("; ").append(hint);
   return tl::unexpected(Problem{file, place.line, place.column, "", what});

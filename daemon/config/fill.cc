@@ -50,9 +50,10 @@ class Filler {
 
   void refuse_unknown() {
     const auto known = section_.known();
+    std::size_t told = 0;
     for (const Member& member : node_.members) {
       if (section_.key(member.name) != nullptr || section_.section(member.name) != nullptr) continue;
-      if (state_.problems.size() > LoadState::kProblemsMax) return;  // a file of something else, of megabytes maybe
+      if (told++ >= LoadState::kProblemsMax) return;  // a file of something else, of megabytes maybe
       const std::string near = nearest_word(member.name, known);
       std::string message = "is not a known key" + (near.empty() ? "" : "; did you mean \"" + near + "\"?");
       message += near.empty() ? "; known here: " : " Known here: ";

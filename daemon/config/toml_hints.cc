@@ -68,14 +68,18 @@ std::string_view hint_of_word(std::string_view word) {
 std::string_view hint_of_text(std::string_view value, bool is_escape) {
   constexpr std::string_view kBackslash =
       R"(a backslash begins an escape in "...": write \\ there, or the text in '...')";
+  constexpr std::string_view kNoEnd = "the text has no quote at its end";
   if (value.starts_with("\"\"\"") || value.starts_with("'''")) return "";
   if (is_escape) return kBackslash;
   std::string_view text = value.substr(0, end_of_toml_text(value, 0));
   text = text.substr(0, text.find_last_not_of(kSpace) + 1);
   const bool ends_with_quote = text.size() > 1 && text.back() == value[0];
   if (end_of_toml_text(value, 0) < value.size()) return "";
-  if (!ends_with_quote) return "the text has no quote at its end";
-  return text.ends_with("\\\"") ? kBackslash : "";
+  if (!ends_with_quote) return kNoEnd;
+  // A backslash that was meant as one has the text's own quote go on; among several they are meant as quotes.
+  constexpr std::string_view kEscapedQuote = "\\\"";
+  if (!text.ends_with(kEscapedQuote)) return "";
+  return text.find(kEscapedQuote) + kEscapedQuote.size() == text.size() ? kBackslash : kNoEnd;
 }
 
 }  // namespace

@@ -67,6 +67,24 @@ TEST_F(ConfigFilesTest, a_syntax_error_has_its_place) {
   EXPECT_THAT(problems[0].message, StartsWith("not TOML: "));
 }
 
+// More warnings than anybody is told of, and megabytes of keys of something else.
+TEST_F(ConfigFilesTest, an_unknown_key_is_an_error_behind_however_many_problems) {
+  std::string tags;
+  for (int i = 0; i < 1'100; ++i) {
+    tags += "{ name = \"t" + std::to_string(i) + "\", address = \"holding:" + std::to_string(i) +
+            "\", writable = true },\n";
+  }
+  const std::string bus =
+      "[[driver.modbus]]\nname = \"b\"\nurl = \"tcp://127.0.0.1:1\"\n[[driver.modbus.device]]\n"
+      "name = \"d\"\ntags = [\n" +
+      tags + "]\n";
+  const auto behind_warnings = load_bad(bus + "[[uplink.file]]\nname = \"f\"\npath = \"f.ndjson\"\nfoo = 1\n");
+  EXPECT_THAT(all(behind_warnings), HasSubstr("uplink.file[0].foo: is not a known key"));
+  std::string others = "[gateway]\n";
+  for (int i = 0; i < 5'000; ++i) others += "k" + std::to_string(i) + " = 1\n";
+  EXPECT_EQ(load_bad(others + "[buffer]\nfoo = 1\n").size(), 1'000U);
+}
+
 TEST_F(ConfigFilesTest, a_key_that_is_written_twice_is_an_error) {
   EXPECT_THAT(only_problem("[gateway]\nid = \"a\"\nid = \"b\"\n"), StartsWith("3 : not TOML: "));
 }
