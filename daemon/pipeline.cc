@@ -16,6 +16,7 @@ namespace {
 constexpr std::size_t kPendingDocumentsMax = 10'000;  // events waiting for a log that refuses them
 constexpr std::size_t kSliceReadings = 4'096;         // of one append
 constexpr std::size_t kReasonBytesMax = 500;
+constexpr std::size_t kRefusalsSaid = 16;  // until it takes records again
 
 bool will_never_pass(const Error& error) {
   return error.code == ErrorCode::invalid || error.code == ErrorCode::give_up_item;
@@ -135,6 +136,7 @@ bool Pipeline::store(std::size_t source) {
   if (!from.unsettled_to) settle(from);
   if (!stall_reason_.empty()) log_info("log", "takes records again");
   stall_reason_.clear();
+  said_refusals_.clear();
   return true;
 }
 
@@ -331,11 +333,10 @@ bool Pipeline::record_refusals() {
   return flush(Stream::events, pending_events_);
 }
 
-// A try each second may name another file each time.
+// A try each second may name another file each time, and one of each stream in turn.
 void Pipeline::note_refusal(const Error& error) {
-  const bool is_said = without_digits(stall_reason_) == without_digits(error.message);
   stall_reason_ = error.message;
-  if (is_said) return;
+  if (said_refusals_.size() >= kRefusalsSaid || !said_refusals_.insert(without_digits(error.message)).second) return;
   log_error("log", "takes no records, acknowledgements are withheld, trying again: {}", error.message);
 }
 

@@ -7,6 +7,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <set>
 #include <span>
 #include <string>
 #include <string_view>
@@ -151,6 +152,7 @@ class Pipeline {
   std::optional<std::size_t> stalled_;  // the source whose intake the log refuses
   std::size_t stored_ = 0;              // readings of the intake that the log has
   std::string stall_reason_;
+  std::set<std::string> said_refusals_;  // of the log, without their numbers
   std::uint64_t taken_ = 0;
   std::array<std::uint64_t, kStreamCount> refused_{};
   std::array<Refusal, kStreamCount> refusals_;
