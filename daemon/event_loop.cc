@@ -92,20 +92,18 @@ class EventLoop::Impl {
         : set(context, number), action(std::move(wanted)) {}
     boost::asio::signal_set set;
     std::function<void()> action;
-    bool forgotten = false;
   };
 
-  // A completion may be queued already when the handler is forgotten: it holds what it needs.
-  static void wait_for(const std::shared_ptr<SignalHandler>& handler) {
-    handler->set.async_wait([handler](const boost::system::error_code& problem, int) {
-      if (problem || handler->forgotten) return;
-      handler->action();
-      if (!handler->forgotten) wait_for(handler);
+  static void wait_for(SignalHandler& handler) {
+    handler.set.async_wait([&handler](const boost::system::error_code& problem, int) {
+      if (problem) return;
+      handler.action();
+      wait_for(handler);
     });
   }
 
   boost::asio::io_context context{1};
-  std::vector<std::shared_ptr<SignalHandler>> signals;
+  std::vector<std::unique_ptr<SignalHandler>> signals;
   std::unique_ptr<ClockSetNotice> clock_set;
 };
 
@@ -117,18 +115,8 @@ void EventLoop::post(std::function<void()> action) { boost::asio::post(impl_->co
 std::unique_ptr<Timer> EventLoop::make_timer() { return std::make_unique<AsioTimer>(impl_->context); }
 
 void EventLoop::on_signal(int signal_number, std::function<void()> action) {
-  impl_->signals.push_back(std::make_shared<Impl::SignalHandler>(impl_->context, signal_number, std::move(action)));
-  Impl::wait_for(impl_->signals.back());
-}
-
-void EventLoop::forget_signals() {
-  for (const auto& handler : impl_->signals) {
-    handler->forgotten = true;
-    boost::system::error_code ignored;
-    handler->set.clear(ignored);
-    handler->set.cancel(ignored);
-  }
-  impl_->signals.clear();
+  impl_->signals.push_back(std::make_unique<Impl::SignalHandler>(impl_->context, signal_number, std::move(action)));
+  Impl::wait_for(*impl_->signals.back());
 }
 
 void EventLoop::on_clock_set(std::function<void()> action) {

@@ -32,8 +32,6 @@ class EventLoop {
   std::unique_ptr<Timer> make_timer();
   /// Calls `action` on the loop each time the signal arrives.
   void on_signal(int signal_number, std::function<void()> action);
-  /// From here on signals do again what they did before.
-  void forget_signals();
   /// Calls `action` on the loop when the wall clock was set (timerfd with cancel on set), as far as the kernel tells.
   void on_clock_set(std::function<void()> action);
   /// Runs until stop(); may be called again.

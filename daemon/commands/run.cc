@@ -1,5 +1,6 @@
 #include <pthread.h>
 #include <sys/prctl.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <csignal>
@@ -44,38 +45,35 @@ void change_mask(int how, std::initializer_list<int> numbers) {
 void let_in(std::initializer_list<int> numbers) { change_mask(SIG_UNBLOCK, numbers); }
 void keep_waiting(std::initializer_list<int> numbers) { change_mask(SIG_BLOCK, numbers); }
 
-/// Waits on the loop; false when a signal said to stop.
-bool wait_on(EventLoop& loop, Duration time, const bool& told_to_stop) {
+// Of a container, where they are nobody else's. What has ended already is not what ends from here on.
+void take_orphans() {
+  std::signal(SIGCHLD, SIG_IGN);
+  while (::waitpid(-1, nullptr, WNOHANG) > 0) {
+  }
+}
+
+/// Waits on the loop; false when a stop has been asked for, which still waits itself.
+bool wait_on(EventLoop& loop, Duration time) {
   const auto timer = loop.make_timer();
   timer->arm(time, [&loop] { loop.stop(); });
-  let_in({SIGTERM, SIGINT});
   loop.run();
-  keep_waiting({SIGTERM, SIGINT});
-  return !told_to_stop;
+  sigset_t waiting;
+  sigpending(&waiting);
+  return sigismember(&waiting, SIGTERM) != 1 && sigismember(&waiting, SIGINT) != 1;
 }
 
 /// A full disk may have room again soon, and nobody is there to start us then. Nothing when told to stop meanwhile.
 Result<std::unique_ptr<Gateway>> open_gateway(const Config& config, EventLoop& loop, const Clock& clock) {
-  bool told_to_stop = false;
-  for (const int signal_number : {SIGTERM, SIGINT}) {
-    loop.on_signal(signal_number, [&loop, &told_to_stop] {
-      told_to_stop = true;
-      loop.stop();
-    });
-  }
   bool said = false;
   for (;;) {
     auto gateway = std::make_unique<Gateway>(config, loop, clock);
     const auto opened = gateway->open();
-    if (opened) {
-      loop.forget_signals();
-      return gateway;
-    }
+    if (opened) return gateway;
     if (opened.error().code != ErrorCode::full) return tl::unexpected(opened.error());
     if (!said) log_error("gateway", "cannot start, trying again every second: {}", opened.error().message);
     said = true;
     gateway.reset();
-    if (!wait_on(loop, kStartAgainAfter, told_to_stop)) return nullptr;
+    if (!wait_on(loop, kStartAgainAfter)) return nullptr;
   }
 }
 
@@ -156,7 +154,7 @@ void print_problems(const std::vector<Problem>& problems) {
 int run_gateway(const std::string& config_file, const std::string& log_level) {
   keep_memory_private();
   keep_waiting({SIGTERM, SIGINT, SIGHUP});
-  if (::getpid() == 1) std::signal(SIGCHLD, SIG_IGN);  // then orphans of a container are nobody else's
+  if (::getpid() == 1) take_orphans();
   const auto level = parse_log_level(log_level);
   if (!level) {
     report_failure(level.error().message);

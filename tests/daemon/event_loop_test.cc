@@ -9,24 +9,6 @@ namespace {
 
 using namespace std::chrono_literals;
 
-TEST(EventLoop, CallsNothingForASignalThatIsForgotten) {
-  EventLoop loop;
-  int calls = 0;
-  // Both are noticed in one look; the one that comes first forgets the other, whose call waits in the queue by then.
-  for (const int number : {SIGUSR1, SIGUSR2}) {
-    loop.on_signal(number, [&] {
-      ++calls;
-      loop.forget_signals();
-    });
-  }
-  std::raise(SIGUSR1);
-  std::raise(SIGUSR2);
-  const auto enough = loop.make_timer();
-  enough->arm(100ms, [&] { loop.stop(); });
-  loop.run();
-  EXPECT_EQ(calls, 1);
-}
-
 TEST(EventLoop, CallsEachTimeTheSignalArrives) {
   EventLoop loop;
   int calls = 0;
