@@ -388,12 +388,10 @@ Result<void> find_room_for_index(const std::string& path) {
   struct statvfs disk {};
   const std::string folder = std::filesystem::path(path).parent_path().string();
   if (::statvfs(folder.c_str(), &disk) != 0 || disk.f_bsize >= kPageOfIndex) return {};
-  const std::string file = path + "-room";
-  const Descriptor fd(::open(file.c_str(), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600));
+  const Descriptor fd(::open(folder.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600));  // a name could be in the way
   const int problem = fd.is_open() ? ::posix_fallocate(fd.get(), 0, kIndexBytes) : errno;
-  if (fd.is_open()) ::unlink(file.c_str());
   if (problem != ENOSPC && problem != EDQUOT) return {};
-  return fail(ErrorCode::full, describe_errno("make " + file, problem));
+  return fail(ErrorCode::full, describe_errno("find room for the index of " + path, problem));
 }
 
 // Renames the file with its write-ahead log, which must never be applied to the next one.
