@@ -11,6 +11,8 @@ import tempfile
 import threading
 import time
 from pathlib import Path
+from urllib.error import URLError
+from urllib.request import urlopen
 
 MOSQUITTO = "/usr/sbin/mosquitto"
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -32,6 +34,15 @@ def accepts(port):
     with socket.socket() as probe:
         probe.settimeout(1)
         return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def is_ready(admin):
+    """What the daemon with this admin port says of itself; False, too, where nobody answers."""
+    try:
+        with urlopen(f"http://127.0.0.1:{admin}/readyz", timeout=5) as reply:
+            return reply.status == 200
+    except (URLError, ConnectionError, TimeoutError):
+        return False
 
 
 def wait_until(reached, what, seconds=PATIENCE, explain=lambda: ""):

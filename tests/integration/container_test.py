@@ -12,13 +12,11 @@ import subprocess
 import sys
 import unittest
 from pathlib import Path
-from urllib.error import URLError
-from urllib.request import urlopen
 
 for _folder in ("bench", "soak"):
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent / _folder))
 from plant import Sensors  # noqa: E402
-from rig import Rig, free_port, wait_until  # noqa: E402
+from rig import Rig, free_port, is_ready, wait_until  # noqa: E402
 from seen import Bits  # noqa: E402
 
 KILLS = 3
@@ -113,16 +111,9 @@ class ContainerTest(unittest.TestCase):
         self.configuration.write_text(text + more, encoding="utf-8")
         return listener, broker
 
-    def is_ready(self):
-        try:
-            with urlopen(f"http://127.0.0.1:{self.admin}/readyz", timeout=5) as reply:
-                return reply.status == 200
-        except (URLError, ConnectionError, TimeoutError):
-            return False
-
     def start(self):
         container = Container(self.rig, self.configuration, self.data, self.run_folder)
-        wait_until(lambda: container.has_ended() or self.is_ready(), "the container is ready", explain=container.says)
+        wait_until(lambda: container.has_ended() or is_ready(self.admin), "the container is ready", explain=container.says)
         self.assertFalse(container.has_ended(), container.says())
         return container
 
@@ -179,7 +170,7 @@ class ContainerTest(unittest.TestCase):
             with Rig(self.build) as self.rig:
                 self.make_folders(bus_of(count))
                 container = Container(self.rig, self.configuration, self.data, self.run_folder)
-                wait_until(lambda: container.has_ended() or container.keeps_stop_waiting() or self.is_ready(), "it starts", explain=container.says)
+                wait_until(lambda: container.has_ended() or container.keeps_stop_waiting() or is_ready(self.admin), "it starts", explain=container.says)
                 container.ask_to_stop()
                 was_in_time = "gateway: ready" not in container.says()
                 self.assertEqual(0, container.wait(), container.says())

@@ -10,11 +10,9 @@ import subprocess
 import sys
 import unittest
 from pathlib import Path
-from urllib.error import URLError
-from urllib.request import urlopen
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "bench"))
-from rig import Rig, free_port, wait_until  # noqa: E402
+from rig import Rig, free_port, is_ready, wait_until  # noqa: E402
 
 WAITS, READY = "trying again every second", "gateway: ready"
 FREE_KIB = [0, *range(8, 40, 8), *range(56, 100, 6), 120, 160, 240, 400]
@@ -64,13 +62,6 @@ class SmallBlocksTest(unittest.TestCase):
         room.unlink()
         subprocess.run(["sync", "--file-system", self.disk], check=True)
 
-    def is_ready(self):
-        try:
-            with urlopen(f"http://127.0.0.1:{self.admin}/readyz", timeout=5) as reply:
-                return reply.status == 200
-        except (URLError, ConnectionError, TimeoutError):
-            return False
-
     def test_it_waits_for_room(self):
         with Rig(self.build) as self.rig:
             self.mount()
@@ -91,7 +82,7 @@ class SmallBlocksTest(unittest.TestCase):
             wait_until(lambda: daemon.says(READY) or daemon.says(WAITS), f"{free_kib} KiB are free: it waits, or runs")
             waited += daemon.says(WAITS)
             (self.disk / "fill").unlink()
-            wait_until(lambda: daemon.says("\0") or self.is_ready(), f"{free_kib} KiB were free: it has room now")
+            wait_until(lambda: daemon.says("\0") or is_ready(self.admin), f"{free_kib} KiB were free: it has room now")
             self.assertEqual(0, daemon.end(signal.SIGTERM))
         self.assertGreater(waited, 5)
         self.assertLess(waited, len(FREE_KIB), "none was ready with little room")
