@@ -71,10 +71,9 @@ std::string_view hint_of_text(std::string_view value, bool is_escape) {
   constexpr std::string_view kNoEnd = "the text has no quote at its end";
   if (value.starts_with("\"\"\"") || value.starts_with("'''")) return "";
   if (is_escape) return kBackslash;
-  std::string_view text = value.substr(0, end_of_toml_text(value, 0));
-  text = text.substr(0, text.find_last_not_of(kSpace) + 1);
+  if (end_of_toml_text(value, 0) < value.size()) return "";  // it is closed, and what is wrong stands behind it
+  const std::string_view text = value.substr(0, value.find_last_not_of(kSpace) + 1);
   const bool ends_with_quote = text.size() > 1 && text.back() == value[0];
-  if (end_of_toml_text(value, 0) < value.size()) return "";
   if (!ends_with_quote) return kNoEnd;
   // A backslash that was meant as one has the text's own quote go on; among several they are meant as quotes.
   constexpr std::string_view kEscapedQuote = "\\\"";
